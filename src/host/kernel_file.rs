@@ -1,0 +1,177 @@
+//! A kernel file that is opened once and read again each tick.
+
+use std::fmt;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+/// What one kernel file may hold at most. The largest real ones (`/proc/stat` of a
+/// machine with thousands of CPUs and interrupts, `mountinfo` of a container host) stay
+/// below 1 MiB; anything larger is not what we think it is.
+pub const MAX_BYTES: usize = 4 << 20;
+
+/// A page more than most files need, so that the common case is two reads: all, then end.
+const FIRST_BYTES: usize = 16 << 10;
+
+/// The buffer that readings go through: one for all the files of a thread, so that it
+/// stays in the cache.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    bytes: Vec<u8>,
+}
+
+impl Scratch {
+    /// An empty buffer; it grows with the largest file read.
+    pub fn new() -> Scratch {
+        Scratch::default()
+    }
+}
+
+/// Why a kernel file could not be read.
+#[derive(Debug)]
+pub enum ReadError {
+    /// The host has no such file: not a failure, this host has no such thing.
+    Missing(PathBuf),
+    /// Opening or reading failed.
+    Io(PathBuf, io::Error),
+    /// It holds more than [`MAX_BYTES`].
+    TooLarge(PathBuf),
+}
+
+impl fmt::Display for ReadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ReadError::Missing(path) => write!(f, "{} does not exist", path.display()),
+            ReadError::Io(path, error) => write!(f, "cannot read {}: {error}", path.display()),
+            ReadError::TooLarge(path) => {
+                write!(f, "{} holds more than {} MiB, which no kernel file does", path.display(), MAX_BYTES >> 20)
+            }
+        }
+    }
+}
+
+impl std::error::Error for ReadError {}
+
+/// A file of `/proc` or `/sys`, kept open and re-read from its start with `pread`.
+#[derive(Debug)]
+pub struct KernelFile {
+    candidates: Vec<PathBuf>,
+    open: Option<(usize, File)>,
+}
+
+impl KernelFile {
+    /// Opens nothing yet: a file that is missing now may come later.
+    pub fn new(path: impl Into<PathBuf>) -> KernelFile {
+        KernelFile::first_of(vec![path.into()])
+    }
+
+    /// The first of `candidates` that can be opened and read.
+    ///
+    /// # Panics
+    /// Without a candidate.
+    pub fn first_of(candidates: Vec<PathBuf>) -> KernelFile {
+        assert!(!candidates.is_empty(), "a kernel file has a path");
+        KernelFile { candidates, open: None }
+    }
+
+    /// The path in use, or the one that would be tried first.
+    pub fn path(&self) -> &Path {
+        &self.candidates[self.open.as_ref().map_or(0, |(at, _)| *at)]
+    }
+
+    /// Reads the whole file into `scratch` and lends it.
+    ///
+    /// A read that fails closes the file; the next round opens it anew, since a device or
+    /// a module that went away and came back has another inode.
+    pub fn read<'s>(&mut self, scratch: &'s mut Scratch) -> Result<&'s [u8], ReadError> {
+        if let Some((at, file)) = &self.open {
+            match read_whole(file, &self.candidates[*at], &mut scratch.bytes) {
+                Ok(len) => return Ok(&scratch.bytes[..len]),
+                Err(_) => self.open = None,
+            }
+        }
+        let mut first_error = None;
+        for (at, path) in self.candidates.iter().enumerate() {
+            let read = File::open(path)
+                .map_err(|error| match error.kind() {
+                    io::ErrorKind::NotFound => ReadError::Missing(path.clone()),
+                    _ => ReadError::Io(path.clone(), error),
+                })
+                .and_then(|file| read_whole(&file, path, &mut scratch.bytes).map(|len| (file, len)));
+            match read {
+                Ok((file, len)) => {
+                    self.open = Some((at, file));
+                    if at > 0 {
+                        // Said once: the file stays open from here on.
+                        log::warn!(
+                            "cannot read {}; using {}, which shows this process's own namespaces",
+                            self.candidates[0].display(),
+                            path.display()
+                        );
+                    }
+                    return Ok(&scratch.bytes[..len]);
+                }
+                Err(error) => {
+                    first_error.get_or_insert(error);
+                }
+            }
+        }
+        Err(first_error.unwrap_or_else(|| ReadError::Missing(self.candidates[0].clone())))
+    }
+}
+
+/// Reads to the end. One `pread` is not enough: seq_file hands out a page at a time for
+/// some files, so only a read of nothing says that the end is there.
+fn read_whole(file: &File, path: &Path, buffer: &mut Vec<u8>) -> Result<usize, ReadError> {
+    if buffer.len() < FIRST_BYTES {
+        buffer.resize(FIRST_BYTES, 0);
+    }
+    let mut len = 0;
+    loop {
+        if len == buffer.len() {
+            if len >= MAX_BYTES {
+                return Err(ReadError::TooLarge(path.to_owned()));
+            }
+            buffer.resize(len * 2, 0);
+        }
+        match file.read_at(&mut buffer[len..], len as u64) {
+            Ok(0) => return Ok(len),
+            Ok(n) => len += n,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(ReadError::Io(path.to_owned(), error)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_read_whole_and_again() {
+        let dir = std::env::temp_dir().join(format!("metricsd-kernel-file-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let path = dir.join("stat");
+        let long = "x".repeat(FIRST_BYTES * 3 + 5);
+        std::fs::write(&path, &long).unwrap();
+        let mut file = KernelFile::first_of(vec![dir.join("missing"), path.clone()]);
+        let mut scratch = Scratch::new();
+        assert_eq!(file.read(&mut scratch).unwrap(), long.as_bytes());
+        std::fs::write(&path, "short").unwrap();
+        assert_eq!(file.read(&mut scratch).unwrap(), b"short");
+        assert_eq!(file.path(), path);
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn what_is_missing_is_told_from_what_fails() {
+        let mut scratch = Scratch::new();
+        let missing = KernelFile::new("/nonexistent/stat").read(&mut scratch).map(drop);
+        assert!(matches!(missing, Err(ReadError::Missing(_))));
+        let directory = KernelFile::new("/").read(&mut scratch).map(drop);
+        assert!(matches!(directory, Err(ReadError::Io(..))));
+        let endless = KernelFile::new("/dev/zero").read(&mut scratch).map(drop);
+        assert!(matches!(endless, Err(ReadError::TooLarge(_))));
+    }
+}

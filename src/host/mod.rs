@@ -1,0 +1,23 @@
+//! The kernel's side of the fence: where its files are, how they are read, what it is asked.
+//!
+//! Everything that touches the operating system for a reading goes through here, and
+//! `unsafe` code, should any ever be needed, stands here and nowhere else.
+
+mod clock;
+mod kernel_file;
+mod paths;
+mod statfs;
+
+pub use clock::{monotonic, wall_ms};
+pub use kernel_file::{KernelFile, ReadError, Scratch};
+pub use paths::HostPaths;
+pub use statfs::{FsUsage, StatFs, SystemStatFs};
+
+/// The host's name as the kernel has it, or `localhost` where it has none.
+pub fn host_name() -> String {
+    nix::unistd::gethostname()
+        .ok()
+        .and_then(|name| name.into_string().ok())
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| "localhost".to_owned())
+}

@@ -1,0 +1,1 @@
+//! From frames to bytes, one file a format. No I/O, no clocks, no threads.

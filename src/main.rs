@@ -1,0 +1,3 @@
+//! The metricsd program.
+
+fn main() {}

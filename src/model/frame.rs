@@ -1,0 +1,52 @@
+//! The numbers of one tick.
+
+use std::sync::Arc;
+
+use super::{Labels, Schema, Series};
+
+/// One source's numbers of one tick: as many values as its schema has series.
+#[derive(Clone, Debug)]
+pub struct Frame {
+    /// Collector, target or container that the numbers come from.
+    pub source: Arc<str>,
+    /// Which series the values belong to.
+    pub schema: Arc<Schema>,
+    /// When it was read: milliseconds since the UNIX epoch, wall clock.
+    pub time_ms: i64,
+    /// One value a series, in the schema's order.
+    pub values: Arc<[f64]>,
+}
+
+impl Frame {
+    /// Each series with its value.
+    pub fn samples(&self) -> impl ExactSizeIterator<Item = (&Series, f64)> {
+        self.schema.series().iter().zip(self.values.iter().copied())
+    }
+}
+
+/// What the series of a batch belong to: the host, later also a container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resource {
+    /// The host's name.
+    pub host: Arc<str>,
+    /// Labels from the configuration that every metric of every destination carries.
+    pub labels: Labels,
+}
+
+/// One tick: every frame that it gave. Shared by all destinations, changed by none.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// When the tick began: milliseconds since the UNIX epoch, wall clock.
+    pub time_ms: i64,
+    /// What the frames belong to.
+    pub resource: Arc<Resource>,
+    /// The frames, in the collectors' order.
+    pub frames: Vec<Frame>,
+}
+
+impl Batch {
+    /// How many samples it holds.
+    pub fn samples(&self) -> usize {
+        self.frames.iter().map(|frame| frame.values.len()).sum()
+    }
+}

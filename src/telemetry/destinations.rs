@@ -1,0 +1,222 @@
+//! What each destination has been sent, and how that went.
+
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+/// How a destination is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DestinationState {
+    /// The last request was delivered.
+    Ok,
+    /// The last request failed; it is tried again.
+    Retrying,
+    /// It refuses us (credentials, address): everything is kept until a person mends it.
+    Held,
+    /// Nothing has been sent yet.
+    Waiting,
+}
+
+impl DestinationState {
+    /// The word in `/health`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            DestinationState::Ok => "ok",
+            DestinationState::Retrying => "retrying",
+            DestinationState::Held => "held",
+            DestinationState::Waiting => "waiting",
+        }
+    }
+}
+
+/// How a request ended: the `outcome` label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// 2xx, or written.
+    Delivered,
+    /// To be tried again: network error, timeout, 408, 429, 5xx.
+    Retried,
+    /// Kept until a person mends something: 401, 403, 404, 3xx.
+    Held,
+    /// Refused for good: any other 4xx.
+    Rejected,
+}
+
+impl Outcome {
+    /// All of them, in the order of the metrics page.
+    pub const ALL: [Outcome; 4] = [Outcome::Delivered, Outcome::Retried, Outcome::Held, Outcome::Rejected];
+
+    /// The label's value.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Outcome::Delivered => "delivered",
+            Outcome::Retried => "retried",
+            Outcome::Held => "held",
+            Outcome::Rejected => "rejected",
+        }
+    }
+}
+
+/// Why samples were lost: the `reason` label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DropReason {
+    /// The mailbox between collection and encoding was full.
+    MailboxFull,
+    /// The queue reached its cap; the oldest went.
+    QueueFull,
+    /// The destination refused the request for good.
+    Rejected,
+    /// The format cannot hold the value (NaN or infinity in JSON).
+    Unencodable,
+    /// metricsd stopped before they could be delivered.
+    Shutdown,
+}
+
+impl DropReason {
+    /// All of them, in the order of the metrics page.
+    pub const ALL: [DropReason; 5] = [
+        DropReason::MailboxFull,
+        DropReason::QueueFull,
+        DropReason::Rejected,
+        DropReason::Unencodable,
+        DropReason::Shutdown,
+    ];
+
+    /// The label's value.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            DropReason::MailboxFull => "mailbox_full",
+            DropReason::QueueFull => "queue_full",
+            DropReason::Rejected => "rejected",
+            DropReason::Unencodable => "unencodable",
+            DropReason::Shutdown => "shutdown",
+        }
+    }
+}
+
+/// One destination's counters and state.
+#[derive(Debug)]
+pub struct DestinationStatus {
+    name: String,
+    kind: &'static str,
+    samples_sent: AtomicU64,
+    bytes_sent: AtomicU64,
+    requests: [AtomicU64; Outcome::ALL.len()],
+    dropped: [AtomicU64; DropReason::ALL.len()],
+    queue_frames: AtomicU64,
+    queue_bytes: AtomicU64,
+    /// Wall-clock milliseconds of the oldest body that waits; `i64::MIN` where none does.
+    queue_oldest_ms: AtomicI64,
+    /// Wall-clock milliseconds; `i64::MIN` before the first.
+    last_success_ms: AtomicI64,
+    state: Mutex<(DestinationState, Option<String>)>,
+}
+
+impl DestinationStatus {
+    /// Of a destination that has been sent nothing. `kind` is its `type` in the configuration.
+    pub fn new(name: impl Into<String>, kind: &'static str) -> DestinationStatus {
+        DestinationStatus {
+            name: name.into(),
+            kind,
+            samples_sent: AtomicU64::new(0),
+            bytes_sent: AtomicU64::new(0),
+            requests: Default::default(),
+            dropped: Default::default(),
+            queue_frames: AtomicU64::new(0),
+            queue_bytes: AtomicU64::new(0),
+            queue_oldest_ms: AtomicI64::new(i64::MIN),
+            last_success_ms: AtomicI64::new(i64::MIN),
+            state: Mutex::new((DestinationState::Waiting, None)),
+        }
+    }
+
+    /// As in the configuration.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its `type` in the configuration.
+    pub fn kind(&self) -> &'static str {
+        self.kind
+    }
+
+    /// A request was delivered at `wall_ms`: `bytes` on the wire, holding `samples`.
+    pub fn delivered(&self, samples: u64, bytes: u64, wall_ms: i64) {
+        self.samples_sent.fetch_add(samples, Ordering::Relaxed);
+        self.bytes_sent.fetch_add(bytes, Ordering::Relaxed);
+        self.last_success_ms.store(wall_ms, Ordering::Relaxed);
+        self.requests[Outcome::Delivered as usize].fetch_add(1, Ordering::Relaxed);
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.0 != DestinationState::Ok {
+            *state = (DestinationState::Ok, None);
+        }
+    }
+
+    /// A request failed: how, what that makes of the destination, and why.
+    pub fn failed(&self, outcome: Outcome, state: DestinationState, why: String) {
+        self.requests[outcome as usize].fetch_add(1, Ordering::Relaxed);
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = (state, Some(why));
+    }
+
+    /// `samples` were lost.
+    pub fn dropped(&self, reason: DropReason, samples: u64) {
+        self.dropped[reason as usize].fetch_add(samples, Ordering::Relaxed);
+    }
+
+    /// What waits now; `oldest_ms` is the wall-clock time of the oldest body.
+    pub fn queue(&self, frames: u64, bytes: u64, oldest_ms: Option<i64>) {
+        self.queue_frames.store(frames, Ordering::Relaxed);
+        self.queue_bytes.store(bytes, Ordering::Relaxed);
+        self.queue_oldest_ms.store(oldest_ms.unwrap_or(i64::MIN), Ordering::Relaxed);
+    }
+
+    /// State and last error. The error is gone with the next delivery.
+    pub fn state(&self) -> (DestinationState, Option<String>) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Samples delivered since the start.
+    pub fn samples_sent(&self) -> u64 {
+        self.samples_sent.load(Ordering::Relaxed)
+    }
+
+    /// Body bytes delivered since the start, as they went over the wire (compressed).
+    pub fn bytes_sent(&self) -> u64 {
+        self.bytes_sent.load(Ordering::Relaxed)
+    }
+
+    /// Requests since the start that ended so.
+    pub fn requests(&self, outcome: Outcome) -> u64 {
+        self.requests[outcome as usize].load(Ordering::Relaxed)
+    }
+
+    /// Samples lost since the start for that reason.
+    pub fn samples_dropped(&self, reason: DropReason) -> u64 {
+        self.dropped[reason as usize].load(Ordering::Relaxed)
+    }
+
+    /// Bodies that wait, the one in flight included.
+    pub fn queue_frames(&self) -> u64 {
+        self.queue_frames.load(Ordering::Relaxed)
+    }
+
+    /// Their bytes.
+    pub fn queue_bytes(&self) -> u64 {
+        self.queue_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Age of the oldest body that waits, in seconds at `wall_ms`; 0 where none does.
+    pub fn queue_oldest_seconds(&self, wall_ms: i64) -> f64 {
+        match self.queue_oldest_ms.load(Ordering::Relaxed) {
+            i64::MIN => 0.0,
+            oldest => wall_ms.saturating_sub(oldest).max(0) as f64 / 1000.0,
+        }
+    }
+
+    /// Wall-clock milliseconds of the last delivery.
+    pub fn last_success_ms(&self) -> Option<i64> {
+        match self.last_success_ms.load(Ordering::Relaxed) {
+            i64::MIN => None,
+            at => Some(at),
+        }
+    }
+}
