@@ -8,6 +8,7 @@ use super::encode::Split;
 use super::queue::{Body, Queue};
 use super::transport::Transport;
 use super::verdict::Verdict;
+use crate::host::{monotonic, wall_ms};
 use crate::telemetry::{DestinationState, DestinationStatus, DropReason, Outcome, Throttle};
 
 /// After stopping began, deliveries that work may go on for so long.
@@ -17,7 +18,7 @@ pub const GRACE: Duration = Duration::from_secs(5);
 pub const HOLD: Duration = Duration::from_secs(60);
 
 /// One line a minute says that a destination is down.
-const LOG_EVERY: Duration = Duration::from_secs(60);
+pub(super) const LOG_EVERY: Duration = Duration::from_secs(60);
 
 /// Sends one lane's bodies.
 pub struct Sender {
@@ -118,11 +119,11 @@ impl Sender {
             );
             self.throttle.reset();
         }
-        self.status.delivered(part.samples, part.bytes.len() as u64, crate::lane::wall_ms());
+        self.status.delivered(part.samples, part.bytes.len() as u64, wall_ms());
     }
 
     fn failed(&mut self, outcome: Outcome, state: DestinationState, why: String, pause: Duration) {
-        if let Some(hidden) = self.throttle.pass(crate::lane::monotonic()) {
+        if let Some(hidden) = self.throttle.pass(monotonic()) {
             let word = if state == DestinationState::Held { "refuses" } else { "failed" };
             log::warn!(
                 "destination {}: {word}: {why}; everything is kept ({} bytes wait), trying again in {pause:.1?}{}",
@@ -135,7 +136,7 @@ impl Sender {
     }
 
     fn reject(&mut self, part: &Body, why: String) {
-        if let Some(hidden) = self.throttle.pass(crate::lane::monotonic()) {
+        if let Some(hidden) = self.throttle.pass(monotonic()) {
             log::error!(
                 "destination {}: will never take this request: {why}; its {} samples are dropped{}",
                 self.name,

@@ -179,41 +179,11 @@ fn field_ends(message: &[u8]) -> Option<Vec<usize>> {
 
 #[cfg(test)]
 mod tests {
-    use prost::Message;
+    use prometheus_remote_write::{TimeSeries, WriteRequest};
+    use prost_0_12::Message;
 
     use super::*;
     use crate::lane::encode::testing::{self, COUNT, USAGE};
-
-    /// The same messages for prost's own encoder and decoder: the reference.
-    #[derive(Clone, PartialEq, Message)]
-    struct WriteRequest {
-        #[prost(message, repeated, tag = "1")]
-        timeseries: Vec<TimeSeries>,
-    }
-
-    #[derive(Clone, PartialEq, Message)]
-    struct TimeSeries {
-        #[prost(message, repeated, tag = "1")]
-        labels: Vec<Label>,
-        #[prost(message, repeated, tag = "2")]
-        samples: Vec<Sample>,
-    }
-
-    #[derive(Clone, PartialEq, Message)]
-    struct Label {
-        #[prost(string, tag = "1")]
-        name: String,
-        #[prost(string, tag = "2")]
-        value: String,
-    }
-
-    #[derive(Clone, PartialEq, Message)]
-    struct Sample {
-        #[prost(double, tag = "1")]
-        value: f64,
-        #[prost(int64, tag = "2")]
-        timestamp: i64,
-    }
 
     fn decode(body: &[u8]) -> WriteRequest {
         let message = snap::raw::Decoder::new().decompress_vec(body).unwrap();
@@ -253,7 +223,7 @@ mod tests {
         let mut encoder = RemoteWrite::new(Labels::EMPTY);
         encoder.message(&batch);
         let reference = WriteRequest::decode(&encoder.message[..]).unwrap();
-        assert_eq!(reference.encode_to_vec(), encoder.message);
+        assert_eq!(reference.encode_proto3(), encoder.message);
     }
 
     #[test]

@@ -59,12 +59,7 @@ impl Resolver for OnceResolver {
 }
 
 impl State {
-    fn look_up(
-        &mut self,
-        uri: &Uri,
-        within: Duration,
-        reason: ureq::Timeout,
-    ) -> Result<Vec<SocketAddr>, ureq::Error> {
+    fn look_up(&mut self, uri: &Uri, within: Duration, reason: ureq::Timeout) -> Result<Vec<SocketAddr>, ureq::Error> {
         let lookup = match self.under_way.take() {
             Some(lookup) => lookup,
             None => start(uri)?,
