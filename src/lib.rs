@@ -5,15 +5,19 @@
 //! | module | what it is | may use, of ours |
 //! |---|---|---|
 //! | [`model`] | metrics, labels, schema, frame, batch. Pure | nothing |
-//! | [`host`] | the kernel's files and calls | nothing |
+//! | [`host`] | the kernel's files and calls, the clocks | nothing |
 //! | [`collectors`] | one file a collector, one table of them all | model, host |
 //! | [`pipeline`] | the beat, the rounds, slow collectors, fan-out | model, host, collectors, telemetry |
-//! | [`lane`] | one per destination: plan, encode, queue, send | model, host (clocks), telemetry |
-//! | [`server`] | /health, /metrics, behind a connection guard | model, telemetry, lane::encode |
+//! | [`lane`] | one per destination: encode, queue, send | model, host, telemetry |
+//! | [`lane::encode`] | frames to bytes, one file a format. No I/O | model, lane::Compression |
+//! | [`server`] | /health, /metrics, behind a connection guard | model, host, telemetry, lane::encode |
 //! | [`telemetry`] | metricsd's own numbers | model, host |
-//! | [`config`] | what was written, and what it means | every settings type |
-//! | [`cli`] | flags | nothing |
+//! | [`config`] | what was written, and what it means | model, host, collectors, lane, server, telemetry |
+//! | [`cli`] | flags | telemetry |
 //! | [`app`] | wiring only: build, start, wait, stop | everything |
+//!
+//! Who uses whom is as important as who does not: a collector knows no destination, a
+//! destination no collector, and nothing but [`app`] knows the configuration.
 //!
 //! `tests/it/rules.rs` reads every `use crate::` line against this table.
 

@@ -1,3 +1,7 @@
 //! The metricsd program.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    metricsd::app::main(std::env::args_os().skip(1)).into()
+}

@@ -64,21 +64,32 @@ impl Collectors {
         (Collectors { fast, slow, finished, scratch: Scratch::new() }, statuses, workers)
     }
 
-    fn prime(&mut self) {
-        let tick = now();
+    /// Takes the first reading, for values that are differences of two.
+    pub fn prime(&mut self, tick: &Tick) {
         for runner in &mut self.fast {
-            runner.prime(&tick, &mut self.scratch);
+            runner.prime(tick, &mut self.scratch);
         }
+    }
+
+    /// One round of the fast collectors: a frame of each that gave one. `silent` is told of the others.
+    pub fn round(&mut self, tick: &Tick, mut silent: impl FnMut(&'static str)) -> Vec<Frame> {
+        let mut frames = Vec::with_capacity(self.fast.len());
+        for runner in &mut self.fast {
+            match runner.round(tick, &mut self.scratch) {
+                Some(frame) => frames.push(frame),
+                None => silent(runner.name()),
+            }
+        }
+        frames
     }
 
     /// One round of everything, for `-once`: primes, waits a moment, collects, and gives
     /// slow collectors up to `patience`. The workers must be running.
     pub fn once(mut self, patience: Duration) -> Vec<Frame> {
-        self.prime();
+        self.prime(&now());
         std::thread::sleep(PRIME);
         let tick = now();
-        let mut frames: Vec<Frame> =
-            self.fast.iter_mut().filter_map(|runner| runner.round(&tick, &mut self.scratch)).collect();
+        let mut frames = self.round(&tick, |_| ());
         for slow in &mut self.slow {
             slow.tick(&tick, Duration::ZERO);
         }
@@ -114,7 +125,7 @@ pub struct Scheduler {
 impl Scheduler {
     /// Runs until `stop` closes. The mailboxes close with it.
     pub fn run(mut self) {
-        self.collectors.prime();
+        self.collectors.prime(&now());
         if self.sleep_until(monotonic() + PRIME) {
             return;
         }
@@ -135,14 +146,8 @@ impl Scheduler {
 
     fn round(&mut self, missed: u64) {
         let tick = now();
-        let collectors = &mut self.collectors;
-        let mut frames = Vec::with_capacity(collectors.fast.len());
-        for runner in &mut collectors.fast {
-            match runner.round(&tick, &mut collectors.scratch) {
-                Some(frame) => frames.push(frame),
-                None => self.telemetry.latest.remove(runner.name()),
-            }
-        }
+        let latest = &self.telemetry.latest;
+        let frames = self.collectors.round(&tick, |silent| latest.remove(silent));
         self.publish(tick.wall_ms, frames);
         for slow in &mut self.collectors.slow {
             slow.tick(&tick, self.interval);

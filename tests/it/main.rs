@@ -1,4 +1,5 @@
 //! The one integration test binary: the real program and real sockets.
 
 mod lanes;
+mod rules;
 mod support;

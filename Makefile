@@ -1,0 +1,73 @@
+# The verbs of this project. `make help` lists them.
+
+SHELL := /bin/bash
+CARGO ?= cargo
+# What the tests of `make e2e` start: Debian's and Ubuntu's packages.
+E2E_PACKAGES := prometheus
+
+.DEFAULT_GOAL := help
+.PHONY: help run build check fmt clippy doc deny test golden bench e2e e2e-packages-installed fuzz clean
+
+help: ## list the verbs
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## the release binary, target/release/metricsd
+	$(CARGO) build --release --locked
+
+run: build ## build and start with the example configuration
+	@echo
+	@echo '  metrics    http://localhost:8080/metrics'
+	@echo '  health     http://localhost:8080/health'
+	@echo '  one round  target/release/metricsd -once'
+	@echo '  stop       Ctrl-C'
+	@echo
+	@target/release/metricsd -config config.example.json
+
+check: fmt clippy doc deny ## formatting, lints, documentation, licences and duplicates of dependencies
+
+fmt:
+	$(CARGO) fmt --check
+
+clippy:
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+
+doc:
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps --document-private-items --quiet
+
+# cargo-deny checks every crate's licence and that none comes twice: `cargo install cargo-deny --locked`.
+deny:
+	@if $(CARGO) deny --version >/dev/null 2>&1; then \
+		$(CARGO) deny --locked --log-level error check licenses bans sources; \
+	else \
+		echo 'cargo-deny is not installed (cargo install cargo-deny --locked): licences were not checked'; \
+		test -z "$$CI"; \
+	fi
+
+test: ## every test that needs no other server
+	$(CARGO) test --locked
+
+golden: ## rewrite tests/golden from the fixtures
+	METRICSD_GOLDEN=write $(CARGO) test --locked --test it golden
+
+bench: ## what it costs: CPU of a tick against a bare loop, encoders, memory
+	$(CARGO) bench --locked
+
+e2e: e2e-packages-installed ## the tests against real peers (Debian packages: $(E2E_PACKAGES))
+	$(CARGO) test --locked --test it -- --ignored e2e --test-threads 2
+
+e2e-packages-installed:
+	@for package in $(E2E_PACKAGES); do \
+		command -v $$package >/dev/null && continue; \
+		echo "$$package is missing; installing it"; \
+		if [ "$$(id -u)" = 0 ]; then SUDO=; else SUDO=sudo; fi; \
+		$$SUDO apt-get update -q && DEBIAN_FRONTEND=noninteractive $$SUDO apt-get install -qy --no-install-recommends $$package || exit 1; \
+	done
+
+FUZZ_SECONDS ?= 60
+fuzz: ## each fuzz target for FUZZ_SECONDS (needs a nightly toolchain and cargo-fuzz)
+	@for target in $$(cd fuzz && cargo +nightly fuzz list); do \
+		(cd fuzz && cargo +nightly fuzz run $$target -- -max_total_time=$(FUZZ_SECONDS) -max_len=65536) || exit 1; \
+	done
+
+clean: ## remove what was built
+	$(CARGO) clean
