@@ -1,5 +1,7 @@
 //! The one integration test binary: the real program and real sockets.
 
+mod cli;
+mod golden;
 mod lanes;
 mod rules;
 mod support;

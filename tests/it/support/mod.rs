@@ -1,6 +1,7 @@
 //! What the integration tests share.
 
 pub mod peer;
+pub mod program;
 
 use std::time::{Duration, Instant};
 
@@ -19,4 +20,19 @@ pub fn wait_for<T>(what: &str, mut check: impl FnMut() -> Option<T>) -> T {
         assert!(Instant::now() < until, "gave up waiting for {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// [`wait_for`], for what takes long by its nature: five times as patient.
+#[track_caller]
+pub fn wait_long_for<T>(what: &str, mut check: impl FnMut() -> Option<T>) -> T {
+    for _ in 0..4 {
+        let until = Instant::now() + PATIENCE;
+        while Instant::now() < until {
+            if let Some(found) = check() {
+                return found;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+    wait_for(what, check)
 }

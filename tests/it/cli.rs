@@ -1,0 +1,218 @@
+//! The command line, exit codes, and the program's life from start to stop.
+
+use std::net::TcpListener;
+use std::os::unix::fs::symlink;
+
+use nix::sys::signal::Signal;
+
+use crate::support::peer::{Peer, Reply};
+use crate::support::program::{Daemon, TempDir, free_port, metricsd, run};
+use crate::support::wait_for;
+
+#[test]
+fn help_and_version_print_and_exit_0() {
+    for flag in ["-help", "--help", "-h"] {
+        let ran = run(metricsd().arg(flag));
+        assert_eq!(ran.code, 0);
+        for named in ["-config", "-log-level", "-check", "-once", "-root", "-format", "-version"] {
+            assert!(ran.stdout.contains(named), "{flag} does not name {named}");
+        }
+    }
+    let ran = run(metricsd().arg("-version"));
+    assert_eq!(ran.code, 0);
+    assert!(ran.stdout.contains(env!("CARGO_PKG_VERSION")), "{}", ran.stdout);
+}
+
+#[test]
+fn bad_use_exits_64_and_names_the_nearest_flag() {
+    for args in [&["-confg", "x"][..], &["stray"], &["-config"], &["-log-level", "loud"], &["-once", "-format", "xml"]] {
+        let ran = run(metricsd().args(args));
+        assert_eq!(ran.code, 64, "{args:?}: {}", ran.stderr);
+        assert_eq!(ran.stdout, "", "{args:?}");
+    }
+    assert!(run(metricsd().args(["-confg", "x"])).stderr.contains("-config"));
+}
+
+#[test]
+fn a_bad_configuration_exits_78_and_names_every_problem_with_its_place() {
+    let dir = TempDir::new();
+    let path = dir.write(
+        "bad.json",
+        "{\n  \"server\": {\"port\": 70000},\n  \"colector\": {},\n  \"collector\": {\"interval_seconds\": 0}\n}\n",
+    );
+    for check in [true, false] {
+        let mut command = metricsd();
+        command.arg("-config").arg(&path);
+        if check {
+            command.arg("-check");
+        }
+        let ran = run(&mut command);
+        assert_eq!(ran.code, 78, "{}", ran.stderr);
+        for expected in ["bad.json:2:", "server.port", "bad.json:3:", "colector", "collector", "bad.json:4:", "interval_seconds"] {
+            assert!(ran.stderr.contains(expected), "{expected:?} is not in:\n{}", ran.stderr);
+        }
+    }
+}
+
+#[test]
+fn bad_files_exit_78() {
+    let dir = TempDir::new();
+    let cases = [
+        dir.write("empty.json", ""),
+        dir.write("torn.json", "{\"server\": {\"po"),
+        dir.write("types.json", "{\"server\": {\"port\": \"many\"}}"),
+        dir.write("twice.json", "{\"server\": {}, \"server\": {}}"),
+        dir.write("url.json", "{\"shipper\": {\"type\": \"http_json\", \"endpoint\": \"localhost:9090/x\"}}"),
+        dir.path().join("missing.json"),
+        dir.path().to_owned(),
+    ];
+    for path in cases {
+        let ran = run(metricsd().arg("-check").arg("-config").arg(&path));
+        assert_eq!(ran.code, 78, "{}: {}", path.display(), ran.stderr);
+        assert!(ran.stderr.contains(path.file_name().unwrap().to_str().unwrap()), "{}", ran.stderr);
+    }
+}
+
+#[test]
+fn the_examples_are_good() {
+    for file in ["config.example.json"] {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+        let ran = run(metricsd().arg("-check").arg("-config").arg(&path));
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+    }
+}
+
+#[test]
+fn a_port_that_is_taken_exits_69_and_names_it() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let ran = run(metricsd().env("MC_SERVER_HOST", "127.0.0.1").env("MC_SERVER_PORT", port.to_string()));
+    assert_eq!(ran.code, 69, "{}", ran.stderr);
+    assert!(ran.stderr.contains(&format!("127.0.0.1:{port}")), "{}", ran.stderr);
+}
+
+#[test]
+fn without_a_file_it_serves_locally_with_defaults() {
+    let dir = TempDir::new();
+    let port = free_port();
+    let mut command = metricsd();
+    command.current_dir(dir.path()).env("MC_SERVER_PORT", port.to_string());
+    let mut daemon = Daemon::spawn(&mut command, port);
+    assert!(daemon.metric("system_cpu_count").unwrap() >= 1.0);
+    let (status, health) = daemon.get("/health").unwrap();
+    assert_eq!(status, 200);
+    let health: serde_json::Value = serde_json::from_str(&health).unwrap();
+    assert_eq!(health["collectors"]["memory"]["state"], "ok");
+    daemon.signal(Signal::SIGTERM);
+    assert_eq!(daemon.wait(), 0);
+}
+
+#[test]
+fn a_config_json_in_the_working_directory_is_read() {
+    let dir = TempDir::new();
+    dir.write("config.json", "{\"server\": 1}");
+    let ran = run(metricsd().current_dir(dir.path()).arg("-check"));
+    assert_eq!(ran.code, 78);
+    assert!(ran.stderr.contains("config.json:1:"), "{}", ran.stderr);
+}
+
+#[test]
+fn what_is_collected_before_the_end_is_delivered() {
+    let dir = TempDir::new();
+    let peer = Peer::start(|_, _| Reply::status(200));
+    let config = format!(
+        r#"{{"server": {{"host": "127.0.0.1", "port": PORT}}, "collector": {{"interval_seconds": 0.05}},
+            "shippers": [{{"type": "http_json", "endpoint": "{}"}},
+                         {{"type": "file", "endpoint": "{}/out.jsonl"}}]}}"#,
+        peer.url("/in"),
+        dir.path().display()
+    );
+    let mut daemon = Daemon::start(dir.path(), &config);
+    wait_for("ten requests", || (peer.received().len() >= 10).then_some(()));
+    daemon.signal(Signal::SIGINT);
+    assert_eq!(daemon.wait(), 0, "{}", daemon.log());
+    let file = std::fs::read_to_string(dir.path().join("out.jsonl")).unwrap();
+    let lines: Vec<&str> = file.lines().collect();
+    let received = peer.received();
+    assert_eq!(lines.len(), received.len(), "both destinations were given every tick");
+    let mut last = 0;
+    for (line, request) in lines.iter().zip(&received) {
+        assert_eq!(line.as_bytes(), request.body);
+        let payload: serde_json::Value = serde_json::from_str(line).unwrap();
+        let time = payload["timestamp_ms"].as_i64().unwrap();
+        assert!(time > last, "ticks in order");
+        last = time;
+    }
+}
+
+#[test]
+fn a_destination_that_hangs_delays_neither_the_beat_nor_the_others() {
+    let dir = TempDir::new();
+    let (hung, well) = (Peer::start(|_, _| Reply::Hang), Peer::start(|_, _| Reply::status(200)));
+    let config = format!(
+        r#"{{"server": {{"host": "127.0.0.1", "port": PORT}}, "collector": {{"interval_seconds": 0.05}},
+            "shippers": [{{"name": "hung", "type": "http_json", "endpoint": "{}"}},
+                         {{"name": "well", "type": "prometheus_remote_write", "endpoint": "{}"}}]}}"#,
+        hung.url("/in"),
+        well.url("/in"),
+    );
+    let daemon = Daemon::start(dir.path(), &config);
+    wait_for("forty requests", || (well.received().len() >= 40).then_some(()));
+    assert_eq!(hung.received().len(), 1);
+    let waiting = daemon.metric("metricsd_destination_queue_frames{destination=\"hung\"}").unwrap();
+    assert!(waiting >= 30.0, "{waiting} bodies wait for the destination that hangs");
+    assert_eq!(daemon.metric("metricsd_destination_queue_frames{destination=\"well\"}").map(|n| n <= 2.0), Some(true));
+}
+
+#[test]
+fn ending_does_not_wait_for_a_destination_that_hangs() {
+    let dir = TempDir::new();
+    let peer = Peer::start(|_, _| Reply::Hang);
+    let config = format!(
+        r#"{{"server": {{"host": "127.0.0.1", "port": PORT}}, "collector": {{"interval_seconds": 0.05}},
+            "shipper": {{"type": "http_json", "endpoint": "{}", "timeout": "1h"}}}}"#,
+        peer.url("/in")
+    );
+    let mut daemon = Daemon::start(dir.path(), &config);
+    wait_for("a request", || (!peer.received().is_empty()).then_some(()));
+    let begun = std::time::Instant::now();
+    daemon.signal(Signal::SIGTERM);
+    assert_eq!(daemon.wait(), 0);
+    assert!(begun.elapsed().as_secs() < 30, "it took {:?}", begun.elapsed());
+}
+
+#[test]
+fn a_thousand_ticks_gain_no_file_descriptor_and_no_thread() {
+    let dir = TempDir::new();
+    let peer = Peer::start(|_, _| Reply::status(200));
+    let config = format!(
+        r#"{{"server": {{"host": "127.0.0.1", "port": PORT}}, "collector": {{"interval_seconds": 0.05}},
+            "shipper": {{"type": "prometheus_remote_write", "endpoint": "{}"}}}}"#,
+        peer.url("/in")
+    );
+    let daemon = Daemon::start(dir.path(), &config);
+    let counts = || {
+        let entries = |dir: &str| std::fs::read_dir(daemon.proc(dir)).unwrap().count();
+        (entries("fd"), entries("task"))
+    };
+    wait_for("ten ticks", || (peer.received().len() >= 10).then_some(()));
+    let before = counts();
+    crate::support::wait_long_for("a thousand ticks", || (peer.received().len() >= 1000).then_some(()));
+    // A page being served at this moment holds a descriptor for a moment.
+    wait_for("the same descriptors and threads as before", || (counts() == before).then_some(()));
+    assert_eq!(peer.connections(), 1);
+}
+
+#[test]
+fn fixture_processes_of_a_container_come_from_the_hosts_init() {
+    // HOST_PROC as in a container: the host's /proc at another place.
+    let fixture = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/container-v1");
+    let dir = TempDir::new();
+    symlink(fixture.join("proc"), dir.path().join("proc")).unwrap();
+    let mut command = metricsd();
+    command.arg("-once").env("HOST_PROC", dir.path().join("proc")).env("HOST_SYS", fixture.join("sys"));
+    let ran = run(command.env("HOST_ROOT", &fixture));
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    // proc/1/net/dev's figure, not proc/self's or proc/net's.
+    assert!(ran.stdout.contains("system_network_bytes_recv_total{interface=\"eth0\"} 77777777777\n"), "{}", ran.stdout);
+}

@@ -1,0 +1,161 @@
+//! The real program, run as a user runs it.
+
+use std::io::Read;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::wait_for;
+
+/// The program with nothing of this environment that could change what it does.
+pub fn metricsd() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_metricsd"));
+    command.env_clear().env("PATH", "/usr/bin:/bin");
+    command
+}
+
+/// What it printed, as text.
+pub struct Ran {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl From<Output> for Ran {
+    fn from(output: Output) -> Ran {
+        Ran {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
+/// Runs `command` to its end.
+pub fn run(command: &mut Command) -> Ran {
+    command.stdin(Stdio::null()).output().unwrap().into()
+}
+
+/// A running metricsd; killed when dropped.
+pub struct Daemon {
+    child: Child,
+    pub port: u16,
+    stderr: Arc<Mutex<String>>,
+}
+
+impl Daemon {
+    /// Starts it with `config`, in which `PORT` stands for a free port, and waits until it serves.
+    pub fn start(dir: &Path, config: &str) -> Daemon {
+        let port = free_port();
+        let path = dir.join("config.json");
+        std::fs::write(&path, config.replace("PORT", &port.to_string())).unwrap();
+        Daemon::spawn(metricsd().arg("-config").arg(&path), port)
+    }
+
+    /// Starts `command`, which serves on `port`, and waits until it does.
+    pub fn spawn(command: &mut Command, port: u16) -> Daemon {
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let stderr = Arc::new(Mutex::new(String::new()));
+        let (mut pipe, text) = (child.stderr.take().unwrap(), Arc::clone(&stderr));
+        std::thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(n @ 1..) = pipe.read(&mut buffer) {
+                text.lock().unwrap().push_str(&String::from_utf8_lossy(&buffer[..n]));
+            }
+        });
+        let mut daemon = Daemon { child, port, stderr };
+        wait_for("metricsd to be ready", || {
+            if let Some(status) = daemon.child.try_wait().unwrap() {
+                panic!("metricsd ended with {status}:\n{}", daemon.log());
+            }
+            daemon.get("/ready").filter(|(status, _)| *status == 200)
+        });
+        daemon
+    }
+
+    /// What it logged so far.
+    pub fn log(&self) -> String {
+        self.stderr.lock().unwrap().clone()
+    }
+
+    pub fn pid(&self) -> Pid {
+        Pid::from_raw(self.child.id() as i32)
+    }
+
+    /// A file of its `/proc` directory.
+    pub fn proc(&self, file: &str) -> PathBuf {
+        format!("/proc/{}/{file}", self.child.id()).into()
+    }
+
+    /// Status and body of one of its pages; none where nobody answers.
+    pub fn get(&self, path: &str) -> Option<(u16, String)> {
+        let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+        let mut response = agent.get(format!("http://127.0.0.1:{}{path}", self.port)).call().ok()?;
+        Some((response.status().as_u16(), response.body_mut().read_to_string().ok()?))
+    }
+
+    /// The value of the sample whose line starts with `series`.
+    pub fn metric(&self, series: &str) -> Option<f64> {
+        let (_, page) = self.get("/metrics")?;
+        page.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
+    }
+
+    /// Sends `signal`.
+    pub fn signal(&self, signal: Signal) {
+        kill(self.pid(), signal).unwrap();
+    }
+
+    /// Waits for its end; the exit code.
+    pub fn wait(&mut self) -> i32 {
+        wait_for("metricsd to end", || self.child.try_wait().unwrap()).code().unwrap_or(-1)
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("metricsd logged:\n{}", self.log());
+        }
+    }
+}
+
+/// A port nobody listens on at this moment.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// A directory that is gone with the value.
+pub struct TempDir(PathBuf);
+
+impl TempDir {
+    pub fn new() -> TempDir {
+        static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("metricsd-it-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        TempDir(path)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Writes a file into it.
+    pub fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.0.join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+}
+
+impl Drop for TempDir {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
