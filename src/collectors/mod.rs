@@ -2,8 +2,17 @@
 //!
 //! A new collector is a file here, a row in [`TABLE`], a fixture and a row in the README.
 
+pub mod cpu;
+pub mod disk;
 mod filter;
+mod keyed;
+pub mod load;
+pub mod memory;
+pub mod network;
 mod parse;
+#[cfg(test)]
+mod testing;
+pub mod uptime;
 
 use std::fmt;
 use std::time::Duration;
