@@ -116,7 +116,7 @@ pub trait Collector: Send {
 }
 
 /// A collector that answers at once, to be called each tick.
-pub struct Fast {
+pub struct Named {
     /// As `/health` and the logs call it.
     pub name: &'static str,
     /// The collector.
@@ -124,7 +124,7 @@ pub struct Fast {
 }
 
 /// A collector that may hang, to be called on a thread of its own.
-pub struct Slow {
+pub struct NamedSlow {
     /// As `/health` and the logs call it.
     pub name: &'static str,
     /// The collector.
@@ -135,14 +135,14 @@ pub struct Slow {
 }
 
 /// Says whether a slow collector has anything to do.
-pub type Due = Box<dyn Fn() -> bool + Send + Sync>;
+pub type Due = Arc<dyn Fn() -> bool + Send + Sync>;
 
 /// The collectors that the settings ask for, in the table's order.
 pub struct Built {
     /// To be called one after the other.
-    pub fast: Vec<Fast>,
+    pub fast: Vec<Named>,
     /// Each on its own thread.
-    pub slow: Vec<Slow>,
+    pub slow: Vec<NamedSlow>,
 }
 
 /// What collectors are built from.
@@ -216,7 +216,7 @@ static TABLE: &[Row] = &[
         build: |parts| {
             let (statfs, remote) = (Arc::clone(&parts.statfs), Arc::clone(&parts.remote));
             let collector = filesystem::remote::Remote::new(&parts.settings.filesystem, statfs, Arc::clone(&remote));
-            Made::Slow(Box::new(collector), Box::new(move || remote.due()))
+            Made::Slow(Box::new(collector), Arc::new(move || remote.due()))
         },
     },
     Row {
@@ -234,8 +234,8 @@ pub fn build(settings: &Settings, host: &HostPaths, statfs: Arc<dyn StatFs>) -> 
     for row in TABLE.iter().filter(|row| (row.enabled)(settings)) {
         let name = row.name;
         match (row.build)(&parts) {
-            Made::Fast(collector) => built.fast.push(Fast { name, collector }),
-            Made::Slow(collector, due) => built.slow.push(Slow { name, collector, due }),
+            Made::Fast(collector) => built.fast.push(Named { name, collector }),
+            Made::Slow(collector, due) => built.slow.push(NamedSlow { name, collector, due }),
         }
     }
     built

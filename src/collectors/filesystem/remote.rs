@@ -157,6 +157,7 @@ fn says_no_answer(error: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use std::path::Path;
+    use std::time::{Duration, Instant};
 
     use super::super::super::testing::{collect, value};
     use super::super::probe::MAX_THREADS;
@@ -256,6 +257,22 @@ mod tests {
         let seen = collect(&mut remote).unwrap();
         assert_eq!((stuck(&seen, "/denied"), total(&seen, "/denied")), (Some(0.0), None));
         assert_eq!((stuck(&seen, "/soft"), total(&seen, "/soft")), (Some(1.0), None));
+    }
+
+    #[test]
+    fn a_round_ends_at_its_deadline() {
+        let statfs = FakeStatFs::new();
+        statfs.hang("/a");
+        let mounts = Arc::new(RemoteMounts::default());
+        mounts.set(vec![Arc::new(nfs(1, "/a"))]);
+        let settings = FilesystemSettings { timeout: Duration::from_millis(20), ..FilesystemSettings::default() };
+        let mut remote = Remote::new(&settings, Arc::clone(&statfs) as Arc<dyn StatFs>, mounts);
+        let began = Instant::now();
+        // The first round may find that the thread has not even begun; the second can't.
+        collect(&mut remote).unwrap();
+        statfs.asked_at_last("/a");
+        assert_eq!(stuck(&collect(&mut remote).unwrap(), "/a"), Some(1.0));
+        assert!(began.elapsed() >= Duration::from_millis(20));
     }
 
     #[test]
