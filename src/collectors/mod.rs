@@ -2,14 +2,26 @@
 //!
 //! A new collector is a file here, a row in [`TABLE`], a fixture and a row in the README.
 
+pub mod cpu;
+pub mod disk;
+pub mod filesystem;
 mod filter;
+mod keyed;
+pub mod load;
+pub mod memory;
+pub mod network;
 mod parse;
+#[cfg(test)]
+mod testing;
+pub mod uptime;
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::host::{ReadError, Scratch};
-use crate::model::Recorder;
+use self::filesystem::remote::RemoteMounts;
+use crate::host::{HostPaths, ReadError, Scratch, StatFs};
+use crate::model::{Metric, Recorder};
 
 pub use filter::{Filter, Pattern};
 pub use parse::ParseError;
@@ -103,6 +115,137 @@ pub trait Collector: Send {
     fn collect(&mut self, tick: &Tick, scratch: &mut Scratch, out: &mut Recorder) -> Result<(), CollectError>;
 }
 
+/// A collector that answers at once, to be called each tick.
+pub struct Named {
+    /// As `/health` and the logs call it.
+    pub name: &'static str,
+    /// The collector.
+    pub collector: Box<dyn Collector>,
+}
+
+/// A collector that may hang, to be called on a thread of its own.
+pub struct NamedSlow {
+    /// As `/health` and the logs call it.
+    pub name: &'static str,
+    /// The collector.
+    pub collector: Box<dyn Collector>,
+    /// Asked each tick, cheap: whether to call it at all. It may depend on what a fast
+    /// collector finds, so ask after these have run.
+    pub due: Due,
+}
+
+/// Says whether a slow collector has anything to do.
+pub type Due = Arc<dyn Fn() -> bool + Send + Sync>;
+
+/// The collectors that the settings ask for, in the table's order.
+pub struct Built {
+    /// To be called one after the other.
+    pub fast: Vec<Named>,
+    /// Each on its own thread.
+    pub slow: Vec<NamedSlow>,
+}
+
+/// What collectors are built from.
+struct Parts<'a> {
+    settings: &'a Settings,
+    host: &'a HostPaths,
+    statfs: Arc<dyn StatFs>,
+    /// Found by `filesystem`, asked by `filesystem_remote`.
+    remote: Arc<RemoteMounts>,
+}
+
+/// A row of the table.
+struct Row {
+    name: &'static str,
+    /// The families that no row before has.
+    metrics: &'static [&'static Metric],
+    enabled: fn(&Settings) -> bool,
+    build: fn(&Parts<'_>) -> Made,
+}
+
+enum Made {
+    Fast(Box<dyn Collector>),
+    Slow(Box<dyn Collector>, Due),
+}
+
+/// All collectors, in the order in which they run and their metrics are shown.
+static TABLE: &[Row] = &[
+    Row {
+        name: "cpu",
+        metrics: cpu::METRICS,
+        enabled: |settings| settings.enable_cpu,
+        build: |parts| Made::Fast(Box::new(cpu::Cpu::new(parts.host))),
+    },
+    Row {
+        name: "memory",
+        metrics: memory::METRICS,
+        enabled: |settings| settings.enable_memory,
+        build: |parts| Made::Fast(Box::new(memory::Memory::new(parts.host))),
+    },
+    Row {
+        name: "load",
+        metrics: load::METRICS,
+        enabled: |settings| settings.enable_load,
+        build: |parts| Made::Fast(Box::new(load::Load::new(parts.host))),
+    },
+    Row {
+        name: "uptime",
+        metrics: uptime::METRICS,
+        enabled: |settings| settings.enable_uptime,
+        build: |parts| Made::Fast(Box::new(uptime::Uptime::new(parts.host))),
+    },
+    Row {
+        name: "disk",
+        metrics: disk::METRICS,
+        enabled: |settings| settings.enable_disk,
+        build: |parts| Made::Fast(Box::new(disk::Disk::new(&parts.settings.disk, parts.host))),
+    },
+    Row {
+        name: "filesystem",
+        metrics: filesystem::METRICS,
+        enabled: |settings| settings.enable_disk,
+        build: |parts| {
+            let (statfs, remote) = (Arc::clone(&parts.statfs), Arc::clone(&parts.remote));
+            Made::Fast(Box::new(filesystem::Filesystem::new(&parts.settings.filesystem, parts.host, statfs, remote)))
+        },
+    },
+    Row {
+        name: "filesystem_remote",
+        metrics: filesystem::remote::METRICS,
+        enabled: |settings| settings.enable_disk,
+        build: |parts| {
+            let (statfs, remote) = (Arc::clone(&parts.statfs), Arc::clone(&parts.remote));
+            let collector = filesystem::remote::Remote::new(&parts.settings.filesystem, statfs, Arc::clone(&remote));
+            Made::Slow(Box::new(collector), Arc::new(move || remote.due()))
+        },
+    },
+    Row {
+        name: "network",
+        metrics: network::METRICS,
+        enabled: |settings| settings.enable_network,
+        build: |parts| Made::Fast(Box::new(network::Network::new(&parts.settings.network, parts.host))),
+    },
+];
+
+/// Builds the collectors that `settings` ask for. Reads nothing yet.
+pub fn build(settings: &Settings, host: &HostPaths, statfs: Arc<dyn StatFs>) -> Built {
+    let parts = Parts { settings, host, statfs, remote: Arc::default() };
+    let mut built = Built { fast: Vec::new(), slow: Vec::new() };
+    for row in TABLE.iter().filter(|row| (row.enabled)(settings)) {
+        let name = row.name;
+        match (row.build)(&parts) {
+            Made::Fast(collector) => built.fast.push(Named { name, collector }),
+            Made::Slow(collector, due) => built.slow.push(NamedSlow { name, collector, due }),
+        }
+    }
+    built
+}
+
+/// Every family that a collector can emit, each once, in the table's order.
+pub fn metrics() -> impl Iterator<Item = &'static Metric> {
+    TABLE.iter().flat_map(|row| row.metrics.iter().copied())
+}
+
 /// Why a round gave nothing.
 #[derive(Debug)]
 pub enum CollectError {
@@ -131,9 +274,61 @@ impl From<ReadError> for CollectError {
     }
 }
 
-/// PLACEHOLDER
-pub struct Named { pub name: &'static str, pub collector: Box<dyn Collector> }
-/// PLACEHOLDER
-pub struct NamedSlow { pub name: &'static str, pub collector: Box<dyn Collector>, pub due: std::sync::Arc<dyn Fn() -> bool + Send + Sync> }
-/// PLACEHOLDER
-pub struct Built { pub fast: Vec<Named>, pub slow: Vec<NamedSlow> }
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+    use crate::host::SystemStatFs;
+    use crate::model::Kind;
+
+    #[test]
+    fn the_table_builds_what_the_settings_ask_for() {
+        let names = |settings: &Settings| {
+            let built = build(settings, &HostPaths::default(), Arc::new(SystemStatFs));
+            let fast: Vec<_> = built.fast.iter().map(|fast| fast.name).collect();
+            let slow: Vec<_> = built.slow.iter().map(|slow| slow.name).collect();
+            (fast, slow)
+        };
+        let (fast, slow) = names(&Settings::default());
+        assert_eq!(fast, ["cpu", "memory", "load", "uptime", "disk", "filesystem", "network"]);
+        assert_eq!(slow, ["filesystem_remote"]);
+        let (fast, slow) = names(&Settings { enable_disk: false, enable_load: false, ..Settings::default() });
+        assert_eq!(fast, ["cpu", "memory", "uptime", "network"]);
+        assert!(slow.is_empty());
+    }
+
+    #[test]
+    fn families_are_named_once_and_counters_end_in_total() {
+        let mut seen = HashSet::new();
+        for metric in metrics() {
+            assert!(seen.insert(&metric.name), "{} stands twice", metric.name);
+            assert!(metric.name.starts_with("system_"), "{}", metric.name);
+            assert_eq!(metric.kind == Kind::Counter, metric.name.ends_with("_total"), "{}", metric.name);
+            assert!(metric.help.ends_with('.') && !metric.help.contains('\n'), "{}", metric.name);
+        }
+        assert_eq!(seen.len(), 33);
+    }
+
+    #[test]
+    fn what_is_emitted_stands_in_the_table() {
+        let named: HashSet<_> = metrics().map(|metric| &*metric.name).collect();
+        let mut built = build(&Settings::default(), &HostPaths::default(), Arc::new(SystemStatFs));
+        let tick = Tick { wall_ms: 0, monotonic: Duration::ZERO };
+        let mut scratch = Scratch::new();
+        for fast in &mut built.fast {
+            let mut out = Recorder::new(fast.name, 10_000);
+            fast.collector.prime(&tick, &mut scratch);
+            match fast.collector.collect(&tick, &mut scratch, &mut out) {
+                // A sandbox may lack a file, or have none of a thing.
+                Err(error) => println!("{}: {error}", fast.name),
+                Ok(()) => {
+                    for (series, value) in out.finish(0).samples() {
+                        assert!(named.contains(&*series.metric.name), "{}", series.metric.name);
+                        assert!(value.is_finite(), "{}", series.metric.name);
+                    }
+                }
+            }
+        }
+    }
+}

@@ -39,6 +39,19 @@ impl fmt::Display for ParseError {
 
 impl std::error::Error for ParseError {}
 
+/// `text`, if it is whole: the kernel ends every line of its files, so a text that does not
+/// end so was cut, and its last number may be the beginning of a longer one.
+pub fn whole(text: &[u8]) -> Result<&[u8], ParseError> {
+    match text.last() {
+        Some(b'\n') => Ok(text),
+        Some(_) => {
+            let (line, last) = lines(text).last().unwrap_or((1, text));
+            Err(ParseError::expected(line, "a whole line", last))
+        }
+        None => Err(ParseError { line: 1, what: "the file is empty".to_owned() }),
+    }
+}
+
 /// The lines with their numbers, counted from 1, without their line ends.
 pub fn lines(text: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
     let text = text.strip_suffix(b"\n").unwrap_or(text);
@@ -92,6 +105,13 @@ mod tests {
         let error = ParseError::expected(3, "u64", &[b'x'; 500]);
         assert!(error.to_string().len() < 120, "{error}");
         assert!(error.to_string().starts_with("line 3: expected u64, got \"xxx"));
+    }
+
+    #[test]
+    fn a_text_without_its_last_line_end_was_cut() {
+        assert_eq!(whole(b"a 1\n"), Ok(&b"a 1\n"[..]));
+        assert_eq!(whole(b"a 1\nb 1").unwrap_err().to_string(), "line 2: expected a whole line, got \"b 1\"");
+        assert_eq!(whole(b"").unwrap_err().to_string(), "line 1: the file is empty");
     }
 
     #[test]

@@ -13,6 +13,16 @@ pub use kernel_file::{KernelFile, ReadError, Scratch};
 pub use paths::HostPaths;
 pub use statfs::{FsUsage, StatFs, SystemStatFs};
 
+/// How many clock ticks `/proc/stat` counts a second (`USER_HZ`): 100 on nearly every machine.
+pub fn user_hz() -> u64 {
+    nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK)
+        .ok()
+        .flatten()
+        .and_then(|hz| u64::try_from(hz).ok())
+        .filter(|hz| *hz > 0)
+        .unwrap_or(100)
+}
+
 /// The host's name as the kernel has it, or `localhost` where it has none.
 pub fn host_name() -> String {
     nix::unistd::gethostname()

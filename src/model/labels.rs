@@ -8,7 +8,10 @@ use std::sync::Arc;
 /// A label with an empty value is the same as no label in the Prometheus data model, so
 /// it is dropped here, once, and no encoder has to think of it again.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Labels(Option<Arc<[(Box<str>, Box<str>)]>>);
+pub struct Labels(Option<Arc<[Pair]>>);
+
+/// A name and its value.
+type Pair = (Box<str>, Box<str>);
 
 /// Why a set of labels was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,8 +45,7 @@ impl Labels {
         N: Into<Box<str>>,
         V: Into<Box<str>>,
     {
-        let mut all: Vec<(Box<str>, Box<str>)> =
-            pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+        let mut all: Vec<Pair> = pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
         if let Some((name, _)) = all.iter().find(|(name, _)| !valid_name(name)) {
             return Err(LabelsError::InvalidName(name.to_string()));
         }
@@ -88,7 +90,7 @@ impl Labels {
         }
     }
 
-    fn pairs(&self) -> &[(Box<str>, Box<str>)] {
+    fn pairs(&self) -> &[Pair] {
         self.0.as_deref().unwrap_or_default()
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::runner::Runner;
-use crate::collectors::Tick;
+use crate::collectors::{Due, Tick};
 use crate::host::Scratch;
 use crate::model::Frame;
 use crate::telemetry::CollectorStatus;
@@ -17,9 +17,6 @@ use crate::telemetry::CollectorStatus;
 /// A round that takes longer than this, and than two intervals, is said to be stale. A
 /// slow collector's own deadlines are shorter; this is for those that broke their word.
 const LATE: Duration = Duration::from_secs(30);
-
-/// Asks whether there is anything to collect. Called each tick, so it only looks at memory.
-pub type Due = Arc<dyn Fn() -> bool + Send + Sync>;
 
 /// A round that has ended: which collector's, and what it gave.
 pub struct Finished {

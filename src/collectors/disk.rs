@@ -1,0 +1,353 @@
+//! I/O of block devices, from `/proc/diskstats`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::parse::{ParseError, fields, lines, u64, whole};
+use super::{CollectError, Collector, Filter, Tick, keyed};
+use crate::host::{HostPaths, KernelFile, Scratch};
+use crate::model::{Labels, Metric, Recorder};
+
+static READ_BYTES: Metric =
+    Metric::counter("system_disk_read_bytes_total", "bytes", "Bytes that were read from the device.");
+static WRITE_BYTES: Metric =
+    Metric::counter("system_disk_write_bytes_total", "bytes", "Bytes that were written to the device.");
+static READ_COUNT: Metric = Metric::counter("system_disk_read_count_total", "", "Reads that the device completed.");
+static WRITE_COUNT: Metric = Metric::counter("system_disk_write_count_total", "", "Writes that the device completed.");
+
+/// Everything this collector may emit.
+pub static METRICS: &[&Metric] = &[&READ_BYTES, &WRITE_BYTES, &READ_COUNT, &WRITE_COUNT];
+
+/// The kernel counts in sectors of this size, whatever the device's own are.
+const SECTOR_BYTES: f64 = 512.0;
+
+/// The collector.
+#[derive(Debug)]
+pub struct Disk {
+    file: KernelFile,
+    /// A folder for each whole disk.
+    block: PathBuf,
+    filter: Filter,
+    devices: Vec<Device>,
+}
+
+/// What is remembered of a device. Devices that are not shown are remembered too, so that
+/// patterns and `/sys` are asked once for each.
+#[derive(Debug)]
+struct Device {
+    name: Box<[u8]>,
+    /// `None` where it is not shown.
+    labels: Option<Labels>,
+    io: Io,
+}
+
+impl Disk {
+    /// Reads `/proc/diskstats` of `host` and shows the devices that `filter` and the rule
+    /// for whole disks agree on.
+    pub fn new(filter: &Filter, host: &HostPaths) -> Disk {
+        Disk {
+            file: KernelFile::new(host.proc("diskstats")),
+            block: host.sys("block"),
+            filter: filter.clone(),
+            devices: Vec::new(),
+        }
+    }
+
+    fn take(&mut self, text: &[u8]) -> Result<(), ParseError> {
+        let mut seen = 0;
+        for line in parse(whole(text)?) {
+            let line = line?;
+            let (filter, block) = (&self.filter, &self.block);
+            let device = keyed::entry(
+                &mut self.devices,
+                seen,
+                |device| *device.name == *line.name,
+                || Device::new(&line, filter, block),
+            );
+            device.io = line.io;
+            seen += 1;
+        }
+        self.devices.truncate(seen);
+        if seen == 0 {
+            return Err(ParseError { line: 1, what: "the file ends without a device".to_owned() });
+        }
+        Ok(())
+    }
+
+    fn emit(&self, out: &mut Recorder) {
+        let mut push = |metric, value: fn(&Io) -> f64| {
+            for device in &self.devices {
+                if let Some(labels) = &device.labels {
+                    out.push(metric, labels, value(&device.io));
+                }
+            }
+        };
+        push(&READ_BYTES, |io| io.sectors_read as f64 * SECTOR_BYTES);
+        push(&WRITE_BYTES, |io| io.sectors_written as f64 * SECTOR_BYTES);
+        push(&READ_COUNT, |io| io.reads as f64);
+        push(&WRITE_COUNT, |io| io.writes as f64);
+    }
+
+    /// Whether the host has no block devices: an empty file is then nothing to report.
+    fn has_none(&self) -> bool {
+        fs::read_dir(&self.block).is_ok_and(|mut entries| entries.next().is_none())
+    }
+}
+
+impl Device {
+    fn new(line: &Line<'_>, filter: &Filter, block: &Path) -> Device {
+        let name = String::from_utf8_lossy(line.name);
+        let shown = filter.shows(&name, is_whole(line, &name, block));
+        Device { name: line.name.into(), labels: shown.then(|| Labels::of(&[("device", &name)])), io: Io::default() }
+    }
+}
+
+impl Collector for Disk {
+    fn collect(&mut self, _tick: &Tick, scratch: &mut Scratch, out: &mut Recorder) -> Result<(), CollectError> {
+        let text = self.file.read(scratch)?;
+        if text.is_empty() && self.has_none() {
+            return Err(CollectError::Absent("this host has no block devices".to_owned()));
+        }
+        self.take(text).map_err(|error| error.of(self.file.path()))?;
+        self.emit(out);
+        Ok(())
+    }
+}
+
+/// Whether a device is a whole disk (dm and md included) and not a partition of one.
+///
+/// Whole ones have a folder in `/sys/block`, where a `/` of their name is written `!`.
+/// Where there is no `/sys/block` (a container without `/sys`), the name has to do.
+fn is_whole(line: &Line<'_>, name: &str, block: &Path) -> bool {
+    if line.short {
+        return false;
+    }
+    // A name is a single path component, whatever a torn file says.
+    if name.is_empty() || name.starts_with('.') || name.contains('\0') {
+        return false;
+    }
+    if block.is_dir() { block.join(name.replace('/', "!")).is_dir() } else { !looks_like_partition(name) }
+}
+
+/// Guesses from the name: `p` and digits after a digit (`nvme0n1p2`, `mmcblk0p1`,
+/// `cciss/c0d0p1`, `md0p1`), or digits after the letters of a SCSI, IDE or virtual disk
+/// (`sda1`, `hdb2`, `vda1`, `xvda1`). A disk that Xen calls `xvda1` is taken for a partition.
+fn looks_like_partition(name: &str) -> bool {
+    let stem = name.trim_end_matches(|c: char| c.is_ascii_digit());
+    if stem.len() == name.len() {
+        return false;
+    }
+    if let Some(disk) = stem.strip_suffix('p') {
+        if disk.ends_with(|c: char| c.is_ascii_digit()) {
+            return true;
+        }
+    }
+    ["sd", "hd", "vd", "xvd", "ubd"].iter().any(|prefix| {
+        stem.strip_prefix(prefix).is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_lowercase()))
+    })
+}
+
+/// A device's line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Line<'a> {
+    /// The kernel's name for it.
+    pub name: &'a [u8],
+    /// Whether this is the short form, which only partitions of kernels before 2.6.25 have.
+    pub short: bool,
+    /// What it did.
+    pub io: Io,
+}
+
+/// What a device did since it appeared. On 32-bit kernels these wrap at 2^32, and are sent
+/// as they are: to a backend, that is a counter that restarted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct Io {
+    pub reads: u64,
+    pub sectors_read: u64,
+    pub writes: u64,
+    pub sectors_written: u64,
+}
+
+/// The devices of a whole text:
+///
+/// ```text
+///  254       0 vda 32087 7585 5571954 18071 7487 21656 2569720 6726 0 7020 25341 7426 60 1019688 521 571 21
+///    8       1 sda1 5120 1048576 2048 262144
+/// ```
+///
+/// Major, minor, name; then reads, reads merged, sectors read, ms reading, the same four of
+/// writing, and three more; since 4.18 four of discards and since 5.5 two of flushes, which
+/// make 14, 18 or 20 columns. Partitions of kernels before 2.6.25 have 7: reads, sectors
+/// read, writes, sectors written. See
+/// <https://www.kernel.org/doc/html/latest/admin-guide/iostats.html>.
+///
+/// Further columns are ignored. A line that is not understood is an error, and its collector
+/// then sends nothing of the round: a device that is skipped would look as if it was gone.
+pub fn parse(text: &[u8]) -> impl Iterator<Item = Result<Line<'_>, ParseError>> {
+    lines(text).map(|(line, content)| {
+        let mut columns = fields(content);
+        let (major, minor, name) = (columns.next(), columns.next(), columns.next());
+        let (Some(_), Some(_), Some(name)) = (major.and_then(u64), minor.and_then(u64), name) else {
+            return Err(ParseError::expected(line, "major, minor and name of a device", content));
+        };
+        let mut numbers = [0; 11];
+        let mut count = 0;
+        for (number, field) in numbers.iter_mut().zip(columns) {
+            *number = u64(field).ok_or_else(|| ParseError::expected(line, "a count", field))?;
+            count += 1;
+        }
+        let [reads, second, third, fourth, writes, _, sectors_written, ..] = numbers;
+        match count {
+            11 => Ok(Line { name, short: false, io: Io { reads, sectors_read: third, writes, sectors_written } }),
+            4 => Ok(Line {
+                name,
+                short: true,
+                io: Io { reads, sectors_read: second, writes: third, sectors_written: fourth },
+            }),
+            _ => Err(ParseError::expected(line, "7, or 14 and more columns", content)),
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Pattern;
+    use super::super::testing::{Folder, collect, cut_everywhere, fixture, have_fixtures, value};
+    use super::*;
+
+    fn all() -> Filter {
+        Filter::default()
+    }
+
+    /// The devices shown on a fixture host, with their bytes read and written.
+    fn seen(host: &str, filter: &Filter) -> Vec<(String, f64, f64)> {
+        let samples = collect(&mut Disk::new(filter, &fixture(host))).unwrap();
+        samples
+            .iter()
+            .filter_map(|(name, read)| {
+                let device = name.strip_prefix("system_disk_read_bytes_total{device=")?.strip_suffix('}')?;
+                let written = value(&samples, &format!("system_disk_write_bytes_total{{device={device}}}"));
+                Some((device.to_owned(), *read, written.unwrap()))
+            })
+            .collect()
+    }
+
+    #[test]
+    fn whole_disks_are_shown_and_partitions_are_not() {
+        if !have_fixtures() {
+            return;
+        }
+        let usual = super::super::Settings::default().disk;
+        let vm = [("vda", 3360686080.0, 10737419264.0), ("vdb", 157810688.0, 220200960.0)];
+        assert_eq!(seen("vm", &usual), vm.map(|(name, read, written)| (name.to_owned(), read, written)));
+        let old = seen("old-kernel", &usual);
+        let expected = [("sda", 537001984.0, 134217728.0), ("cciss/c0d0", 549766299648.0, 2199022206976.0)];
+        assert_eq!(old, expected.map(|(name, read, written)| (name.to_owned(), read, written)));
+        let names = |host, filter| seen(host, filter).into_iter().map(|(name, ..)| name).collect::<Vec<_>>();
+        let mut numa = names("numa64", &usual);
+        numa.sort();
+        assert_eq!(numa, ["dm-0", "dm-1", "dm-2", "md0", "md127", "nvme0n1", "nvme1n1", "sda"]);
+        let mut arm = names("arm-board", &all());
+        arm.sort();
+        assert_eq!(
+            arm,
+            [
+                "mmcblk0",
+                "mmcblk0boot0",
+                "mtdblock0",
+                "mtdblock1",
+                "mtdblock2",
+                "mtdblock3",
+                "mtdblock4",
+                "mtdblock5",
+                "zram0"
+            ]
+        );
+    }
+
+    #[test]
+    fn partitions_are_shown_by_pattern() {
+        let folder = Folder::new("disk-partition");
+        folder.write("proc/diskstats", "8 0 sda 1 2 3 4 5 6 7 8 9 10 11\n8 1 sda1 5120 1048576 2048 262144\n");
+        folder.folder("sys/block/sda");
+        let filter = Filter { include: vec![Pattern::new("sda1").unwrap()], ..Filter::default() };
+        let seen = collect(&mut Disk::new(&filter, &folder.host())).unwrap();
+        let expected = [
+            ("system_disk_read_bytes_total{device=sda1}", 536870912.0),
+            ("system_disk_write_bytes_total{device=sda1}", 134217728.0),
+            ("system_disk_read_count_total{device=sda1}", 5120.0),
+            ("system_disk_write_count_total{device=sda1}", 2048.0),
+        ];
+        assert_eq!(seen, expected.map(|(name, value)| (name.to_owned(), value)));
+    }
+
+    #[test]
+    fn without_sys_the_name_tells_partitions() {
+        for partition in ["sda1", "hdb12", "vda15", "xvda1", "nvme0n1p3", "mmcblk0p1", "cciss/c0d0p1", "md0p1", "sdaa9"]
+        {
+            assert!(looks_like_partition(partition), "{partition}");
+        }
+        for disk in
+            ["sda", "sdaa", "vda", "nvme0n1", "mmcblk0", "mmcblk0boot0", "cciss/c0d0", "md127", "dm-0", "zram0", "sr0"]
+        {
+            assert!(!looks_like_partition(disk), "{disk}");
+        }
+        let folder = Folder::new("disk-no-sys");
+        folder.write("proc/diskstats", "8 0 sda 1 2 3 4 5 6 7 8 9 10 11\n8 1 sda1 1 2 3 4 5 6 7 8 9 10 11\n");
+        let seen = collect(&mut Disk::new(&all(), &folder.host())).unwrap();
+        assert_eq!(value(&seen, "system_disk_read_bytes_total{device=sda}"), Some(1536.0));
+        assert_eq!(value(&seen, "system_disk_read_bytes_total{device=sda1}"), None);
+    }
+
+    #[test]
+    fn devices_come_and_go() {
+        let folder = Folder::new("disk-hotplug");
+        folder.folder("sys/block/sda");
+        folder.folder("sys/block/sdb");
+        let mut disk = Disk::new(&all(), &folder.host());
+        let mut reads = |text: &str| {
+            folder.write("proc/diskstats", text);
+            let seen = collect(&mut disk).unwrap();
+            ["sda", "sdb"].map(|d| value(&seen, &format!("system_disk_read_count_total{{device={d}}}")))
+        };
+        assert_eq!(reads("8 0 sda 1 0 0 0 0 0 0 0 0 0 0\n8 16 sdb 2 0 0 0 0 0 0 0 0 0 0\n"), [Some(1.0), Some(2.0)]);
+        assert_eq!(reads("8 16 sdb 3 0 0 0 0 0 0 0 0 0 0\n"), [None, Some(3.0)]);
+        assert_eq!(reads("8 0 sda 0 0 0 0 0 0 0 0 0 0 0\n8 16 sdb 3 0 0 0 0 0 0 0 0 0 0\n"), [Some(0.0), Some(3.0)]);
+    }
+
+    #[test]
+    fn a_bad_line_fails_the_round_and_is_quoted() {
+        let error = |text: &str| parse(text.as_bytes()).find_map(Result::err).unwrap().to_string();
+        assert_eq!(error("8 0 sda 1 2 x 4 5 6 7 8 9 10 11\n"), "line 1: expected a count, got \"x\"");
+        assert_eq!(
+            error("8 0 sda 1 2 3 4 5\n"),
+            "line 1: expected 7, or 14 and more columns, got \"8 0 sda 1 2 3 4 5\""
+        );
+        assert_eq!(error("8 sda\n"), "line 1: expected major, minor and name of a device, got \"8 sda\"");
+        assert_eq!(error("\nx\n"), "line 1: expected major, minor and name of a device, got \"\"");
+        let mut disk = Disk::new(&all(), &HostPaths::default());
+        assert_eq!(disk.take(b"\n").unwrap_err().to_string(), "line 1: the file ends without a device");
+    }
+
+    #[test]
+    fn an_empty_file_is_an_absence_only_without_block_devices() {
+        let folder = Folder::new("disk-empty");
+        folder.write("proc/diskstats", "");
+        folder.folder("sys/block");
+        assert!(matches!(collect(&mut Disk::new(&all(), &folder.host())), Err(CollectError::Absent(_))));
+        folder.folder("sys/block/sda");
+        assert!(matches!(collect(&mut Disk::new(&all(), &folder.host())), Err(CollectError::Failed(_))));
+    }
+
+    #[test]
+    fn no_text_makes_it_panic() {
+        let folder = Folder::new("disk-cut");
+        folder.folder("sys/block/sda");
+        let mut disk = Disk::new(&all(), &folder.host());
+        cut_everywhere("proc/diskstats", |text| {
+            parse(text).for_each(drop);
+            drop(disk.take(text));
+        });
+    }
+}

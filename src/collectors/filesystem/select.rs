@@ -1,0 +1,228 @@
+//! Which mounts are shown: one for each file system, by pattern and by rule. Pure.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use super::super::FilesystemSettings;
+use super::mountinfo::Mount;
+
+/// A parent chain longer than this is a loop, which a torn file may hold.
+const MAX_DEPTH: usize = 100;
+
+/// The mounts to show: a list for each file system, in the order of `mounts`, that holds the
+/// mounts that may stand for it, the best one first.
+///
+/// Left out are what the patterns exclude, what has no device and is not known to be a real
+/// file system, and mounts that are hidden below another one. Mounts of the same device
+/// number show the same numbers, so one of them stands for all: rather one of the whole
+/// than of a part of it (a bind mount, a subvolume), rather the shorter mount point.
+pub fn select<'m>(mounts: &'m [Mount], settings: &FilesystemSettings) -> Vec<Vec<&'m Mount>> {
+    let mut groups: Vec<Vec<&Mount>> = Vec::new();
+    let mut group_of = HashMap::new();
+    let by_id: HashMap<u64, usize> = mounts.iter().enumerate().map(|(at, mount)| (mount.id, at)).collect();
+    for (at, mount) in mounts.iter().enumerate() {
+        if !shown(mount, settings) || is_hidden(at, mounts, &by_id) {
+            continue;
+        }
+        let group = *group_of.entry(mount.device).or_insert_with(|| {
+            groups.push(Vec::new());
+            groups.len() - 1
+        });
+        groups[group].push(mount);
+    }
+    for group in &mut groups {
+        // Stable: of equals, the earlier stays first.
+        group.sort_by_key(|mount| (mount.root != Path::new("/"), mount.mountpoint.as_os_str().len()));
+    }
+    groups
+}
+
+fn shown(mount: &Mount, settings: &FilesystemSettings) -> bool {
+    settings.fstype.shows(&mount.fstype, is_real(mount))
+        && settings.mountpoint.shows(&mount.mountpoint.to_string_lossy(), true)
+}
+
+/// Whether a mount holds somebody's data: it has a block device, or is of a type that keeps
+/// its data elsewhere or manages its devices itself.
+fn is_real(mount: &Mount) -> bool {
+    mount.device.0 != 0
+        || mount.source.starts_with("/dev/")
+        || matches!(&*mount.fstype, "zfs" | "btrfs" | "bcachefs" | "ubifs")
+        || may_hang(&mount.fstype)
+}
+
+/// Whether asking a file system of this type may wait for another machine or process:
+/// network, cluster and FUSE file systems, and the shared folders of virtual machines.
+pub fn may_hang(fstype: &str) -> bool {
+    fstype.starts_with("fuse.")
+        || matches!(
+            fstype,
+            "nfs"
+                | "nfs3"
+                | "nfs4"
+                | "cifs"
+                | "smb"
+                | "smb2"
+                | "smb3"
+                | "smbfs"
+                | "ncp"
+                | "ncpfs"
+                | "ceph"
+                | "glusterfs"
+                | "9p"
+                | "afs"
+                | "coda"
+                | "lustre"
+                | "gpfs"
+                | "beegfs"
+                | "orangefs"
+                | "pvfs2"
+                | "davfs"
+                | "ocfs2"
+                | "gfs2"
+                | "fuse"
+                | "fuseblk"
+                | "virtiofs"
+                | "vboxsf"
+                | "vmhgfs"
+                | "prl_fs"
+        )
+}
+
+/// Whether files of this type may show another device number than mountinfo gives, since
+/// each subvolume or layer has its own.
+pub fn has_own_numbers(fstype: &str) -> bool {
+    matches!(fstype, "btrfs" | "bcachefs" | "zfs" | "overlay" | "aufs") || may_hang(fstype)
+}
+
+/// Whether walking to the mount point of `mounts[at]` ends in another mount.
+///
+/// That is so where something was mounted over it at the same place, or on the same parent
+/// at a directory above it, and where its parent is hidden in this way.
+fn is_hidden(at: usize, mounts: &[Mount], by_id: &HashMap<u64, usize>) -> bool {
+    let mut at = at;
+    for depth in 0..MAX_DEPTH {
+        let mount = &mounts[at];
+        let covers = |(other_at, other): (usize, &Mount)| {
+            if other_at == at || other.id == mount.id {
+                return false;
+            }
+            let same_place = other.mountpoint == mount.mountpoint;
+            // What covers a parent at its own place is a sibling of the child: seen already.
+            if depth == 0 && same_place && other.parent == mount.id {
+                return true;
+            }
+            // The initial root file system is its own parent on old kernels.
+            other.parent == mount.parent
+                && other.id != other.parent
+                && if same_place { other_at > at } else { mount.mountpoint.starts_with(&other.mountpoint) }
+        };
+        if mounts.iter().enumerate().any(covers) {
+            return true;
+        }
+        match by_id.get(&mount.parent) {
+            // A mount that is its own parent is the start of everything, and hidden by nothing
+            // that matters to what is mounted on it.
+            Some(parent) if mounts[*parent].parent != mounts[*parent].id => at = *parent,
+            _ => return false,
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::testing::{fixture, have_fixtures};
+    use super::super::super::{Filter, Pattern};
+    use super::super::mountinfo::parse;
+    use super::*;
+
+    fn chosen(text: &str, settings: &FilesystemSettings) -> Vec<String> {
+        let (mounts, _) = parse(text.as_bytes()).unwrap();
+        select(&mounts, settings).iter().map(|group| group[0].mountpoint.to_string_lossy().into_owned()).collect()
+    }
+
+    fn usual(text: &str) -> Vec<String> {
+        chosen(text, &FilesystemSettings::default())
+    }
+
+    #[test]
+    fn one_mount_stands_for_a_file_system() {
+        let text = "1 0 8:1 / / rw - ext4 /dev/sda1 rw\n\
+                    2 1 8:1 /srv/www /w rw - ext4 /dev/sda1 rw\n\
+                    3 1 8:1 / /copy rw - ext4 /dev/sda1 rw\n\
+                    4 1 8:2 /sub /b rw - ext4 /dev/sda2 rw\n\
+                    5 1 8:2 / /longer rw - ext4 /dev/sda2 rw\n\
+                    6 1 8:3 /x /only/part rw - ext4 /dev/sda3 rw\n";
+        assert_eq!(usual(text), ["/", "/longer", "/only/part"]);
+        // The part is shown where the whole is excluded.
+        let mut settings = FilesystemSettings::default();
+        settings.mountpoint.exclude.push(Pattern::new("/|/copy").unwrap());
+        assert_eq!(chosen(text, &settings), ["/w", "/longer", "/only/part"]);
+    }
+
+    #[test]
+    fn of_mounts_over_one_another_the_visible_one_counts() {
+        let over = "1 0 8:1 / / rw - ext4 /dev/sda1 rw\n\
+                    2 1 8:2 / /mnt rw - ext4 /dev/sda2 rw\n\
+                    3 2 8:3 / /mnt rw - ext4 /dev/sda3 rw\n";
+        assert_eq!(usual(over), ["/", "/mnt"]);
+        let (mounts, _) = parse(over.as_bytes()).unwrap();
+        assert_eq!(select(&mounts, &FilesystemSettings::default())[1][0].source, "/dev/sda3");
+        // Something mounted above, in the same parent, hides what was there before, and what
+        // is mounted in that.
+        let above = "1 0 8:1 / / rw - ext4 /dev/sda1 rw\n\
+                     2 1 8:2 / /a/b rw - ext4 /dev/sda2 rw\n\
+                     3 2 8:3 / /a/b/c rw - ext4 /dev/sda3 rw\n\
+                     4 1 8:4 / /a rw - ext4 /dev/sda4 rw\n\
+                     5 4 8:5 / /a/d rw - ext4 /dev/sda5 rw\n\
+                     6 1 8:6 / /ab rw - ext4 /dev/sda6 rw\n";
+        assert_eq!(usual(above), ["/", "/a", "/a/d", "/ab"]);
+    }
+
+    #[test]
+    fn the_initial_root_below_the_real_one_is_hidden() {
+        let text = "1 1 0:1 / / rw - rootfs rootfs rw\n2 1 8:1 / / rw - ext4 /dev/sda1 rw\n";
+        assert_eq!(usual(text), ["/"]);
+    }
+
+    #[test]
+    fn a_loop_of_parents_ends() {
+        let text = "1 2 8:1 / /a rw - ext4 x rw\n2 1 8:2 / /b rw - ext4 y rw\n3 3 8:3 / /c rw - ext4 z rw\n";
+        assert_eq!(usual(text), ["/a", "/b", "/c"]);
+    }
+
+    #[test]
+    fn real_file_systems_without_a_device_are_shown() {
+        let text = "1 0 0:40 /@ / rw - btrfs /dev/md0 rw\n\
+                    2 1 0:41 / /tank rw - zfs tank rw\n\
+                    3 1 0:42 / /overlay rw - ubifs ubi0:rootfs_data rw\n\
+                    4 1 0:43 / /nfs rw - nfs4 host:/x rw\n\
+                    5 1 0:44 / /odd rw - newpseudofs none rw\n\
+                    6 1 0:45 / /tmp rw - tmpfs tmpfs rw\n\
+                    7 1 0:46 / /nfsd rw - nfsd nfsd rw\n\
+                    8 1 7:0 / /snap/x/1 ro - squashfs /dev/loop0 ro\n";
+        assert_eq!(usual(text), ["/", "/tank", "/overlay", "/nfs"]);
+        let settings = FilesystemSettings {
+            fstype: Filter { include: vec![Pattern::new("tmpfs").unwrap()], exclude: Vec::new() },
+            ..FilesystemSettings::default()
+        };
+        assert_eq!(chosen(text, &settings), ["/tmp"]);
+    }
+
+    #[test]
+    fn fixture_hosts_show_what_df_would() {
+        if !have_fixtures() {
+            return;
+        }
+        let of = |host| usual(&String::from_utf8_lossy(&std::fs::read(fixture(host).proc("1/mountinfo")).unwrap()));
+        assert_eq!(of("vm"), ["/", "/boot/efi", "/mnt/my data", "/mnt/tab\tand\\slash", "/mnt/home", "/mnt/media"]);
+        assert_eq!(
+            of("numa64"),
+            ["/", "/boot", "/boot/efi", "/var/lib", "/srv/images", "/srv/backup", "/srv/tenants", "/tank/vms"]
+        );
+        assert_eq!(of("container-v1"), ["/"]);
+        assert_eq!(of("old-kernel"), ["/", "/boot", "/data", "/home"]);
+        assert_eq!(of("arm-board"), ["/overlay", "/mnt/data"]);
+    }
+}

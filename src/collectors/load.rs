@@ -1,0 +1,94 @@
+//! Load averages, from `/proc/loadavg`.
+
+use super::parse::{ParseError, f64, fields, whole};
+use super::{CollectError, Collector, Tick};
+use crate::host::{HostPaths, KernelFile, Scratch};
+use crate::model::{Labels, Metric, Recorder};
+
+static LOAD: [Metric; 3] = [
+    Metric::gauge("system_load_1m", "", "Tasks that run, or wait for a CPU or a disk: average over one minute."),
+    Metric::gauge("system_load_5m", "", "Tasks that run, or wait for a CPU or a disk: average over five minutes."),
+    Metric::gauge("system_load_15m", "", "Tasks that run, or wait for a CPU or a disk: average over fifteen minutes."),
+];
+
+/// Everything this collector may emit.
+pub static METRICS: &[&Metric] = &[&LOAD[0], &LOAD[1], &LOAD[2]];
+
+/// The collector.
+#[derive(Debug)]
+pub struct Load {
+    file: KernelFile,
+}
+
+impl Load {
+    /// Reads `/proc/loadavg` of `host`.
+    pub fn new(host: &HostPaths) -> Load {
+        Load { file: KernelFile::new(host.proc("loadavg")) }
+    }
+}
+
+impl Collector for Load {
+    fn collect(&mut self, _tick: &Tick, scratch: &mut Scratch, out: &mut Recorder) -> Result<(), CollectError> {
+        let text = self.file.read(scratch)?;
+        let averages = parse(text).map_err(|error| error.of(self.file.path()))?;
+        for (metric, average) in LOAD.iter().zip(averages) {
+            out.push(metric, &Labels::EMPTY, average);
+        }
+        Ok(())
+    }
+}
+
+/// The averages over 1, 5 and 15 minutes:
+///
+/// ```text
+/// 0.20 0.18 0.12 1/80 11206
+/// ```
+///
+/// Then follow running and all tasks, and the newest process's number. See
+/// <https://www.kernel.org/doc/html/latest/filesystems/proc.html#kernel-data>. A number that
+/// is not understood makes the whole text an error.
+pub fn parse(text: &[u8]) -> Result<[f64; 3], ParseError> {
+    let mut numbers = fields(whole(text)?.trim_ascii_end());
+    let mut averages = [0.0; 3];
+    for average in &mut averages {
+        let field = numbers.next().unwrap_or_default();
+        *average = f64(field).ok_or_else(|| ParseError::expected(1, "a load average", field))?;
+    }
+    Ok(averages)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Folder, collect, cut_everywhere};
+    use super::*;
+
+    #[test]
+    fn the_three_averages_are_read() {
+        let folder = Folder::new("load");
+        folder.write("proc/loadavg", "0.20 1.18 12.12 1/80 11206\n");
+        let seen = collect(&mut Load::new(&folder.host())).unwrap();
+        let expected = [("system_load_1m", 0.2), ("system_load_5m", 1.18), ("system_load_15m", 12.12)];
+        assert_eq!(seen, expected.map(|(name, value)| (name.to_owned(), value)));
+    }
+
+    #[test]
+    fn what_is_cut_or_garbage_is_refused() {
+        let error = |text: &str| parse(text.as_bytes()).unwrap_err().to_string();
+        assert_eq!(error(""), "line 1: the file is empty");
+        assert_eq!(error("0.20 0.18 0.1"), "line 1: expected a whole line, got \"0.20 0.18 0.1\"");
+        assert_eq!(error("0.20 0.18\n"), "line 1: expected a load average, got \"\"");
+        assert_eq!(error("0.20 x 0.18\n"), "line 1: expected a load average, got \"x\"");
+        assert_eq!(error("0.20 -1.0 0.18\n"), "line 1: expected a load average, got \"-1.0\"");
+    }
+
+    #[test]
+    fn a_missing_file_is_an_absence() {
+        let folder = Folder::new("load-missing");
+        assert!(matches!(collect(&mut Load::new(&folder.host())), Err(CollectError::Absent(_))));
+    }
+
+    #[test]
+    fn no_text_makes_it_panic() {
+        cut_everywhere("proc/loadavg", |text| drop(parse(text)));
+    }
+}

@@ -1,0 +1,158 @@
+//! How long the host has been up, and since when, from `/proc/uptime` and `/proc/stat`.
+
+use super::parse::{ParseError, f64, fields, lines, u64, whole};
+use super::{CollectError, Collector, Tick};
+use crate::host::{HostPaths, KernelFile, ReadError, Scratch};
+use crate::model::{Labels, Metric, Recorder};
+
+static UPTIME: Metric =
+    Metric::gauge("system_uptime_seconds", "seconds", "Time since the host was started, time asleep included.");
+static BOOT_TIME: Metric = Metric::gauge(
+    "system_boot_time_seconds",
+    "seconds",
+    "When the host was started, in seconds since the UNIX epoch, by its own clock.",
+);
+
+/// Everything this collector may emit.
+pub static METRICS: &[&Metric] = &[&UPTIME, &BOOT_TIME];
+
+/// How far the wall clock may move against the uptime before the boot time is read again.
+const CLOCK_MOVED_SECONDS: f64 = 2.0;
+
+/// The collector.
+#[derive(Debug)]
+pub struct Uptime {
+    uptime: KernelFile,
+    stat: KernelFile,
+    boot: Option<Boot>,
+}
+
+/// The kernel's boot time, and what told us that it is still the same.
+#[derive(Clone, Copy, Debug)]
+struct Boot {
+    /// `None` where `/proc/stat` is not there.
+    time: Option<u64>,
+    /// Wall clock minus uptime when it was read.
+    clock: f64,
+}
+
+impl Uptime {
+    /// Reads `/proc/uptime` and `/proc/stat` of `host`.
+    pub fn new(host: &HostPaths) -> Uptime {
+        Uptime { uptime: KernelFile::new(host.proc("uptime")), stat: KernelFile::new(host.proc("stat")), boot: None }
+    }
+
+    /// The boot time. It changes only when somebody sets the clock, and `/proc/stat` is the
+    /// dearest file there is (it sums up every interrupt of every core), so it is read once,
+    /// and again when the wall clock has moved.
+    fn boot_time(&mut self, clock: f64, scratch: &mut Scratch) -> Result<Option<u64>, CollectError> {
+        if let Some(boot) = self.boot {
+            if (clock - boot.clock).abs() <= CLOCK_MOVED_SECONDS {
+                return Ok(boot.time);
+            }
+        }
+        let time = match self.stat.read(scratch) {
+            Ok(text) => Some(parse_boot_time(text).map_err(|error| error.of(self.stat.path()))?),
+            Err(ReadError::Missing(_)) => None,
+            Err(error) => return Err(error.into()),
+        };
+        self.boot = Some(Boot { time, clock });
+        Ok(time)
+    }
+}
+
+impl Collector for Uptime {
+    fn collect(&mut self, tick: &Tick, scratch: &mut Scratch, out: &mut Recorder) -> Result<(), CollectError> {
+        let text = self.uptime.read(scratch)?;
+        let uptime = parse(text).map_err(|error| error.of(self.uptime.path()))?;
+        out.push(&UPTIME, &Labels::EMPTY, uptime);
+        if let Some(boot) = self.boot_time(tick.wall_ms as f64 / 1000.0 - uptime, scratch)? {
+            out.push(&BOOT_TIME, &Labels::EMPTY, boot as f64);
+        }
+        Ok(())
+    }
+}
+
+/// Seconds since the start, before the idle time of all cores:
+///
+/// ```text
+/// 350735.47 234388.90
+/// ```
+///
+/// See <https://www.kernel.org/doc/html/latest/filesystems/proc.html#kernel-data>.
+pub fn parse(text: &[u8]) -> Result<f64, ParseError> {
+    let field = fields(whole(text)?.trim_ascii_end()).next().unwrap_or_default();
+    f64(field).ok_or_else(|| ParseError::expected(1, "seconds", field))
+}
+
+/// The line of `/proc/stat` that holds the boot time in seconds since the UNIX epoch:
+///
+/// ```text
+/// btime 1699181696
+/// ```
+pub fn parse_boot_time(text: &[u8]) -> Result<u64, ParseError> {
+    let mut last = 1;
+    for (line, content) in lines(whole(text)?) {
+        if let Some(time) = content.strip_prefix(b"btime ") {
+            return u64(time).ok_or_else(|| ParseError::expected(line, "a boot time", time));
+        }
+        last = line;
+    }
+    Err(ParseError { line: last, what: "the file ends without a btime line".to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Folder, collect, collect_at, cut_everywhere, value};
+    use super::*;
+
+    #[test]
+    fn both_are_read() {
+        let folder = Folder::new("uptime");
+        folder.write("proc/uptime", "350735.47 234388.90\n");
+        folder.write("proc/stat", "cpu  1 2 3 4\nintr 5\nctxt 1990473\nbtime 1699181696\nprocesses 3\n");
+        let seen = collect(&mut Uptime::new(&folder.host())).unwrap();
+        assert_eq!(value(&seen, "system_uptime_seconds"), Some(350735.47));
+        assert_eq!(value(&seen, "system_boot_time_seconds"), Some(1699181696.0));
+    }
+
+    #[test]
+    fn the_boot_time_is_read_again_when_the_clock_has_moved() {
+        let folder = Folder::new("uptime-moved");
+        folder.write("proc/uptime", "100.00 1.00\n");
+        folder.write("proc/stat", "btime 1000\n");
+        let mut uptime = Uptime::new(&folder.host());
+        let boot = |uptime: &mut Uptime, ms| value(&collect_at(uptime, ms).unwrap(), "system_boot_time_seconds");
+        assert_eq!(boot(&mut uptime, 1_100_000), Some(1000.0));
+        folder.write("proc/stat", "btime 5000\n");
+        folder.write("proc/uptime", "160.00 1.00\n");
+        assert_eq!(boot(&mut uptime, 1_161_900), Some(1000.0), "60 s later, 1.9 s of it slewed");
+        assert_eq!(boot(&mut uptime, 1_162_100), Some(5000.0), "2.1 s against the uptime");
+    }
+
+    #[test]
+    fn without_a_stat_file_there_is_still_an_uptime() {
+        let folder = Folder::new("uptime-alone");
+        folder.write("proc/uptime", "100.00 1.00\n");
+        assert_eq!(collect(&mut Uptime::new(&folder.host())).unwrap(), [("system_uptime_seconds".to_owned(), 100.0)]);
+        folder.write("proc/stat", "cpu  1 2 3 4\n");
+        let error = collect(&mut Uptime::new(&folder.host())).unwrap_err().to_string();
+        assert!(error.ends_with("stat line 1: the file ends without a btime line"), "{error}");
+    }
+
+    #[test]
+    fn what_is_cut_or_garbage_is_refused() {
+        for bad in ["", "\n", "12.5", "x 1\n", "-3.0 1\n"] {
+            assert!(parse(bad.as_bytes()).is_err(), "{bad:?}");
+        }
+        for bad in ["", "btime 16991", "btime x\n", "btime\n", "cpu 1\n"] {
+            assert!(parse_boot_time(bad.as_bytes()).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn no_text_makes_it_panic() {
+        cut_everywhere("proc/uptime", |text| drop(parse(text)));
+        cut_everywhere("proc/stat", |text| drop(parse_boot_time(text)));
+    }
+}
