@@ -1,1 +1,3 @@
 //! From frames to bytes, one file a format. No I/O, no clocks, no threads.
+
+pub mod text;
