@@ -9,8 +9,8 @@
 //! | [`collectors`] | one file a collector, one table of them all | model, host |
 //! | [`pipeline`] | the beat, the rounds, slow collectors, fan-out | model, host, collectors, telemetry |
 //! | [`lane`] | one per destination: plan, encode, queue, send | model, telemetry |
-//! | [`server`] | /health, /metrics, behind a connection guard | model, telemetry, lane::encode |
-//! | [`telemetry`] | metricsd's own numbers | model |
+//! | [`server`] | /health, /metrics, behind a connection guard | model, host, telemetry, lane::encode |
+//! | [`telemetry`] | metricsd's own numbers | model, host |
 //! | [`config`] | what was written, and what it means | every settings type |
 //! | [`cli`] | flags | nothing |
 //! | [`app`] | wiring only: build, start, wait, stop | everything |
