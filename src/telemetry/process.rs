@@ -14,11 +14,8 @@ static CPU: Metric =
     Metric::counter("process_cpu_seconds_total", "seconds", "Total user and system CPU time spent in seconds.");
 static RESIDENT: Metric = Metric::gauge("process_resident_memory_bytes", "bytes", "Resident memory size in bytes.");
 static VIRTUAL: Metric = Metric::gauge("process_virtual_memory_bytes", "bytes", "Virtual memory size in bytes.");
-static VIRTUAL_MAX: Metric = Metric::gauge(
-    "process_virtual_memory_max_bytes",
-    "bytes",
-    "Maximum amount of virtual memory available in bytes.",
-);
+static VIRTUAL_MAX: Metric =
+    Metric::gauge("process_virtual_memory_max_bytes", "bytes", "Maximum amount of virtual memory available in bytes.");
 static OPEN_FDS: Metric = Metric::gauge("process_open_fds", "", "Number of open file descriptors.");
 static MAX_FDS: Metric = Metric::gauge("process_max_fds", "", "Maximum number of open file descriptors.");
 static THREADS: Metric = Metric::gauge("process_threads", "", "Number of OS threads in the process.");
