@@ -1,16 +1,227 @@
 //! The HTTP server: /health, /ready, /live, /metrics and a page that links them.
+//!
+//! tiny_http's own listener starts a thread for every connection, without a bound, and
+//! panics where it cannot start one; a thousand idle clients would end the agent. So its
+//! listener is never started. One thread ([`guard`]) owns the socket and at most 64 clients,
+//! reads their heads without blocking, and closes who idles; [`routes`] decides what to say;
+//! tiny_http writes it as HTTP ([`answer`]) into memory, from where the guard sends it
+//! as fast as the client reads. What a client can cost is bounded by that one loop:
+//!
+//! ```text
+//! client -> guard: accept, read, parse -> routes: Request -> Response -> tiny_http: bytes -> guard: write
+//! ```
+
+mod answer;
+mod connection;
+mod guard;
+mod head;
+mod health;
+mod negotiate;
+mod page;
+mod routes;
+mod time_text;
+
+use std::fmt;
+use std::io;
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::os::unix::net::UnixStream;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use nix::sys::socket::{Backlog, listen};
+
+use crate::host;
+use crate::telemetry::{Exposition, Telemetry};
+
+use guard::Guard;
+use head::Request;
+use routes::{Now, Response, View};
+
+/// Clients that the kernel keeps waiting for us; it takes the smaller of this and
+/// `net.core.somaxconn`. The standard library's 128 overflow in a burst of connections, and
+/// who is turned away then, a health probe say, comes back a second later at the earliest.
+const BACKLOG: i32 = 1024;
+
+/// A page of metrics is built in a few frames; the default of 2 MiB is only address space,
+/// but limits on that exist.
+const STACK_BYTES: usize = 256 << 10;
 
 /// What the configuration says about it (`server.*`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// Address to bind: an IP address or a host name.
     pub host: String,
-    /// TCP port, never 0.
+    /// TCP port, never 0 in a configuration. Tests use 0 for any port that is free.
     pub port: u16,
 }
 
 impl Default for Settings {
     fn default() -> Settings {
         Settings { host: "0.0.0.0".to_owned(), port: 8080 }
+    }
+}
+
+/// Why the server could not be started. Each holds the address as it was configured.
+#[derive(Debug)]
+pub enum StartError {
+    /// The host name has no address: a wrong configuration.
+    Resolve(String, io::Error),
+    /// The address is not one of this host's: a wrong configuration.
+    NotLocal(String, io::Error),
+    /// Somebody else listens there.
+    Taken(String, io::Error),
+    /// A port that takes privileges, or a security policy.
+    Permission(String, io::Error),
+    /// Anything else: out of descriptors, out of threads.
+    Other(String, io::Error),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StartError::Resolve(address, error) => {
+                write!(f, "cannot listen on {address}: server.host has no address: {error}")
+            }
+            StartError::NotLocal(address, error) => {
+                write!(f, "cannot listen on {address}: server.host is not an address of this host: {error}")
+            }
+            StartError::Taken(address, error) => {
+                write!(f, "cannot listen on {address}: {error}; stop what uses the port, or set server.port")
+            }
+            StartError::Permission(address, error) => {
+                write!(f, "cannot listen on {address}: {error}; ports below 1024 take privileges, set server.port")
+            }
+            StartError::Other(address, error) => write!(f, "cannot listen on {address}: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            StartError::Resolve(_, error)
+            | StartError::NotLocal(_, error)
+            | StartError::Taken(_, error)
+            | StartError::Permission(_, error)
+            | StartError::Other(_, error) => Some(error),
+        }
+    }
+}
+
+/// A running server. Dropping it stops it.
+#[derive(Debug)]
+pub struct Server {
+    local_addr: SocketAddr,
+    stop: Option<UnixStream>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Server {
+    /// Where it listens.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// Closes the port and all connections, and waits for the thread, which never blocks.
+    pub fn stop(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // The guard's end of the pair becomes readable, which is what it stops at.
+        self.stop = None;
+        if let Some(thread) = self.thread.take() {
+            // Its panics are caught and told to the telemetry.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Binds the address and starts to answer for `host_name` from `telemetry`.
+///
+/// Everything that can fail has been tried when this returns. Should the thread ever end
+/// by itself, the telemetry is told of a lost thread.
+pub fn start(settings: &Settings, telemetry: Arc<Telemetry>, host_name: &str) -> Result<Server, StartError> {
+    let address = display_address(settings);
+    let listener = bind(settings, &address)?;
+    let other = |error| StartError::Other(address.clone(), error);
+    let local_addr = listener.local_addr().map_err(other)?;
+    let (ours, guards) = UnixStream::pair().map_err(other)?;
+    let exposition = Exposition::new(&telemetry);
+    let site = Site { telemetry: Arc::clone(&telemetry), host: host_name.into(), exposition };
+    let guard = Guard::new(listener, guards, site);
+    let thread = std::thread::Builder::new()
+        .name("http".to_owned())
+        .stack_size(STACK_BYTES)
+        .spawn(move || {
+            if catch_unwind(AssertUnwindSafe(|| guard.run())).is_err() {
+                log::error!("the HTTP server's thread panicked; nothing is served any more");
+                telemetry.thread_lost();
+            }
+        })
+        .map_err(other)?;
+    log::info!("listening on http://{local_addr}");
+    Ok(Server { local_addr, stop: Some(ours), thread: Some(thread) })
+}
+
+fn display_address(settings: &Settings) -> String {
+    let host = bare_host(settings);
+    if host.contains(':') { format!("[{host}]:{}", settings.port) } else { format!("{host}:{}", settings.port) }
+}
+
+/// `[::1]`, as one writes it in a URL, is meant as `::1`.
+fn bare_host(settings: &Settings) -> &str {
+    let host = settings.host.as_str();
+    host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
+}
+
+fn bind(settings: &Settings, address: &str) -> Result<TcpListener, StartError> {
+    let mut addresses: Vec<SocketAddr> = (bare_host(settings), settings.port)
+        .to_socket_addrs()
+        .map_err(|error| StartError::Resolve(address.to_owned(), error))?
+        .collect();
+    // `localhost` has both kinds of address, and most who ask for it mean 127.0.0.1.
+    addresses.sort_by_key(SocketAddr::is_ipv6);
+    let listener = TcpListener::bind(&addresses[..]).map_err(|error| {
+        let address = address.to_owned();
+        match error.kind() {
+            io::ErrorKind::AddrInUse => StartError::Taken(address, error),
+            io::ErrorKind::PermissionDenied => StartError::Permission(address, error),
+            io::ErrorKind::AddrNotAvailable => StartError::NotLocal(address, error),
+            _ => StartError::Other(address, error),
+        }
+    })?;
+    let other = |error| StartError::Other(address.to_owned(), error);
+    listener.set_nonblocking(true).map_err(other)?;
+    Backlog::new(BACKLOG).and_then(|backlog| listen(&listener, backlog)).map_err(|errno| other(errno.into()))?;
+    Ok(listener)
+}
+
+/// What there is to see, and how a request for it is answered.
+struct Site {
+    telemetry: Arc<Telemetry>,
+    host: Box<str>,
+    exposition: Exposition,
+}
+
+impl Site {
+    /// The whole answer as bytes. A bug in a page is that request's failure only.
+    fn answer(&mut self, request: &Request) -> Vec<u8> {
+        let now = Now { monotonic: host::monotonic(), wall_ms: host::wall_ms() };
+        let routed = catch_unwind(AssertUnwindSafe(|| {
+            let view = View { telemetry: &self.telemetry, host: &self.host };
+            routes::route(request, view, now, || self.exposition.frame(&self.telemetry, now.wall_ms))
+        }));
+        let response = routed.unwrap_or_else(|_| {
+            log::error!("the page {:?} panicked; its client gets status 500", request.path);
+            // It may be half-way through a round.
+            self.exposition = Exposition::new(&self.telemetry);
+            Response::text(500, "a bug in metricsd; its log says more")
+        });
+        log::debug!("{} {} -> {}", request.method, request.path, response.status);
+        answer::bytes(&response, request.method == "HEAD")
     }
 }

@@ -49,13 +49,22 @@ pub struct Round {
 #[derive(Debug)]
 pub struct CollectorStatus {
     name: &'static str,
-    inner: Mutex<(Option<Round>, Refused)>,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    last: Option<Round>,
+    /// Of the last round.
+    refused: Refused,
+    /// Since the start.
+    refused_total: Refused,
 }
 
 impl CollectorStatus {
     /// Of a collector that has not run.
     pub fn new(name: &'static str) -> CollectorStatus {
-        CollectorStatus { name, inner: Mutex::new((None, Refused::default())) }
+        CollectorStatus { name, inner: Mutex::default() }
     }
 
     /// As in the table of collectors.
@@ -66,15 +75,16 @@ impl CollectorStatus {
     /// A round ended; `refused` counts what it pushed in vain.
     pub fn ended(&self, round: Round, refused: Refused) {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        inner.0 = Some(round);
-        inner.1.max_series += refused.max_series;
-        inner.1.duplicate += refused.duplicate;
+        inner.last = Some(round);
+        inner.refused = refused;
+        inner.refused_total.max_series += refused.max_series;
+        inner.refused_total.duplicate += refused.duplicate;
     }
 
     /// The round under way is late; the last one's figures stay.
     pub fn stale(&self, why: String) {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        match &mut inner.0 {
+        match &mut inner.last {
             Some(round) => {
                 round.state = CollectorState::Stale;
                 round.error = Some(why);
@@ -93,11 +103,16 @@ impl CollectorStatus {
 
     /// The last round, if one has ended.
     pub fn last(&self) -> Option<Round> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner).0.clone()
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner).last.clone()
     }
 
     /// Samples refused since the start.
     pub fn refused(&self) -> Refused {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner).1
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner).refused_total
+    }
+
+    /// Samples refused in the last round.
+    pub fn last_refused(&self) -> Refused {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner).refused
     }
 }

@@ -194,6 +194,11 @@ impl DestinationStatus {
         self.dropped[reason as usize].load(Ordering::Relaxed)
     }
 
+    /// Samples lost since the start for any reason.
+    pub fn samples_dropped_total(&self) -> u64 {
+        self.dropped.iter().map(|count| count.load(Ordering::Relaxed)).sum()
+    }
+
     /// Bodies that wait, the one in flight included.
     pub fn queue_frames(&self) -> u64 {
         self.queue_frames.load(Ordering::Relaxed)

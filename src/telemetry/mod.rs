@@ -5,7 +5,9 @@
 
 mod collectors;
 mod destinations;
+mod exposition;
 mod latest;
+mod process;
 mod throttle;
 
 use std::sync::Arc;
@@ -14,11 +16,24 @@ use std::time::Duration;
 
 pub use collectors::{CollectorState, CollectorStatus, Round};
 pub use destinations::{DestinationState, DestinationStatus, DropReason, Outcome};
+pub use exposition::Exposition;
 pub use latest::Latest;
 pub use throttle::Throttle;
 
 /// metricsd's version, as in `Cargo.toml`.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The commit that this was built from, or `unknown`.
+pub const COMMIT: &str = match option_env!("METRICSD_COMMIT") {
+    Some(commit) => commit,
+    None => "unknown",
+};
+
+/// The target that this was built for (`x86_64-unknown-linux-musl`), or `unknown`.
+pub const TARGET: &str = match option_env!("METRICSD_TARGET") {
+    Some(target) => target,
+    None => "unknown",
+};
 
 /// Everything that `/health` and `/metrics` say of metricsd itself.
 #[derive(Debug)]

@@ -4,4 +4,5 @@ mod cli;
 mod golden;
 mod lanes;
 mod rules;
+mod server;
 mod support;

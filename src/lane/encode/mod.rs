@@ -5,6 +5,7 @@ mod plan;
 pub mod remote_write;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod text;
 
 use crate::model::Batch;
 

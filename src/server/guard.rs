@@ -1,0 +1,249 @@
+//! The one loop that owns the listener and every client: nothing it does blocks, and all it
+//! holds has a bound.
+//!
+//! What a crowd of clients can cost: [`MAX_CONNECTIONS`] descriptors, a head of 8 KiB for each,
+//! [`MAX_HEAVY`] pages of metrics, no thread. The rest waits in the kernel's queue, and who sends
+//! nothing makes room for who comes.
+
+use std::cmp::Reverse;
+use std::io;
+use std::net::{IpAddr, TcpListener};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use crate::host;
+
+use super::Site;
+use super::connection::{Connection, YIELD_TIME};
+use super::head::MAX_HEAD_BYTES;
+use super::routes;
+
+/// Clients at once. A scraper or two, a probe, a few people; below what any limit on open
+/// files allows.
+pub(super) const MAX_CONNECTIONS: usize = 64;
+
+/// Answers under way whose size grows with the host: with 100,000 series each is some 10 MB.
+const MAX_HEAVY: usize = 4;
+
+/// After accept failed (no descriptors, no memory): trying at once would only burn the CPU.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Between two log lines about that.
+const COMPLAINT_PAUSE: Duration = Duration::from_secs(60);
+
+/// The loop's state.
+pub(super) struct Guard {
+    listener: TcpListener,
+    /// Closes when the server is to stop.
+    stop: UnixStream,
+    site: Site,
+    connections: Vec<Connection>,
+    scratch: Box<[u8; MAX_HEAD_BYTES]>,
+    /// No accept before this.
+    accept_from: Duration,
+    /// No log line about accept before this.
+    complain_from: Duration,
+}
+
+/// What poll said.
+#[derive(Default)]
+struct Events {
+    stop: bool,
+    accept: bool,
+    connections: Vec<PollFlags>,
+}
+
+impl Guard {
+    /// `listener` does not block; `stop` is one end of a pair whose other end is closed in
+    /// order to stop.
+    pub(super) fn new(listener: TcpListener, stop: UnixStream, site: Site) -> Guard {
+        Guard {
+            listener,
+            stop,
+            site,
+            connections: Vec::with_capacity(MAX_CONNECTIONS),
+            scratch: Box::new([0; MAX_HEAD_BYTES]),
+            accept_from: Duration::ZERO,
+            complain_from: Duration::ZERO,
+        }
+    }
+
+    /// Serves until the other end of `stop` is closed.
+    pub(super) fn run(mut self) {
+        let mut events = Events::default();
+        loop {
+            self.poll(host::monotonic(), &mut events);
+            if events.stop {
+                return;
+            }
+            let now = host::monotonic();
+            // Whoever has sent something is served before anyone has to make room.
+            for (connection, happened) in self.connections.iter_mut().zip(&events.connections) {
+                if !happened.is_empty() {
+                    connection.ready(*happened, &mut self.scratch, now);
+                }
+                if connection.deadline() <= now {
+                    connection.expire(now);
+                }
+            }
+            self.answer(now);
+            if events.accept {
+                self.accept(now);
+                self.answer(now);
+            }
+        }
+    }
+
+    /// Waits for the next thing to do.
+    fn poll(&self, now: Duration, events: &mut Events) {
+        let accept_at = self.accept_at();
+        let accepting = accept_at.is_some_and(|at| at <= now);
+        let next = self
+            .connections
+            .iter()
+            .map(Connection::deadline)
+            .chain(accept_at.filter(|_| !accepting))
+            .chain(self.heavy_at())
+            .min();
+        let timeout = next.map_or(PollTimeout::NONE, |at| timeout(at.saturating_sub(now)));
+
+        let mut fds = Vec::with_capacity(2 + MAX_CONNECTIONS);
+        fds.push(PollFd::new(self.stop.as_fd(), PollFlags::POLLIN));
+        let listen = if accepting { PollFlags::POLLIN } else { PollFlags::empty() };
+        fds.push(PollFd::new(self.listener.as_fd(), listen));
+        fds.extend(self.connections.iter().map(|c| PollFd::new(c.stream.as_fd(), c.interest())));
+
+        events.connections.clear();
+        match poll(&mut fds, timeout) {
+            Ok(_) => {
+                let mut happened = fds.iter().map(|fd| fd.revents().unwrap_or(PollFlags::empty()));
+                events.stop = happened.next().is_some_and(|flags| !flags.is_empty());
+                events.accept = happened.next().is_some_and(|flags| !flags.is_empty());
+                events.connections.extend(happened);
+            }
+            Err(error) => {
+                *events = Events::default();
+                if error != Errno::EINTR {
+                    // Out of memory in the kernel, for all we know: it passes or it does not,
+                    // and a loop without a pause helps neither.
+                    log::error!("cannot wait for HTTP clients: {error}; trying again");
+                    std::thread::sleep(ACCEPT_PAUSE);
+                }
+            }
+        }
+    }
+
+    /// From when on a new client can be taken: now where there is room, else when the first
+    /// of the others may be asked to make room. None where all of them are about to be answered.
+    fn accept_at(&self) -> Option<Duration> {
+        let room = if self.connections.len() < MAX_CONNECTIONS {
+            Some(Duration::ZERO)
+        } else {
+            self.connections.iter().filter_map(Connection::evictable).map(|(_, from)| from).min()
+        };
+        room.map(|at| at.max(self.accept_from))
+    }
+
+    /// When the first heavy answer has to give way to those who wait for one.
+    fn heavy_at(&self) -> Option<Duration> {
+        self.connections.iter().find(|c| c.waiting().is_some())?;
+        self.connections.iter().filter_map(Connection::heavy_progress).min().map(|progress| progress + YIELD_TIME)
+    }
+
+    /// Answers what can be answered, first come, first served, and forgets who is done.
+    fn answer(&mut self, now: Duration) {
+        // Removal by swap leaves them in any order.
+        self.connections.retain(|connection| !connection.is_closed());
+        self.connections.sort_by_key(Connection::since);
+        for at in 0..self.connections.len() {
+            let Some(request) = self.connections[at].waiting() else { continue };
+            if routes::is_heavy(request) && !heavy_slot(&mut self.connections, now) {
+                continue;
+            }
+            let Some(request) = self.connections[at].waiting() else { continue };
+            let answer = self.site.answer(request);
+            self.connections[at].answer(answer, now);
+        }
+        self.connections.retain(|connection| !connection.is_closed());
+    }
+
+    /// Takes new clients until there are none, or no room.
+    fn accept(&mut self, now: Duration) {
+        for _ in 0..MAX_CONNECTIONS {
+            if self.connections.len() >= MAX_CONNECTIONS {
+                match victim(&self.connections, now) {
+                    Some(at) => drop(self.connections.swap_remove(at)),
+                    None => return,
+                }
+            }
+            match self.listener.accept() {
+                Ok((stream, peer)) if stream.set_nonblocking(true).is_ok() => {
+                    let mut connection = Connection::new(stream, peer.ip(), now);
+                    // Its request is often here already.
+                    connection.ready(PollFlags::POLLIN, &mut self.scratch, now);
+                    if !connection.is_closed() {
+                        self.connections.push(connection);
+                    }
+                }
+                // The client's own end, or that of the stream just dropped.
+                Ok(_) => {}
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock => return,
+                    io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted => {}
+                    _ => {
+                        self.accept_from = now + ACCEPT_PAUSE;
+                        if self.complain_from <= now {
+                            self.complain_from = now + COMPLAINT_PAUSE;
+                            log::warn!("cannot accept HTTP clients: {error}; trying again every 100 ms");
+                        }
+                        return;
+                    }
+                },
+            }
+        }
+    }
+}
+
+/// Whether one more heavy answer may begin. Where all places are taken, the one that has
+/// been read least lately makes room, if that is long enough ago.
+fn heavy_slot(connections: &mut [Connection], now: Duration) -> bool {
+    let taken = connections.iter().filter(|c| c.heavy_progress().is_some()).count();
+    if taken < MAX_HEAVY {
+        return true;
+    }
+    let stalled = connections
+        .iter_mut()
+        .filter_map(|connection| Some((connection.heavy_progress()?, connection)))
+        .filter(|(progress, _)| *progress + YIELD_TIME <= now)
+        .min_by_key(|(progress, _)| *progress);
+    match stalled {
+        Some((_, connection)) => {
+            connection.close();
+            true
+        }
+        None => false,
+    }
+}
+
+/// Who makes room: the answered ones that linger, then the oldest that has not sent its
+/// head, then the longest stalled. Of the idle ones, those go first whose address holds the
+/// most connections: one client that opens thousands should push out itself, not others.
+fn victim(connections: &[Connection], now: Duration) -> Option<usize> {
+    let crowd = |peer: IpAddr| connections.iter().filter(|connection| connection.peer == peer).count();
+    connections
+        .iter()
+        .enumerate()
+        .filter_map(|(at, connection)| Some((at, connection.peer, connection.evictable()?)))
+        .filter(|(_, _, (_, from))| *from <= now)
+        .min_by_key(|(_, peer, (rank, from))| (*rank, Reverse(crowd(*peer)), *from))
+        .map(|(at, ..)| at)
+}
+
+/// Rounded up, or the loop would spin through the last part of a millisecond.
+fn timeout(wait: Duration) -> PollTimeout {
+    PollTimeout::from(u16::try_from(wait.as_micros().div_ceil(1000)).unwrap_or(u16::MAX))
+}

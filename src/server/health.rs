@@ -1,0 +1,303 @@
+//! How metricsd is doing: the verdict, its reasons, and the object that `/health` shows.
+
+use std::time::Duration;
+
+use serde::ser::{Serialize, Serializer};
+
+use crate::telemetry::{CollectorState, CollectorStatus, DestinationState, DestinationStatus, Telemetry, VERSION};
+
+use super::routes::Now;
+use super::time_text::{go_duration, rfc3339};
+
+/// Intervals without a collection after which metricsd no longer does its work.
+const MISSED_INTERVALS: u32 = 3;
+
+/// The least that those intervals last: with an interval of 50 ms, a machine that is busy
+/// for a moment is not yet a sick agent.
+const MIN_PATIENCE: Duration = Duration::from_secs(5);
+
+/// The one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Status {
+    /// All is well.
+    Healthy,
+    /// It works, but something is late or failing.
+    Degraded,
+    /// It does not do its work.
+    Unhealthy,
+}
+
+impl Status {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Status::Healthy => "healthy",
+            Status::Degraded => "degraded",
+            Status::Unhealthy => "unhealthy",
+        }
+    }
+}
+
+/// The object of `/health`. The order of the fields is that of the keys.
+#[derive(Debug, serde::Serialize)]
+pub(super) struct Health<'a> {
+    pub(super) status: Status,
+    timestamp: String,
+    pub(super) uptime: String,
+    version: &'static str,
+    pub(super) reasons: Vec<String>,
+    collectors: Ordered<&'a str, Collector>,
+    destinations: Ordered<&'a str, Destination>,
+}
+
+#[derive(Debug, serde::Serialize)]
+struct Collector {
+    state: &'static str,
+    /// Since the last round ended; null where none ever has.
+    age_seconds: Option<f64>,
+    duration_seconds: f64,
+    error: Option<String>,
+}
+
+#[derive(Debug, serde::Serialize)]
+struct Destination {
+    r#type: &'static str,
+    state: &'static str,
+    last_success: Option<String>,
+    backlog_frames: u64,
+    backlog_bytes: u64,
+    backlog_seconds: u64,
+    last_error: Option<String>,
+    dropped_samples: u64,
+}
+
+/// A map that keeps the order it was given: the collectors' table, the configuration.
+#[derive(Debug)]
+struct Ordered<K, V>(Vec<(K, V)>);
+
+impl<K: Serialize, V: Serialize> Serialize for Ordered<K, V> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(key, value)| (key, value)))
+    }
+}
+
+/// Looks at everything once.
+pub(super) fn examine(telemetry: &Telemetry, now: Now) -> Health<'_> {
+    let mut reasons = Vec::new();
+    let dead = telemetry.is_thread_lost();
+    if dead {
+        reasons.push("a worker thread is gone; metricsd has to be restarted".to_owned());
+    }
+    let late = overdue(telemetry, now);
+    if let Some(since) = late {
+        reasons.push(format!(
+            "no collection for {}, with one due every {}s",
+            go_duration(since),
+            telemetry.interval.as_secs_f64()
+        ));
+    }
+    let collectors = telemetry
+        .collectors
+        .iter()
+        .filter_map(|status| Some((status.name(), collector(status, now, &mut reasons)?)))
+        .collect();
+    let destinations =
+        telemetry.destinations.iter().map(|status| (status.name(), destination(status, now, &mut reasons))).collect();
+    let status = match (dead || late.is_some(), reasons.is_empty()) {
+        (true, _) => Status::Unhealthy,
+        (false, false) => Status::Degraded,
+        (false, true) => Status::Healthy,
+    };
+    Health {
+        status,
+        timestamp: rfc3339(now.wall_ms),
+        uptime: go_duration(now.monotonic.saturating_sub(telemetry.started)),
+        version: VERSION,
+        reasons,
+        collectors: Ordered(collectors),
+        destinations: Ordered(destinations),
+    }
+}
+
+/// How long there has been no collection, where that is too long. Before the first one the
+/// start counts: it gets as much time as any other.
+fn overdue(telemetry: &Telemetry, now: Now) -> Option<Duration> {
+    let since = now.monotonic.saturating_sub(telemetry.last_collection().unwrap_or(telemetry.started));
+    (since > telemetry.interval.saturating_mul(MISSED_INTERVALS).max(MIN_PATIENCE)).then_some(since)
+}
+
+/// None for a collector whose first round is still under way.
+fn collector(status: &CollectorStatus, now: Now, reasons: &mut Vec<String>) -> Option<Collector> {
+    let round = status.last()?;
+    let name = status.name();
+    // "This host has no such thing" is no failure.
+    if matches!(round.state, CollectorState::Failed | CollectorState::Stale) {
+        let why = round.error.as_deref().unwrap_or("no reason given");
+        reasons.push(format!("collector {name} is {}: {why}", round.state.as_str()));
+    }
+    let refused = status.last_refused();
+    if refused.max_series > 0 {
+        reasons.push(format!("collector {name} is over its cap of series: {} left out", refused.max_series));
+    }
+    if refused.duplicate > 0 {
+        reasons.push(format!("collector {name} gave {} series twice", refused.duplicate));
+    }
+    Some(Collector {
+        state: round.state.as_str(),
+        age_seconds: (round.at > Duration::ZERO).then(|| seconds(now.monotonic.saturating_sub(round.at), 3)),
+        duration_seconds: seconds(round.duration, 6),
+        error: round.error,
+    })
+}
+
+fn destination(status: &DestinationStatus, now: Now, reasons: &mut Vec<String>) -> Destination {
+    let (state, last_error) = status.state();
+    if matches!(state, DestinationState::Retrying | DestinationState::Held) {
+        let why = last_error.as_deref().unwrap_or("no reason given");
+        reasons.push(format!("destination {} is {}: {why}", status.name(), state.as_str()));
+    }
+    Destination {
+        r#type: status.kind(),
+        state: state.as_str(),
+        last_success: status.last_success_ms().map(rfc3339),
+        backlog_frames: status.queue_frames(),
+        backlog_bytes: status.queue_bytes(),
+        backlog_seconds: status.queue_oldest_seconds(now.wall_ms) as u64,
+        last_error,
+        dropped_samples: status.samples_dropped_total(),
+    }
+}
+
+/// Seconds with at most `digits` decimal places: nanoseconds would only be noise here.
+fn seconds(duration: Duration, digits: i32) -> f64 {
+    let scale = 10f64.powi(digits);
+    (duration.as_secs_f64() * scale).round() / scale
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::model::Refused;
+    use crate::telemetry::{DropReason, Outcome, Round};
+
+    const START: Duration = Duration::from_secs(1000);
+
+    fn round(state: CollectorState, at: Duration, error: Option<&str>) -> Round {
+        Round { state, at, duration: Duration::from_nanos(300_400), series: 1, error: error.map(str::to_owned) }
+    }
+
+    fn telemetry(interval_ms: u64) -> Telemetry {
+        Telemetry::new(
+            START,
+            1_762_340_000_000,
+            Duration::from_millis(interval_ms),
+            vec![Arc::new(CollectorStatus::new("disk")), Arc::new(CollectorStatus::new("cpu"))],
+            vec![Arc::new(DestinationStatus::new("prom", "prometheus_remote_write"))],
+        )
+    }
+
+    fn after(seconds: f64) -> Now {
+        Now { monotonic: START + Duration::from_secs_f64(seconds), wall_ms: 1_762_346_096_000 }
+    }
+
+    #[test]
+    fn the_object_has_the_documented_shape() {
+        let telemetry = telemetry(1000);
+        telemetry.collectors[0].ended(round(CollectorState::Ok, after(5025.0).monotonic, None), Refused::default());
+        telemetry.collectors[1].ended(
+            round(CollectorState::Failed, after(5025.0).monotonic, Some("cannot read \"stat\"")),
+            Refused::default(),
+        );
+        telemetry.destinations[0].delivered(10, 100, 1_762_346_090_500);
+        telemetry.destinations[0].failed(Outcome::Retried, DestinationState::Retrying, "timed out".to_owned());
+        telemetry.destinations[0].dropped(DropReason::QueueFull, 4);
+        telemetry.destinations[0].dropped(DropReason::Rejected, 3);
+        telemetry.destinations[0].queue(2, 2048, Some(1_762_346_086_400));
+        telemetry.collected(after(5025.0).monotonic, 0);
+        assert_eq!(
+            serde_json::to_string(&examine(&telemetry, after(5025.4))).unwrap(),
+            concat!(
+                r#"{"status":"degraded","timestamp":"2025-11-05T12:34:56Z","uptime":"1h23m45s","version":""#,
+                env!("CARGO_PKG_VERSION"),
+                r#"","reasons":["collector cpu is failed: cannot read \"stat\"","destination prom is retrying: timed out"],"#,
+                r#""collectors":{"disk":{"state":"ok","age_seconds":0.4,"duration_seconds":0.0003,"error":null},"#,
+                r#""cpu":{"state":"failed","age_seconds":0.4,"duration_seconds":0.0003,"error":"cannot read \"stat\""}},"#,
+                r#""destinations":{"prom":{"type":"prometheus_remote_write","state":"retrying","#,
+                r#""last_success":"2025-11-05T12:34:50Z","backlog_frames":2,"backlog_bytes":2048,"backlog_seconds":9,"#,
+                r#""last_error":"timed out","dropped_samples":7}}}"#
+            )
+        );
+    }
+
+    #[test]
+    fn a_host_that_has_just_started_is_healthy() {
+        let telemetry = telemetry(60_000);
+        let health = examine(&telemetry, after(0.0));
+        assert_eq!((health.status, health.reasons.len()), (Status::Healthy, 0));
+        let json = serde_json::to_string(&health).unwrap();
+        assert!(json.contains(r#""uptime":"0s""#), "{json}");
+        assert!(json.contains(r#""collectors":{}"#), "{json}");
+        assert!(json.contains(r#""state":"waiting","last_success":null,"backlog_frames":0,"backlog_bytes":0,"backlog_seconds":0,"last_error":null,"dropped_samples":0"#), "{json}");
+    }
+
+    #[test]
+    fn three_intervals_without_a_collection_are_unhealthy() {
+        let telemetry = telemetry(60_000);
+        assert_eq!(examine(&telemetry, after(180.0)).status, Status::Healthy);
+        let health = examine(&telemetry, after(181.0));
+        assert_eq!(health.status, Status::Unhealthy);
+        assert_eq!(health.reasons, ["no collection for 3m1s, with one due every 60s"]);
+        telemetry.collected(after(181.0).monotonic, 0);
+        assert_eq!(examine(&telemetry, after(182.0)).status, Status::Healthy);
+        assert_eq!(examine(&telemetry, after(361.5)).status, Status::Unhealthy);
+    }
+
+    #[test]
+    fn a_tiny_interval_still_has_five_seconds() {
+        let telemetry = telemetry(50);
+        telemetry.collected(after(1.0).monotonic, 0);
+        assert_eq!(examine(&telemetry, after(5.9)).status, Status::Healthy);
+        let health = examine(&telemetry, after(6.1));
+        assert_eq!(health.reasons, ["no collection for 5s, with one due every 0.05s"]);
+    }
+
+    #[test]
+    fn a_lost_thread_is_unhealthy_at_once() {
+        let telemetry = telemetry(60_000);
+        telemetry.thread_lost();
+        assert_eq!(examine(&telemetry, after(1.0)).status, Status::Unhealthy);
+    }
+
+    #[test]
+    fn what_is_absent_or_waiting_is_no_reason() {
+        let telemetry = telemetry(60_000);
+        telemetry.collectors[0].ended(round(CollectorState::Absent, START, Some("no disks")), Refused::default());
+        assert_eq!(examine(&telemetry, after(1.0)).status, Status::Healthy);
+    }
+
+    #[test]
+    fn a_stale_collector_a_held_destination_and_refused_series_degrade() {
+        let telemetry = telemetry(60_000);
+        telemetry.collectors[0].stale("/mnt/nfs does not answer".to_owned());
+        telemetry.collectors[1].ended(round(CollectorState::Ok, START, None), Refused { max_series: 12, duplicate: 1 });
+        telemetry.destinations[0].failed(Outcome::Held, DestinationState::Held, "401 Unauthorized".to_owned());
+        let health = examine(&telemetry, after(1.0));
+        assert_eq!(health.status, Status::Degraded);
+        assert_eq!(
+            health.reasons,
+            [
+                "collector disk is stale: /mnt/nfs does not answer",
+                "collector cpu is over its cap of series: 12 left out",
+                "collector cpu gave 1 series twice",
+                "destination prom is held: 401 Unauthorized",
+            ]
+        );
+        let json = serde_json::to_string(&health).unwrap();
+        assert!(json.contains(r#""disk":{"state":"stale","age_seconds":null"#), "{json}");
+        // What was refused once, long ago, is in the counter only.
+        telemetry.collectors[1].ended(round(CollectorState::Ok, START, None), Refused::default());
+        assert_eq!(examine(&telemetry, after(1.0)).reasons.len(), 2);
+    }
+}

@@ -1,0 +1,234 @@
+//! From a request to its response. Pure: what it says depends on its arguments alone.
+
+use std::time::Duration;
+
+use crate::lane::encode::text;
+use crate::model::{Frame, Labels};
+use crate::telemetry::Telemetry;
+
+use super::head::Request;
+use super::health::{self, Status};
+use super::{negotiate, page};
+
+const TEXT: &str = "text/plain; charset=utf-8";
+const JSON: &str = "application/json";
+const HTML: &str = "text/html; charset=utf-8";
+
+/// What may be done to every page there is.
+const ALLOWED: &str = "GET, HEAD";
+
+/// The two clocks at the time of a request.
+#[derive(Clone, Copy, Debug)]
+pub struct Now {
+    /// CLOCK_MONOTONIC.
+    pub monotonic: Duration,
+    /// Milliseconds since the UNIX epoch.
+    pub wall_ms: i64,
+}
+
+/// What the pages are about.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a> {
+    /// metricsd's own numbers, and the latest frames.
+    pub telemetry: &'a Telemetry,
+    /// The host's name.
+    pub host: &'a str,
+}
+
+/// What is sent back; for `HEAD` without its body.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Response {
+    /// The status code.
+    pub status: u16,
+    /// The `Content-Type` field.
+    pub content_type: &'static str,
+    /// The `Allow` field, where the method was the wrong one.
+    pub allow: Option<&'static str>,
+    /// The body.
+    pub body: String,
+}
+
+impl Response {
+    /// One line of text.
+    pub fn text(status: u16, line: &str) -> Response {
+        Response { status, content_type: TEXT, allow: None, body: format!("{line}\n") }
+    }
+}
+
+/// The pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Page {
+    Index,
+    Health,
+    Ready,
+    Live,
+    Metrics,
+}
+
+impl Page {
+    fn at(path: &str) -> Option<Page> {
+        Some(match path {
+            "/" => Page::Index,
+            "/health" => Page::Health,
+            "/ready" => Page::Ready,
+            "/live" => Page::Live,
+            "/metrics" => Page::Metrics,
+            _ => return None,
+        })
+    }
+}
+
+/// Whether the answer's size grows with the host, so that only a few may be under way at once.
+pub(super) fn is_heavy(request: &Request) -> bool {
+    Page::at(&request.path) == Some(Page::Metrics)
+}
+
+/// Answers `request`. `own` gives metricsd's own metrics, and is asked for `/metrics` only.
+pub fn route(request: &Request, view: View<'_>, now: Now, own: impl FnOnce() -> Frame) -> Response {
+    let Some(page) = Page::at(&request.path) else {
+        return Response::text(404, "no such page; / links those that exist");
+    };
+    if request.method != "GET" && request.method != "HEAD" {
+        let allow = Some(ALLOWED);
+        return Response { allow, ..Response::text(405, "this page can only be read: GET or HEAD") };
+    }
+    match page {
+        Page::Index => {
+            let body = page::render(view.host, &health::examine(view.telemetry, now));
+            Response { status: 200, content_type: HTML, allow: None, body }
+        }
+        Page::Health => health(view, now),
+        Page::Ready if view.telemetry.last_collection().is_some() => Response::text(200, "ready"),
+        Page::Ready => Response::text(503, "not ready: no collection yet"),
+        Page::Live => Response::text(200, "alive"),
+        Page::Metrics => metrics(request, view, &own()),
+    }
+}
+
+fn health(view: View<'_>, now: Now) -> Response {
+    let health = health::examine(view.telemetry, now);
+    match serde_json::to_string(&health) {
+        Ok(mut body) => {
+            body.push('\n');
+            let status = if health.status == Status::Unhealthy { 503 } else { 200 };
+            Response { status, content_type: JSON, allow: None, body }
+        }
+        Err(error) => Response::text(500, &format!("cannot write /health: {error}")),
+    }
+}
+
+fn metrics(request: &Request, view: View<'_>, own: &Frame) -> Response {
+    let format = negotiate::format(&request.accept);
+    let frames = view.telemetry.latest.frames();
+    let mut body = String::new();
+    text::render(frames.iter().chain([own]), &Labels::EMPTY, format, &mut body);
+    Response { status: 200, content_type: format.content_type(), allow: None, body }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::model::{Metric, Recorder};
+    use crate::telemetry::CollectorStatus;
+
+    static UP: Metric = Metric::counter("test_bytes_total", "bytes", "A test.");
+
+    fn frame(source: &str, labels: &Labels) -> Frame {
+        let mut out = Recorder::new(source, 10);
+        out.push(&UP, labels, 1.0);
+        out.finish(1)
+    }
+
+    fn telemetry() -> Telemetry {
+        let collectors = vec![Arc::new(CollectorStatus::new("cpu"))];
+        Telemetry::new(Duration::from_secs(100), 0, Duration::from_secs(1), collectors, Vec::new())
+    }
+
+    fn ask(telemetry: &Telemetry, method: &str, path: &str, accept: &str) -> Response {
+        let request = Request { method: method.to_owned(), path: path.to_owned(), accept: accept.to_owned() };
+        let now = Now { monotonic: Duration::from_secs(101), wall_ms: 1_762_346_096_000 };
+        let own = || frame("metricsd", &Labels::of(&[("own", "yes")]));
+        route(&request, View { telemetry, host: "a<b" }, now, own)
+    }
+
+    #[test]
+    fn every_page_answers_get_and_head_alike() {
+        let telemetry = telemetry();
+        telemetry.collected(Duration::from_secs(101), 0);
+        for (path, content_type) in
+            [("/", HTML), ("/health", JSON), ("/ready", TEXT), ("/live", TEXT), ("/metrics", TEXT_0_0_4)]
+        {
+            let get = ask(&telemetry, "GET", path, "");
+            assert_eq!((get.status, get.content_type), (200, content_type), "{path}");
+            assert_eq!(ask(&telemetry, "HEAD", path, ""), get, "{path}");
+            let page = ask(&telemetry, "GET", "/", "").body;
+            assert!(path == "/" || page.contains(&format!("href=\"{path}\"")), "/ links {path}");
+        }
+    }
+
+    const TEXT_0_0_4: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+    #[test]
+    fn other_methods_and_paths_are_refused() {
+        let telemetry = telemetry();
+        for method in ["POST", "PUT", "DELETE", "OPTIONS", "get", "BREW"] {
+            let response = ask(&telemetry, method, "/health", "");
+            assert_eq!((response.status, response.allow), (405, Some("GET, HEAD")), "{method}");
+        }
+        for path in ["/nothing", "/health/", "/metrics/node", "*", "", "//health"] {
+            assert_eq!(ask(&telemetry, "GET", path, "").status, 404, "{path}");
+            assert_eq!(ask(&telemetry, "POST", path, "").status, 404, "{path}");
+        }
+    }
+
+    #[test]
+    fn ready_comes_with_the_first_collection() {
+        let telemetry = telemetry();
+        assert_eq!(ask(&telemetry, "GET", "/ready", "").status, 503);
+        assert_eq!(ask(&telemetry, "GET", "/live", "").status, 200);
+        telemetry.collected(Duration::from_secs(101), 0);
+        assert_eq!(ask(&telemetry, "GET", "/ready", "").status, 200);
+    }
+
+    #[test]
+    fn health_begins_as_it_always_has() {
+        let telemetry = telemetry();
+        telemetry.collected(Duration::from_secs(101), 0);
+        let body = ask(&telemetry, "GET", "/health", "").body;
+        let first = r#"{"status":"healthy","timestamp":"2025-11-05T12:34:56Z","uptime":"1s","#;
+        assert!(body.starts_with(first), "{body}");
+        telemetry.thread_lost();
+        assert_eq!(ask(&telemetry, "GET", "/health", "").status, 503);
+        assert_eq!(ask(&telemetry, "GET", "/", "").status, 200);
+    }
+
+    #[test]
+    fn metrics_holds_the_latest_frames_and_our_own_in_one_family() {
+        let telemetry = telemetry();
+        telemetry.latest.put(&frame("cpu", &Labels::EMPTY));
+        assert_eq!(
+            ask(&telemetry, "GET", "/metrics", "text/plain").body,
+            "# HELP test_bytes_total A test.\n# TYPE test_bytes_total counter\n\
+             test_bytes_total 1\ntest_bytes_total{own=\"yes\"} 1\n"
+        );
+        let response = ask(&telemetry, "GET", "/metrics", "application/openmetrics-text;version=1.0.0");
+        assert_eq!(response.content_type, "application/openmetrics-text; version=1.0.0; charset=utf-8");
+        assert_eq!(
+            response.body,
+            "# HELP test_bytes A test.\n# TYPE test_bytes counter\n# UNIT test_bytes bytes\n\
+             test_bytes_total 1\ntest_bytes_total{own=\"yes\"} 1\n# EOF\n"
+        );
+    }
+
+    #[test]
+    fn the_page_shows_host_version_and_status() {
+        let telemetry = telemetry();
+        telemetry.thread_lost();
+        let body = ask(&telemetry, "GET", "/", "").body;
+        assert!(body.contains("<h1>a&lt;b</h1>"), "{body}");
+        assert!(body.contains(&format!("metricsd {}", env!("CARGO_PKG_VERSION"))), "{body}");
+        assert!(body.contains("unhealthy") && body.contains("<li>a worker thread is gone"), "{body}");
+    }
+}
