@@ -11,8 +11,9 @@
 //! | [`lane`] | one per destination: plan, encode, queue, send | model, telemetry |
 //! | [`server`] | /health, /metrics, behind a connection guard | model, telemetry, lane::encode |
 //! | [`telemetry`] | metricsd's own numbers | model |
-//! | [`config`] | what was written, and what it means | every settings type |
-//! | [`cli`] | flags | nothing |
+//! | [`config`] | what was written, and what it means | every settings type, nearest |
+//! | [`cli`] | flags | nearest |
+//! | [`nearest`] | spelling help for the two above | nothing |
 //! | [`app`] | wiring only: build, start, wait, stop | everything |
 //!
 //! `tests/it/rules.rs` reads every `use crate::` line against this table.
@@ -24,6 +25,7 @@ pub mod config;
 pub mod host;
 pub mod lane;
 pub mod model;
+pub mod nearest;
 pub mod pipeline;
 pub mod server;
 pub mod telemetry;

@@ -2,7 +2,9 @@
 
 pub mod encode;
 mod settings;
+mod url;
 
 pub use settings::{
     Compression, DEFAULT_QUEUE_MAX_BYTES, DEFAULT_TIMEOUT, HttpSettings, Kind, RetrySettings, Settings,
 };
+pub use url::{Url, redacted_url};

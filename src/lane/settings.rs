@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::Url;
 use crate::model::Labels;
 
 /// One destination (`shipper`, or one of `shippers`).
@@ -50,7 +51,7 @@ impl Kind {
 #[derive(Clone, Debug, PartialEq)]
 pub struct HttpSettings {
     /// `http://host[:port]/path`, checked to be a URL.
-    pub endpoint: String,
+    pub endpoint: Url,
     /// From connecting to the last byte of the answer.
     pub timeout: Duration,
 }
