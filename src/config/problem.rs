@@ -47,9 +47,11 @@ pub struct Problems {
 }
 
 impl Problems {
-    pub(super) fn push(&mut self, problem: Problem) {
+    /// Takes one more. `problem` is only asked while there is room: finding the line costs
+    /// a pass over the file.
+    pub(super) fn add(&mut self, problem: impl FnOnce() -> Problem) {
         if self.list.len() < MAX_PROBLEMS {
-            self.list.push(problem);
+            self.list.push(problem());
         } else {
             self.uncounted += 1;
         }
@@ -58,6 +60,11 @@ impl Problems {
     /// By line and column; what has none (variables) comes last.
     pub(super) fn sort(&mut self) {
         self.list.sort_by_key(|problem| problem.place.unwrap_or((usize::MAX, 0)));
+    }
+
+    /// A line each, the last one for those that were not kept.
+    pub(super) fn into_lines(self) -> Vec<String> {
+        self.to_string().lines().map(str::to_owned).collect()
     }
 
     /// Whether there are none.
@@ -201,7 +208,7 @@ mod tests {
         let mut problems = Problems::default();
         for _ in 0..105 {
             let (source, path) = (String::new(), String::new());
-            problems.push(Problem { source, place: None, path, message: "x".into() });
+            problems.add(|| Problem { source, place: None, path, message: "x".into() });
         }
         assert_eq!(problems.iter().len(), 100);
         assert!(problems.to_string().ends_with("\n... and 5 more"));

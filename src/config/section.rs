@@ -26,7 +26,7 @@ pub(super) struct Context<'a> {
     pub text: &'a str,
     pub env: Env<'a>,
     problems: RefCell<Problems>,
-    warnings: RefCell<Vec<String>>,
+    warnings: RefCell<Problems>,
 }
 
 impl<'a> Context<'a> {
@@ -36,30 +36,29 @@ impl<'a> Context<'a> {
 
     /// Notes a problem with what stands at `origin`.
     pub fn problem(&self, origin: Origin, path: &Path, message: impl Into<String>) {
-        let (source, place) = self.locate(origin);
-        let path = path.to_string();
-        self.problems.borrow_mut().push(Problem { source, place, path, message: message.into() });
+        self.problems.borrow_mut().add(|| self.note(origin, path, message));
     }
 
     /// Notes something that is accepted, but that the operator should know.
     pub fn warning(&self, origin: Origin, path: &Path, message: impl Into<String>) {
-        let (source, place) = self.locate(origin);
-        let path = path.to_string();
-        self.warnings.borrow_mut().push(Problem { source, place, path, message: message.into() }.to_string());
+        self.warnings.borrow_mut().add(|| self.note(origin, path, message));
     }
 
-    fn locate(&self, origin: Origin) -> (String, Option<(usize, usize)>) {
-        match origin {
+    fn note(&self, origin: Origin, path: &Path, message: impl Into<String>) -> Problem {
+        let (source, place) = match origin {
             Origin::File(at) => (self.file.to_owned(), Some(line_and_column(self.text, at))),
             Origin::Variable(name) => (name.to_owned(), None),
-        }
+        };
+        Problem { source, place, path: path.to_string(), message: message.into() }
     }
 
     /// The warnings, or the problems if there are any.
     pub fn finish(self) -> Result<Vec<String>, Problems> {
         let mut problems = self.problems.into_inner();
         problems.sort();
-        if problems.is_empty() { Ok(self.warnings.into_inner()) } else { Err(problems) }
+        let mut warnings = self.warnings.into_inner();
+        warnings.sort();
+        if problems.is_empty() { Ok(warnings.into_lines()) } else { Err(problems) }
     }
 }
 
