@@ -139,13 +139,19 @@ struct Typed {
 static FLAGS: [Flag; 8] = [
     Flag {
         name: "config",
-        takes: Takes::Value("FILE", |typed, value| Ok(typed.config = Some(path(value)?))),
+        takes: Takes::Value("FILE", |typed, value| {
+            typed.config = Some(path(value)?);
+            Ok(())
+        }),
         help: "configuration file; without it config.json in the working directory if there\n\
                is one, else built-in defaults",
     },
     Flag {
         name: "log-level",
-        takes: Takes::Value("LEVEL", |typed, value| Ok(typed.log_level = Some(log_level(&value.to_string_lossy())?))),
+        takes: Takes::Value("LEVEL", |typed, value| {
+            typed.log_level = Some(log_level(&value.to_string_lossy())?);
+            Ok(())
+        }),
         help: "debug, info, warn or error (default info, or MC_LOG_LEVEL)",
     },
     Flag {
@@ -160,12 +166,18 @@ static FLAGS: [Flag; 8] = [
     },
     Flag {
         name: "format",
-        takes: Takes::Value("FORMAT", |typed, value| Ok(typed.format = Some(format(&value.to_string_lossy())?))),
+        takes: Takes::Value("FORMAT", |typed, value| {
+            typed.format = Some(format(&value.to_string_lossy())?);
+            Ok(())
+        }),
         help: "what -once prints: prom or json (default prom)",
     },
     Flag {
         name: "root",
-        takes: Takes::Value("DIR", |typed, value| Ok(typed.root = Some(path(value)?))),
+        takes: Takes::Value("DIR", |typed, value| {
+            typed.root = Some(path(value)?);
+            Ok(())
+        }),
         help: "take DIR/proc, DIR/sys and DIR for the host's /proc, /sys and /",
     },
     Flag { name: "help", takes: Takes::Switch(|typed, on| typed.help |= on), help: "print this and exit" },

@@ -42,9 +42,9 @@ fn http(url: &str) -> Result<String, String> {
     if host.is_empty() {
         return Err("has no host".to_owned());
     }
-    if let Some(port) = port
-        && !port.parse::<u16>().is_ok_and(|number| number > 0 && port.bytes().all(|b| b.is_ascii_digit()))
-    {
+    // Digits only: a number may also begin with a plus.
+    let is_port = |port: &str| port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|n| n > 0);
+    if !port.is_none_or(is_port) {
         return Err("has a bad port; expected 1 to 65535".to_owned());
     }
     let url = format!("http://{rest}");

@@ -1,8 +1,8 @@
 //! The configuration: what was written, and what it means.
 //!
-//! A file's text becomes a tree whose values know their place ([`json`]), the environment
-//! is laid over it ([`env`]), and a table of fields ([`fields`]) leads the reading
-//! ([`section`], [`read`], [`shipper`]). Whatever is wrong is noted and the reading goes on,
+//! A file's text becomes a tree whose values know their place (`json`), the environment
+//! is laid over it (`env`), and a table of fields (`fields`) leads the reading
+//! (`section`, `read`, `shipper`). Whatever is wrong is noted and the reading goes on,
 //! so that an operator sees all problems at once. What comes out holds no invalid state.
 
 mod duration;
@@ -89,7 +89,7 @@ pub fn load(source: Source, env: Env<'_>, host_name: &str) -> Result<Config, Pro
     let problem = |place, message| Problem { source: name.clone(), place, path: String::new(), message };
     // Editors on other systems write a byte order mark; it carries nothing.
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
-    let text = str::from_utf8(bytes).map_err(|error| {
+    let text = std::str::from_utf8(bytes).map_err(|error| {
         let valid = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
         let place = problem::line_and_column(&valid, valid.len());
         problem(Some(place), "not UTF-8 text; save the file as UTF-8".to_owned())

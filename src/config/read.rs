@@ -32,9 +32,7 @@ pub(super) struct Meaning {
 /// Reads all of it.
 pub(super) fn read(cx: &Context<'_>, root: &Value<'_>, host_name: &str) -> Meaning {
     let root = Section::open(cx, root, Path::default(), &ROOT);
-    if let Some(item) = root.get("endpoints")
-        && item.list().is_some_and(|endpoints| !endpoints.is_empty())
-    {
+    if let Some(item) = root.get("endpoints").filter(|item| item.list().is_some_and(|list| !list.is_empty())) {
         item.problem("scraping application endpoints is not available in this version; leave the list empty");
     }
     let global: GivenLabels = root.get("labels").map(|item| shipper::labels(&item)).unwrap_or_default();
@@ -84,9 +82,7 @@ fn collectors(section: &Section<'_>) -> (Duration, collectors::Settings) {
     ] {
         section.read(name, enabled, Item::bool);
     }
-    if let Some(item) = section.get("enable_gpu")
-        && item.bool() == Some(true)
-    {
+    if let Some(item) = section.get("enable_gpu").filter(|item| item.bool() == Some(true)) {
         item.problem("GPU metrics are not built into this version; set it to false");
     }
     filter(&section.section("disk", &DISK), ["include", "exclude"], &mut settings.disk);

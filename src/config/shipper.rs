@@ -222,9 +222,7 @@ fn retry(shipper: &Section<'_>) -> RetrySettings {
 
 fn queue_max_bytes(shipper: &Section<'_>) -> usize {
     let section = shipper.section("spool", &SPOOL);
-    if let Some(item) = section.get("mode")
-        && let Some(mode) = item.text()
-    {
+    if let Some((item, mode)) = section.get("mode").and_then(|item| Some((item.clone(), item.text()?))) {
         match mode.as_str() {
             "memory" => {}
             "behind" | "always" => {
@@ -251,7 +249,7 @@ fn warn_of_unused(shipper: &Section<'_>, kind: Type, tls_is_set: bool) {
             item.warning(format!("has no effect with the type {name:?}"));
         }
     }
-    if tls_is_set && let Some(item) = shipper.get("tls") {
+    if let Some(item) = shipper.get("tls").filter(|_| tls_is_set) {
         item.warning("has no effect while its enabled is false");
     }
 }

@@ -40,9 +40,7 @@ pub(super) fn check(shipper: &Section<'_>) -> bool {
     let tls = shipper.section("tls", &TLS);
     let mut set = false;
 
-    if let Some(item) = tls.get("enabled")
-        && item.bool() == Some(true)
-    {
+    if let Some(item) = tls.get("enabled").filter(|item| item.bool() == Some(true)) {
         item.problem("TLS is not available in this version; set it to false and use an http:// endpoint");
     }
     let files = ["cert_file", "key_file"].map(|name| given_text(&tls, name));
