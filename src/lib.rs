@@ -8,10 +8,10 @@
 //! | [`host`] | the kernel's files and calls | nothing |
 //! | [`collectors`] | one file a collector, one table of them all | model, host |
 //! | [`pipeline`] | the beat, the rounds, slow collectors, fan-out | model, host, collectors, telemetry |
-//! | [`lane`] | one per destination: plan, encode, queue, send | model, telemetry |
+//! | [`lane`] | one per destination: plan, encode, queue, send | model, host (clocks), telemetry |
 //! | [`server`] | /health, /metrics, behind a connection guard | model, telemetry, lane::encode |
-//! | [`telemetry`] | metricsd's own numbers | model |
-//! | [`config`] | what was written, and what it means | every settings type, nearest |
+//! | [`telemetry`] | metricsd's own numbers | model, host |
+//! | [`config`] | what was written, and what it means | every settings type, model, host (paths), nearest |
 //! | [`cli`] | flags | nearest |
 //! | [`nearest`] | spelling help for the two above | nothing |
 //! | [`app`] | wiring only: build, start, wait, stop | everything |

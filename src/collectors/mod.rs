@@ -130,3 +130,20 @@ impl From<ReadError> for CollectError {
         }
     }
 }
+
+/// PLACEHOLDER
+pub struct Named {
+    pub name: &'static str,
+    pub collector: Box<dyn Collector>,
+}
+/// PLACEHOLDER
+pub struct NamedSlow {
+    pub name: &'static str,
+    pub collector: Box<dyn Collector>,
+    pub due: std::sync::Arc<dyn Fn() -> bool + Send + Sync>,
+}
+/// PLACEHOLDER
+pub struct Built {
+    pub fast: Vec<Named>,
+    pub slow: Vec<NamedSlow>,
+}

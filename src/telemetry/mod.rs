@@ -6,6 +6,7 @@
 mod collectors;
 mod destinations;
 mod latest;
+mod throttle;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,6 +15,7 @@ use std::time::Duration;
 pub use collectors::{CollectorState, CollectorStatus, Round};
 pub use destinations::{DestinationState, DestinationStatus, DropReason, Outcome};
 pub use latest::Latest;
+pub use throttle::Throttle;
 
 /// metricsd's version, as in `Cargo.toml`.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

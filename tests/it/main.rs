@@ -1,1 +1,4 @@
-//! The one integration test binary.
+//! The one integration test binary: the real program and real sockets.
+
+mod lanes;
+mod support;

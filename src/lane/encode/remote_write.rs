@@ -1,0 +1,290 @@
+//! Prometheus remote write 1.0: a protobuf `prometheus.WriteRequest`, in snappy's block format.
+//!
+//! The parts of the message that are used here, from
+//! <https://prometheus.io/docs/specs/prw/remote_write_spec/>:
+//!
+//! ```text
+//! WriteRequest { repeated TimeSeries timeseries = 1; }
+//! TimeSeries   { repeated Label labels = 1; repeated Sample samples = 2; }
+//! Label        { string name = 1; string value = 2; }
+//! Sample       { double value = 1; int64 timestamp = 2; }   milliseconds
+//! ```
+//!
+//! A series' message is constant but for eight bytes of value and the time. So a schema is
+//! compiled once into the constant bytes, and a tick is a copy of them with the numbers
+//! put in between. A value of 0 is written out where protobuf would let it be left out:
+//! every decoder takes both, and the place of each number stays fixed.
+
+use prost::encoding::{WireType, decode_key, decode_varint, encode_key, encode_varint, encoded_len_varint};
+
+use super::plan::{Plans, merged};
+use super::{Encoded, Encoder, Half};
+use crate::model::{Batch, Labels, Schema, Series};
+
+/// What goes with every request.
+pub const HEADERS: [(&str, &str); 3] = [
+    ("Content-Type", "application/x-protobuf"),
+    ("Content-Encoding", "snappy"),
+    ("X-Prometheus-Remote-Write-Version", "0.1.0"),
+];
+
+/// The label that holds the metric's name.
+const NAME: &str = "__name__";
+
+/// A body that unpacks to more than this is none of ours, so halving refuses it.
+const MAX_UNPACKED: usize = 256 << 20;
+
+/// Encodes for one destination.
+pub struct RemoteWrite {
+    labels: Labels,
+    plans: Plans<Plan>,
+    message: Vec<u8>,
+    snappy: snap::raw::Encoder,
+}
+
+impl RemoteWrite {
+    /// `labels` are added to every series that has none of that name.
+    pub fn new(labels: Labels) -> RemoteWrite {
+        RemoteWrite { labels, plans: Plans::new(), message: Vec::new(), snappy: snap::raw::Encoder::new() }
+    }
+
+    /// The uncompressed message.
+    fn message(&mut self, batch: &Batch) -> u64 {
+        self.message.clear();
+        let mut samples = 0;
+        for (at, frame) in batch.frames.iter().enumerate() {
+            let time_len = encoded_len_varint(frame.time_ms as u64);
+            let fits = |plan: &Plan| plan.time_len == time_len;
+            let plan = self.plans.get(at, &frame.schema, fits, || Plan::new(&frame.schema, time_len, &self.labels));
+            plan.write(frame.time_ms, &frame.values, &mut self.message);
+            samples += frame.values.len() as u64;
+        }
+        samples
+    }
+}
+
+impl Encoder for RemoteWrite {
+    fn encode(&mut self, batch: &Batch, out: &mut Vec<u8>) -> Encoded {
+        let samples = self.message(batch);
+        out.resize(snap::raw::max_compress_len(self.message.len()), 0);
+        // Fails only for a message over 4 GiB or an output shorter than what was just made.
+        match self.snappy.compress(&self.message, out) {
+            Ok(len) => {
+                out.truncate(len);
+                Encoded { samples, unencodable: 0 }
+            }
+            Err(error) => {
+                log::error!("a tick cannot be compressed ({error}); its {samples} samples are dropped");
+                out.clear();
+                Encoded { samples: 0, unencodable: samples }
+            }
+        }
+    }
+}
+
+/// The constant bytes of a schema's series.
+struct Plan {
+    time_len: usize,
+    /// Everything up to the value, of all series one after the other.
+    bytes: Vec<u8>,
+    /// Where each series' part of `bytes` ends.
+    ends: Vec<usize>,
+}
+
+impl Plan {
+    fn new(schema: &Schema, time_len: usize, labels: &Labels) -> Plan {
+        let mut bytes = Vec::new();
+        let mut ends = Vec::with_capacity(schema.series().len());
+        // Sample: key and value, key and time.
+        let sample_len = 1 + 8 + 1 + time_len;
+        let mut head = Vec::new();
+        for series in schema.series() {
+            head.clear();
+            write_labels(series, labels, &mut head);
+            let series_len = head.len() + 1 + encoded_len_varint(sample_len as u64) + sample_len;
+            encode_key(1, WireType::LengthDelimited, &mut bytes);
+            encode_varint(series_len as u64, &mut bytes);
+            bytes.extend_from_slice(&head);
+            encode_key(2, WireType::LengthDelimited, &mut bytes);
+            encode_varint(sample_len as u64, &mut bytes);
+            encode_key(1, WireType::SixtyFourBit, &mut bytes);
+            ends.push(bytes.len());
+        }
+        Plan { time_len, bytes, ends }
+    }
+
+    fn write(&self, time_ms: i64, values: &[f64], out: &mut Vec<u8>) {
+        let mut time = Vec::with_capacity(11);
+        encode_key(2, WireType::Varint, &mut time);
+        encode_varint(time_ms as u64, &mut time);
+        out.reserve(self.bytes.len() + values.len() * (8 + time.len()));
+        let mut start = 0;
+        for (end, value) in self.ends.iter().zip(values) {
+            out.extend_from_slice(&self.bytes[start..*end]);
+            out.extend_from_slice(&value.to_le_bytes());
+            out.extend_from_slice(&time);
+            start = *end;
+        }
+    }
+}
+
+/// A series' labels, `__name__` among them, sorted by name.
+fn write_labels(series: &Series, extra: &Labels, out: &mut Vec<u8>) {
+    let mut all = merged(series, extra);
+    let at = all.partition_point(|(name, _)| *name < NAME);
+    all.insert(at, (NAME, &series.metric.name));
+    for (name, value) in all {
+        let field = |text: &str| 1 + encoded_len_varint(text.len() as u64) + text.len();
+        encode_key(1, WireType::LengthDelimited, out);
+        encode_varint((field(name) + field(value)) as u64, out);
+        prost::encoding::string::encode(1, &name.to_owned(), out);
+        prost::encoding::string::encode(2, &value.to_owned(), out);
+    }
+}
+
+/// Halves a compressed request by its series.
+pub fn split(body: &[u8]) -> Option<[Half; 2]> {
+    if snap::raw::decompress_len(body).ok()? > MAX_UNPACKED {
+        return None;
+    }
+    let message = snap::raw::Decoder::new().decompress_vec(body).ok()?;
+    let ends = field_ends(&message)?;
+    if ends.len() < 2 {
+        return None;
+    }
+    let middle = ends.len() / 2;
+    let (left, right) = message.split_at(ends[middle - 1]);
+    let pack = |part: &[u8], samples: usize| {
+        let bytes = snap::raw::Encoder::new().compress_vec(part).ok()?;
+        Some(Half { bytes, samples: samples as u64 })
+    };
+    Some([pack(left, middle)?, pack(right, ends.len() - middle)?])
+}
+
+/// Where each top-level field of `message` ends; none if it is not made of length-delimited ones.
+fn field_ends(message: &[u8]) -> Option<Vec<usize>> {
+    let mut ends = Vec::new();
+    let mut rest = message;
+    while !rest.is_empty() {
+        let (_, wire) = decode_key(&mut rest).ok()?;
+        if wire != WireType::LengthDelimited {
+            return None;
+        }
+        let len = usize::try_from(decode_varint(&mut rest).ok()?).ok()?;
+        rest = rest.get(len..)?;
+        ends.push(message.len() - rest.len());
+    }
+    Some(ends)
+}
+
+#[cfg(test)]
+mod tests {
+    use prometheus_remote_write::{TimeSeries, WriteRequest};
+    use prost_0_12::Message;
+
+    use super::*;
+    use crate::lane::encode::testing::{self, COUNT, USAGE};
+
+    fn decode(body: &[u8]) -> WriteRequest {
+        let message = snap::raw::Decoder::new().decompress_vec(body).unwrap();
+        WriteRequest::decode(&message[..]).unwrap()
+    }
+
+    fn flat(request: &WriteRequest) -> Vec<(String, f64, i64)> {
+        let series = |s: &TimeSeries| {
+            let labels: Vec<String> = s.labels.iter().map(|l| format!("{}={}", l.name, l.value)).collect();
+            assert_eq!(s.samples.len(), 1);
+            (labels.join(","), s.samples[0].value, s.samples[0].timestamp)
+        };
+        request.timeseries.iter().map(series).collect()
+    }
+
+    #[test]
+    fn a_batch_reads_back_as_it_was() {
+        let extra = Labels::of(&[("job", "metricsd"), ("core", "not this one"), ("A", "first")]);
+        let mut encoder = RemoteWrite::new(extra);
+        let core = Labels::of(&[("core", "0")]);
+        let batch = testing::batch(1_700_000_000_123, &[(&USAGE, &core, 12.5), (&COUNT, &Labels::EMPTY, 0.0)]);
+        let mut out = Vec::new();
+        assert_eq!(encoder.encode(&batch, &mut out), Encoded { samples: 2, unencodable: 0 });
+        assert_eq!(
+            flat(&decode(&out)),
+            [
+                ("A=first,__name__=test_usage_percent,core=0,job=metricsd".to_owned(), 12.5, 1_700_000_000_123),
+                ("A=first,__name__=test_count,core=not this one,job=metricsd".to_owned(), 0.0, 1_700_000_000_123),
+            ]
+        );
+    }
+
+    #[test]
+    fn the_bytes_are_those_of_a_plain_encoder() {
+        let core = Labels::of(&[("core", "0")]);
+        let batch = testing::batch(1_700_000_000_123, &[(&USAGE, &core, 12.5), (&USAGE, &Labels::EMPTY, -1.0)]);
+        let mut encoder = RemoteWrite::new(Labels::EMPTY);
+        encoder.message(&batch);
+        let reference = WriteRequest::decode(&encoder.message[..]).unwrap();
+        assert_eq!(reference.encode_proto3(), encoder.message);
+    }
+
+    #[test]
+    fn times_of_any_length_fit() {
+        let mut encoder = RemoteWrite::new(Labels::EMPTY);
+        let mut out = Vec::new();
+        let batch = testing::batch(0, &[(&USAGE, &Labels::EMPTY, f64::NAN)]);
+        for time_ms in [0, 1, 127, 128, 1_700_000_000_000, -1, i64::MIN, i64::MAX] {
+            let mut batch = batch.clone();
+            batch.frames[0].time_ms = time_ms;
+            out.clear();
+            encoder.encode(&batch, &mut out);
+            let read = flat(&decode(&out));
+            assert_eq!(read[0].2, time_ms);
+            assert!(read[0].1.is_nan());
+        }
+    }
+
+    #[test]
+    fn frames_that_take_turns_keep_their_plans() {
+        let mut encoder = RemoteWrite::new(Labels::EMPTY);
+        let fast = testing::batch(1000, &[(&USAGE, &Labels::EMPTY, 1.0)]);
+        let slow = testing::batch(2000, &[(&COUNT, &Labels::EMPTY, 2.0)]);
+        for _ in 0..3 {
+            for batch in [&fast, &slow] {
+                let mut out = Vec::new();
+                encoder.encode(batch, &mut out);
+                assert_eq!(flat(&decode(&out))[0].2, batch.time_ms);
+            }
+        }
+        assert_eq!(encoder.plans.len(), 2);
+        drop(slow);
+        let third = testing::batch(3000, &[(&COUNT, &Labels::EMPTY, 2.0)]);
+        encoder.encode(&third, &mut Vec::new());
+        assert_eq!(encoder.plans.len(), 2, "a plan that nobody can ask for again is forgotten");
+    }
+
+    #[test]
+    fn a_body_is_halved_until_one_series_is_left() {
+        let core = Labels::of(&[("core", "0")]);
+        let samples = [(&USAGE, &core, 1.0), (&COUNT, &Labels::EMPTY, 2.0), (&USAGE, &Labels::EMPTY, 3.0)];
+        let mut out = Vec::new();
+        RemoteWrite::new(Labels::EMPTY).encode(&testing::batch(1000, &samples), &mut out);
+        let whole = flat(&decode(&out));
+        let [left, right] = split(&out).unwrap();
+        assert_eq!((left.samples, right.samples), (1, 2));
+        let mut parts = flat(&decode(&left.bytes));
+        assert!(split(&left.bytes).is_none());
+        let [second, third] = split(&right.bytes).unwrap();
+        parts.extend(flat(&decode(&second.bytes)));
+        parts.extend(flat(&decode(&third.bytes)));
+        assert_eq!(parts, whole);
+    }
+
+    #[test]
+    fn damaged_bodies_are_not_halved() {
+        assert!(split(b"").is_none());
+        assert!(split(b"not snappy at all").is_none());
+        // Snappy that claims 4 GiB.
+        assert!(split(&[0xff, 0xff, 0xff, 0xff, 0x0f, 0]).is_none());
+        let garbage = snap::raw::Encoder::new().compress_vec(b"\x0a\xff\xff\xff\xff\x0f").unwrap();
+        assert!(split(&garbage).is_none());
+    }
+}

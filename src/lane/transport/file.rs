@@ -1,0 +1,102 @@
+//! One payload a line, into a file or to standard output: for looking at what would be sent.
+
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+
+use super::Transport;
+use crate::lane::verdict::Answer;
+
+/// Appends to a file; its directory is made if it is missing.
+pub struct File {
+    path: PathBuf,
+    open: Option<fs::File>,
+    line: Vec<u8>,
+}
+
+impl File {
+    /// Opens nothing yet.
+    pub fn new(path: PathBuf) -> File {
+        File { path, open: None, line: Vec::new() }
+    }
+
+    fn append(&mut self, body: &[u8]) -> io::Result<()> {
+        let file = self.current()?;
+        let before = file.metadata()?;
+        self.line.clear();
+        self.line.extend_from_slice(body);
+        self.line.push(b'\n');
+        let mut file = file;
+        let written = file.write_all(&self.line);
+        if written.is_err() && before.is_file() {
+            // A full disk leaves half a line; the next attempt would make the file unreadable.
+            let _ = file.set_len(before.len());
+        }
+        written
+    }
+
+    /// The file at `path`, opened anew when it has been renamed or removed (log rotation).
+    fn current(&mut self) -> io::Result<fs::File> {
+        if let Some(open) = &self.open {
+            let same = fs::metadata(&self.path).and_then(|there| {
+                let here = open.metadata()?;
+                Ok((there.dev(), there.ino()) == (here.dev(), here.ino()))
+            });
+            if matches!(same, Ok(true)) {
+                return open.try_clone();
+            }
+        }
+        if let Some(dir) = self.path.parent() {
+            fs::create_dir_all(dir)?;
+        }
+        let file = fs::OpenOptions::new().create(true).append(true).open(&self.path)?;
+        self.open = Some(file.try_clone()?);
+        Ok(file)
+    }
+}
+
+impl Transport for File {
+    fn send(&mut self, body: &[u8]) -> Answer {
+        Answer::Local(self.append(body).map_err(|error| format!("cannot write {}: {error}", self.path.display())))
+    }
+}
+
+/// Writes to standard output.
+pub struct Stdout;
+
+impl Transport for Stdout {
+    fn send(&mut self, body: &[u8]) -> Answer {
+        let mut out = io::stdout().lock();
+        let written = out.write_all(body).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush());
+        Answer::Local(written.map_err(|error| format!("cannot write to standard output: {error}")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_appended_and_rotation_is_followed() {
+        let dir = std::env::temp_dir().join(format!("metricsd-file-{}", std::process::id()));
+        let path = dir.join("deeper/out.jsonl");
+        let mut file = File::new(path.clone());
+        assert_eq!(file.send(b"{\"a\":1}"), Answer::Local(Ok(())));
+        assert_eq!(file.send(b"{\"a\":2}"), Answer::Local(Ok(())));
+        assert_eq!(fs::read_to_string(&path).unwrap(), "{\"a\":1}\n{\"a\":2}\n");
+        fs::rename(&path, dir.join("old")).unwrap();
+        assert_eq!(file.send(b"{\"a\":3}"), Answer::Local(Ok(())));
+        assert_eq!(fs::read_to_string(&path).unwrap(), "{\"a\":3}\n");
+        fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn a_full_disk_and_a_bad_path_are_errors_that_name_the_file() {
+        let full = File::new("/dev/full".into()).send(b"{}");
+        let Answer::Local(Err(error)) = full else { panic!("{full:?}") };
+        assert!(error.starts_with("cannot write /dev/full: No space left on device"), "{error}");
+        let bad = File::new("/proc/nothing/here".into()).send(b"{}");
+        assert!(matches!(bad, Answer::Local(Err(_))), "{bad:?}");
+    }
+}

@@ -1,0 +1,121 @@
+//! POST over a kept-alive connection, with a deadline on everything.
+
+use std::io::Read;
+use std::time::{Duration, Instant, SystemTime};
+
+use ureq::http::{HeaderMap, Response};
+use ureq::unversioned::transport::DefaultConnector;
+use ureq::{Agent, Body};
+
+use super::Transport;
+use super::resolve::OnceResolver;
+use crate::lane::HttpSettings;
+use crate::lane::verdict::{Answer, retry_after};
+
+/// Connections live no longer than this: names move to other addresses, and a balancer's
+/// new backends get their share.
+const MAX_CONNECTION_AGE: Duration = Duration::from_secs(300);
+
+/// An answer's body is read so far, so that its connection can be used again; a longer one
+/// costs the connection. Receivers answer with nothing or with a sentence.
+const MAX_ANSWER: u64 = 64 << 10;
+
+/// How much of an answer's body is quoted.
+const EXCERPT: usize = 512;
+
+/// Posts to one endpoint.
+pub struct Http {
+    settings: HttpSettings,
+    headers: Vec<(&'static str, &'static str)>,
+    resolver: OnceResolver,
+    agent: Option<(Agent, Instant)>,
+}
+
+impl Http {
+    /// Connects to nothing yet. `headers` go with every request.
+    pub fn new(settings: HttpSettings, headers: Vec<(&'static str, &'static str)>) -> Http {
+        Http { settings, headers, resolver: OnceResolver::default(), agent: None }
+    }
+
+    fn agent(&mut self) -> Agent {
+        if self.agent.as_ref().is_some_and(|(_, made)| made.elapsed() > MAX_CONNECTION_AGE) {
+            self.disconnect();
+        }
+        let (agent, _) = self.agent.get_or_insert_with(|| {
+            let config = Agent::config_builder()
+                .http_status_as_error(false)
+                .max_redirects(0)
+                .max_redirects_will_error(false)
+                .timeout_global(Some(self.settings.timeout))
+                .max_idle_connections(1)
+                .max_idle_connections_per_host(1)
+                .max_idle_age(MAX_CONNECTION_AGE)
+                // The environment's proxies are not asked.
+                .proxy(None)
+                .user_agent(concat!("metricsd/", env!("CARGO_PKG_VERSION")))
+                .build();
+            (Agent::with_parts(config, DefaultConnector::new(), self.resolver.clone()), Instant::now())
+        });
+        agent.clone()
+    }
+
+    /// Closes the connection and forgets the address.
+    fn disconnect(&mut self) {
+        self.agent = None;
+        self.resolver.forget();
+    }
+}
+
+impl Transport for Http {
+    fn send(&mut self, body: &[u8]) -> Answer {
+        let mut request = self.agent().post(self.settings.endpoint.as_str());
+        for (name, value) in &self.headers {
+            request = request.header(*name, *value);
+        }
+        match request.send(body) {
+            Ok(mut response) => {
+                let excerpt = read_answer(&mut response);
+                Answer::Http {
+                    status: response.status().as_u16(),
+                    retry_after: asked_pause(response.headers()),
+                    excerpt,
+                }
+            }
+            Err(error) => {
+                self.disconnect();
+                Answer::Network(error.to_string())
+            }
+        }
+    }
+}
+
+fn asked_pause(headers: &HeaderMap) -> Option<Duration> {
+    retry_after(headers.get("Retry-After")?.to_str().ok()?, SystemTime::now())
+}
+
+/// Reads the answer's body as far as it is allowed to go; gives its beginning, printable.
+/// What goes wrong here does not matter any more: the status has been read.
+fn read_answer(response: &mut Response<Body>) -> String {
+    let mut start = Vec::new();
+    let mut reader = response.body_mut().as_reader();
+    let _ = reader.by_ref().take(EXCERPT as u64).read_to_end(&mut start);
+    let _ = std::io::copy(&mut reader.take(MAX_ANSWER), &mut std::io::sink());
+    printable(&start)
+}
+
+/// One line of text that a log can hold, whatever a peer sent.
+fn printable(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    let spaced: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    spaced.trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_peer_says_becomes_one_printable_line() {
+        assert_eq!(printable(b" out of\r\norder\x1b[31m \xff\n"), "out of  order [31m \u{fffd}");
+    }
+}

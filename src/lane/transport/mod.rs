@@ -1,0 +1,17 @@
+//! How bodies leave: over HTTP, into a file, to standard output.
+
+mod file;
+mod http;
+mod resolve;
+
+use super::verdict::Answer;
+
+pub use file::File;
+pub use file::Stdout;
+pub use http::Http;
+
+/// Carries one body at a time.
+pub trait Transport: Send {
+    /// Sends `body` and waits for the answer, within the destination's timeout.
+    fn send(&mut self, body: &[u8]) -> Answer;
+}

@@ -1,0 +1,125 @@
+//! What an answer means for the data that was sent. A pure table; the sender carries it out.
+
+use std::time::{Duration, SystemTime};
+
+/// A peer may ask for a longer pause than ours, but not for one that outlives our memory of
+/// the data: beyond an hour we look again ourselves.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
+
+/// How one attempt ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// The peer answered with a status line.
+    Http {
+        /// As it came.
+        status: u16,
+        /// `Retry-After`, from now.
+        retry_after: Option<Duration>,
+        /// The beginning of the answer's body, printable.
+        excerpt: String,
+    },
+    /// No answer: connect, send, receive or understand failed, or time ran out.
+    Network(String),
+    /// Written to where it goes, or not.
+    Local(Result<(), String>),
+}
+
+/// What is to be done with the body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is there.
+    Delivered,
+    /// Try again, not before this has passed if the peer said so.
+    Retry(Option<Duration>),
+    /// The operator has to mend something; keep everything and look again now and then.
+    Hold,
+    /// Too large: send halves.
+    Halve,
+    /// It will never be taken: drop it, counted.
+    Reject,
+}
+
+impl Answer {
+    /// The verdict on the body.
+    ///
+    /// Remote write's specification would drop on 401, 403, 404 and on redirects. Those
+    /// say that address or credentials are wrong, not the data, and an expired token must
+    /// not cost a weekend: the data is kept. Redirects are not followed, since data and
+    /// credentials do not move to an address that nobody configured.
+    pub fn verdict(&self) -> Verdict {
+        match self {
+            Answer::Local(Ok(())) => Verdict::Delivered,
+            Answer::Local(Err(_)) | Answer::Network(_) => Verdict::Retry(None),
+            Answer::Http { status, retry_after, .. } => match status {
+                200..=299 => Verdict::Delivered,
+                300..=399 | 401 | 403 | 404 => Verdict::Hold,
+                413 => Verdict::Halve,
+                408 | 429 => Verdict::Retry(*retry_after),
+                400..=499 => Verdict::Reject,
+                _ => Verdict::Retry(*retry_after),
+            },
+        }
+    }
+
+    /// What went wrong, for logs and `/health`.
+    pub fn describe(&self) -> String {
+        match self {
+            Answer::Local(Ok(())) => "written".to_owned(),
+            Answer::Local(Err(error)) | Answer::Network(error) => error.clone(),
+            Answer::Http { status, excerpt, .. } if excerpt.is_empty() => format!("answered {status}"),
+            Answer::Http { status, excerpt, .. } => format!("answered {status}: {excerpt}"),
+        }
+    }
+}
+
+/// Reads `Retry-After` in both its forms, seconds and an HTTP date, relative to `now`.
+/// What cannot be read counts as not said.
+pub fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
+    let value = value.trim();
+    let wait = match value.parse::<u64>() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => httpdate::parse_http_date(value).ok()?.duration_since(now).unwrap_or_default(),
+    };
+    Some(wait.min(MAX_RETRY_AFTER))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(status: u16) -> Verdict {
+        Answer::Http { status, retry_after: Some(Duration::from_secs(7)), excerpt: String::new() }.verdict()
+    }
+
+    #[test]
+    fn each_status_has_its_verdict() {
+        let after = Verdict::Retry(Some(Duration::from_secs(7)));
+        for (statuses, expected) in [
+            (&[200, 202, 204, 299][..], Verdict::Delivered),
+            (&[301, 302, 307, 308, 401, 403, 404], Verdict::Hold),
+            (&[413], Verdict::Halve),
+            (&[408, 429, 500, 501, 502, 503, 504, 599, 999], after),
+            (&[400, 402, 405, 409, 410, 415, 422, 431, 499], Verdict::Reject),
+        ] {
+            for status in statuses {
+                assert_eq!(verdict(*status), expected, "{status}");
+            }
+        }
+        assert_eq!(Answer::Network("reset".into()).verdict(), Verdict::Retry(None));
+        assert_eq!(Answer::Local(Err("disk full".into())).verdict(), Verdict::Retry(None));
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date_and_bounded() {
+        // RFC 9110, section 10.2.3.
+        let now = httpdate::parse_http_date("Fri, 31 Dec 1999 23:59:00 GMT").unwrap();
+        assert_eq!(retry_after("120", now), Some(Duration::from_secs(120)));
+        assert_eq!(retry_after(" 0 ", now), Some(Duration::ZERO));
+        assert_eq!(retry_after("Fri, 31 Dec 1999 23:59:59 GMT", now), Some(Duration::from_secs(59)));
+        assert_eq!(retry_after("Fri, 31 Dec 1999 23:00:00 GMT", now), Some(Duration::ZERO));
+        assert_eq!(retry_after("99999999999", now), Some(MAX_RETRY_AFTER));
+        for unreadable in ["", "-1", "soon", "1.5", "99999999999999999999999"] {
+            assert_eq!(retry_after(unreadable, now), None, "{unreadable:?}");
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! One collector's rounds: timed, fenced, and told of.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use crate::collectors::{CollectError, Collector, Tick};
+use crate::host::{Scratch, monotonic};
+use crate::model::{Frame, Recorder};
+use crate::telemetry::{CollectorState, CollectorStatus, Round};
+
+/// A collector with what it writes to and what is known of it.
+pub struct Runner {
+    collector: Box<dyn Collector>,
+    recorder: Recorder,
+    status: Arc<CollectorStatus>,
+    /// What the log was last told of it, so that it is told once.
+    said: Option<String>,
+}
+
+impl Runner {
+    /// A runner for `collector`, which may give `max_series` series a round.
+    pub fn new(collector: Box<dyn Collector>, status: Arc<CollectorStatus>, max_series: usize) -> Runner {
+        Runner { collector, recorder: Recorder::new(status.name(), max_series), status, said: None }
+    }
+
+    /// The collector's name.
+    pub fn name(&self) -> &'static str {
+        self.status.name()
+    }
+
+    /// Lets the collector take its first reading.
+    pub fn prime(&mut self, tick: &Tick, scratch: &mut Scratch) {
+        let collector = AssertUnwindSafe(&mut self.collector);
+        let scratch = AssertUnwindSafe(scratch);
+        // What goes wrong here goes wrong again in the first round, and is said there.
+        let _ = catch_unwind(move || {
+            let (AssertUnwindSafe(collector), AssertUnwindSafe(scratch)) = (collector, scratch);
+            collector.prime(tick, scratch);
+        });
+    }
+
+    /// One round. None where it failed, or where this host has no such thing.
+    pub fn round(&mut self, tick: &Tick, scratch: &mut Scratch) -> Option<Frame> {
+        let begun = monotonic();
+        let collected = catch_unwind(AssertUnwindSafe(|| self.collector.collect(tick, scratch, &mut self.recorder)));
+        let ended = monotonic();
+        let (frame, state, error) = match collected {
+            Ok(Ok(())) => (Some(self.recorder.finish(tick.wall_ms)), CollectorState::Ok, None),
+            Ok(Err(CollectError::Absent(what))) => (None, CollectorState::Absent, Some(what)),
+            Ok(Err(CollectError::Failed(why))) => (None, CollectorState::Failed, Some(why)),
+            Err(panic) => (None, CollectorState::Failed, Some(format!("panicked: {}", panic_message(&*panic)))),
+        };
+        if frame.is_none() {
+            self.recorder.discard();
+        }
+        self.say(state, error.as_deref());
+        let series = frame.as_ref().map_or(0, |frame| frame.values.len());
+        let round = Round { state, at: ended, duration: ended.saturating_sub(begun), series, error };
+        self.status.ended(round, self.recorder.take_refused());
+        frame
+    }
+
+    /// Logs what has changed since the last round.
+    fn say(&mut self, state: CollectorState, error: Option<&str>) {
+        if self.said.as_deref() == error {
+            return;
+        }
+        let name = self.name();
+        match (state, error) {
+            (CollectorState::Absent, Some(what)) => log::info!("collector {name}: nothing to read here: {what}"),
+            (_, Some(why)) => log::warn!("collector {name}: {why}; {name} is missing until it works again"),
+            (_, None) => log::info!("collector {name}: works again"),
+        }
+        self.said = error.map(str::to_owned);
+    }
+}
+
+/// What a panic said, where it said it in words.
+fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::model::{Labels, Metric};
+
+    static VALUE: Metric = Metric::gauge("test_value", "", "A value.");
+
+    /// Does in each round what the script says.
+    struct Scripted(Vec<fn() -> Result<(), CollectError>>);
+
+    impl Collector for Scripted {
+        fn collect(&mut self, _: &Tick, _: &mut Scratch, out: &mut Recorder) -> Result<(), CollectError> {
+            out.push(&VALUE, &Labels::EMPTY, 1.0);
+            (self.0.remove(0))()
+        }
+    }
+
+    #[test]
+    fn a_round_that_fails_or_panics_gives_nothing_and_the_next_one_works() {
+        let script: Vec<fn() -> Result<(), CollectError>> = vec![
+            || Ok(()),
+            || Err(CollectError::Failed("torn".into())),
+            || panic!("a bug"),
+            || Err(CollectError::Absent("no such file".into())),
+            || Ok(()),
+        ];
+        let status = Arc::new(CollectorStatus::new("test"));
+        let mut runner = Runner::new(Box::new(Scripted(script)), Arc::clone(&status), 10);
+        let tick = Tick { wall_ms: 1, monotonic: Duration::ZERO };
+        let mut scratch = Scratch::new();
+        let mut seen = Vec::new();
+        for _ in 0..5 {
+            let frame = runner.round(&tick, &mut scratch);
+            let last = status.last().unwrap();
+            seen.push((frame.map(|frame| frame.values.len()), last.state, last.error));
+        }
+        assert_eq!(
+            seen,
+            [
+                (Some(1), CollectorState::Ok, None),
+                (None, CollectorState::Failed, Some("torn".into())),
+                (None, CollectorState::Failed, Some("panicked: a bug".into())),
+                (None, CollectorState::Absent, Some("no such file".into())),
+                (Some(1), CollectorState::Ok, None),
+            ]
+        );
+    }
+}

@@ -1,0 +1,361 @@
+//! Destinations under fault: what each kind of answer does to the data.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use metricsd::lane::{Compression, HttpSettings, Kind, Lane, RetrySettings, Settings};
+use metricsd::model::{Batch, Labels, Metric, Recorder, Resource};
+use metricsd::pipeline::{Outlet, outlet};
+use metricsd::telemetry::{DestinationState, DestinationStatus, DropReason, Outcome};
+use prometheus_remote_write::WriteRequest;
+use prost_0_12::Message;
+
+use crate::support::peer::{Peer, Received, Reply};
+use crate::support::wait_for;
+
+static FIRST: Metric = Metric::gauge("test_first", "", "First.");
+static SECOND: Metric = Metric::counter("test_second_total", "", "Second.");
+
+/// A lane on its threads.
+struct Running {
+    outlet: Option<Outlet>,
+    status: Arc<DestinationStatus>,
+    recorder: Recorder,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Running {
+    fn start(kind: Kind) -> Running {
+        Running::start_with(kind, 1 << 20)
+    }
+
+    fn start_with(kind: Kind, queue_max_bytes: usize) -> Running {
+        let status = Arc::new(DestinationStatus::new("test", kind.as_str()));
+        let settings = Settings {
+            name: "test".to_owned(),
+            labels: Labels::of(&[("job", "metricsd"), ("instance", "host-1")]),
+            kind,
+            queue_max_bytes,
+            retry: RetrySettings { min_backoff: Duration::from_millis(1), max_backoff: Duration::from_millis(20) },
+        };
+        let (outlet, mailbox) = outlet(Arc::clone(&status));
+        let lane = Lane::new(&settings, mailbox, Arc::clone(&status), Duration::from_millis(50));
+        let (worker, sender) = (lane.worker, lane.sender);
+        let threads = vec![std::thread::spawn(move || worker.run()), std::thread::spawn(move || sender.run())];
+        Running { outlet: Some(outlet), status, recorder: Recorder::new("test", 10), threads }
+    }
+
+    /// One tick of two samples at `time_ms`.
+    fn tick(&mut self, time_ms: i64) {
+        self.recorder.push(&FIRST, &Labels::of(&[("disk", "sda")]), time_ms as f64);
+        self.recorder.push(&SECOND, &Labels::EMPTY, 0.5);
+        let resource = Arc::new(Resource { host: "host-1".into(), labels: Labels::EMPTY });
+        let frames = vec![self.recorder.finish(time_ms)];
+        self.outlet.as_ref().unwrap().put(&Arc::new(Batch { time_ms, resource, frames }));
+    }
+
+    fn wait_sent(&self, samples: u64) {
+        wait_for("samples to be delivered", || (self.status.samples_sent() >= samples).then_some(()));
+    }
+
+    /// Closes the mailbox and waits for both threads.
+    fn stop(mut self) -> Arc<DestinationStatus> {
+        self.outlet = None;
+        for thread in self.threads.drain(..) {
+            thread.join().unwrap();
+        }
+        Arc::clone(&self.status)
+    }
+}
+
+fn http(url: String) -> HttpSettings {
+    HttpSettings { endpoint: url.into(), timeout: Duration::from_secs(30) }
+}
+
+fn remote_write(peer: &Peer) -> Kind {
+    Kind::RemoteWrite(http(peer.url("/api/v1/write")))
+}
+
+/// The times of the samples of the first series, in the order of arrival.
+fn times(received: &[Received]) -> Vec<i64> {
+    received.iter().flat_map(|r| decode(&r.body).timeseries.remove(0).samples).map(|s| s.timestamp).collect()
+}
+
+fn decode(body: &[u8]) -> WriteRequest {
+    WriteRequest::decode(&snap::raw::Decoder::new().decompress_vec(body).unwrap()[..]).unwrap()
+}
+
+#[test]
+fn remote_write_requests_are_as_specified_and_share_a_connection() {
+    let peer = Peer::start(|_, _| Reply::status(204));
+    let mut lane = Running::start(remote_write(&peer));
+    for time_ms in [1_700_000_000_000, 1_700_000_001_000, 1_700_000_002_000] {
+        lane.tick(time_ms);
+        lane.wait_sent(2);
+    }
+    lane.wait_sent(6);
+    let status = lane.stop();
+    let received = peer.received();
+    assert_eq!(times(&received), [1_700_000_000_000, 1_700_000_001_000, 1_700_000_002_000]);
+    assert_eq!(peer.connections(), 1);
+    let first = &received[0];
+    assert_eq!(first.line, "POST /api/v1/write HTTP/1.1");
+    for (name, value) in [
+        ("content-type", "application/x-protobuf"),
+        ("content-encoding", "snappy"),
+        ("x-prometheus-remote-write-version", "0.1.0"),
+        ("user-agent", concat!("metricsd/", env!("CARGO_PKG_VERSION"))),
+    ] {
+        assert_eq!(first.header(name), Some(value), "{name}");
+    }
+    let labels = |at: usize| {
+        let series = decode(&first.body).timeseries.remove(at);
+        series.labels.into_iter().map(|l| format!("{}={}", l.name, l.value)).collect::<Vec<_>>()
+    };
+    assert_eq!(labels(0), ["__name__=test_first", "disk=sda", "instance=host-1", "job=metricsd"]);
+    assert_eq!(labels(1), ["__name__=test_second_total", "instance=host-1", "job=metricsd"]);
+    assert_eq!(status.samples_sent(), 6);
+    assert_eq!(status.bytes_sent(), received.iter().map(|r| r.body.len() as u64).sum::<u64>());
+    assert_eq!(status.requests(Outcome::Delivered), 3);
+    assert_eq!(status.queue_frames(), 0);
+}
+
+#[test]
+fn json_arrives_plain_and_gzipped() {
+    for (compression, encoding) in [(Compression::None, None), (Compression::Gzip, Some("gzip"))] {
+        let peer = Peer::start(|_, _| Reply::status(200));
+        let mut lane = Running::start(Kind::HttpJson(http(peer.url("/in")), compression));
+        lane.tick(1_700_000_000_123);
+        lane.wait_sent(2);
+        lane.stop();
+        let received = peer.received().remove(0);
+        assert_eq!(received.header("content-type"), Some("application/json"));
+        assert_eq!(received.header("content-encoding"), encoding);
+        let text = match encoding {
+            None => received.body,
+            Some(_) => {
+                let mut text = Vec::new();
+                std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(&received.body[..]), &mut text).unwrap();
+                text
+            }
+        };
+        let payload: serde_json::Value = serde_json::from_slice(&text).unwrap();
+        assert_eq!(payload["timestamp"], 1_700_000_000);
+        assert_eq!(payload["metrics"][1]["name"], "test_second_total");
+        assert_eq!(payload["metrics"][1]["value"], 0.5);
+        assert_eq!(payload["metrics"][1]["type"], "counter");
+        assert_eq!(payload["metrics"][1]["labels"]["job"], "metricsd");
+    }
+}
+
+#[test]
+fn what_a_peer_does_wrong_for_a_while_costs_nothing_and_keeps_the_order() {
+    let garbage: &'static [u8] = b"\x00\x01\x02 not http at all\r\n\r\n";
+    for trouble in [
+        Reply::status(500),
+        Reply::status(503),
+        Reply::status(408),
+        Reply::Answer(429, vec![("Retry-After", "0".to_owned())], "slow down"),
+        Reply::Raw(garbage),
+        Reply::Raw(b""),
+        Reply::Reset,
+        Reply::Raw(b"HTTP/1.1 200 OK\r\nContent-Le"),
+    ] {
+        let script = trouble.clone();
+        let peer = Peer::start(move |n, _| if n < 3 { script.clone() } else { Reply::status(200) });
+        let mut lane = Running::start(remote_write(&peer));
+        lane.tick(1000);
+        lane.tick(2000);
+        lane.wait_sent(4);
+        let status = lane.stop();
+        assert_eq!(times(&peer.received()), [1000, 1000, 1000, 1000, 2000], "{trouble:?}");
+        assert_eq!(status.requests(Outcome::Retried), 3, "{trouble:?}");
+        assert_eq!(status.requests(Outcome::Delivered), 2, "{trouble:?}");
+        assert_eq!(status.state(), (DestinationState::Ok, None), "{trouble:?}");
+        assert!(DropReason::ALL.iter().all(|reason| status.samples_dropped(*reason) == 0), "{trouble:?}");
+    }
+}
+
+#[test]
+fn a_refused_connection_is_tried_again_until_somebody_listens() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let mut lane = Running::start(Kind::RemoteWrite(http(format!("http://{address}/w"))));
+    lane.tick(1000);
+    wait_for("the first refusal", || (lane.status.requests(Outcome::Retried) > 1).then_some(()));
+    let (state, error) = lane.status.state();
+    assert_eq!(state, DestinationState::Retrying);
+    assert!(error.unwrap().to_lowercase().contains("refused"));
+    let peer = Peer::start_on(std::net::TcpListener::bind(address).unwrap(), |_, _| Reply::status(200));
+    lane.wait_sent(2);
+    assert_eq!(times(&peer.received()), [1000]);
+    lane.stop();
+}
+
+#[test]
+fn retry_after_is_waited_for_in_seconds_and_as_a_date() {
+    for header in [|| "1".to_owned(), || httpdate::fmt_http_date(std::time::SystemTime::now() + Duration::from_secs(2))]
+    {
+        let peer = Peer::start(move |n, _| match n {
+            0 => Reply::Answer(429, vec![("Retry-After", header())], ""),
+            _ => Reply::status(200),
+        });
+        let mut lane = Running::start(remote_write(&peer));
+        lane.tick(1000);
+        lane.wait_sent(2);
+        lane.stop();
+        let received = peer.received();
+        // A date has whole seconds, so two seconds from now can be little more than one.
+        assert!(received[1].at - received[0].at >= Duration::from_millis(950));
+    }
+}
+
+#[test]
+fn what_the_operator_has_to_mend_is_held_and_not_followed() {
+    let elsewhere = Peer::start(|_, _| Reply::status(200));
+    let location = elsewhere.url("/stolen");
+    for status in [301, 302, 307, 308, 401, 403, 404] {
+        let location = location.clone();
+        let peer = Peer::start(move |n, _| match n {
+            0 | 1 => Reply::Answer(status, vec![("Location", location.clone())], "mend me"),
+            _ => Reply::status(200),
+        });
+        let mut lane = Running::start(remote_write(&peer));
+        lane.tick(1000);
+        wait_for("the refusal", || (lane.status.requests(Outcome::Held) > 0).then_some(()));
+        lane.tick(2000);
+        lane.wait_sent(4);
+        let lane_status = lane.stop();
+        let received = peer.received();
+        assert_eq!(times(&received), [1000, 1000, 1000, 2000], "{status}");
+        assert!(received[1].at - received[0].at >= Duration::from_millis(50), "held for its pause: {status}");
+        assert_eq!(lane_status.requests(Outcome::Held), 2, "{status}");
+    }
+    assert!(elsewhere.received().is_empty(), "a redirect was followed");
+}
+
+#[test]
+fn a_poisoned_request_is_dropped_counted_and_the_next_one_goes_on() {
+    let peer = Peer::start(|n, _| match n {
+        0 => Reply::Answer(400, vec![], "out of order sample"),
+        _ => Reply::status(200),
+    });
+    let mut lane = Running::start(remote_write(&peer));
+    lane.tick(1000);
+    wait_for("the rejection", || (lane.status.requests(Outcome::Rejected) == 1).then_some(()));
+    let (_, error) = lane.status.state();
+    assert_eq!(error.as_deref(), Some("answered 400: out of order sample"));
+    lane.tick(2000);
+    lane.wait_sent(2);
+    let status = lane.stop();
+    assert_eq!(status.samples_dropped(DropReason::Rejected), 2);
+    assert_eq!(times(&peer.received()), [1000, 2000]);
+}
+
+#[test]
+fn a_body_too_large_is_sent_in_halves_and_one_series_too_large_is_dropped() {
+    // Takes no request of more than one series, and never the second metric.
+    let peer = Peer::start(|_, request| {
+        let series = decode(&request.body).timeseries;
+        let is_second = series.iter().any(|s| s.labels.iter().any(|l| l.value == "test_second_total"));
+        Reply::status(if series.len() > 1 || is_second { 413 } else { 200 })
+    });
+    let mut lane = Running::start(remote_write(&peer));
+    lane.tick(1000);
+    lane.wait_sent(1);
+    let status = lane.stop();
+    assert_eq!(status.samples_sent(), 1);
+    assert_eq!(status.samples_dropped(DropReason::Rejected), 1);
+    let sizes: Vec<usize> = peer.received().iter().map(|r| decode(&r.body).timeseries.len()).collect();
+    assert_eq!(sizes, [2, 1, 1]);
+}
+
+#[test]
+fn an_answer_without_end_is_read_to_its_bound() {
+    let peer = Peer::start(|n, _| if n == 0 { Reply::Endless } else { Reply::status(200) });
+    let mut lane = Running::start(remote_write(&peer));
+    lane.tick(1000);
+    lane.wait_sent(2);
+    lane.tick(2000);
+    lane.wait_sent(4);
+    lane.stop();
+    // What is beyond our 64 KiB sat in the sockets' buffers when we hung up.
+    assert!(peer.poured() < 64 << 20, "{} bytes were taken", peer.poured());
+    assert_eq!(times(&peer.received()), [1000, 2000]);
+    assert_eq!(peer.connections(), 2);
+}
+
+#[test]
+fn a_reset_after_the_status_counts_as_delivered() {
+    let peer = Peer::start(|n, _| if n == 0 { Reply::ResetInBody } else { Reply::status(200) });
+    let mut lane = Running::start(remote_write(&peer));
+    lane.tick(1000);
+    lane.wait_sent(2);
+    lane.tick(2000);
+    lane.wait_sent(4);
+    lane.stop();
+    assert_eq!(times(&peer.received()), [1000, 2000]);
+}
+
+#[test]
+fn a_peer_that_hangs_runs_into_the_timeout() {
+    let peer = Peer::start(|n, _| if n == 0 { Reply::Hang } else { Reply::status(200) });
+    let settings = HttpSettings { timeout: Duration::from_millis(200), ..http(peer.url("/w")) };
+    let mut lane = Running::start(Kind::RemoteWrite(settings));
+    lane.tick(1000);
+    wait_for("the timeout", || (lane.status.requests(Outcome::Retried) == 1).then_some(()));
+    lane.wait_sent(2);
+    assert_eq!(times(&peer.received()), [1000, 1000]);
+    lane.stop();
+}
+
+#[test]
+fn an_outage_longer_than_the_queue_costs_the_oldest_counted() {
+    let down = Arc::new(std::sync::atomic::AtomicBool::new(true));
+    let is_down = Arc::clone(&down);
+    let peer = Peer::start(move |_, _| {
+        Reply::status(if is_down.load(std::sync::atomic::Ordering::Relaxed) { 503 } else { 200 })
+    });
+    let mut lane = Running::start_with(remote_write(&peer), 1500);
+    for tick in 1..=100 {
+        lane.tick(tick * 1000);
+        // Each tick is queued before the next one, so that the mailbox does not overflow.
+        wait_for("the tick to be queued", || {
+            let dropped = lane.status.samples_dropped(DropReason::QueueFull);
+            (lane.status.queue_frames() * 2 + dropped >= tick as u64 * 2).then_some(())
+        });
+    }
+    let dropped = lane.status.samples_dropped(DropReason::QueueFull);
+    assert!(dropped > 0);
+    assert!(lane.status.queue_bytes() <= 1500 + 500, "{} bytes wait", lane.status.queue_bytes());
+    down.store(false, std::sync::atomic::Ordering::Relaxed);
+    lane.wait_sent(200 - dropped);
+    let status = lane.stop();
+    assert_eq!(status.samples_sent() + dropped, 200);
+}
+
+#[test]
+fn stopping_gives_up_on_what_cannot_be_delivered_and_counts_it() {
+    let peer = Peer::start(|_, _| Reply::status(503));
+    let mut lane = Running::start(remote_write(&peer));
+    lane.tick(1000);
+    lane.tick(2000);
+    wait_for("a failure", || (lane.status.requests(Outcome::Retried) > 0).then_some(()));
+    let status = lane.stop();
+    assert_eq!(status.samples_dropped(DropReason::Shutdown), 4);
+    assert_eq!(status.samples_sent(), 0);
+}
+
+#[test]
+fn stopping_delivers_what_waits_where_the_peer_takes_it() {
+    let peer = Peer::start(|_, _| Reply::status(200));
+    let mut lane = Running::start(remote_write(&peer));
+    for tick in 1..=10 {
+        lane.tick(tick * 1000);
+    }
+    let status = lane.stop();
+    assert_eq!(status.samples_sent(), 20);
+    assert_eq!(times(&peer.received()).len(), 10);
+}
