@@ -84,7 +84,11 @@ fn compare(kind: &str, ticks: u32, interval: f64) {
     std::thread::sleep(pace * ticks);
     let ours_per_tick = (agent.cpu() - start.0) / (ours.requests() - start.2) as u32;
     let bare_per_tick = (bare.cpu() - start.1) / (theirs.requests() - start.3) as u32;
-    println!("{kind}: {} ticks of {interval} s ({:.0?}), body {body} bytes", ours.requests() - start.2, begun.elapsed());
+    println!(
+        "{kind}: {} ticks of {interval} s ({:.0?}), body {body} bytes",
+        ours.requests() - start.2,
+        begun.elapsed()
+    );
     println!("  metricsd   {:>8.1} us CPU a tick, {:>6} KiB resident", us(ours_per_tick), agent.resident_kib());
     println!("  bare loop  {:>8.1} us CPU a tick, {:>6} KiB resident", us(bare_per_tick), bare.resident_kib());
     println!("  ratio      {:>8.2}   (budget 1.5)", us(ours_per_tick) / us(bare_per_tick));
@@ -140,8 +144,12 @@ impl Sink {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let (requests, body) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-        let sink =
-            Sink { url: format!("http://{address}/"), address, requests: Arc::clone(&requests), body: Arc::clone(&body) };
+        let sink = Sink {
+            url: format!("http://{address}/"),
+            address,
+            requests: Arc::clone(&requests),
+            body: Arc::clone(&body),
+        };
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 serve(stream.unwrap(), &requests, &body);

@@ -12,8 +12,9 @@
 //! | [`lane::encode`] | frames to bytes, one file a format. No I/O | model, lane::Compression |
 //! | [`server`] | /health, /metrics, behind a connection guard | model, host, telemetry, lane::encode |
 //! | [`telemetry`] | metricsd's own numbers | model, host |
-//! | [`config`] | what was written, and what it means | model, host, collectors, lane, server, telemetry |
-//! | [`cli`] | flags | telemetry |
+//! | [`config`] | what was written, and what it means | model, host, collectors, lane, server, nearest |
+//! | [`cli`] | flags | telemetry, nearest |
+//! | [`nearest`] | spelling help for the two above | nothing |
 //! | [`app`] | wiring only: build, start, wait, stop | everything |
 //!
 //! Who uses whom is as important as who does not: a collector knows no destination, a
@@ -28,6 +29,7 @@ pub mod config;
 pub mod host;
 pub mod lane;
 pub mod model;
+pub mod nearest;
 pub mod pipeline;
 pub mod server;
 pub mod telemetry;

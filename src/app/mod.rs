@@ -116,13 +116,8 @@ fn serve(config: &Config, built: collectors::Built, host_name: &str) -> Exit {
     let (collectors, collector_statuses, slow_workers) = Collectors::new(built, config.collectors.max_series);
     let destinations: Vec<Arc<DestinationStatus>> =
         config.lanes.iter().map(|lane| Arc::new(DestinationStatus::new(&*lane.name, lane.kind.as_str()))).collect();
-    let telemetry = Arc::new(Telemetry::new(
-        monotonic(),
-        wall_ms(),
-        config.interval,
-        collector_statuses,
-        destinations.clone(),
-    ));
+    let telemetry =
+        Arc::new(Telemetry::new(monotonic(), wall_ms(), config.interval, collector_statuses, destinations.clone()));
 
     let server = match server::start(&config.server, Arc::clone(&telemetry), host_name) {
         Ok(server) => server,

@@ -51,11 +51,7 @@ impl Threads {
     }
 
     /// Starts a thread that may hang in the kernel, and so is not waited for at the end.
-    pub fn spawn_unawaited(
-        &mut self,
-        name: impl Into<String>,
-        run: impl FnOnce() + Send + 'static,
-    ) -> io::Result<()> {
+    pub fn spawn_unawaited(&mut self, name: impl Into<String>, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
         self.start(name.into(), false, run)
     }
 

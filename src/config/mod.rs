@@ -1,1 +1,131 @@
-//! placeholder
+//! The configuration: what was written, and what it means.
+//!
+//! A file's text becomes a tree whose values know their place (`json`), the environment
+//! is laid over it (`env`), and a table of fields (`fields`) leads the reading
+//! (`section`, `read`, `shipper`). Whatever is wrong is noted and the reading goes on,
+//! so that an operator sees all problems at once. What comes out holds no invalid state.
+
+mod duration;
+mod endpoint;
+mod env;
+mod expand;
+mod fields;
+mod json;
+mod problem;
+mod read;
+mod section;
+mod shipper;
+#[cfg(test)]
+mod tests;
+mod tls;
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::collectors;
+use crate::lane;
+use crate::model::Labels;
+use crate::server;
+
+pub use env::{host_paths, process_env};
+pub use fields::{Row, rows};
+pub use problem::{Problem, Problems};
+
+/// The file that is read where none was named, if it is there.
+pub const DEFAULT_FILE: &str = "config.json";
+
+/// A file beyond this is none of ours; the largest sensible one has a few kilobytes.
+const MAX_FILE_BYTES: u64 = 1 << 20;
+
+/// A look into the environment: the value of a variable, if it is set.
+pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// Everything that was configured, checked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// What was read: the file as it was named, or `built-in defaults`.
+    pub source: String,
+    /// The HTTP server.
+    pub server: server::Settings,
+    /// Time between two collections, 50 ms to a day.
+    pub interval: Duration,
+    /// The collectors.
+    pub collectors: collectors::Settings,
+    /// The destinations, in the order of the file; none: serve locally only.
+    pub lanes: Vec<lane::Settings>,
+    /// Labels of every metric of every destination; a lane's own labels hold them already.
+    pub labels: Labels,
+    /// What is accepted but worth knowing, a line each, for the log and `-check`.
+    pub warnings: Vec<String>,
+}
+
+/// Where the configuration is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The file that was named; it has to be there.
+    File(PathBuf),
+    /// [`DEFAULT_FILE`] in the working directory, or built-in defaults where there is none.
+    Default,
+    /// A text, and what to call it in messages.
+    Text(String, Vec<u8>),
+}
+
+impl From<Option<PathBuf>> for Source {
+    fn from(named: Option<PathBuf>) -> Source {
+        named.map_or(Source::Default, Source::File)
+    }
+}
+
+/// Reads and checks the whole configuration. `host_name` becomes remote write's `instance`.
+pub fn load(source: Source, env: Env<'_>, host_name: &str) -> Result<Config, Problems> {
+    let (name, bytes) = match source {
+        Source::File(path) => read_file(&path)?,
+        Source::Default if is_there(Path::new(DEFAULT_FILE)) => read_file(Path::new(DEFAULT_FILE))?,
+        Source::Default => ("built-in defaults".to_owned(), b"{}".to_vec()),
+        Source::Text(name, bytes) => (name, bytes),
+    };
+    let problem = |place, message| Problem { source: name.clone(), place, path: String::new(), message };
+    // Editors on other systems write a byte order mark; it carries nothing.
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
+    let text = std::str::from_utf8(bytes).map_err(|error| {
+        let valid = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
+        let place = problem::line_and_column(&valid, valid.len());
+        problem(Some(place), "not UTF-8 text; save the file as UTF-8".to_owned())
+    })?;
+    let mut root =
+        json::parse(text).map_err(|fault| problem(Some(problem::line_and_column(text, fault.at)), fault.message))?;
+    let cx = section::Context::new(&name, text, env);
+    env::lay_over(&mut root, &cx);
+    let meaning = read::read(&cx, &root, host_name);
+    let warnings = cx.finish()?;
+    let read::Meaning { server, interval, collectors, lanes, labels } = meaning;
+    Ok(Config { source: name, server, interval, collectors, lanes, labels, warnings })
+}
+
+/// Whether anything is there, be it a link to nowhere: what an operator put there must be
+/// read or complained of, not passed over.
+fn is_there(path: &Path) -> bool {
+    !fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+}
+
+/// The file's name for messages, and its bytes.
+fn read_file(path: &Path) -> Result<(String, Vec<u8>), Problem> {
+    let name = path.display().to_string();
+    let problem = |message| Problem { source: name.clone(), place: None, path: String::new(), message };
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes));
+    match read {
+        Ok(_) if bytes.len() as u64 > MAX_FILE_BYTES => {
+            Err(problem(format!("larger than {MAX_FILE_BYTES} bytes; is this the right file?")))
+        }
+        Ok(_) => Ok((name, bytes)),
+        Err(error) => Err(problem(match error.kind() {
+            io::ErrorKind::IsADirectory => "is a directory; name the file in it".to_owned(),
+            io::ErrorKind::NotFound => "no such file; name another one with -config".to_owned(),
+            io::ErrorKind::PermissionDenied => "may not be read by this user; change its owner or mode".to_owned(),
+            _ => format!("cannot be read: {error}"),
+        })),
+    }
+}

@@ -12,6 +12,7 @@ mod queue;
 mod sender;
 mod settings;
 mod transport;
+mod url;
 mod verdict;
 mod worker;
 
@@ -32,6 +33,7 @@ pub use sender::{GRACE, HOLD, Sender};
 pub use settings::{
     Compression, DEFAULT_QUEUE_MAX_BYTES, DEFAULT_TIMEOUT, HttpSettings, Kind, RetrySettings, Settings,
 };
+pub use url::{Url, redacted_url};
 pub use worker::Worker;
 
 /// The two loops of one destination, each to be run on a thread of its own.

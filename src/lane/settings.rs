@@ -1,8 +1,10 @@
 //! What the configuration says about one destination, already checked.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::Url;
 use crate::model::Labels;
 
 /// One destination (`shipper`, or one of `shippers`).
@@ -46,11 +48,21 @@ impl Kind {
     }
 }
 
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Kind::RemoteWrite(http) | Kind::HttpJson(http, _) => write!(f, "{} to {}", self.as_str(), http.endpoint),
+            Kind::File(path) => write!(f, "{} {}", self.as_str(), path.display()),
+            Kind::Stdout => f.write_str(self.as_str()),
+        }
+    }
+}
+
 /// How a network destination is reached.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HttpSettings {
     /// `http://host[:port]/path`, checked to be a URL.
-    pub endpoint: String,
+    pub endpoint: Url,
     /// From connecting to the last byte of the answer.
     pub timeout: Duration,
 }

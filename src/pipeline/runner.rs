@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::collectors::{CollectError, Collector, Tick};
 use crate::host::{Scratch, monotonic};
 use crate::model::{Frame, Recorder};
-use crate::telemetry::{CollectorState, CollectorStatus, Round};
+use crate::telemetry::{CollectorState, CollectorStatus, Round, panic_message};
 
 /// A collector with what it writes to and what is known of it.
 pub struct Runner {
@@ -73,15 +73,6 @@ impl Runner {
         }
         self.said = error.map(str::to_owned);
     }
-}
-
-/// What a panic said, where it said it in words.
-fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
-    panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no message")
 }
 
 #[cfg(test)]

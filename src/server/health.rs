@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use serde::ser::{Serialize, Serializer};
 
-use crate::telemetry::{CollectorState, CollectorStatus, DestinationState, DestinationStatus, Telemetry, VERSION};
+use crate::telemetry::{
+    CollectorState, CollectorStatus, DestinationState, DestinationStatus, Telemetry, VERSION, go_duration, rfc3339,
+};
 
 use super::routes::Now;
-use super::time_text::{go_duration, rfc3339};
 
 /// Intervals without a collection after which metricsd no longer does its work.
 const MISSED_INTERVALS: u32 = 3;

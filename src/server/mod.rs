@@ -19,7 +19,6 @@ mod health;
 mod negotiate;
 mod page;
 mod routes;
-mod time_text;
 
 use std::fmt;
 use std::io;

@@ -9,7 +9,9 @@ mod exposition;
 mod latest;
 mod process;
 mod throttle;
+mod time_text;
 
+use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -19,6 +21,7 @@ pub use destinations::{DestinationState, DestinationStatus, DropReason, Outcome}
 pub use exposition::Exposition;
 pub use latest::Latest;
 pub use throttle::Throttle;
+pub use time_text::{go_duration, rfc3339};
 
 /// metricsd's version, as in `Cargo.toml`.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -34,6 +37,15 @@ pub const TARGET: &str = match option_env!("METRICSD_TARGET") {
     Some(target) => target,
     None => "unknown",
 };
+
+/// What a panic said, where it said it in words.
+pub fn panic_message(payload: &(dyn Any + Send)) -> &str {
+    payload
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
+}
 
 /// Everything that `/health` and `/metrics` say of metricsd itself.
 #[derive(Debug)]

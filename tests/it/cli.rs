@@ -25,7 +25,8 @@ fn help_and_version_print_and_exit_0() {
 
 #[test]
 fn bad_use_exits_64_and_names_the_nearest_flag() {
-    for args in [&["-confg", "x"][..], &["stray"], &["-config"], &["-log-level", "loud"], &["-once", "-format", "xml"]] {
+    for args in [&["-confg", "x"][..], &["stray"], &["-config"], &["-log-level", "loud"], &["-once", "-format", "xml"]]
+    {
         let ran = run(metricsd().args(args));
         assert_eq!(ran.code, 64, "{args:?}: {}", ran.stderr);
         assert_eq!(ran.stdout, "", "{args:?}");
@@ -48,7 +49,9 @@ fn a_bad_configuration_exits_78_and_names_every_problem_with_its_place() {
         }
         let ran = run(&mut command);
         assert_eq!(ran.code, 78, "{}", ran.stderr);
-        for expected in ["bad.json:2:", "server.port", "bad.json:3:", "colector", "collector", "bad.json:4:", "interval_seconds"] {
+        for expected in
+            ["bad.json:2:", "server.port", "bad.json:3:", "colector", "collector", "bad.json:4:", "interval_seconds"]
+        {
             assert!(ran.stderr.contains(expected), "{expected:?} is not in:\n{}", ran.stderr);
         }
     }

@@ -14,10 +14,8 @@ fn root() -> &'static Path {
 
 fn fixture_hosts() -> Vec<String> {
     let entries = fs::read_dir(root().join("tests/fixtures")).unwrap().map(Result::unwrap);
-    let mut hosts: Vec<String> = entries
-        .filter(|entry| entry.path().is_dir())
-        .map(|entry| entry.file_name().into_string().unwrap())
-        .collect();
+    let mut hosts: Vec<String> =
+        entries.filter(|entry| entry.path().is_dir()).map(|entry| entry.file_name().into_string().unwrap()).collect();
     hosts.sort();
     assert!(hosts.len() >= 5, "{hosts:?}");
     hosts

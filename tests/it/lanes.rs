@@ -37,18 +37,12 @@ impl Running {
             labels: Labels::of(&[("job", "metricsd"), ("instance", "host-1")]),
             kind,
             queue_max_bytes,
-            retry: RetrySettings {
-                min_backoff: Duration::from_millis(1),
-                max_backoff: Duration::from_millis(20),
-            },
+            retry: RetrySettings { min_backoff: Duration::from_millis(1), max_backoff: Duration::from_millis(20) },
         };
         let (outlet, mailbox) = outlet(Arc::clone(&status));
         let lane = Lane::new(&settings, mailbox, Arc::clone(&status), Duration::from_millis(50));
         let (worker, sender) = (lane.worker, lane.sender);
-        let threads = vec![
-            std::thread::spawn(move || worker.run()),
-            std::thread::spawn(move || sender.run()),
-        ];
+        let threads = vec![std::thread::spawn(move || worker.run()), std::thread::spawn(move || sender.run())];
         Running { outlet: Some(outlet), status, recorder: Recorder::new("test", 10), threads }
     }
 
@@ -76,7 +70,7 @@ impl Running {
 }
 
 fn http(url: String) -> HttpSettings {
-    HttpSettings { endpoint: url, timeout: Duration::from_secs(30) }
+    HttpSettings { endpoint: url.into(), timeout: Duration::from_secs(30) }
 }
 
 fn remote_write(peer: &Peer) -> Kind {
@@ -202,10 +196,8 @@ fn a_refused_connection_is_tried_again_until_somebody_listens() {
 
 #[test]
 fn retry_after_is_waited_for_in_seconds_and_as_a_date() {
-    for header in [
-        || "1".to_owned(),
-        || httpdate::fmt_http_date(std::time::SystemTime::now() + Duration::from_secs(2)),
-    ] {
+    for header in [|| "1".to_owned(), || httpdate::fmt_http_date(std::time::SystemTime::now() + Duration::from_secs(2))]
+    {
         let peer = Peer::start(move |n, _| match n {
             0 => Reply::Answer(429, vec![("Retry-After", header())], ""),
             _ => Reply::status(200),

@@ -83,8 +83,8 @@ fn modules_use_only_what_the_map_allows() {
         };
         for (number, line) in code_lines(&file) {
             for path in crate_paths(&line) {
-                let allowed = is_within(&path, of)
-                    || may_use.iter().any(|name| name == "everything" || is_within(&path, name));
+                let allowed =
+                    is_within(&path, of) || may_use.iter().any(|name| name == "everything" || is_within(&path, name));
                 if !allowed {
                     broken.push(format!("{}:{number}: {of} may not use {path}", file.display()));
                 }

@@ -68,7 +68,7 @@ impl Http {
 
 impl Transport for Http {
     fn send(&mut self, body: &[u8]) -> Answer {
-        let mut request = self.agent().post(&self.settings.endpoint);
+        let mut request = self.agent().post(self.settings.endpoint.as_str());
         for (name, value) in &self.headers {
             request = request.header(*name, *value);
         }

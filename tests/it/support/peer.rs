@@ -70,10 +70,7 @@ impl Peer {
         Peer::start_on(TcpListener::bind("127.0.0.1:0").unwrap(), reply)
     }
 
-    pub fn start_on(
-        listener: TcpListener,
-        reply: impl Fn(usize, &Received) -> Reply + Send + Sync + 'static,
-    ) -> Peer {
+    pub fn start_on(listener: TcpListener, reply: impl Fn(usize, &Received) -> Reply + Send + Sync + 'static) -> Peer {
         let address = listener.local_addr().unwrap();
         let state = Arc::new(State {
             received: Mutex::default(),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// `2025-11-05T12:34:56Z` for milliseconds since the UNIX epoch; the fraction is cut.
-pub(super) fn rfc3339(wall_ms: i64) -> String {
+pub fn rfc3339(wall_ms: i64) -> String {
     const SECONDS_A_DAY: i64 = 86_400;
     let seconds = wall_ms.div_euclid(1000);
     let (year, month, day) = date(seconds.div_euclid(SECONDS_A_DAY));
@@ -44,7 +44,7 @@ fn is_leap(year: i64) -> bool {
 }
 
 /// `1h23m45s`, `2m0s`, `45s`, `0s`: whole seconds, as Go prints a duration.
-pub(super) fn go_duration(duration: Duration) -> String {
+pub fn go_duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
     let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
     match (hours, minutes) {

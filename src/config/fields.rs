@@ -1,0 +1,298 @@
+//! Every field of the configuration, one row each: what is accepted, what the documentation
+//! says, and what the example files have to hold all come from here.
+
+/// A field of an object.
+#[derive(Debug)]
+pub(super) struct Field {
+    pub name: &'static str,
+    pub takes: Takes,
+    /// As JSON; empty where the field has to be given.
+    pub default: &'static str,
+    /// One sentence for operators.
+    pub doc: &'static str,
+}
+
+/// What a field's value may be.
+#[derive(Debug)]
+pub(super) enum Takes {
+    Bool,
+    Whole,
+    Number,
+    Text,
+    Duration,
+    Texts,
+    Map,
+    Object(&'static Table),
+    Objects,
+    /// A list that has to be empty in this version.
+    Nothing,
+}
+
+/// An object's fields.
+#[derive(Debug)]
+pub(super) struct Table {
+    pub fields: &'static [Field],
+    /// Fields of later versions: no typing mistakes, but nothing that is done yet.
+    pub later: &'static [&'static str],
+}
+
+/// A row of the documentation's table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// JSON path, `shipper.tls.ca_file`. Each of `shippers` takes what `shipper` takes.
+    pub path: String,
+    /// What kind of value it takes.
+    pub takes: &'static str,
+    /// The default as JSON, or `required`.
+    pub default: &'static str,
+    /// What it means.
+    pub meaning: &'static str,
+}
+
+/// All fields, in the order of the documentation; objects are there through their fields.
+pub fn rows() -> Vec<Row> {
+    let mut rows = Vec::new();
+    add_rows("", &ROOT, &mut rows);
+    rows
+}
+
+fn add_rows(prefix: &str, table: &Table, rows: &mut Vec<Row>) {
+    for field in table.fields {
+        let path = format!("{prefix}{}", field.name);
+        if let Takes::Object(inner) = field.takes {
+            add_rows(&format!("{path}."), inner, rows);
+            continue;
+        }
+        let default = if field.default.is_empty() { "required" } else { field.default };
+        rows.push(Row { path, takes: field.takes.in_words(), default, meaning: field.doc });
+    }
+}
+
+impl Takes {
+    fn in_words(&self) -> &'static str {
+        match self {
+            Takes::Bool => "boolean",
+            Takes::Whole => "whole number",
+            Takes::Number => "number",
+            Takes::Text => "string",
+            Takes::Duration => "duration",
+            Takes::Texts => "list of strings",
+            Takes::Map => "map of strings",
+            Takes::Object(_) => "object",
+            Takes::Objects | Takes::Nothing => "list of objects",
+        }
+    }
+}
+
+impl Table {
+    /// The names that may be used.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.fields.iter().map(|field| field.name)
+    }
+}
+
+const fn field(name: &'static str, takes: Takes, default: &'static str, doc: &'static str) -> Field {
+    Field { name, takes, default, doc }
+}
+
+const fn object(name: &'static str, table: &'static Table) -> Field {
+    field(name, Takes::Object(table), "{}", "")
+}
+
+pub(super) static ROOT: Table = Table {
+    fields: &[
+        object("server", &SERVER),
+        object("collector", &COLLECTOR),
+        field("labels", Takes::Map, "{}", "Labels added to every metric of every destination."),
+        object("shipper", &SHIPPER),
+        field(
+            "shippers",
+            Takes::Objects,
+            "[]",
+            "Any number of destinations, each with the fields of `shipper`; `shipper` is the short form of one.",
+        ),
+        field("endpoints", Takes::Nothing, "[]", "Application endpoints to scrape; none can be given in this version."),
+    ],
+    later: &["logs", "scrape", "spool", "containers", "runners"],
+};
+
+pub(super) static SERVER: Table = Table {
+    fields: &[
+        field("host", Takes::Text, r#""0.0.0.0""#, "Address that the HTTP server binds: an IP address or a host name."),
+        field("port", Takes::Whole, "8080", "Port of the HTTP server, 1 to 65535."),
+    ],
+    later: &[],
+};
+
+pub(super) static COLLECTOR: Table = Table {
+    fields: &[
+        field(
+            "interval_seconds",
+            Takes::Number,
+            "60",
+            "Seconds between collections, 0.05 to 86400; fractions are fine.",
+        ),
+        field("enable_cpu", Takes::Bool, "true", "CPU usage and seconds by mode."),
+        field("enable_memory", Takes::Bool, "true", "Memory and swap."),
+        field("enable_load", Takes::Bool, "true", "Load averages."),
+        field("enable_uptime", Takes::Bool, "true", "Uptime and boot time."),
+        field("enable_disk", Takes::Bool, "true", "Disk I/O and the space of file systems."),
+        field("enable_network", Takes::Bool, "true", "Network interfaces."),
+        field("enable_gpu", Takes::Bool, "false", "NVIDIA GPUs; not built into this version."),
+        object("disk", &DISK),
+        object("filesystem", &FILESYSTEM),
+        object("network", &NETWORK),
+        field(
+            "max_series",
+            Takes::Whole,
+            "10000",
+            "Series that one collector may give a round, 1 to 1000000; more are refused and counted.",
+        ),
+    ],
+    later: &[],
+};
+
+pub(super) static DISK: Table = Table {
+    fields: &[
+        field(
+            "include",
+            Takes::Texts,
+            "[]",
+            "Devices whose I/O is shown, as regular expressions for the whole name; empty: whole disks, dm and md.",
+        ),
+        field("exclude", Takes::Texts, r#"["(loop|ram|zram|sr|fd)[0-9]+"]"#, "Devices left out in any case."),
+    ],
+    later: &[],
+};
+
+pub(super) static FILESYSTEM: Table = Table {
+    fields: &[
+        field(
+            "include_mountpoints",
+            Takes::Texts,
+            "[]",
+            "Mount points whose space is shown, as regular expressions for the whole path; empty: all.",
+        ),
+        field(
+            "exclude_mountpoints",
+            Takes::Texts,
+            r#"["/(var/lib/docker|var/lib/containers|var/lib/kubelet/pods|run/containerd|run/docker|run/credentials|run/user)/.+","/(proc|sys|dev)(/.*)?"]"#,
+            "Mount points left out in any case.",
+        ),
+        field(
+            "include_types",
+            Takes::Texts,
+            "[]",
+            "File system types that are shown, as regular expressions; empty: all on block devices, network and FUSE.",
+        ),
+        field(
+            "exclude_types",
+            Takes::Texts,
+            r#"["tmpfs|devtmpfs|ramfs|rootfs|squashfs|erofs|overlay|aufs|iso9660","autofs|binfmt_misc|bpf|cgroup2?|configfs|cpuset|debugfs|devpts|efivarfs|fuse\\.(lxcfs|portal|gvfsd-fuse|snapfuse)|fusectl|hugetlbfs|mqueue|nsfs|proc|pstore|resctrl|rpc_pipefs|securityfs|selinuxfs|sysfs|tracefs"]"#,
+            "File system types left out in any case.",
+        ),
+        field(
+            "timeout",
+            Takes::Duration,
+            r#""5s""#,
+            "How long a network or FUSE mount may take before it counts as stuck.",
+        ),
+    ],
+    later: &[],
+};
+
+pub(super) static NETWORK: Table = Table {
+    fields: &[
+        field(
+            "include",
+            Takes::Texts,
+            "[]",
+            "Interfaces that are shown, as regular expressions for the whole name; empty: all.",
+        ),
+        field("exclude", Takes::Texts, r#"["veth.*","cali.*","br-[0-9a-f]{12}"]"#, "Interfaces left out in any case."),
+    ],
+    later: &[],
+};
+
+pub(super) static SHIPPER: Table = Table {
+    fields: &[
+        field("name", Takes::Text, "null", "Name in logs and metrics, unique among the destinations; null: its type."),
+        field("type", Takes::Text, "", "`prometheus_remote_write`, `http_json`, `file` or `stdout`."),
+        field("endpoint", Takes::Text, "", "`http://` URL; for `file` a path or a `file://` URL. `stdout` needs none."),
+        field(
+            "timeout",
+            Takes::Duration,
+            "30000000000",
+            "Whole request; a number is nanoseconds, a string a duration (`\"30s\"`, `\"1m30s\"`).",
+        ),
+        field(
+            "compression",
+            Takes::Text,
+            "null",
+            "`none` or `gzip` for `http_json`, `snappy` for remote write; null: `none`, or `snappy` for remote write.",
+        ),
+        field(
+            "labels",
+            Takes::Map,
+            "{}",
+            "Labels for this destination, over the global ones; an empty value takes a label away.",
+        ),
+        field("naming", Takes::Text, r#""native""#, "Naming scheme of the metrics; this version has `native` alone."),
+        object("retry", &RETRY),
+        object("spool", &SPOOL),
+        object("tls", &TLS),
+    ],
+    later: &["headers", "basic_auth", "bearer_token", "bearer_token_file", "proxy_url", "workers", "protobuf_message"],
+};
+
+pub(super) static RETRY: Table = Table {
+    fields: &[
+        field("min_backoff", Takes::Duration, r#""500ms""#, "Longest pause after the first failure."),
+        field("max_backoff", Takes::Duration, r#""5s""#, "Longest pause after many failures."),
+    ],
+    later: &[],
+};
+
+pub(super) static SPOOL: Table = Table {
+    fields: &[
+        field("mode", Takes::Text, r#""memory""#, "Where what waits is kept; this version has `memory` alone."),
+        field(
+            "max_bytes",
+            Takes::Whole,
+            "4194304",
+            "What may wait for delivery, 65536 to 1073741824; over it the oldest goes, counted.",
+        ),
+    ],
+    later: &["dir", "fsync", "max_age"],
+};
+
+pub(super) static TLS: Table = Table {
+    fields: &[
+        field("enabled", Takes::Bool, "false", "TLS; not available in this version."),
+        field("cert_file", Takes::Text, "null", "Client certificate (PEM); together with `key_file`."),
+        field("key_file", Takes::Text, "null", "Client key (PEM); together with `cert_file`."),
+        field("ca_file", Takes::Text, "null", "PEM bundle that verifies the server; null: the system's roots."),
+        field("server_name", Takes::Text, "null", "Name for SNI and verification; null: the endpoint's host."),
+        field("insecure_skip_verify", Takes::Bool, "false", "Accept any server certificate."),
+        field("min_version", Takes::Text, r#""TLS1.2""#, "`TLS1.2` or `TLS1.3`; lower ones mean `TLS1.2`."),
+        field("max_version", Takes::Text, r#""TLS1.3""#, "`TLS1.2` or `TLS1.3`."),
+        field("cipher_suites", Takes::Texts, "null", "IANA names; null: the library's choice."),
+        field("session_tickets", Takes::Bool, "true", "Session resumption."),
+    ],
+    later: &[],
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_are_json_and_every_row_is_told_of() {
+        for row in rows() {
+            assert!(!row.meaning.is_empty(), "{}", row.path);
+            if row.default != "required" {
+                serde_json::from_str::<serde_json::Value>(row.default).unwrap_or_else(|e| panic!("{}: {e}", row.path));
+            }
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! From the tree to settings: the server and the collectors.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::fields::{COLLECTOR, DISK, FILESYSTEM, NETWORK, ROOT, SERVER};
+use super::json::Value;
+use super::problem::Path;
+use super::section::{Context, Item, Section};
+use super::shipper::{self, GivenLabels};
+use crate::collectors::{self, Filter, Pattern};
+use crate::lane;
+use crate::model::Labels;
+use crate::server;
+
+/// Shortest and longest time between collections, in seconds: the kernel's own figures are
+/// not much finer than the one, and with more than a day it is no monitoring.
+const INTERVAL_SECONDS: std::ops::RangeInclusive<f64> = 0.05..=86_400.0;
+
+/// Default time between collections.
+const DEFAULT_INTERVAL: Duration = Duration::from_secs(60);
+
+/// What the configuration says, if no problem was noted on the way.
+pub(super) struct Meaning {
+    pub server: server::Settings,
+    pub interval: Duration,
+    pub collectors: collectors::Settings,
+    pub lanes: Vec<lane::Settings>,
+    pub labels: Labels,
+}
+
+/// Reads all of it.
+pub(super) fn read(cx: &Context<'_>, root: &Value<'_>, host_name: &str) -> Meaning {
+    let root = Section::open(cx, root, Path::default(), &ROOT);
+    if let Some(item) = root.get("endpoints").filter(|item| item.list().is_some_and(|list| !list.is_empty())) {
+        item.problem("scraping application endpoints is not available in this version; leave the list empty");
+    }
+    let global: GivenLabels = root.get("labels").map(|item| shipper::labels(&item)).unwrap_or_default();
+    let (interval, collectors) = collectors(&root.section("collector", &COLLECTOR));
+    Meaning {
+        server: server(&root.section("server", &SERVER)),
+        interval,
+        collectors,
+        lanes: shipper::lanes(&root, &global, host_name),
+        // A name that was given twice has been noted already.
+        labels: Labels::new(global).unwrap_or(Labels::EMPTY),
+    }
+}
+
+fn server(section: &Section<'_>) -> server::Settings {
+    let mut settings = server::Settings::default();
+    section.read("host", &mut settings.host, host);
+    section.read("port", &mut settings.port, |item| Some(item.whole(1..=65535)? as u16));
+    settings
+}
+
+/// An address to bind. Brackets around IPv6 are what Go's `host:port` needed, so they are taken off.
+fn host(item: &Item<'_>) -> Option<String> {
+    let text = item.text()?;
+    let host = text.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(&text);
+    let address = host.split('%').next().unwrap_or(host);
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
+    let is_name = (1..=253).contains(&host.len()) && host.bytes().all(allowed);
+    if address.parse::<IpAddr>().is_ok() || is_name {
+        return Some(host.to_owned());
+    }
+    item.expected("an IP address or a host name; \"0.0.0.0\" stands for all addresses")
+}
+
+fn collectors(section: &Section<'_>) -> (Duration, collectors::Settings) {
+    let mut interval = DEFAULT_INTERVAL;
+    section
+        .read("interval_seconds", &mut interval, |item| Some(Duration::from_secs_f64(item.number(INTERVAL_SECONDS)?)));
+    let mut settings = collectors::Settings::default();
+    for (name, enabled) in [
+        ("enable_cpu", &mut settings.enable_cpu),
+        ("enable_memory", &mut settings.enable_memory),
+        ("enable_load", &mut settings.enable_load),
+        ("enable_uptime", &mut settings.enable_uptime),
+        ("enable_disk", &mut settings.enable_disk),
+        ("enable_network", &mut settings.enable_network),
+    ] {
+        section.read(name, enabled, Item::bool);
+    }
+    if let Some(item) = section.get("enable_gpu").filter(|item| item.bool() == Some(true)) {
+        item.problem("GPU metrics are not built into this version; set it to false");
+    }
+    filter(&section.section("disk", &DISK), ["include", "exclude"], &mut settings.disk);
+    let filesystem = section.section("filesystem", &FILESYSTEM);
+    filter(&filesystem, ["include_mountpoints", "exclude_mountpoints"], &mut settings.filesystem.mountpoint);
+    filter(&filesystem, ["include_types", "exclude_types"], &mut settings.filesystem.fstype);
+    filesystem.read("timeout", &mut settings.filesystem.timeout, Item::duration);
+    filter(&section.section("network", &NETWORK), ["include", "exclude"], &mut settings.network);
+    section.read("max_series", &mut settings.max_series, |item| Some(item.whole(1..=1_000_000)? as usize));
+    (interval, settings)
+}
+
+/// Patterns that are given take the place of the default ones.
+fn filter(section: &Section<'_>, [include, exclude]: [&'static str; 2], filter: &mut Filter) {
+    section.read(include, &mut filter.include, patterns);
+    section.read(exclude, &mut filter.exclude, patterns);
+}
+
+fn patterns(item: &Item<'_>) -> Option<Vec<Pattern>> {
+    let pattern = |item: &Item<'_>| {
+        let text = item.text()?;
+        if text.is_empty() {
+            return item.expected("a regular expression; an empty one matches nothing that has a name");
+        }
+        Pattern::new(&text)
+            .map_err(|error| item.problem(format!("{} is no regular expression: {error}", item.described())))
+            .ok()
+    };
+    Some(item.list()?.iter().filter_map(pattern).collect())
+}

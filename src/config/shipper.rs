@@ -1,0 +1,267 @@
+//! The destinations: `shipper` and `shippers`.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::endpoint;
+use super::fields::{RETRY, SHIPPER, SPOOL};
+use super::section::{Item, Section, any_of};
+use super::tls;
+use crate::lane::{
+    Compression, DEFAULT_QUEUE_MAX_BYTES, DEFAULT_TIMEOUT, HttpSettings, Kind, RetrySettings, Settings, Url,
+};
+use crate::model::Labels;
+use crate::nearest::did_you_mean;
+
+/// Each destination has threads and a queue of its own.
+const MAX_SHIPPERS: usize = 64;
+
+/// Names become values of labels, names of threads, and later of directories.
+const MAX_NAME_BYTES: usize = 64;
+
+/// A queue below this would hold no tick of a large host, one above it no sane machine's memory.
+const QUEUE_BYTES: std::ops::RangeInclusive<u64> = 64 << 10..=1 << 30;
+
+/// The types of this version, in the order of [`TYPE_NAMES`].
+#[derive(Clone, Copy, PartialEq)]
+enum Type {
+    RemoteWrite,
+    HttpJson,
+    File,
+    Stdout,
+}
+
+const TYPES: [Type; 4] = [Type::RemoteWrite, Type::HttpJson, Type::File, Type::Stdout];
+const TYPE_NAMES: [&str; 4] = ["prometheus_remote_write", "http_json", "file", "stdout"];
+const LATER_TYPES: [&str; 4] = ["otlp_http", "influxdb", "datadog", "loki"];
+
+/// Names and values of labels as they were given, the empty ones too: over a label from
+/// elsewhere an empty value takes it away.
+pub(super) type GivenLabels = Vec<(String, String)>;
+
+/// All destinations, in the order of the file.
+pub(super) fn lanes(root: &Section<'_>, global: &GivenLabels, host_name: &str) -> Vec<Settings> {
+    let mut shippers = Vec::new();
+    let short = root.get("shipper");
+    if let Some(list) = root.get("shippers") {
+        let items = list.list().unwrap_or_default();
+        if short.is_some() && !items.is_empty() {
+            list.problem("shippers and shipper are given together; move shipper into the list");
+        }
+        if items.len() > MAX_SHIPPERS {
+            list.problem(format!("{} destinations, at most {MAX_SHIPPERS} are possible", items.len()));
+        }
+        shippers.extend(items.into_iter().take(MAX_SHIPPERS));
+    }
+    shippers.splice(0..0, short);
+
+    let mut names: Vec<(String, String)> = Vec::new();
+    let mut lanes = Vec::new();
+    for item in shippers {
+        let shipper = Section::open(item.cx, item.value, item.path.clone(), &SHIPPER);
+        let kind = shipper_type(&shipper);
+        let name = name(&shipper, kind);
+        if let Some(name) = &name {
+            let path = item.path.to_string();
+            match names.iter().find(|(taken, _)| taken == name) {
+                Some((_, first)) => {
+                    let at = shipper.get("name").unwrap_or(item);
+                    at.problem(format!("the name {name:?} is {first}'s already; give each its own name"));
+                }
+                None => names.push((name.clone(), path)),
+            }
+        }
+        if let Some(lane) = lane(&shipper, kind, name.unwrap_or_default(), global, host_name) {
+            lanes.push(lane);
+        }
+    }
+    lanes
+}
+
+/// Reads one. Everything in it is checked, even where its type is not known; none only if
+/// a problem was noted.
+fn lane(
+    shipper: &Section<'_>,
+    kind: Option<Type>,
+    name: String,
+    global: &GivenLabels,
+    host_name: &str,
+) -> Option<Settings> {
+    let mut timeout = DEFAULT_TIMEOUT;
+    shipper.read("timeout", &mut timeout, Item::duration);
+    let compression = compression(shipper, kind);
+    let endpoint = endpoint(shipper, kind);
+    let own = shipper.get("labels").map(|item| labels(&item)).unwrap_or_default();
+    let tls_is_set = tls::check(shipper);
+    if let Some(item) = shipper.get("naming") {
+        naming(&item);
+    }
+    let retry = retry(shipper);
+    let queue_max_bytes = queue_max_bytes(shipper);
+
+    let kind = kind?;
+    warn_of_unused(shipper, kind, tls_is_set);
+    let name_of_type = TYPE_NAMES[kind as usize];
+    let kind = match (kind, endpoint) {
+        (Type::RemoteWrite, Endpoint::Url(endpoint)) => Kind::RemoteWrite(HttpSettings { endpoint, timeout }),
+        (Type::HttpJson, Endpoint::Url(endpoint)) => Kind::HttpJson(HttpSettings { endpoint, timeout }, compression),
+        (Type::File, Endpoint::File(path)) => Kind::File(path),
+        (Type::Stdout, _) => Kind::Stdout,
+        _ => return None,
+    };
+    debug_assert_eq!(kind.as_str(), name_of_type);
+
+    let mut all: BTreeMap<&str, &str> = BTreeMap::new();
+    all.extend(global.iter().chain(&own).map(|(name, value)| (name.as_str(), value.as_str())));
+    if matches!(kind, Kind::RemoteWrite(_)) {
+        // Prometheus gives these two to all that it scrapes, and dashboards select by them.
+        all.entry("job").or_insert("metricsd");
+        all.entry("instance").or_insert(host_name);
+    }
+    let labels = Labels::new(all).expect("each was checked, and a map holds no name twice");
+    Some(Settings { name, labels, kind, queue_max_bytes, retry })
+}
+
+fn shipper_type(shipper: &Section<'_>) -> Option<Type> {
+    let Some(item) = shipper.get("type") else {
+        let path = shipper.path.key("type");
+        shipper.cx.problem(shipper.origin, &path, format!("required: {}", any_of(&TYPE_NAMES)));
+        return None;
+    };
+    let text = item.text()?;
+    if let Some(at) = TYPE_NAMES.iter().position(|name| *name == text) {
+        return Some(TYPES[at]);
+    }
+    if LATER_TYPES.contains(&text.as_str()) {
+        item.problem(format!("{} is not available in this version; use {}", item.described(), any_of(&TYPE_NAMES)));
+        return None;
+    }
+    let nearest = did_you_mean(&text, TYPE_NAMES);
+    let known = any_of(&TYPE_NAMES);
+    item.problem(format!("unknown type {}; expected {known}{nearest}", item.described()));
+    None
+}
+
+fn name(shipper: &Section<'_>, kind: Option<Type>) -> Option<String> {
+    let Some(item) = shipper.get("name") else { return kind.map(|kind| TYPE_NAMES[kind as usize].to_owned()) };
+    let name = item.text()?;
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
+    if name.is_empty() || name.len() > MAX_NAME_BYTES || name.starts_with('.') || !name.bytes().all(allowed) {
+        return item.expected(&format!("1 to {MAX_NAME_BYTES} letters, digits, _, - or ., no . first"));
+    }
+    Some(name)
+}
+
+/// What the type makes of `endpoint`.
+enum Endpoint {
+    Url(Url),
+    File(PathBuf),
+    /// Not needed, or refused.
+    None,
+}
+
+fn endpoint(shipper: &Section<'_>, kind: Option<Type>) -> Endpoint {
+    let needed = match kind {
+        Some(Type::RemoteWrite | Type::HttpJson) => "a URL such as \"http://host:9090/path\"",
+        Some(Type::File) => "a path or a file:// URL",
+        Some(Type::Stdout) | None => {
+            // Still a string, whatever it is for.
+            let _ = shipper.get("endpoint").map(|item| item.text());
+            return Endpoint::None;
+        }
+    };
+    let Some(item) = shipper.get("endpoint") else {
+        let path = shipper.path.key("endpoint");
+        shipper.cx.problem(shipper.origin, &path, format!("required: {needed}"));
+        return Endpoint::None;
+    };
+    if kind == Some(Type::File) {
+        endpoint::file_path(&item).map_or(Endpoint::None, Endpoint::File)
+    } else {
+        endpoint::http_url(&item).map_or(Endpoint::None, Endpoint::Url)
+    }
+}
+
+/// What the body is compressed with, as far as there is a choice.
+fn compression(shipper: &Section<'_>, kind: Option<Type>) -> Compression {
+    let Some(item) = shipper.get("compression") else { return Compression::default() };
+    let known: &[&str] = match kind {
+        Some(Type::RemoteWrite) => &["snappy"],
+        Some(Type::HttpJson) => &["none", "gzip"],
+        Some(Type::File | Type::Stdout) => &["none"],
+        None => &["none", "gzip", "snappy"],
+    };
+    match item.word(known).map(|at| known[at]) {
+        Some("gzip") => Compression::Gzip,
+        _ => Compression::None,
+    }
+}
+
+fn naming(item: &Item<'_>) {
+    let Some(naming) = item.text() else { return };
+    match naming.as_str() {
+        "native" => {}
+        "node_exporter" | "otel" => {
+            item.problem(format!("{} is not available in this version; use \"native\"", item.described()));
+        }
+        _ => item.problem(format!("expected \"native\", got {}", item.described())),
+    }
+}
+
+fn retry(shipper: &Section<'_>) -> RetrySettings {
+    let section = shipper.section("retry", &RETRY);
+    let mut retry = RetrySettings::default();
+    section.read("min_backoff", &mut retry.min_backoff, Item::duration);
+    section.read("max_backoff", &mut retry.max_backoff, Item::duration);
+    if retry.min_backoff > retry.max_backoff {
+        let RetrySettings { min_backoff, max_backoff } = &retry;
+        section.problem(format!("min_backoff ({min_backoff:?}) is longer than max_backoff ({max_backoff:?})"));
+    }
+    retry
+}
+
+fn queue_max_bytes(shipper: &Section<'_>) -> usize {
+    let section = shipper.section("spool", &SPOOL);
+    if let Some((item, mode)) = section.get("mode").and_then(|item| Some((item.clone(), item.text()?))) {
+        match mode.as_str() {
+            "memory" => {}
+            "behind" | "always" => {
+                item.problem(format!("{} is not available in this version; use \"memory\"", item.described()));
+            }
+            _ => item.problem(format!("expected \"memory\", got {}", item.described())),
+        }
+    }
+    let mut max_bytes = DEFAULT_QUEUE_MAX_BYTES;
+    section.read("max_bytes", &mut max_bytes, |item| Some(item.whole(QUEUE_BYTES)? as usize));
+    max_bytes
+}
+
+/// Says what has no effect with this type, so that nobody waits for one.
+fn warn_of_unused(shipper: &Section<'_>, kind: Type, tls_is_set: bool) {
+    let name = TYPE_NAMES[kind as usize];
+    let unused: &[&str] = match kind {
+        Type::RemoteWrite | Type::HttpJson => &[],
+        Type::File => &["timeout"],
+        Type::Stdout => &["timeout", "endpoint"],
+    };
+    for field in unused {
+        if let Some(item) = shipper.get(field) {
+            item.warning(format!("has no effect with the type {name:?}"));
+        }
+    }
+    if let Some(item) = shipper.get("tls").filter(|_| tls_is_set) {
+        item.warning("has no effect while its enabled is false");
+    }
+}
+
+/// The members of a map of labels whose names can be used.
+pub(super) fn labels(item: &Item<'_>) -> GivenLabels {
+    let mut given = GivenLabels::new();
+    for (member, name, value) in item.map() {
+        match Labels::new([(name.as_str(), "")]) {
+            Ok(_) => given.push((name, value)),
+            Err(error) => member.problem(error.to_string()),
+        }
+    }
+    given
+}

@@ -1,0 +1,580 @@
+//! The configuration as a whole: text in, settings or problems out.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use super::fields::{ROOT, SHIPPER, Table, Takes};
+use super::*;
+use crate::lane::{Compression, HttpSettings, Kind, RetrySettings};
+
+const EXAMPLE: &str = include_str!("../../config.example.json");
+const EXAMPLE_SHIPPER: &str = include_str!("../../docs/examples/shipper.json");
+
+fn load_with(text: &str, env: &[(&str, &str)]) -> Result<Config, Problems> {
+    let env: BTreeMap<&str, &str> = env.iter().copied().collect();
+    let look = |name: &str| env.get(name).map(|value| (*value).to_owned());
+    load(Source::Text("c.json".into(), text.as_bytes().to_vec()), &look, "host1")
+}
+
+fn loaded(text: &str) -> Config {
+    load_with(text, &[]).unwrap_or_else(|problems| panic!("{text}\n{problems}"))
+}
+
+/// The problems of `text`, a line each.
+fn problems(text: &str) -> Vec<String> {
+    problems_with(text, &[])
+}
+
+fn problems_with(text: &str, env: &[(&str, &str)]) -> Vec<String> {
+    let problems = load_with(text, env).expect_err(text);
+    assert!(!problems.is_empty());
+    problems.iter().map(ToString::to_string).collect()
+}
+
+/// The one problem of `text`.
+fn problem(text: &str) -> String {
+    let all = problems(text);
+    assert_eq!(all.len(), 1, "{all:#?}");
+    all.into_iter().next().unwrap()
+}
+
+/// A shipper in a file of one line; `more` begins with a comma.
+fn shipper(more: &str) -> String {
+    format!(r#"{{"shipper": {{"type": "http_json", "endpoint": "http://h/"{more}}}}}"#)
+}
+
+#[test]
+fn nothing_said_means_defaults_and_no_destination() {
+    let config = loaded("{}");
+    assert_eq!(config.server, server::Settings { host: "0.0.0.0".into(), port: 8080 });
+    assert_eq!(config.interval, Duration::from_secs(60));
+    assert_eq!(config.collectors, collectors::Settings::default());
+    assert_eq!(config.lanes, []);
+    assert_eq!(config.labels, Labels::EMPTY);
+    assert_eq!(config.warnings, [""; 0]);
+}
+
+#[test]
+fn the_example_holds_every_field_at_its_default() {
+    let example: serde_json::Value = serde_json::from_str(EXAMPLE).unwrap();
+    same_fields("", &ROOT, &example);
+    assert_eq!(loaded(EXAMPLE), loaded("{}"));
+}
+
+#[test]
+fn the_shipper_example_holds_every_field_at_its_default() {
+    let example: serde_json::Value = serde_json::from_str(EXAMPLE_SHIPPER).unwrap();
+    same_fields("shippers[0].", &SHIPPER, &example["shippers"][0]);
+    let short = r#"{"shipper": {"type": "http_json", "endpoint": "http://127.0.0.1:9000/metrics"}}"#;
+    assert_eq!(loaded(EXAMPLE_SHIPPER), loaded(short));
+}
+
+/// That `object` holds the fields of `table` and no other, each at its default.
+fn same_fields(path: &str, table: &Table, object: &serde_json::Value) {
+    let object = object.as_object().unwrap_or_else(|| panic!("{path} is no object"));
+    for field in table.fields {
+        let path = format!("{path}{}", field.name);
+        let value = object.get(field.name).unwrap_or_else(|| panic!("{path} is missing"));
+        match field.takes {
+            // No destination is the default, so the short form of one stands there as null.
+            Takes::Object(inner) if !std::ptr::eq(inner, &SHIPPER) => same_fields(&format!("{path}."), inner, value),
+            Takes::Object(_) => assert_eq!(*value, serde_json::Value::Null, "{path}"),
+            _ if field.default.is_empty() => assert!(value.is_string(), "{path}"),
+            _ => assert_eq!(*value, serde_json::from_str::<serde_json::Value>(field.default).unwrap(), "{path}"),
+        }
+    }
+    assert_eq!(object.len(), table.fields.len(), "{path} holds a field that no table has");
+}
+
+#[test]
+fn no_field_is_in_the_table_without_being_read() {
+    for row in rows() {
+        let wrong = if row.takes == "boolean" { "7" } else { "true" };
+        let mut text = wrong.to_owned();
+        for key in row.path.rsplit('.') {
+            text = format!("{{\"{key}\": {text}}}");
+        }
+        let expected = format!(": {}: expected ", row.path);
+        assert!(problems(&text).iter().any(|line| line.contains(&expected)), "{}: {:?}", row.path, problems(&text));
+    }
+}
+
+#[test]
+fn null_counts_as_not_given() {
+    assert_eq!(loaded(r#"{"server": {"host": null, "port": null}, "collector": null, "labels": null}"#), loaded("{}"));
+    assert_eq!(loaded(r#"{"shipper": null, "shippers": null, "endpoints": null}"#), loaded("{}"));
+}
+
+#[test]
+fn every_cut_of_the_examples_is_loaded_or_refused_without_a_panic() {
+    for text in [EXAMPLE, EXAMPLE_SHIPPER] {
+        for end in 0..text.trim_end().len() {
+            let cut = Source::Text("c.json".into(), text.as_bytes()[..end].to_vec());
+            let problems = load(cut, &|_| None, "h").unwrap_err();
+            let problem = problems.iter().next().unwrap();
+            assert!(problem.place.is_some() && problems.iter().len() == 1, "{problems}");
+        }
+    }
+}
+
+#[test]
+fn no_single_wrong_byte_makes_the_reader_panic() {
+    for text in [EXAMPLE, EXAMPLE_SHIPPER] {
+        // A load compiles the default patterns, so each place gets one kind of damage only.
+        for (at, byte) in (0..text.len()).zip([b'"', b'{', b'9', b'\\', 0xff].into_iter().cycle()) {
+            let mut bytes = text.as_bytes().to_vec();
+            bytes[at] = byte;
+            let _ = load(Source::Text("c.json".into(), bytes), &|_| Some("x".into()), "h");
+        }
+    }
+}
+
+#[test]
+fn text_that_is_no_configuration_is_refused_with_its_place() {
+    assert_eq!(problem(""), "c.json:1:1: the file is empty; {} stands for all defaults");
+    assert_eq!(problem("{\n \"server\": {\n"), "c.json:2:13: the text ends within an object; is the file complete?");
+    assert_eq!(problem("[]"), "c.json:1:1: expected an object, got a list");
+    assert_eq!(problem("{\n \"labels\" 1}"), "c.json:2:11: not valid JSON: expected `:`");
+    let load_bytes = |bytes: &[u8]| load(Source::Text("c.json".into(), bytes.to_vec()), &|_| None, "h");
+    let error = load_bytes(b"{\n \"\xff\": 1}").unwrap_err().to_string();
+    assert_eq!(error, "c.json:2:3: not UTF-8 text; save the file as UTF-8");
+    assert!(load_bytes(b"\xef\xbb\xbf{}").is_ok());
+}
+
+#[test]
+fn several_problems_are_reported_together_in_the_order_of_the_file() {
+    let text = r#"{
+  "server": {
+    "port": 70000,
+    "hst": "x"
+  },
+  "collector": {"interval_seconds": 0, "enable_cpu": "yes"},
+  "shippers": [
+    {"type": "stdout"},
+    {
+      "type": "http_json", "endpoint": "localhost:9000",
+      "tls": {"ca_fil": "/x"}
+    }
+  ]
+}"#;
+    assert_eq!(
+        problems_with(text, &[("MC_TLS_ENABLED", "maybe")]),
+        [
+            "c.json:3:13: server.port: expected a whole number from 1 to 65535, got 70000",
+            "c.json:4:5: server.hst: unknown field; did you mean \"host\"?",
+            "c.json:6:37: collector.interval_seconds: expected a number from 0.05 to 86400, got 0",
+            "c.json:6:54: collector.enable_cpu: expected true or false, got \"yes\"",
+            "c.json:10:40: shippers[1].endpoint: \"localhost:9000\" has no scheme; a URL begins with http://",
+            "c.json:11:15: shippers[1].tls.ca_fil: unknown field; did you mean \"ca_file\"?",
+            "MC_TLS_ENABLED: shipper.tls.enabled: expected \"1\", \"t\", \"T\", \"true\", \"TRUE\", \"True\", \"0\", \"f\", \
+             \"F\", \"false\", \"FALSE\" or \"False\", got \"maybe\"",
+        ]
+    );
+}
+
+#[test]
+fn double_keys_are_refused() {
+    assert_eq!(
+        problem(r#"{"server": {"port": 1, "port": 2}}"#),
+        "c.json:1:24: server.port: given twice in the same object"
+    );
+    assert_eq!(problem(r#"{"labels": {"a": "x", "a": "y"}}"#), "c.json:1:23: labels.a: given twice in the same object");
+}
+
+#[test]
+fn fields_of_later_versions_are_no_typing_mistakes() {
+    let later = "not available in this version";
+    assert_eq!(problem(r#"{"logs": {}}"#), format!("c.json:1:2: logs: {later}"));
+    assert_eq!(problem(&shipper(r#", "bearer_token": "x""#)).rsplit(": ").next(), Some(later));
+    assert!(problem(r#"{"collector": {"enable_gpu": true}}"#).contains("GPU metrics are not built into this version"));
+    assert!(problem(r#"{"endpoints": [{"name": "a", "url": "http://h/"}]}"#).contains(later));
+    assert!(problem(r#"{"shipper": {"type": "loki"}}"#).contains(later));
+    assert!(problem(&shipper(r#", "naming": "node_exporter""#)).contains(later));
+    assert!(problem(&shipper(r#", "spool": {"mode": "behind"}"#)).contains(later));
+    assert!(problem(&shipper(r#", "tls": {"enabled": true}"#)).contains(later));
+    assert!(problem(r#"{"shipper": {"type": "http_json", "endpoint": "https://h/"}}"#).contains(later));
+}
+
+#[test]
+fn ports_and_intervals_have_their_ranges() {
+    for port in ["0", "65536", "70000", "-1", "80.5", "1e99", "\"80\"", "[80]", "{}", "true"] {
+        let line = problem(&format!(r#"{{"server": {{"port": {port}}}}}"#));
+        assert!(line.starts_with("c.json:1:21: server.port: expected a whole number from 1 to 65535, got "), "{line}");
+    }
+    assert_eq!(loaded(r#"{"server": {"port": 65535}}"#).server.port, 65535);
+    for interval in ["0", "-1", "0.049", "86401", "1e999", "\"60\"", "true"] {
+        assert!(
+            problem(&format!(r#"{{"collector": {{"interval_seconds": {interval}}}}}"#))
+                .contains("expected a number from 0.05 to 86400, got ")
+        );
+    }
+    let interval = |text| loaded(&format!(r#"{{"collector": {{"interval_seconds": {text}}}}}"#)).interval;
+    assert_eq!(interval("0.05"), Duration::from_millis(50));
+    assert_eq!(interval("2.5"), Duration::from_millis(2500));
+    assert_eq!(interval("86400"), Duration::from_secs(86400));
+}
+
+#[test]
+fn the_server_binds_addresses_and_names() {
+    let host = |host: &str| load_with(&format!(r#"{{"server": {{"host": "{host}"}}}}"#), &[]).map(|c| c.server.host);
+    for good in ["127.0.0.1", "::", "fe80::1%eth0", "localhost", "a-b.example"] {
+        assert_eq!(host(good).as_deref(), Ok(good));
+    }
+    assert_eq!(host("[::1]").as_deref(), Ok("::1"));
+    for bad in ["", "http://h", "h:80", "a b", "a/b"] {
+        assert!(host(bad).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn collectors_take_switches_patterns_and_caps() {
+    let collectors = loaded(
+        r#"{"collector": {
+            "enable_disk": false, "max_series": 5,
+            "network": {"include": ["eth.*"], "exclude": []},
+            "filesystem": {"exclude_types": ["nfs4?"], "include_mountpoints": ["/", "/home"], "timeout": 250000000}
+        }}"#,
+    )
+    .collectors;
+    assert!(!collectors.enable_disk && collectors.enable_cpu);
+    assert_eq!(collectors.max_series, 5);
+    assert_eq!((collectors.network.include[0].text(), collectors.network.exclude.len()), ("eth.*", 0));
+    assert_eq!(collectors.filesystem.fstype.exclude[0].text(), "nfs4?");
+    assert_eq!(collectors.filesystem.mountpoint.include[1].text(), "/home");
+    // Not given, so the default stays.
+    assert_eq!(collectors.filesystem.mountpoint.exclude.len(), 2);
+    assert_eq!(collectors.filesystem.timeout, Duration::from_millis(250));
+
+    let line = problem(r#"{"collector": {"disk": {"exclude": ["ok", "(sd"]}}}"#);
+    assert!(line.starts_with("c.json:1:43: collector.disk.exclude[1]: \"(sd\" is no regular expression: "), "{line}");
+    assert!(problem(r#"{"collector": {"disk": {"include": [""]}}}"#).contains("an empty one"));
+    assert!(problem(r#"{"collector": {"disk": {"include": "sda"}}}"#).contains("expected a list, got \"sda\""));
+    assert!(problem(r#"{"collector": {"max_series": 0}}"#).contains("from 1 to 1000000, got 0"));
+}
+
+#[test]
+fn durations_are_nanoseconds_or_words() {
+    let timeout = |text: &str| match &loaded(&shipper(&format!(r#", "timeout": {text}"#))).lanes[0].kind {
+        Kind::HttpJson(http, _) => http.timeout,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(timeout("30000000000"), Duration::from_secs(30));
+    assert_eq!(timeout("3e10"), Duration::from_secs(30));
+    assert_eq!(timeout("\"1m30s\""), Duration::from_secs(90));
+    let refused = |text: &str| problem(&shipper(&format!(r#", "timeout": {text}"#)));
+    assert!(refused("30").ends_with("got 30; a number is nanoseconds, for seconds write \"30s\""));
+    for bad in ["0", "-1", "\"0s\"", "\"-1s\"", "\"25h\"", "\"30\"", "\"soon\"", "true", "1e99"] {
+        assert!(refused(bad).contains("shipper.timeout: expected a duration"), "{bad}");
+    }
+    assert!(
+        problem(&shipper(r#", "retry": {"min_backoff": "10s"}"#))
+            .contains("min_backoff (10s) is longer than max_backoff (5s)")
+    );
+}
+
+#[test]
+fn each_type_becomes_its_kind() {
+    let kind = |text: &str| loaded(&format!(r#"{{"shipper": {text}}}"#)).lanes.remove(0).kind;
+    let http = HttpSettings { endpoint: "http://h:9/x".into(), timeout: Duration::from_secs(30) };
+    let network = |name: &str, more: &str| kind(&format!(r#"{{"type": "{name}", "endpoint": "http://h:9/x"{more}}}"#));
+    assert_eq!(network("prometheus_remote_write", ""), Kind::RemoteWrite(http.clone()));
+    assert_eq!(network("prometheus_remote_write", r#", "compression": "snappy""#), Kind::RemoteWrite(http.clone()));
+    assert_eq!(network("http_json", ""), Kind::HttpJson(http.clone(), Compression::None));
+    assert_eq!(network("http_json", r#", "compression": "gzip""#), Kind::HttpJson(http, Compression::Gzip));
+    assert_eq!(kind(r#"{"type": "file", "endpoint": "file:///var/x"}"#), Kind::File("/var/x".into()));
+    assert_eq!(kind(r#"{"type": "stdout"}"#), Kind::Stdout);
+}
+
+#[test]
+fn bad_shippers_are_refused() {
+    for (text, said) in [
+        ("{}", "shipper.type: required: \"prometheus_remote_write\", \"http_json\", \"file\" or \"stdout\""),
+        (r#"{"type": "http-json"}"#, "did you mean \"http_json\"?"),
+        (r#"{"type": 1}"#, "shipper.type: expected a string, got 1"),
+        (r#"{"type": "http_json"}"#, "shipper.endpoint: required: a URL"),
+        (r#"{"type": "file"}"#, "shipper.endpoint: required: a path"),
+        (r#"{"type": "file", "endpoint": "/tmp"}"#, "is a directory"),
+        (r#"{"type": "stdout", "compression": "gzip"}"#, "expected \"none\", got \"gzip\""),
+        (r#"{"type": "stdout", "name": ""}"#, "shipper.name: expected 1 to 64 letters"),
+        (r#"{"type": "stdout", "name": "../x"}"#, "shipper.name: expected 1 to 64 letters"),
+        (r#"{"type": "stdout", "labels": {"a-b": "x"}}"#, "labels.a-b: invalid label name \"a-b\""),
+        (r#"{"type": "stdout", "labels": {"a": 1}}"#, "labels.a: expected a string, got 1"),
+        (r#"{"type": "stdout", "labels": {"__name__": "x"}}"#, "invalid label name"),
+        (r#"{"type": "stdout", "spool": {"max_bytes": 1}}"#, "from 65536 to 1073741824, got 1"),
+        ("7", "shipper: expected an object, got 7"),
+    ] {
+        let all = problems(&format!("{{\"shipper\": {text}}}"));
+        assert!(all[0].contains(said), "{text}: {all:?}");
+    }
+}
+
+#[test]
+fn names_are_unique_and_default_to_the_type() {
+    let text =
+        r#"{"shippers": [{"type": "stdout"}, {"type": "stdout", "name": "b"}, {"type": "file", "endpoint": "x"}]}"#;
+    assert_eq!(loaded(text).lanes.iter().map(|lane| lane.name.as_str()).collect::<Vec<_>>(), ["stdout", "b", "file"]);
+    assert_eq!(
+        problem(r#"{"shippers": [{"type": "stdout"}, {"type": "stdout"}]}"#),
+        "c.json:1:35: shippers[1]: the name \"stdout\" is shippers[0]'s already; give each its own name"
+    );
+    assert_eq!(
+        problem(r#"{"shipper": {"type": "stdout"}, "shippers": [{"type": "stdout", "name": "b"}]}"#),
+        "c.json:1:45: shippers: shippers and shipper are given together; move shipper into the list"
+    );
+    // The example's empty list may stay where someone fills in `shipper`.
+    assert_eq!(loaded(r#"{"shipper": {"type": "stdout"}, "shippers": []}"#).lanes.len(), 1);
+}
+
+#[test]
+fn own_labels_win_over_global_ones_and_an_empty_value_takes_one_away() {
+    let text = r#"{"labels": {"zone": "a", "team": "x", "none": ""}, "shippers": [
+        {"type": "stdout", "labels": {"zone": "b", "team": ""}},
+        {"type": "prometheus_remote_write", "endpoint": "http://h/", "labels": {"job": ""}},
+        {"type": "prometheus_remote_write", "name": "two", "endpoint": "http://h/", "labels": {"instance": "i"}}
+    ]}"#;
+    let config = loaded(text);
+    assert_eq!(config.labels, Labels::of(&[("zone", "a"), ("team", "x")]));
+    assert_eq!(config.lanes[0].labels, Labels::of(&[("zone", "b")]));
+    assert_eq!(config.lanes[1].labels, Labels::of(&[("zone", "a"), ("team", "x"), ("instance", "host1")]));
+    assert_eq!(
+        config.lanes[2].labels,
+        Labels::of(&[("zone", "a"), ("team", "x"), ("job", "metricsd"), ("instance", "i")])
+    );
+    // Also from the global labels.
+    let text = r#"{"labels": {"instance": "", "job": "j"}, "shipper": {"type": "prometheus_remote_write", "endpoint": "http://h/"}}"#;
+    assert_eq!(loaded(text).lanes[0].labels, Labels::of(&[("job", "j")]));
+}
+
+#[test]
+fn a_lane_keeps_what_was_said_of_it() {
+    let lane = loaded(&shipper(r#", "retry": {"max_backoff": "1m"}, "spool": {"max_bytes": 65536}, "name": "n""#))
+        .lanes
+        .remove(0);
+    assert_eq!(lane.name, "n");
+    assert_eq!(lane.queue_max_bytes, 65536);
+    let retry = RetrySettings { min_backoff: Duration::from_millis(500), max_backoff: Duration::from_secs(60) };
+    assert_eq!(lane.retry, retry);
+}
+
+#[test]
+fn tls_is_checked_by_the_rules_of_the_field() {
+    let with = |tls: &str| shipper(&format!(r#", "tls": {{{tls}}}"#));
+    for (tls, said) in [
+        (r#""cert_file": "/c""#, "shipper.tls.cert_file: cert_file and key_file go together"),
+        (r#""key_file": "/c", "cert_file": """#, "shipper.tls.key_file: cert_file and key_file go together"),
+        (r#""min_version": "1.2""#, "expected \"TLS1.0\", \"TLS1.1\", \"TLS1.2\" or \"TLS1.3\", got \"1.2\""),
+        (r#""max_version": "TLS1.1""#, "\"TLS1.1\" is not offered any more"),
+        (r#""min_version": "TLS1.3", "max_version": "TLS1.2""#, "shipper.tls.max_version: lower than min_version"),
+        (r#""cipher_suites": ["TLS_AES_128_GCM_SHA265"]"#, "did you mean \"TLS_AES_128_GCM_SHA256\"?"),
+        (r#""cipher_suites": ["TLS_RSA_WITH_AES_128_CBC_SHA"]"#, "none of these suites can be used"),
+        (r#""cipher_suites": ["TLS_AES_128_GCM_SHA256"], "max_version": "TLS1.2""#, "none of these suites can be used"),
+        (r#""session_tickets": 1"#, "shipper.tls.session_tickets: expected true or false, got 1"),
+    ] {
+        assert!(problem(&with(tls)).contains(said), "{tls}: {}", problem(&with(tls)));
+    }
+    let warnings = |tls: &str| loaded(&with(tls)).warnings;
+    assert_eq!(
+        warnings(
+            r#""min_version": "TLS1.0", "cipher_suites": ["TLS_RSA_WITH_AES_128_CBC_SHA", "TLS_AES_128_GCM_SHA256"]"#
+        ),
+        [
+            "c.json:1:67: shipper.tls: has no effect while its enabled is false",
+            "c.json:1:83: shipper.tls.min_version: \"TLS1.0\" is not offered any more; TLS1.2 is used",
+            "c.json:1:111: shipper.tls.cipher_suites[0]: \"TLS_RSA_WITH_AES_128_CBC_SHA\" is too weak to be offered and is skipped",
+        ]
+    );
+    // Go's zero values, as older files hold them.
+    let zero = r#""enabled": false, "cert_file": "", "key_file": "", "ca_file": "", "server_name": "", "min_version": "", "max_version": "", "cipher_suites": []"#;
+    assert_eq!(warnings(zero), [""; 0]);
+}
+
+#[test]
+fn what_has_no_effect_is_warned_of() {
+    let warnings = loaded(r#"{"shipper": {"type": "stdout", "endpoint": "http://h/", "timeout": "5s"}}"#).warnings;
+    assert_eq!(
+        warnings,
+        [
+            "c.json:1:44: shipper.endpoint: has no effect with the type \"stdout\"",
+            "c.json:1:68: shipper.timeout: has no effect with the type \"stdout\"",
+        ]
+    );
+}
+
+#[test]
+fn variables_in_strings_are_replaced() {
+    let env = [("HOST", "db1"), ("ZONE", "z"), ("EMPTY", "")];
+    let text = r#"{"labels": {"zone": "${ZONE}", "lit": "$${ZONE}", "e": "${EMPTY}"},
+        "shipper": {"type": "http_json", "endpoint": "http://${HOST}/x"}}"#;
+    let config = load_with(text, &env).unwrap();
+    assert_eq!(config.labels, Labels::of(&[("zone", "z"), ("lit", "${ZONE}")]));
+    let Kind::HttpJson(http, _) = &config.lanes[0].kind else { panic!() };
+    assert_eq!(http.endpoint.as_str(), "http://db1/x");
+    assert_eq!(
+        problem(r#"{"server": {"host": "${NOPE}"}}"#),
+        "c.json:1:21: server.host: the environment variable NOPE is not set"
+    );
+    // A number is not made of a string, whatever it holds.
+    assert!(problems_with(r#"{"server": {"port": "${PORT}"}}"#, &[("PORT", "80")])[0].contains("got \"${PORT}\""));
+}
+
+#[test]
+fn the_environment_wins_over_the_file() {
+    let text = r#"{"server": {"host": "h", "port": 70000}, "shipper": {"type": "stdout"}}"#;
+    let env = [
+        ("MC_SERVER_HOST", "127.0.0.1"),
+        ("MC_SERVER_PORT", "9100"),
+        ("MC_COLLECTOR_INTERVAL", "0.5"),
+        ("MC_SHIPPER_TYPE", "http_json"),
+        ("MC_SHIPPER_ENDPOINT", "http://h/${X}"),
+        ("MC_TLS_ENABLED", "F"),
+        ("MC_TLS_CA_FILE", ""),
+    ];
+    let config = load_with(text, &env).unwrap();
+    assert_eq!((config.server.host.as_str(), config.server.port), ("127.0.0.1", 9100));
+    assert_eq!(config.interval, Duration::from_millis(500));
+    let Kind::HttpJson(http, _) = &config.lanes[0].kind else { panic!() };
+    // What looks like a reference in a variable's value is none.
+    assert_eq!(http.endpoint.as_str(), "http://h/${X}");
+}
+
+#[test]
+fn variables_make_a_shipper_or_speak_of_the_first_of_several() {
+    let env = [("MC_SHIPPER_TYPE", "http_json"), ("MC_SHIPPER_ENDPOINT", "http://h/")];
+    for text in ["{}", r#"{"shippers": []}"#, EXAMPLE] {
+        assert_eq!(load_with(text, &env).unwrap().lanes.len(), 1);
+    }
+    let text = r#"{"shippers": [{"type": "http_json", "endpoint": "http://a/"}, {"type": "stdout"}]}"#;
+    let config = load_with(text, &env[1..]).unwrap();
+    let Kind::HttpJson(http, _) = &config.lanes[0].kind else { panic!() };
+    assert_eq!(http.endpoint.as_str(), "http://h/");
+    assert_eq!(config.lanes[1].kind, Kind::Stdout);
+    assert_eq!(
+        problems_with("{}", &env[1..]),
+        ["MC_SHIPPER_ENDPOINT: shipper.endpoint: no shipper is configured; MC_SHIPPER_TYPE makes one"]
+    );
+    assert_eq!(
+        load_with("{}", &[("MC_TLS_ENABLED", "0")]).unwrap().warnings,
+        ["MC_TLS_ENABLED: shipper.tls.enabled: no shipper is configured; this is not used"]
+    );
+}
+
+#[test]
+fn bad_variables_are_named() {
+    for (name, value, said) in [
+        ("MC_SERVER_HOST", "a b", "MC_SERVER_HOST: server.host: expected an IP address or a host name"),
+        ("MC_SERVER_PORT", "70000", "MC_SERVER_PORT: server.port: expected a whole number from 1 to 65535, got 70000"),
+        (
+            "MC_SERVER_PORT",
+            "http",
+            "MC_SERVER_PORT: server.port: expected a whole number from 1 to 65535, got \"http\"",
+        ),
+        ("MC_SERVER_PORT", " 80", "got \" 80\""),
+        ("MC_COLLECTOR_INTERVAL", "30s", "MC_COLLECTOR_INTERVAL: collector.interval_seconds: expected a number"),
+        ("MC_COLLECTOR_INTERVAL", "NaN", "expected a number from 0.05 to 86400, got NaN"),
+        ("MC_COLLECTOR_INTERVAL", "-inf", "got -inf"),
+        ("MC_SHIPPER_TYPE", "stdou", "MC_SHIPPER_TYPE: shipper.type: unknown type \"stdou\""),
+        ("MC_SHIPPER_TYPE", "http_json", "MC_SHIPPER_TYPE: shipper.endpoint: required"),
+        ("MC_TLS_ENABLED", "yes", "MC_TLS_ENABLED: shipper.tls.enabled: expected \"1\""),
+    ] {
+        let lines = problems_with("{}", &[(name, value)]);
+        assert!(lines.len() == 1 && lines[0].contains(said), "{name}={value}: {lines:?}");
+    }
+    // Where the file is of the wrong type, that is what is said.
+    assert_eq!(
+        problems_with(r#"{"server": 1}"#, &[("MC_SERVER_PORT", "80")]),
+        ["c.json:1:12: server: expected an object, got 1"]
+    );
+}
+
+#[test]
+fn secrets_are_in_no_message() {
+    let env = [("TOKEN", "hunter2"), ("MC_SHIPPER_ENDPOINT", "http://u:hunter2@h:0/?k=hunter2")];
+    for text in [
+        r#"{"shipper": {"type": "http_json", "endpoint": "ftp://u:hunter2@h/?k=hunter2"}}"#,
+        r#"{"shipper": {"type": "http_json", "endpoint": "ftp://u:${TOKEN}@h/"}}"#,
+        r#"{"shipper": {"type": "${TOKEN}"}}"#,
+        r#"{"shipper": {"type": "stdout", "naming": "${TOKEN}", "name": "/${TOKEN}"}}"#,
+        r#"{"shipper": "http://u:hunter2@h/"}"#,
+        r#"{"shipper": {"type": "file", "endpoint": "http://u:hunter2@h/"}}"#,
+        r#"{"collector": {"disk": {"include": ["(${TOKEN}"]}}}"#,
+    ] {
+        for env in [&env[..], &env[..1]] {
+            for line in problems_with(text, env) {
+                assert!(!line.contains("hunter2"), "{line}");
+            }
+        }
+    }
+    let config = loaded(r#"{"shipper": {"type": "http_json", "endpoint": "http://u:hunter2@h/?k=hunter2"}}"#);
+    assert!(!format!("{config:?}").contains("hunter2"));
+}
+
+/// A directory that is gone when the test is.
+struct TempDir(PathBuf);
+
+impl TempDir {
+    fn new() -> TempDir {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let dir = std::env::temp_dir().join(format!("metricsd-config-{}-{count}", std::process::id()));
+        fs::create_dir(&dir).unwrap();
+        TempDir(dir)
+    }
+}
+
+impl Drop for TempDir {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn files_that_cannot_be_read_say_why() {
+    let dir = TempDir::new();
+    let refused = |path: &Path| load(Source::File(path.into()), &|_| None, "h").unwrap_err().to_string();
+    assert!(refused(&dir.0).ends_with(": is a directory; name the file in it"));
+    assert!(refused(&dir.0.join("none.json")).ends_with("none.json: no such file; name another one with -config"));
+
+    let large = dir.0.join("large.json");
+    fs::write(&large, vec![b' '; (1 << 20) + 1]).unwrap();
+    assert!(refused(&large).contains("larger than 1048576 bytes"));
+
+    let locked = dir.0.join("locked.json");
+    fs::write(&locked, "{}").unwrap();
+    fs::set_permissions(&locked, fs::Permissions::from_mode(0o000)).unwrap();
+    // Root may read everything, so there the mode proves nothing.
+    if File::open(&locked).is_err() {
+        assert!(refused(&locked).contains("may not be read by this user"));
+    }
+}
+
+#[test]
+fn a_file_is_known_by_the_name_it_was_given() {
+    let dir = TempDir::new();
+    let path = dir.0.join("a.json");
+    fs::write(&path, r#"{"server": {"port": 9}}"#).unwrap();
+    let config = load(Source::from(Some(path.clone())), &|_| None, "h").unwrap();
+    assert_eq!((config.source, config.server.port), (path.display().to_string(), 9));
+    assert_eq!(Source::from(None), Source::Default);
+}
+
+#[test]
+fn a_link_to_nowhere_is_not_taken_for_an_absent_file() {
+    let dir = TempDir::new();
+    let link = dir.0.join("config.json");
+    assert!(!is_there(&link));
+    symlink("/nowhere/at/all", &link).unwrap();
+    assert!(is_there(&link));
+}
+
+#[test]
+fn hostile_files_cost_bounded_work() {
+    let many: String = (0..20_000).map(|i| format!("\"k{i}\": 1,")).collect();
+    let error = load_with(&format!("{{{many}\"x\": 1}}"), &[]).unwrap_err();
+    assert_eq!(error.iter().len(), 100);
+    assert!(error.to_string().ends_with("... and 19901 more"));
+    let shippers = vec![r#"{"type": "stdout"}"#; 1000].join(",");
+    assert!(load_with(&format!(r#"{{"shippers": [{shippers}]}}"#), &[]).is_err());
+    assert!(problem(&format!("{}{}", "[".repeat(500_000), "]".repeat(500_000))).contains("nested deeper"));
+}
