@@ -128,7 +128,7 @@ fn serve(config: &Config, built: collectors::Built, host_name: &str) -> Exit {
     };
     let (stop, stopped) = bounded(0);
     let mut threads = Threads::new();
-    let mut start = || -> io::Result<Receiver<Signal>> {
+    let start = || -> io::Result<Receiver<Signal>> {
         let mut outlets = Vec::new();
         for (settings, status) in config.lanes.iter().zip(&destinations) {
             let (put, mailbox) = outlet(Arc::clone(status));

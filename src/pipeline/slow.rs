@@ -68,11 +68,7 @@ impl SlowHandle {
                     self.status.stale(format!("its round has been running for {} s", running.as_secs()));
                 }
             }
-            None if (self.due)() => {
-                if self.pokes.try_send(*tick).is_ok() {
-                    self.running = Some(tick.monotonic);
-                }
-            }
+            None if (self.due)() && self.pokes.try_send(*tick).is_ok() => self.running = Some(tick.monotonic),
             None => {}
         }
     }

@@ -107,7 +107,7 @@ impl CollectorStatus {
     }
 
     /// Samples refused since the start.
-    pub fn refused(&self) -> Refused {
+    pub fn refused_total(&self) -> Refused {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner).refused_total
     }
 

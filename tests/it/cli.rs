@@ -78,10 +78,12 @@ fn bad_files_exit_78() {
 
 #[test]
 fn the_examples_are_good() {
-    for file in ["config.example.json"] {
-        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut examples = vec![root.join("config.example.json")];
+    examples.extend(std::fs::read_dir(root.join("docs/examples")).unwrap().map(|entry| entry.unwrap().path()));
+    for path in examples {
         let ran = run(metricsd().arg("-check").arg("-config").arg(&path));
-        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        assert_eq!(ran.code, 0, "{}: {}", path.display(), ran.stderr);
     }
 }
 

@@ -1,6 +1,6 @@
 //! A scripted HTTP peer: answers, hangs, resets, lies.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -9,8 +9,6 @@ use std::time::{Duration, Instant};
 /// A request as it came in.
 #[derive(Clone, Debug)]
 pub struct Received {
-    /// Which of the peer's connections it came over, counted from 0.
-    pub connection: usize,
     /// The request line.
     pub line: String,
     /// Header names in lower case.
@@ -55,13 +53,15 @@ pub struct Peer {
     state: Arc<State>,
 }
 
+type Script = dyn Fn(usize, &Received) -> Reply + Send + Sync;
+
 struct State {
     received: Mutex<Vec<Received>>,
     /// Bytes of endless answers that the other side took.
     poured: AtomicUsize,
     connections: AtomicUsize,
     over: AtomicBool,
-    reply: Box<dyn Fn(usize, &Received) -> Reply + Send + Sync>,
+    reply: Box<Script>,
 }
 
 impl Peer {
@@ -118,10 +118,10 @@ impl Drop for Peer {
 }
 
 fn serve(state: &State, stream: TcpStream) {
-    let connection = state.connections.fetch_add(1, Ordering::Relaxed);
+    state.connections.fetch_add(1, Ordering::Relaxed);
     let mut reader = BufReader::new(stream.try_clone().unwrap());
     let mut stream = stream;
-    while let Some(request) = read_request(&mut reader, connection) {
+    while let Some(request) = read_request(&mut reader) {
         let number = {
             let mut received = state.received.lock().unwrap();
             received.push(request.clone());
@@ -175,7 +175,7 @@ fn reset(stream: TcpStream) {
     nix::sys::socket::setsockopt(&stream, nix::sys::socket::sockopt::Linger, &linger).unwrap();
 }
 
-fn read_request(reader: &mut impl BufRead, connection: usize) -> Option<Received> {
+fn read_request(reader: &mut impl BufRead) -> Option<Received> {
     let mut line = String::new();
     if reader.read_line(&mut line).ok()? == 0 {
         return None;
@@ -194,5 +194,5 @@ fn read_request(reader: &mut impl BufRead, connection: usize) -> Option<Received
     let length = headers.iter().find(|(n, _)| n == "content-length").map_or(0, |(_, v)| v.parse().unwrap());
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
-    Some(Received { connection, line: line.trim_end().to_owned(), headers, body, at: Instant::now() })
+    Some(Received { line: line.trim_end().to_owned(), headers, body, at: Instant::now() })
 }

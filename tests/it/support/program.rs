@@ -15,6 +15,8 @@ use super::wait_for;
 pub fn metricsd() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_metricsd"));
     command.env_clear().env("PATH", "/usr/bin:/bin");
+    // Log lines without a time, as under systemd.
+    command.env("JOURNAL_STREAM", "0:0");
     command
 }
 
