@@ -18,7 +18,7 @@ use crate::host::{SystemStatFs, host_name, monotonic, wall_ms};
 use crate::lane::encode::{Encoder, json, text};
 use crate::lane::{Compression, HOLD, Lane};
 use crate::model::{Batch, Frame, Labels, Resource};
-use crate::pipeline::{Collectors, Scheduler, SlowWorker, outlet};
+use crate::pipeline::{Collectors, Outlet, Scheduler, SlowWorker};
 use crate::server::{self, StartError};
 use crate::telemetry::{DestinationStatus, Telemetry, VERSION};
 
@@ -129,11 +129,10 @@ fn serve(config: &Config, built: collectors::Built, host_name: &str) -> Exit {
     let (stop, stopped) = bounded(0);
     let mut threads = Threads::new();
     let start = || -> io::Result<Receiver<Signal>> {
-        let mut outlets = Vec::new();
+        let mut outlets: Vec<Outlet> = Vec::new();
         for (settings, status) in config.lanes.iter().zip(&destinations) {
-            let (put, mailbox) = outlet(Arc::clone(status));
-            outlets.push(put);
-            let lane = Lane::new(settings, mailbox, Arc::clone(status), HOLD);
+            let (inlet, lane) = Lane::new(settings, Arc::clone(status), HOLD);
+            outlets.push(Box::new(move |batch: &Arc<Batch>| inlet.put(batch)));
             threads.spawn(format!("send-{}", settings.name), move || lane.sender.run())?;
             threads.spawn(format!("lane-{}", settings.name), move || lane.worker.run())?;
             log::info!("destination {}: {}", settings.name, settings.kind);

@@ -1,13 +1,16 @@
 //! One lane per destination: plan, encode, queue, send. No lane knows of another.
 //!
-//! A lane is two threads: a [`Worker`] empties the mailbox, encodes, and queues; a
-//! [`Sender`] takes from the queue and talks to the network. So a destination that hangs
-//! delays neither collection nor the queueing of what is collected. Stopping follows the
-//! data: the mailbox closes, the worker finishes it and closes the queue, the sender
-//! finishes that within its grace.
+//! A lane is two threads. The [`Sender`] talks to the network; while it is idle, which is
+//! nearly always, it is handed each batch itself and encodes it. While it is not, the
+//! [`Worker`] takes the batches from the mailbox, encodes them, and queues them. So a
+//! destination that hangs delays neither collection nor the queueing of what is collected,
+//! and one that is well costs one thread's awakening a tick. Stopping follows the data: the
+//! ways in close, the worker finishes the mailbox and closes the queue, the sender finishes
+//! that within its grace.
 
 mod backoff;
 pub mod encode;
+mod mailbox;
 mod queue;
 mod sender;
 mod settings;
@@ -19,16 +22,16 @@ mod worker;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam_channel::Receiver;
-
-use crate::model::{Batch, Labels};
+use crate::model::Labels;
 use crate::telemetry::DestinationStatus;
 
 use self::backoff::Backoff;
 use self::encode::{Encoder, Split, json, remote_write};
 use self::queue::Queue;
 use self::transport::Transport;
+use self::worker::BodyMaker;
 
+pub use mailbox::Inlet;
 pub use sender::{GRACE, HOLD, Sender};
 pub use settings::{
     Compression, DEFAULT_QUEUE_MAX_BYTES, DEFAULT_TIMEOUT, HttpSettings, Kind, RetrySettings, Settings,
@@ -45,25 +48,24 @@ pub struct Lane {
 }
 
 impl Lane {
-    /// A lane that takes batches from `mailbox`. `hold` is the pause before a destination
-    /// that refuses us is asked again: [`HOLD`], or less in a test.
-    pub fn new(
-        settings: &Settings,
-        mailbox: Receiver<Arc<Batch>>,
-        status: Arc<DestinationStatus>,
-        hold: Duration,
-    ) -> Lane {
-        let queue = Arc::new(Queue::new(settings.queue_max_bytes, Arc::clone(&status)));
+    /// A lane, and where its batches go in. `hold` is the pause before a destination that
+    /// refuses us is asked again: [`HOLD`], or less in a test.
+    pub fn new(settings: &Settings, status: Arc<DestinationStatus>, hold: Duration) -> (Inlet, Lane) {
+        let (inlet, outlets) = mailbox::mailbox(Arc::clone(&status));
+        let queue = Arc::new(Queue::new(settings.queue_max_bytes, Arc::clone(&status), outlets.backlog.clone()));
         let (encoder, transport, split) = parts(settings);
+        let maker = Arc::new(BodyMaker::new(settings.name.clone(), encoder, Arc::clone(&status)));
         let worker = Worker {
-            name: settings.name.clone(),
-            mailbox,
-            encoder,
+            mailbox: outlets.mailbox,
+            backlog: outlets.backlog.clone(),
+            maker: Arc::clone(&maker),
             queue: Arc::clone(&queue),
-            status: Arc::clone(&status),
         };
         let sender = Sender {
             name: settings.name.clone(),
+            straight: outlets.straight,
+            backlog: outlets.backlog,
+            maker,
             queue,
             transport,
             split,
@@ -72,7 +74,7 @@ impl Lane {
             hold,
             throttle: Sender::log_throttle(),
         };
-        Lane { worker, sender }
+        (inlet, Lane { worker, sender })
     }
 }
 

@@ -1,9 +1,12 @@
 //! What waits for a destination: bodies in memory, oldest first, bounded in bytes.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+
+use super::mailbox::Backlog;
 use crate::telemetry::{DestinationStatus, DropReason};
 
 /// One request's body, ready for the wire.
@@ -22,8 +25,11 @@ pub struct Body {
 pub struct Queue {
     max_bytes: usize,
     status: Arc<DestinationStatus>,
+    backlog: Backlog,
     inner: Mutex<Inner>,
-    changed: Condvar,
+    /// Says that something was pushed, or, when it closes, that nothing more will be.
+    ready: Mutex<Option<Sender<()>>>,
+    changed: Receiver<()>,
 }
 
 #[derive(Debug, Default)]
@@ -32,13 +38,18 @@ struct Inner {
     bytes: usize,
     /// Size and time of the body that the sender holds.
     in_flight: Option<(usize, i64)>,
-    closed: bool,
 }
 
 impl Queue {
     /// An empty queue that holds `max_bytes` at most, the body in flight not counted.
-    pub fn new(max_bytes: usize, status: Arc<DestinationStatus>) -> Queue {
-        Queue { max_bytes, status, inner: Mutex::default(), changed: Condvar::new() }
+    pub fn new(max_bytes: usize, status: Arc<DestinationStatus>, backlog: Backlog) -> Queue {
+        let (ready, changed) = bounded(1);
+        Queue { max_bytes, status, backlog, inner: Mutex::default(), ready: Mutex::new(Some(ready)), changed }
+    }
+
+    /// Becomes ready when something may have been pushed, and closed when the queue is.
+    pub fn changed(&self) -> &Receiver<()> {
+        &self.changed
     }
 
     /// Appends `body`. Over the cap the oldest bodies go, counted; should the new one
@@ -51,30 +62,34 @@ impl Queue {
             let Some(oldest) = inner.bodies.pop_front() else { break };
             inner.bytes -= oldest.bytes.len();
             self.status.dropped(DropReason::QueueFull, oldest.samples);
+            self.backlog.settled();
         }
         self.report(&inner);
         drop(inner);
-        self.changed.notify_all();
-    }
-
-    /// Takes the oldest body, waiting for one. None: closed and empty.
-    pub fn take(&self) -> Option<Body> {
-        let mut inner = self.lock();
-        loop {
-            if let Some(body) = inner.bodies.pop_front() {
-                inner.bytes -= body.bytes.len();
-                inner.in_flight = Some((body.bytes.len(), body.time_ms));
-                self.report(&inner);
-                return Some(body);
-            }
-            if inner.closed {
-                return None;
-            }
-            inner = self.changed.wait(inner).unwrap_or_else(PoisonError::into_inner);
+        if let Some(ready) = &*self.ready.lock().unwrap_or_else(PoisonError::into_inner) {
+            // A full channel: the sender has been told already.
+            let _ = ready.try_send(());
         }
     }
 
-    /// The body taken last is settled, one way or the other.
+    /// Takes the oldest body.
+    pub fn take(&self) -> Option<Body> {
+        let mut inner = self.lock();
+        let body = inner.bodies.pop_front()?;
+        inner.bytes -= body.bytes.len();
+        inner.in_flight = Some((body.bytes.len(), body.time_ms));
+        self.report(&inner);
+        Some(body)
+    }
+
+    /// A body that never was in the queue is in the sender's hands.
+    pub fn hold(&self, body: &Body) {
+        let mut inner = self.lock();
+        inner.in_flight = Some((body.bytes.len(), body.time_ms));
+        self.report(&inner);
+    }
+
+    /// The body in the sender's hands is settled, one way or the other.
     pub fn settled(&self) {
         let mut inner = self.lock();
         inner.in_flight = None;
@@ -83,32 +98,32 @@ impl Queue {
 
     /// No more will be pushed: what is here is still handed out.
     pub fn close(&self) {
-        self.lock().closed = true;
-        self.changed.notify_all();
+        *self.ready.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// Waits for `pause`, or until the queue is closed; says whether it is.
     pub fn closed_within(&self, pause: Duration) -> bool {
         let until = Instant::now() + pause;
-        let mut inner = self.lock();
         loop {
-            let left = until.saturating_duration_since(Instant::now());
-            if inner.closed || left.is_zero() {
-                return inner.closed;
+            match self.changed.recv_deadline(until) {
+                // Pushed: what comes out of a pause looks into the queue anyway.
+                Ok(()) => {}
+                Err(RecvTimeoutError::Timeout) => return self.is_closed(),
+                Err(RecvTimeoutError::Disconnected) => return true,
             }
-            inner = self.changed.wait_timeout(inner, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
     /// Whether no more will be pushed.
     pub fn is_closed(&self) -> bool {
-        self.lock().closed
+        self.ready.lock().unwrap_or_else(PoisonError::into_inner).is_none()
     }
 
     /// Empties the queue for good; the samples that were in it are counted as lost.
     pub fn abandon(&self, reason: DropReason) -> u64 {
         let mut inner = self.lock();
         let samples = inner.bodies.drain(..).map(|body| body.samples).sum();
+        // Nothing comes after this, so the backlog does not matter any more.
         inner.bytes = 0;
         self.status.dropped(reason, samples);
         self.report(&inner);
@@ -135,7 +150,10 @@ mod tests {
 
     fn queue(max_bytes: usize) -> (Queue, Arc<DestinationStatus>) {
         let status = Arc::new(DestinationStatus::new("test", "stdout"));
-        (Queue::new(max_bytes, Arc::clone(&status)), status)
+        let (_, outlets) = crate::lane::mailbox::mailbox(Arc::clone(&status));
+        // More than any test settles.
+        outlets.backlog.expect(100);
+        (Queue::new(max_bytes, Arc::clone(&status), outlets.backlog), status)
     }
 
     fn body(time_ms: i64, len: usize) -> Body {
@@ -171,16 +189,5 @@ mod tests {
         assert_eq!(queue.abandon(DropReason::Shutdown), 3);
         assert_eq!(queue.take(), None);
         assert_eq!(status.samples_dropped(DropReason::Shutdown), 3);
-    }
-
-    #[test]
-    fn a_taker_waits_for_what_comes() {
-        let (queue, _) = queue(100);
-        std::thread::scope(|scope| {
-            let taker = scope.spawn(|| (queue.take().map(|body| body.time_ms), queue.take()));
-            queue.push(body(7, 1));
-            queue.close();
-            assert_eq!(taker.join().unwrap(), (Some(7), None));
-        });
     }
 }

@@ -3,12 +3,17 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crossbeam_channel::{Receiver, never, select};
+
 use super::backoff::Backoff;
 use super::encode::Split;
+use super::mailbox::Backlog;
 use super::queue::{Body, Queue};
 use super::transport::Transport;
 use super::verdict::Verdict;
+use super::worker::BodyMaker;
 use crate::host::{monotonic, wall_ms};
+use crate::model::Batch;
 use crate::telemetry::{DestinationState, DestinationStatus, DropReason, Outcome, Throttle};
 
 /// After stopping began, deliveries that work may go on for so long.
@@ -20,9 +25,19 @@ pub const HOLD: Duration = Duration::from_secs(60);
 /// One line a minute says that a destination is down.
 pub(super) const LOG_EVERY: Duration = Duration::from_secs(60);
 
+/// Which way a body came into the sender's hands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Came {
+    Straight,
+    ByQueue,
+}
+
 /// Sends one lane's bodies.
 pub struct Sender {
     pub(super) name: String,
+    pub(super) straight: Receiver<Arc<Batch>>,
+    pub(super) backlog: Backlog,
+    pub(super) maker: Arc<BodyMaker>,
     pub(super) queue: Arc<Queue>,
     pub(super) transport: Box<dyn Transport>,
     pub(super) split: Option<Split>,
@@ -40,7 +55,7 @@ impl Sender {
     /// Runs until the queue is closed and empty, or until its grace after closing is over.
     pub fn run(mut self) {
         let mut stop_at: Option<Instant> = None;
-        while let Some(body) = self.queue.take() {
+        while let Some((body, came)) = self.next() {
             if self.queue.is_closed() {
                 let stop_at = *stop_at.get_or_insert_with(|| Instant::now() + GRACE);
                 if Instant::now() >= stop_at {
@@ -53,6 +68,35 @@ impl Sender {
                 return;
             }
             self.queue.settled();
+            if came == Came::ByQueue {
+                self.backlog.settled();
+            }
+        }
+    }
+
+    /// The next body, waiting for one: what is queued is older than what comes straight.
+    /// None: nothing will come any more.
+    fn next(&mut self) -> Option<(Body, Came)> {
+        loop {
+            if let Some(body) = self.queue.take() {
+                return Some((body, Came::ByQueue));
+            }
+            select! {
+                recv(self.straight) -> batch => match batch {
+                    Ok(batch) => {
+                        if let Some(body) = self.maker.make(&batch) {
+                            self.queue.hold(&body);
+                            return Some((body, Came::Straight));
+                        }
+                    }
+                    // A closed channel is always ready: from here on the queue's end counts.
+                    Err(_) => self.straight = never(),
+                },
+                recv(self.queue.changed()) -> changed => if changed.is_err() {
+                    // Closed. What was pushed before that is seen by now.
+                    return self.queue.take().map(|body| (body, Came::ByQueue));
+                },
+            }
         }
     }
 

@@ -1,50 +1,86 @@
-//! The loop that turns a lane's batches into bodies.
+//! The encoding half of a lane: batches in, bodies out.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crossbeam_channel::Receiver;
 
 use super::encode::Encoder;
+use super::mailbox::Backlog;
 use super::queue::{Body, Queue};
 use crate::host::monotonic;
 use crate::model::Batch;
 use crate::telemetry::{DestinationStatus, DropReason, Throttle};
 
-/// Encodes one lane's batches.
+/// Encodes a lane's batches, on whichever of its threads has one.
+pub struct BodyMaker {
+    name: String,
+    status: Arc<DestinationStatus>,
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    encoder: Box<dyn Encoder>,
+    throttle: Throttle,
+    /// What the last body needed, so that the next one is allocated once.
+    capacity: usize,
+}
+
+impl BodyMaker {
+    /// A maker with an encoder of its own.
+    pub fn new(name: String, encoder: Box<dyn Encoder>, status: Arc<DestinationStatus>) -> BodyMaker {
+        let inner = Inner { encoder, throttle: Throttle::new(super::sender::LOG_EVERY), capacity: 0 };
+        BodyMaker { name, status, inner: Mutex::new(inner) }
+    }
+
+    /// The batch as a body; none where no sample of it can be sent.
+    pub fn make(&self, batch: &Batch) -> Option<Body> {
+        // An encoder that panicked starts each body anew, so what it left does not matter.
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut bytes = Vec::with_capacity(inner.capacity);
+        let encoded = inner.encoder.encode(batch, &mut bytes);
+        inner.capacity = bytes.capacity();
+        if encoded.unencodable > 0 {
+            self.status.dropped(DropReason::Unencodable, encoded.unencodable);
+            if inner.throttle.pass(monotonic()).is_some() {
+                log::warn!(
+                    "destination {}: its format cannot hold {} samples of this tick (NaN or infinite); they are left out",
+                    self.name,
+                    encoded.unencodable
+                );
+            }
+        }
+        (encoded.samples > 0).then_some(Body { bytes, samples: encoded.samples, time_ms: batch.time_ms })
+    }
+}
+
+/// Encodes for the queue while the sender is busy.
 pub struct Worker {
-    pub(super) name: String,
     pub(super) mailbox: Receiver<Arc<Batch>>,
-    pub(super) encoder: Box<dyn Encoder>,
+    pub(super) backlog: Backlog,
+    pub(super) maker: Arc<BodyMaker>,
     pub(super) queue: Arc<Queue>,
-    pub(super) status: Arc<DestinationStatus>,
 }
 
 impl Worker {
     /// Runs until the mailbox is closed and empty; then closes the queue.
-    pub fn run(mut self) {
-        let mut throttle = Throttle::new(super::sender::LOG_EVERY);
-        // What the last body needed, so that the next one is allocated once.
-        let mut size_hint = 0;
-        while let Ok(batch) = self.mailbox.recv() {
-            let mut bytes = Vec::with_capacity(size_hint);
-            let encoded = self.encoder.encode(&batch, &mut bytes);
-            size_hint = bytes.capacity();
-            // An encoder may need more room than its result does, and bodies can wait for long.
-            bytes.shrink_to_fit();
-            if encoded.unencodable > 0 {
-                self.status.dropped(DropReason::Unencodable, encoded.unencodable);
-                if throttle.pass(monotonic()).is_some() {
-                    log::warn!(
-                        "destination {}: its format cannot hold {} samples of this tick (NaN or infinite); they are left out",
-                        self.name,
-                        encoded.unencodable
-                    );
-                }
-            }
-            if encoded.samples > 0 {
-                self.queue.push(Body { bytes, samples: encoded.samples, time_ms: batch.time_ms });
+    pub fn run(self) {
+        // Also when this panics: a sender must not wait for ever for what will not come.
+        struct Close(Arc<Queue>);
+        impl Drop for Close {
+            fn drop(&mut self) {
+                self.0.close();
             }
         }
-        self.queue.close();
+        let _close = Close(Arc::clone(&self.queue));
+        while let Ok(batch) = self.mailbox.recv() {
+            match self.maker.make(&batch) {
+                Some(mut body) => {
+                    // An encoder may need more room than its result does, and bodies can wait for long.
+                    body.bytes.shrink_to_fit();
+                    self.queue.push(body);
+                }
+                None => self.backlog.settled(),
+            }
+        }
     }
 }

@@ -1,6 +1,5 @@
 //! From the collectors to the lanes: the beat, the rounds, slow collectors, fan-out.
 
-mod fanout;
 mod runner;
 mod schedule;
 mod slow;
@@ -19,7 +18,6 @@ use self::runner::Runner;
 use self::schedule::Grid;
 use self::slow::{Finished, SlowHandle};
 
-pub use fanout::{Outlet, outlet};
 pub use slow::SlowWorker;
 
 /// How long before the first round the first reading is taken, for values that are
@@ -106,6 +104,9 @@ impl Collectors {
     }
 }
 
+/// Where a tick's batch goes: the way into a lane. Never blocks.
+pub type Outlet = Box<dyn Fn(&Arc<Batch>) + Send>;
+
 /// The loop that keeps the beat.
 pub struct Scheduler {
     /// What is collected.
@@ -164,7 +165,7 @@ impl Scheduler {
         }
         let batch = Arc::new(Batch { time_ms, resource: Arc::clone(&self.resource), frames });
         for outlet in &self.outlets {
-            outlet.put(&batch);
+            outlet(&batch);
         }
     }
 

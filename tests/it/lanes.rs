@@ -4,9 +4,8 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use metricsd::lane::{Compression, HttpSettings, Kind, Lane, RetrySettings, Settings};
+use metricsd::lane::{Compression, HttpSettings, Inlet, Kind, Lane, RetrySettings, Settings};
 use metricsd::model::{Batch, Labels, Metric, Recorder, Resource};
-use metricsd::pipeline::{Outlet, outlet};
 use metricsd::telemetry::{DestinationState, DestinationStatus, DropReason, Outcome};
 use prometheus_remote_write::WriteRequest;
 use prost_0_12::Message;
@@ -19,7 +18,7 @@ static SECOND: Metric = Metric::counter("test_second_total", "", "Second.");
 
 /// A lane on its threads.
 struct Running {
-    outlet: Option<Outlet>,
+    inlet: Option<Inlet>,
     status: Arc<DestinationStatus>,
     recorder: Recorder,
     threads: Vec<JoinHandle<()>>,
@@ -39,11 +38,10 @@ impl Running {
             queue_max_bytes,
             retry: RetrySettings { min_backoff: Duration::from_millis(1), max_backoff: Duration::from_millis(20) },
         };
-        let (outlet, mailbox) = outlet(Arc::clone(&status));
-        let lane = Lane::new(&settings, mailbox, Arc::clone(&status), Duration::from_millis(50));
+        let (inlet, lane) = Lane::new(&settings, Arc::clone(&status), Duration::from_millis(50));
         let (worker, sender) = (lane.worker, lane.sender);
         let threads = vec![std::thread::spawn(move || worker.run()), std::thread::spawn(move || sender.run())];
-        Running { outlet: Some(outlet), status, recorder: Recorder::new("test", 10), threads }
+        Running { inlet: Some(inlet), status, recorder: Recorder::new("test", 10), threads }
     }
 
     /// One tick of two samples at `time_ms`.
@@ -52,7 +50,7 @@ impl Running {
         self.recorder.push(&SECOND, &Labels::EMPTY, 0.5);
         let resource = Arc::new(Resource { host: "host-1".into(), labels: Labels::EMPTY });
         let frames = vec![self.recorder.finish(time_ms)];
-        self.outlet.as_ref().unwrap().put(&Arc::new(Batch { time_ms, resource, frames }));
+        self.inlet.as_ref().unwrap().put(&Arc::new(Batch { time_ms, resource, frames }));
     }
 
     fn wait_sent(&self, samples: u64) {
@@ -61,7 +59,7 @@ impl Running {
 
     /// Closes the mailbox and waits for both threads.
     fn stop(mut self) -> Arc<DestinationStatus> {
-        self.outlet = None;
+        self.inlet = None;
         for thread in self.threads.drain(..) {
             thread.join().unwrap();
         }

@@ -4,11 +4,11 @@ use std::io::Read;
 use std::time::{Duration, Instant, SystemTime};
 
 use ureq::http::{HeaderMap, Response};
-use ureq::unversioned::transport::DefaultConnector;
 use ureq::{Agent, Body};
 
 use super::Transport;
 use super::resolve::OnceResolver;
+use super::tcp::TcpConnector;
 use crate::lane::HttpSettings;
 use crate::lane::verdict::{Answer, retry_after};
 
@@ -54,7 +54,7 @@ impl Http {
                 .proxy(None)
                 .user_agent(concat!("metricsd/", env!("CARGO_PKG_VERSION")))
                 .build();
-            (Agent::with_parts(config, DefaultConnector::new(), self.resolver.clone()), Instant::now())
+            (Agent::with_parts(config, TcpConnector, self.resolver.clone()), Instant::now())
         });
         agent.clone()
     }

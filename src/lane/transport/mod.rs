@@ -3,6 +3,7 @@
 mod file;
 mod http;
 mod resolve;
+mod tcp;
 
 use super::verdict::Answer;
 
