@@ -1,8 +1,8 @@
 //! The one loop that owns the listener and every client: nothing it does blocks, and all it
 //! holds has a bound.
 //!
-//! What a crowd of clients can cost: [`MAX_CONNECTIONS`] descriptors, a head of 8 KiB for each,
-//! [`MAX_HEAVY`] pages of metrics, no thread. The rest waits in the kernel's queue, and who sends
+//! What a crowd of clients can cost: `MAX_CONNECTIONS` descriptors, a head of 8 KiB for each,
+//! `MAX_HEAVY` pages of metrics, no thread. The rest waits in the kernel's queue, and who sends
 //! nothing makes room for who comes.
 
 use std::cmp::Reverse;
@@ -246,4 +246,61 @@ fn victim(connections: &[Connection], now: Duration) -> Option<usize> {
 /// Rounded up, or the loop would spin through the last part of a millisecond.
 fn timeout(wait: Duration) -> PollTimeout {
     PollTimeout::from(u16::try_from(wait.as_micros().div_ceil(1000)).unwrap_or(u16::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, TcpStream};
+
+    use super::*;
+
+    const A: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
+    const B: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2));
+
+    /// Idle connections, each of a peer and of an age.
+    fn idle(listener: &TcpListener, now: Duration, of: &[(IpAddr, u64)]) -> Vec<Connection> {
+        of.iter()
+            .map(|(peer, age_ms)| {
+                let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+                stream.set_nonblocking(true).unwrap();
+                Connection::new(stream, *peer, now - Duration::from_millis(*age_ms))
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_crowd_pushes_out_itself_oldest_first() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let now = Duration::from_secs(100);
+        let connections = idle(&listener, now, &[(B, 900), (A, 50), (A, 300), (A, 1)]);
+        assert_eq!(victim(&connections, now), Some(2));
+        let one_each = idle(&listener, now, &[(A, 50), (B, 900)]);
+        assert_eq!(victim(&one_each, now), Some(1));
+    }
+
+    #[test]
+    fn a_fresh_connection_is_left_in_peace() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let now = Duration::from_secs(100);
+        let connections = idle(&listener, now, &[(A, 1), (A, 2), (A, 0)]);
+        assert_eq!(victim(&connections, now), None);
+    }
+
+    #[test]
+    fn who_is_answered_goes_before_who_has_not_asked() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let now = Duration::from_secs(100);
+        let mut connections = idle(&listener, now, &[(A, 900), (B, 6000)]);
+        // Late with its head: refused with 408, and listened to for a moment.
+        connections[1].expire(now);
+        assert_eq!(victim(&connections, now), Some(1));
+    }
+
+    #[test]
+    fn waits_are_rounded_up_and_end() {
+        assert_eq!(timeout(Duration::ZERO), PollTimeout::ZERO);
+        assert_eq!(timeout(Duration::from_micros(1)), PollTimeout::from(1u8));
+        assert_eq!(timeout(Duration::from_millis(5)), PollTimeout::from(5u8));
+        assert_eq!(timeout(Duration::MAX), PollTimeout::from(u16::MAX));
+    }
 }

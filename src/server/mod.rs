@@ -2,9 +2,9 @@
 //!
 //! tiny_http's own listener starts a thread for every connection, without a bound, and
 //! panics where it cannot start one; a thousand idle clients would end the agent. So its
-//! listener is never started. One thread ([`guard`]) owns the socket and at most 64 clients,
-//! reads their heads without blocking, and closes who idles; [`routes`] decides what to say;
-//! tiny_http writes it as HTTP ([`answer`]) into memory, from where the guard sends it
+//! listener is never started. One thread (`guard`) owns the socket and at most 64 clients,
+//! reads their heads without blocking, and closes who idles; `routes` decides what to say;
+//! tiny_http writes it as HTTP (`answer`) into memory, from where the guard sends it
 //! as fast as the client reads. What a client can cost is bounded by that one loop:
 //!
 //! ```text
@@ -36,11 +36,6 @@ use crate::telemetry::{Exposition, Telemetry};
 use guard::Guard;
 use head::Request;
 use routes::{Now, Response, View};
-
-/// Clients that the kernel keeps waiting for us; it takes the smaller of this and
-/// `net.core.somaxconn`. The standard library's 128 overflow in a burst of connections, and
-/// who is turned away then, a health probe say, comes back a second later at the earliest.
-const BACKLOG: i32 = 1024;
 
 /// A page of metrics is built in a few frames; the default of 2 MiB is only address space,
 /// but limits on that exist.
@@ -195,7 +190,10 @@ fn bind(settings: &Settings, address: &str) -> Result<TcpListener, StartError> {
     })?;
     let other = |error| StartError::Other(address.to_owned(), error);
     listener.set_nonblocking(true).map_err(other)?;
-    Backlog::new(BACKLOG).and_then(|backlog| listen(&listener, backlog)).map_err(|errno| other(errno.into()))?;
+    // As many as `net.core.somaxconn` lets wait in the kernel. The standard library's 128
+    // overflow in a burst of connections, and who is turned away then, a health probe say,
+    // comes back a second later at the earliest.
+    listen(&listener, Backlog::MAXALLOWABLE).map_err(|errno| other(errno.into()))?;
     Ok(listener)
 }
 

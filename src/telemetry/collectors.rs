@@ -56,9 +56,9 @@ pub struct CollectorStatus {
 struct Inner {
     last: Option<Round>,
     /// Of the last round.
-    refused: Refused,
+    last_refused: Refused,
     /// Since the start.
-    refused_total: Refused,
+    refused: Refused,
 }
 
 impl CollectorStatus {
@@ -76,9 +76,9 @@ impl CollectorStatus {
     pub fn ended(&self, round: Round, refused: Refused) {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         inner.last = Some(round);
-        inner.refused = refused;
-        inner.refused_total.max_series += refused.max_series;
-        inner.refused_total.duplicate += refused.duplicate;
+        inner.last_refused = refused;
+        inner.refused.max_series += refused.max_series;
+        inner.refused.duplicate += refused.duplicate;
     }
 
     /// The round under way is late; the last one's figures stay.
@@ -107,12 +107,12 @@ impl CollectorStatus {
     }
 
     /// Samples refused since the start.
-    pub fn refused_total(&self) -> Refused {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner).refused_total
+    pub fn refused(&self) -> Refused {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner).refused
     }
 
     /// Samples refused in the last round.
     pub fn last_refused(&self) -> Refused {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner).refused
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner).last_refused
     }
 }

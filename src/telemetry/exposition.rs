@@ -142,7 +142,7 @@ impl CollectorLabels {
             }
             out.push(&COLLECTOR_SERIES, &self.plain, round.series as f64);
         }
-        let refused = status.refused_total();
+        let refused = status.refused();
         out.push(&SERIES_REFUSED, &self.max_series, refused.max_series as f64);
         out.push(&SERIES_REFUSED, &self.duplicate, refused.duplicate as f64);
     }
