@@ -39,7 +39,7 @@ pub enum ReadError {
     Missing(PathBuf),
     /// Opening or reading failed.
     Io(PathBuf, io::Error),
-    /// It holds more than [`MAX_BYTES`].
+    /// It holds more than 4 MiB.
     TooLarge(PathBuf),
 }
 
