@@ -2,6 +2,7 @@
 
 pub mod encode;
 mod settings;
+pub mod spool;
 
 pub use settings::{
     Compression, DEFAULT_QUEUE_MAX_BYTES, DEFAULT_TIMEOUT, HttpSettings, Kind, RetrySettings, Settings,

@@ -1,0 +1,394 @@
+//! What is in a spool's directory, found out without changing anything.
+
+use std::collections::{HashMap, VecDeque};
+use std::fs::{self, File};
+use std::io;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::disk::Disk;
+use super::format::{
+    CURSOR_BYTES, Context, Cursor, FRAME_HEAD, Head, Header, MAX_HEADER, context_id, decode_header, parse_segment_name,
+    segment_name,
+};
+use super::home::{CURSOR, CURSOR_TMP, LOCK, QUARANTINE};
+use super::recovery::{Finding, Recovery};
+use super::scan::{CHUNK, Rule, Scan};
+use super::segment::Segment;
+use super::Count;
+
+/// The result of [`survey`].
+#[derive(Debug)]
+pub(super) struct Survey {
+    pub(super) segments: VecDeque<Segment>,
+    /// Of the life that the directory's files belong to; `None` where there is none to go on with.
+    pub(super) nonce: Option<u64>,
+    /// The destination that the newest header names.
+    pub(super) destination: Option<String>,
+    /// The cursor that was found good; `Some` also when it lies below everything.
+    pub(super) cursor: Option<u64>,
+    /// A sequence number from which on none is in use.
+    pub(super) free: u64,
+    /// A cursor file is there that must not be believed by a later start either.
+    pub(super) bad_cursor: bool,
+    pub(super) report: Recovery,
+    /// Files for the quarantine, with the reason.
+    pub(super) unreadable: Vec<(PathBuf, &'static str)>,
+    /// Segment files without a byte in them.
+    pub(super) empty: Vec<PathBuf>,
+}
+
+/// What the caller would write into a header: the last resort for a segment that lost its own.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Own<'a> {
+    pub(super) destination: &'a str,
+    pub(super) content: &'a [(String, String)],
+}
+
+/// A segment that a later metricsd wrote.
+struct LaterSegment {
+    name: u64,
+    /// Its numbers end before this one, if its frames are no smaller than ours.
+    bound: u64,
+}
+
+/// A segment file before its frames were looked at.
+struct Candidate {
+    name: u64,
+    first: u64,
+    path: PathBuf,
+    len: u64,
+    frames_at: u64,
+    header_damage: u64,
+    /// Its header's, with the number by which frames name it.
+    context: Option<(u32, Context)>,
+}
+
+/// Reads the whole directory. Fails only where it can't be listed, or where the process is
+/// out of file descriptors or memory: then nothing is known about the files.
+pub(super) fn survey(disk: &Disk, dir: &Path, own: Own<'_>) -> io::Result<Survey> {
+    let mut out = Survey {
+        segments: VecDeque::new(),
+        nonce: None,
+        destination: None,
+        cursor: None,
+        bad_cursor: false,
+        free: 1,
+        report: Recovery::default(),
+        unreadable: Vec::new(),
+        empty: Vec::new(),
+    };
+    let mut candidates = Vec::new();
+    let mut later = Vec::new();
+    for name in list(dir, &mut out.report)? {
+        look_at(disk, dir, name, &mut out, &mut candidates, &mut later)?;
+    }
+    // Of two that begin alike, only the last is read: the one that bears its right name.
+    candidates.sort_by_key(|c| (c.first, c.name == c.first));
+
+    let newest = candidates.iter().rev().find_map(|c| c.context.as_ref());
+    out.destination = newest.map(|(_, context)| context.destination.clone());
+    let cursor = read_cursor(disk, dir, &mut out);
+    // Without any header the cursor is all that is left of this life's identity. Without
+    // any segment there is nothing to go on with.
+    out.nonce = match newest {
+        Some((_, context)) => Some(context.nonce),
+        None if candidates.is_empty() => None,
+        None => cursor.map(|c| c.nonce),
+    };
+    let mut accepted = cursor.filter(|c| Some(c.nonce) == out.nonce).map(|c| c.seq);
+    if cursor.is_some() && accepted.is_none() {
+        // Alone, it is what a kill between the last segment's removal and its own left.
+        if !candidates.is_empty() {
+            out.report.note(dir.join(CURSOR), Finding::CursorIgnored("it belongs to an earlier spool"));
+        }
+        out.bad_cursor = true;
+    }
+
+    let contents = known_contents(&out, &candidates, own);
+    let mut scanned = scan_all(disk, dir, &candidates, &later, accepted.unwrap_or(0))?;
+    if scanned.segments.back().is_some_and(|last| accepted.is_some_and(|seq| seq > last.end)) {
+        // The data behind it is gone, or it never was: what is there is delivered again
+        // rather than lost.
+        out.report.note(dir.join(CURSOR), Finding::CursorIgnored("it lies beyond the data"));
+        out.bad_cursor = true;
+        accepted = None;
+        scanned = scan_all(disk, dir, &candidates, &later, 0)?;
+    }
+    out.cursor = accepted;
+    out.free = out.free.max(accepted.unwrap_or(1));
+    for mut segment in scanned.segments {
+        segment.content = match segment.context.and_then(|id| contents.get(&id)) {
+            Some(content) => Arc::clone(content),
+            None => {
+                out.report.note(segment.path(dir), Finding::ContentUnknown);
+                own.content.into()
+            }
+        };
+        segment.appendable &= later.iter().all(|l| l.name < segment.first);
+        out.free = out.free.max(segment.end);
+        out.segments.push_back(segment);
+    }
+    for segment in later {
+        out.free = out.free.max(segment.bound);
+    }
+    out.report.merge(scanned.report);
+    out.unreadable.extend(scanned.unreadable);
+    out.empty.extend(scanned.empty);
+    Ok(out)
+}
+
+/// The names in the directory that may be segments; what is nothing of ours is noted.
+fn list(dir: &Path, report: &mut Recovery) -> io::Result<Vec<u64>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let name = name.to_str().unwrap_or_default();
+        if [LOCK, CURSOR, CURSOR_TMP, QUARANTINE].contains(&name) {
+            continue;
+        }
+        match parse_segment_name(name) {
+            Some(_) if !entry.file_type()?.is_file() => report.note(entry.path(), Finding::NotAFile),
+            Some(number) => names.push(number),
+            None => report.note(entry.path(), Finding::Foreign),
+        }
+    }
+    names.sort_unstable();
+    Ok(names)
+}
+
+/// Opens one segment and reads its header.
+fn look_at(
+    disk: &Disk,
+    dir: &Path,
+    name: u64,
+    out: &mut Survey,
+    candidates: &mut Vec<Candidate>,
+    later: &mut Vec<LaterSegment>,
+) -> io::Result<()> {
+    let path = dir.join(segment_name(name));
+    let opened = disk.open(&path).and_then(|file| Ok((file.metadata()?, file)));
+    let (meta, file) = match opened {
+        Ok(opened) => opened,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(e) if is_ours_to_mend(&e) => return Err(e),
+        Err(_) => {
+            out.unreadable.push((path, "it cannot be opened"));
+            return Ok(());
+        }
+    };
+    if !meta.is_file() {
+        out.report.note(path, Finding::NotAFile);
+        return Ok(());
+    }
+    if meta.len() == 0 {
+        out.empty.push(path);
+        return Ok(());
+    }
+    let mut head = vec![0; (meta.len() as usize).min(2 * MAX_HEADER)];
+    let mut got = 0;
+    while got < head.len() {
+        match disk.read_at(&file, &mut head[got..], got as u64) {
+            Ok(n) if n > 0 => got += n,
+            // The scan finds out what can be read of it.
+            _ => break,
+        }
+    }
+    head.truncate(got);
+    let mut candidate =
+        Candidate { name, first: name, path, len: meta.len(), frames_at: 0, header_damage: 0, context: None };
+    match decode_header(&head) {
+        Header::Later(version) => {
+            out.report.note(candidate.path, Finding::LaterVersion(version));
+            later.push(LaterSegment { name, bound: name + meta.len() / FRAME_HEAD as u64 + 1 });
+            return Ok(());
+        }
+        Header::Known { first, context, context_id, frames_at, damaged } => {
+            candidate.first = first;
+            candidate.frames_at = frames_at;
+            candidate.header_damage = damaged;
+            candidate.context = Some((context_id, context));
+        }
+        Header::Lost => {}
+    }
+    candidates.push(candidate);
+    Ok(())
+}
+
+/// Conditions of this process and not of the file: judging the file by them would lose it.
+fn is_ours_to_mend(e: &io::Error) -> bool {
+    use nix::libc::{EMFILE, ENFILE, ENOMEM};
+    matches!(e.raw_os_error(), Some(EMFILE | ENFILE | ENOMEM))
+}
+
+fn read_cursor(disk: &Disk, dir: &Path, out: &mut Survey) -> Option<Cursor> {
+    let path = dir.join(CURSOR);
+    let read = disk.open(&path).and_then(|file| {
+        // One byte more, to see that there is none.
+        let mut bytes = [0; CURSOR_BYTES + 1];
+        let got = disk.read_at(&file, &mut bytes, 0)?;
+        Ok(Cursor::decode(&bytes[..got]))
+    });
+    match read {
+        Ok(Some(cursor)) => Some(cursor),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => None,
+        Ok(None) | Err(_) => {
+            out.report.note(path, Finding::CursorIgnored("it cannot be read"));
+            None
+        }
+    }
+}
+
+/// What the frames of all the segments say.
+#[derive(Default)]
+struct Scanned {
+    segments: VecDeque<Segment>,
+    report: Recovery,
+    unreadable: Vec<(PathBuf, &'static str)>,
+    empty: Vec<PathBuf>,
+}
+
+fn scan_all(
+    disk: &Disk,
+    dir: &Path,
+    candidates: &[Candidate],
+    later: &[LaterSegment],
+    cursor: u64,
+) -> io::Result<Scanned> {
+    let mut out = Scanned::default();
+    // Before the first segment, only a cursor says that there was anything.
+    let mut end = if cursor > 0 { cursor } else { candidates.first().map_or(0, |c| c.first) };
+    for (i, candidate) in candidates.iter().enumerate() {
+        let upper = candidates.get(i + 1).map_or(u64::MAX, |next| next.first);
+        let lower = out.segments.back().map_or(0, |s| s.end);
+        let Some(segment) = scan_one(disk, &mut out, candidate, lower..upper, cursor)? else { continue };
+        // A later metricsd's segment in the gap explains it: its frames are not lost.
+        let explained = later.iter().any(|l| (end..segment.first).contains(&l.name));
+        if segment.first > end && !explained {
+            out.report.lost_frames += segment.first - end;
+            out.report.note(dir.to_path_buf(), Finding::Missing { from: end, to: segment.first });
+        }
+        end = end.max(segment.end);
+        out.report.waiting += segment.waiting;
+        out.segments.push_back(segment);
+    }
+    Ok(out)
+}
+
+/// The content headers by the number that frames name them with: a segment without its
+/// header finds its own among those of the others, or it was written by us.
+fn known_contents(
+    out: &Survey,
+    candidates: &[Candidate],
+    own: Own<'_>,
+) -> HashMap<u32, Arc<[(String, String)]>> {
+    let mut contents: HashMap<_, Arc<_>> = HashMap::new();
+    for (id, context) in candidates.iter().filter_map(|c| c.context.as_ref()) {
+        contents.entry(*id).or_insert_with(|| Arc::clone(&context.content));
+    }
+    if let Some(nonce) = out.nonce {
+        let own = Context { nonce, destination: own.destination.to_owned(), content: own.content.into() };
+        if let Some(encoded) = own.encode() {
+            contents.entry(context_id(&encoded)).or_insert(own.content);
+        }
+    }
+    contents
+}
+
+/// Counts a segment's frames, of those numbered in `range`. `None` where there is nothing
+/// in it that could be used.
+fn scan_one(
+    disk: &Disk,
+    out: &mut Scanned,
+    candidate: &Candidate,
+    range: Range<u64>,
+    cursor: u64,
+) -> io::Result<Option<Segment>> {
+    let Candidate { name, first, path, len, frames_at, .. } = candidate;
+    let file = match disk.open(path) {
+        Ok(file) => file,
+        // An acknowledged segment goes away under a reader that holds no lock.
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(e),
+    };
+    let mut segment = Segment {
+        name: *name,
+        first: *first,
+        end: *first,
+        start: *len,
+        next: cursor.max(*first).max(range.start),
+        len: *len,
+        context: candidate.context.as_ref().map(|(id, _)| *id),
+        content: Arc::from([]),
+        waiting: Count::default(),
+        first_ms: 0,
+        last_ms: 0,
+        appendable: false,
+    };
+    let rule = Rule { next: range.start.max(*first), upper: range.end, ..segment.rule() };
+    let mut scan = Scan::new(rule, *frames_at);
+    let mut good_end = *frames_at;
+    let mut damage_before = 0;
+    while let Some(found) = scan.next(disk, &file, *len, None) {
+        let head = found.head;
+        out.report.lost_frames += head.seq.saturating_sub(segment.end.max(cursor));
+        segment.end = head.seq + 1;
+        good_end = scan.offset;
+        damage_before = scan.skipped.bytes;
+        if head.seq < cursor {
+            continue;
+        }
+        if segment.waiting.frames == 0 {
+            segment.start = found.offset;
+            segment.first_ms = head.time_ms;
+        }
+        segment.last_ms = head.time_ms;
+        segment.waiting += Count { frames: 1, samples: head.samples.into(), bytes: head.len.into() };
+    }
+    out.report.damaged_ranges += scan.skipped.ranges + u64::from(candidate.header_damage > 0);
+    out.report.damaged_bytes += scan.skipped.bytes + candidate.header_damage;
+    if segment.end == *first && scan.skipped.bytes > 0 {
+        if is_torn_beginning(disk, &file, candidate) {
+            out.empty.push(path.clone());
+        } else {
+            out.unreadable.push((path.clone(), "nothing in it is intact"));
+        }
+        return Ok(None);
+    }
+    segment.context = scan.rule.context;
+    let clean = damage_before + candidate.header_damage == 0 && candidate.context.is_some();
+    segment.appendable = clean && name == first && range.end == u64::MAX;
+    if segment.end == *first && !segment.appendable {
+        // It would only be in the way of the segment that begins with the same number.
+        out.empty.push(path.clone());
+        return Ok(None);
+    }
+    // What lies behind the last intact frame is a torn write.
+    segment.len = good_end;
+    segment.start = segment.start.min(good_end);
+    Ok(Some(segment))
+}
+
+/// Whether a segment without an intact frame is merely one that a crash left begun: a piece
+/// of a header, of a first frame, or zeroes. Nothing for anybody to look at.
+fn is_torn_beginning(disk: &Disk, file: &File, candidate: &Candidate) -> bool {
+    let Candidate { len, frames_at, .. } = *candidate;
+    if len.saturating_sub(frames_at) < FRAME_HEAD as u64 {
+        return true;
+    }
+    let mut bytes = vec![0; CHUNK];
+    let head = disk.read_at(file, &mut bytes[..FRAME_HEAD], frames_at);
+    if head.is_ok() && Head::decode(&bytes).is_some_and(|h| u64::from(h.len) > len - frames_at - FRAME_HEAD as u64) {
+        return true;
+    }
+    let mut at = frames_at;
+    while at < len {
+        match disk.read_at(file, &mut bytes, at) {
+            Ok(n) if n > 0 && bytes[..n].iter().all(|b| *b == 0) => at += n as u64,
+            _ => return false,
+        }
+    }
+    true
+}
