@@ -87,13 +87,7 @@ impl Scan {
 
     /// The next intact frame before `end`; its payload goes to `out`, where one is given.
     /// At `None` the position is `end`.
-    pub(super) fn next(
-        &mut self,
-        disk: &Disk,
-        file: &File,
-        end: u64,
-        mut out: Option<&mut Vec<u8>>,
-    ) -> Option<Found> {
+    pub(super) fn next(&mut self, disk: &Disk, file: &File, end: u64, mut out: Option<&mut Vec<u8>>) -> Option<Found> {
         let from = self.offset;
         while self.offset + FRAME_HEAD as u64 <= end {
             let at = self.offset;

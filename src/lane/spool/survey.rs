@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::Count;
 use super::disk::Disk;
 use super::format::{
     CURSOR_BYTES, Context, Cursor, FRAME_HEAD, Head, Header, MAX_HEADER, context_id, decode_header, parse_segment_name,
@@ -16,7 +17,6 @@ use super::home::{CURSOR, CURSOR_TMP, LOCK, QUARANTINE};
 use super::recovery::{Finding, Recovery};
 use super::scan::{CHUNK, Rule, Scan};
 use super::segment::Segment;
-use super::Count;
 
 /// The result of [`survey`].
 #[derive(Debug)]
@@ -279,11 +279,7 @@ fn scan_all(
 
 /// The content headers by the number that frames name them with: a segment without its
 /// header finds its own among those of the others, or it was written by us.
-fn known_contents(
-    out: &Survey,
-    candidates: &[Candidate],
-    own: Own<'_>,
-) -> HashMap<u32, Arc<[(String, String)]>> {
+fn known_contents(out: &Survey, candidates: &[Candidate], own: Own<'_>) -> HashMap<u32, Arc<[(String, String)]>> {
     let mut contents: HashMap<_, Arc<_>> = HashMap::new();
     for (id, context) in candidates.iter().filter_map(|c| c.context.as_ref()) {
         contents.entry(*id).or_insert_with(|| Arc::clone(&context.content));
