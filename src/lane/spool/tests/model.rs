@@ -19,15 +19,23 @@ impl Dice {
 /// What a spool should hold: the truth that it is compared with.
 #[derive(Default)]
 struct Model {
-    /// Stored, not acknowledged, not dropped, in order; with the payload.
+    /// Stored, not acknowledged, in order; with the payload.
     waiting: BTreeMap<u64, Vec<u8>>,
     /// The ids of those in somebody's hands.
     in_hand: BTreeMap<u64, u64>,
-    /// Acknowledged since the cursor was last certainly saved: these may come again.
-    maybe_again: BTreeMap<u64, Vec<u8>>,
+    /// Acknowledged, ever.
+    acked: BTreeMap<u64, Vec<u8>>,
     /// Numbers whose frames were damaged or cut off: these may be gone.
     maybe_gone: BTreeSet<u64>,
     next: u64,
+}
+
+/// How a life was interrupted, which says what may come again.
+#[derive(Clone, Copy, PartialEq)]
+enum End {
+    Closed,
+    Killed,
+    Damaged,
 }
 
 struct Life {
@@ -35,6 +43,7 @@ struct Life {
     dir: TempDir,
     spool: Option<Spool>,
     model: Model,
+    damaged: bool,
     now: i64,
 }
 
@@ -63,32 +72,16 @@ impl Life {
         }
     }
 
-    /// Takes one, and checks that it is the oldest that should be there.
+    /// Takes one, and checks that it is the oldest that nobody has.
     fn take(&mut self) {
         let now = self.now;
         let taken = self.spool().take(now).unwrap();
         let model = &mut self.model;
-        let Some(entry) = taken else {
-            let lost: Vec<_> = model.waiting.keys().filter(|n| !model.in_hand.contains_key(n)).copied().collect();
-            assert!(lost.iter().all(|n| model.maybe_gone.contains(n)), "lost: {lost:?}");
-            for n in lost {
-                model.waiting.remove(&n);
-            }
-            return;
-        };
-        let n = u64::from_le_bytes(entry.bytes[..8].try_into().unwrap());
-        if let Some(bytes) = model.maybe_again.remove(&n) {
-            assert_eq!(bytes, entry.bytes);
-            model.waiting.insert(n, bytes);
+        let expected = model.waiting.iter().find(|(n, _)| !model.in_hand.contains_key(n));
+        assert_eq!(taken.as_ref().map(|e| &e.bytes), expected.map(|(_, bytes)| bytes));
+        if let (Some(entry), Some((n, _))) = (taken, expected) {
+            model.in_hand.insert(*n, entry.id);
         }
-        assert_eq!(model.waiting.get(&n), Some(&entry.bytes), "frame {n} is invented");
-        let before: Vec<_> =
-            model.waiting.range(..n).map(|(n, _)| *n).filter(|n| !model.in_hand.contains_key(n)).collect();
-        assert!(before.iter().all(|n| model.maybe_gone.contains(n)), "{n} came before {before:?}");
-        for n in before {
-            model.waiting.remove(&n);
-        }
-        assert!(model.in_hand.insert(n, entry.id).is_none(), "frame {n} is handed out twice");
     }
 
     fn settle(&mut self) {
@@ -104,15 +97,12 @@ impl Life {
         } else {
             assert!(self.spool().ack(id));
             let bytes = self.model.waiting.remove(&n).unwrap();
-            self.model.maybe_again.insert(n, bytes);
+            self.model.acked.insert(n, bytes);
         }
     }
 
     fn close(&mut self) {
         self.spool.take().unwrap().close().unwrap();
-        // Below everything that was waiting, nothing comes again.
-        let first = self.model.waiting.keys().next().copied().unwrap_or(u64::MAX);
-        self.model.maybe_again.retain(|n, _| *n > first);
     }
 
     /// Damage to files, while nobody has them.
@@ -144,44 +134,64 @@ impl Life {
         };
         let whole = fs::read(file).unwrap();
         fs::write(file, bytes).unwrap();
-        // Which frames are in the stretch, by reading the file as documented.
-        let mut at = 2 * u32::from_le_bytes(whole[12..16].try_into().unwrap_or_default()) as usize;
-        let header = at;
-        while let Some(head) = whole.get(at..).and_then(format::Head::decode) {
-            let end = at + 40 + head.len as usize;
-            if end > whole.len() {
-                break;
+        // Wherever a payload stands in the file, its frame begins 40 bytes before it. The
+        // file may be damaged already: there is no other way of finding them.
+        for (n, payload) in &self.model.waiting {
+            let places = whole.windows(payload.len()).enumerate().filter(|(_, w)| w == payload).map(|(at, _)| at);
+            for at in places {
+                if at.saturating_sub(40) < hit.end && hit.start < at + payload.len() {
+                    self.model.maybe_gone.insert(*n);
+                }
             }
-            // A frame's number stands first in its payload.
-            let n = u64::from_le_bytes(whole[at + 40..at + 48].try_into().unwrap());
-            if at < hit.end && hit.start < end {
-                self.model.maybe_gone.insert(n);
-            }
-            at = end;
-        }
-        if at < whole.len() || header == 0 {
-            // Damaged before: too much to say what this cost.
-            let numbers: Vec<u64> = self.model.waiting.keys().copied().collect();
-            self.model.maybe_gone.extend(numbers);
         }
     }
 
-    fn open(&mut self) {
-        self.model.in_hand.clear();
-        let (spool, recovery) = Spool::open(self.options(), self.now).unwrap();
-        let stats = spool.stats();
-        assert_eq!(recovery.waiting, stats.waiting);
-        let certain = self.model.waiting.keys().filter(|n| !self.model.maybe_gone.contains(n)).count() as u64;
-        assert!(stats.waiting.frames >= certain, "{} of {certain}: {recovery:?}", stats.waiting.frames);
-        let possible = (self.model.waiting.len() + self.model.maybe_again.len()) as u64;
-        assert!(stats.waiting.frames <= possible, "{} of {possible}: {recovery:?}", stats.waiting.frames);
+    /// Opens what an earlier life left, compares it with the model, and takes what came
+    /// back for the truth.
+    fn open(&mut self, end: End) {
+        let copy = TempDir::new();
+        copy_dir(self.dir.path(), copy.path());
+        let (mut spool, recovery) = Spool::open(Options { dir: copy.path().into(), ..self.options() }, 0).unwrap();
+        assert_eq!(recovery.waiting, spool.stats().waiting);
+        // Damage is found anew at each start until the file is done with.
+        self.damaged |= end == End::Damaged;
+        assert!(self.damaged || recovery.is_clean(), "{recovery:?}");
+        let entries: Vec<Entry> = std::iter::from_fn(|| spool.take(0).unwrap()).collect();
+        assert_eq!(entries.len() as u64, recovery.waiting.frames);
+        assert_eq!(spool.stats().lost, Count::default());
+
+        let model = &mut self.model;
+        let came: BTreeMap<u64, Vec<u8>> =
+            entries.iter().map(|e| (u64::from_le_bytes(e.bytes[..8].try_into().unwrap()), e.bytes.clone())).collect();
+        let numbers = entries.iter().map(|e| u64::from_le_bytes(e.bytes[..8].try_into().unwrap()));
+        assert!(numbers.eq(came.keys().copied()), "in order, and none twice");
+        for (n, bytes) in &came {
+            let known = model.waiting.get(n).or(model.acked.get(n));
+            assert_eq!(known, Some(bytes), "frame {n} is invented");
+        }
+        let lost: Vec<_> = model.waiting.keys().filter(|n| !came.contains_key(n)).collect();
+        assert!(lost.iter().all(|n| model.maybe_gone.contains(n)), "lost: {lost:?}");
+        let first = model.waiting.keys().next().copied().unwrap_or(u64::MAX);
+        let again: Vec<_> = came.keys().filter(|n| !model.waiting.contains_key(n)).collect();
+        assert!(end != End::Closed || again.iter().all(|n| **n > first), "again: {again:?}");
+
+        model.acked.append(&mut std::mem::take(&mut model.waiting));
+        for n in came.keys() {
+            model.acked.remove(n);
+        }
+        model.waiting = came;
+        model.in_hand.clear();
+        model.maybe_gone.clear();
+        let (spool, _) = Spool::open(self.options(), self.now).unwrap();
+        assert_eq!(spool.stats().waiting, recovery.waiting);
         self.spool = Some(spool);
     }
 }
 
 fn live(seed: u64, damage: bool) {
-    let mut life = Life { dice: Dice(seed), dir: TempDir::new(), spool: None, model: Model::default(), now: 0 };
-    life.open();
+    let mut life =
+        Life { dice: Dice(seed), dir: TempDir::new(), spool: None, model: Model::default(), damaged: false, now: 0 };
+    life.open(End::Closed);
     for _ in 0..600 {
         life.now += life.dice.below(400) as i64 - 50;
         match life.dice.below(100) {
@@ -194,21 +204,18 @@ fn live(seed: u64, damage: bool) {
             }
             96..98 => {
                 life.close();
-                life.open();
+                life.open(End::Closed);
             }
-            // A kill.
             98 => {
                 life.spool = None;
-                life.open();
+                life.open(End::Killed);
             }
-            _ => {
+            _ if damage => {
                 life.close();
-                if damage {
-                    // What a damaged frame took with it may be anything's cursor.
-                    life.damage();
-                }
-                life.open();
+                life.damage();
+                life.open(End::Damaged);
             }
+            _ => {}
         }
     }
     while !life.model.in_hand.is_empty() {
@@ -229,14 +236,14 @@ fn live(seed: u64, damage: bool) {
 
 #[test]
 fn random_lives_are_as_the_model_has_them() {
-    for seed in 1..=150 {
+    for seed in 1..=20 {
         live(seed, false);
     }
 }
 
 #[test]
 fn random_lives_with_damage_lose_what_was_damaged_and_nothing_else() {
-    for seed in 1001..=1200 {
+    for seed in 1001..=1020 {
         live(seed, true);
     }
 }
