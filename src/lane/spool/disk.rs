@@ -37,6 +37,8 @@ macro_rules! gate {
 impl Disk {
     pub(super) fn open(&self, path: &Path) -> io::Result<File> {
         gate!(self, Open);
+        #[cfg(test)]
+        self.faults.open(path)?;
         OpenOptions::new().read(true).custom_flags(FLAGS).open(path)
     }
 

@@ -97,7 +97,7 @@ use format::{Context, context_id};
 use home::{CURSOR, Home};
 use segment::{Place, Segment, index_of};
 use survey::{Own, Survey, survey};
-use take::Reader;
+use take::{Reader, Trouble};
 
 /// One destination's spool, held by this process.
 #[derive(Debug)]
@@ -126,8 +126,13 @@ pub struct Spool {
     taken: BTreeMap<u64, Place>,
     /// Looked at and not in anybody's hands; they come before what the reader finds.
     returned: BTreeMap<u64, Place>,
+    /// The last segment in which reading failed.
+    trouble: Option<Trouble>,
     /// What the cursor file says.
     saved_cursor: Option<u64>,
+    /// No cursor is saved: there are segments that can't be read now, and once they can be,
+    /// a later one would make them look done with.
+    hold_cursor: bool,
     /// A cursor file is there that must be gone before anything is written.
     bad_cursor: bool,
     last_sync_ms: i64,
@@ -143,12 +148,12 @@ impl Spool {
     /// Opens the spool in `options.dir`, made if it is missing, and finds out what is in it.
     ///
     /// No damage to files is a reason to fail: what is intact is kept, the rest is in the
-    /// [`Recovery`]. On a read-only file system a spool that exists can be opened, read and
+    /// [`Recovery`]. Damage is found again at each start until its segment is done with. On a read-only file system a spool that exists can be opened, read and
     /// acknowledged; pushes fail, and what was acknowledged is sent again after a restart.
     ///
     /// # Errors
     /// Another process has the spool, or the directory can't be made, locked or listed, or
-    /// `destination` and `content` are longer than a header may be.
+    /// none of its segments can be opened (permissions, a dead disk), or `destination` and `content` are longer than a header may be.
     pub fn open(options: Options, now_ms: i64) -> Result<(Spool, Recovery), OpenError> {
         Spool::open_on(Disk::default(), options, now_ms)
     }
@@ -158,6 +163,11 @@ impl Spool {
         let io_error = |error| OpenError::Io(options.dir.clone(), error);
         let own = Own { destination: &options.destination, content: &options.content };
         let mut survey = survey(&disk, &options.dir, own).map_err(io_error)?;
+        if let Some((path, error)) = survey.unreachable.take_if(|_| survey.nonce.is_none()) {
+            // Not one of its segments can be read. A new life among them would get in
+            // the way of the old one when the disk, or the permissions, are mended.
+            return Err(OpenError::Io(path, error));
+        }
         let nonce = survey.nonce.unwrap_or_else(|| RandomState::new().hash_one(now_ms));
         let content: Arc<[(String, String)]> = options.content.clone().into();
         let context = encode_context(nonce, &options.destination, &content).map_err(io_error)?;
@@ -179,7 +189,9 @@ impl Spool {
             reader: None,
             taken: BTreeMap::new(),
             returned: BTreeMap::new(),
+            trouble: None,
             saved_cursor: survey.cursor,
+            hold_cursor: survey.unreachable.is_some(),
             bad_cursor: survey.bad_cursor,
             last_sync_ms: now_ms,
             over_cap: Count::default(),
@@ -286,16 +298,17 @@ impl Spool {
 
 /// Moves away what can't be read and removes what holds nothing.
 fn mend(disk: &Disk, home: &Home, survey: &mut Survey) {
-    for (path, why) in &survey.unreadable {
+    let unreadable = std::mem::take(&mut survey.unreadable);
+    for (path, why) in unreadable {
         survey.report.note(path.clone(), Finding::Unreadable(why));
-        if let Err(error) = home.quarantine(disk, path) {
-            survey.report.note(path.clone(), Finding::LeftInPlace(error.to_string()));
+        if let Err(error) = home.quarantine(disk, &path) {
+            survey.leave_in_place(path, &error);
         }
     }
-    for path in &survey.empty {
+    for path in std::mem::take(&mut survey.empty) {
         survey.report.note(path.clone(), Finding::Empty);
-        if let Err(error) = disk.remove(path) {
-            survey.report.note(path.clone(), Finding::LeftInPlace(error.to_string()));
+        if let Err(error) = disk.remove(&path) {
+            survey.leave_in_place(path, &error);
         }
     }
     if survey.bad_cursor && disk.remove(&home.dir.join(CURSOR)).is_ok() {

@@ -72,7 +72,12 @@ pub enum Finding {
     /// A segment of this later format version; it is left alone, and waits for the
     /// metricsd that wrote it.
     LaterVersion(u16),
-    /// Nothing in it can be read, for this reason; it goes to the quarantine.
+    /// A segment of another spool, copied here; it is left alone.
+    OtherSpool,
+    /// It can't be opened or read, for this reason. It is left alone: permissions can be
+    /// mended and disks come back.
+    Unreachable(String),
+    /// Nothing in it is what it should be, for this reason; it goes to the quarantine.
     Unreadable(&'static str),
     /// A segment that holds nothing; it is removed.
     Empty,
@@ -99,6 +104,8 @@ impl fmt::Display for Note {
             Finding::Foreign => write!(f, "not a file of the spool; left alone"),
             Finding::NotAFile => write!(f, "has a segment's name and is not a regular file; left alone"),
             Finding::LaterVersion(v) => write!(f, "written by a later metricsd (format {v}); left for it"),
+            Finding::OtherSpool => write!(f, "a segment of another spool; left alone"),
+            Finding::Unreachable(why) => write!(f, "cannot be read: {why}; left alone, tried again at the next start"),
             Finding::Unreadable(why) => write!(f, "{why}; goes to the quarantine"),
             Finding::Empty => write!(f, "an empty segment; removed"),
             Finding::Missing { from, to } => write!(f, "frames {from} to {} are missing; going on behind them", to - 1),

@@ -6,6 +6,7 @@
 //! by [`MAX_WASTE`].
 
 use std::fs::File;
+use std::io;
 
 use super::disk::Disk;
 use super::format::{FRAME_HEAD, Head, MARKER};
@@ -78,7 +79,13 @@ impl Scan {
         Scan { rule, offset, skipped: Skipped::default(), window: Window::default(), wasted: 0 }
     }
 
-    /// The same scan on another file; the buffer is kept.
+    /// The read error since this was last asked, if there was one: then what was skipped
+    /// may be intact.
+    pub(super) fn take_error(&mut self) -> Option<io::Error> {
+        self.window.error.take()
+    }
+
+    /// A new scan, perhaps of another file; only the buffer is kept, without what is in it.
     pub(super) fn restart(&mut self, rule: Rule, offset: u64) {
         let mut window = std::mem::take(&mut self.window);
         window.forget();
@@ -173,11 +180,13 @@ struct Window {
     buf: Vec<u8>,
     start: u64,
     bad_blocks: u32,
+    error: Option<io::Error>,
 }
 
 impl Window {
     fn forget(&mut self) {
         self.buf.clear();
+        self.error = None;
         self.bad_blocks = 0;
     }
 
@@ -200,8 +209,9 @@ impl Window {
             match disk.read_at(file, &mut self.buf[got..], at + got as u64) {
                 Ok(0) => break,
                 Ok(n) => got += n,
-                Err(_) => {
+                Err(error) => {
                     self.bad_blocks += 1;
+                    self.error = Some(error);
                     if self.bad_blocks > MAX_BAD_BLOCKS {
                         break;
                     }

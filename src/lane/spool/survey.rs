@@ -7,7 +7,6 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::Count;
 use super::disk::Disk;
 use super::format::{
     CURSOR_BYTES, Context, Cursor, FRAME_HEAD, Head, Header, MAX_HEADER, context_id, decode_header, parse_segment_name,
@@ -17,6 +16,7 @@ use super::home::{CURSOR, CURSOR_TMP, LOCK, QUARANTINE};
 use super::recovery::{Finding, Recovery};
 use super::scan::{CHUNK, Rule, Scan};
 use super::segment::Segment;
+use super::{Count, DEFAULT_SEGMENT_BYTES};
 
 /// The result of [`survey`].
 #[derive(Debug)]
@@ -37,6 +37,19 @@ pub(super) struct Survey {
     pub(super) unreadable: Vec<(PathBuf, &'static str)>,
     /// Segment files without a byte in them.
     pub(super) empty: Vec<PathBuf>,
+    /// The first segment that could not be opened or read, and may be intact.
+    pub(super) unreachable: Option<(PathBuf, io::Error)>,
+}
+
+impl Survey {
+    /// A file could be neither moved nor removed: no number that its name may claim is used.
+    pub(super) fn leave_in_place(&mut self, path: PathBuf, error: &io::Error) {
+        let name = path.file_name().and_then(|n| n.to_str()).and_then(parse_segment_name);
+        if let Some(name) = name {
+            self.free = self.free.max(Aside::new(name, DEFAULT_SEGMENT_BYTES).bound);
+        }
+        self.report.note(path, Finding::LeftInPlace(error.to_string()));
+    }
 }
 
 /// What the caller would write into a header: the last resort for a segment that lost its own.
@@ -46,11 +59,17 @@ pub(super) struct Own<'a> {
     pub(super) content: &'a [(String, String)],
 }
 
-/// A segment that a later metricsd wrote.
-struct LaterSegment {
+/// A segment that is left alone: it explains a gap, and its numbers are in use.
+struct Aside {
     name: u64,
-    /// Its numbers end before this one, if its frames are no smaller than ours.
+    /// Its numbers end before this one.
     bound: u64,
+}
+
+impl Aside {
+    fn new(name: u64, len: u64) -> Aside {
+        Aside { name, bound: name.saturating_add(len / FRAME_HEAD as u64 + 1) }
+    }
 }
 
 /// A segment file before its frames were looked at.
@@ -78,15 +97,17 @@ pub(super) fn survey(disk: &Disk, dir: &Path, own: Own<'_>) -> io::Result<Survey
         report: Recovery::default(),
         unreadable: Vec::new(),
         empty: Vec::new(),
+        unreachable: None,
     };
     let mut candidates = Vec::new();
-    let mut later = Vec::new();
+    let mut aside = Vec::new();
     for name in list(dir, &mut out.report)? {
-        look_at(disk, dir, name, &mut out, &mut candidates, &mut later)?;
+        look_at(disk, dir, name, &mut out, &mut candidates, &mut aside)?;
     }
     // Of two that begin alike, only the last is read: the one that bears its right name.
     candidates.sort_by_key(|c| (c.first, c.name == c.first));
 
+    set_others_aside(&mut candidates, &mut aside, &mut out.report);
     let newest = candidates.iter().rev().find_map(|c| c.context.as_ref());
     out.destination = newest.map(|(_, context)| context.destination.clone());
     let cursor = read_cursor(disk, dir, &mut out);
@@ -107,14 +128,14 @@ pub(super) fn survey(disk: &Disk, dir: &Path, own: Own<'_>) -> io::Result<Survey
     }
 
     let contents = known_contents(&out, &candidates, own);
-    let mut scanned = scan_all(disk, dir, &candidates, &later, accepted.unwrap_or(0))?;
+    let mut scanned = scan_all(disk, dir, &candidates, &aside, accepted.unwrap_or(0))?;
     if scanned.segments.back().is_some_and(|last| accepted.is_some_and(|seq| seq > last.end)) {
         // The data behind it is gone, or it never was: what is there is delivered again
         // rather than lost.
         out.report.note(dir.join(CURSOR), Finding::CursorIgnored("it lies beyond the data"));
         out.bad_cursor = true;
         accepted = None;
-        scanned = scan_all(disk, dir, &candidates, &later, 0)?;
+        scanned = scan_all(disk, dir, &candidates, &aside, 0)?;
     }
     out.cursor = accepted;
     out.free = out.free.max(accepted.unwrap_or(1));
@@ -126,17 +147,39 @@ pub(super) fn survey(disk: &Disk, dir: &Path, own: Own<'_>) -> io::Result<Survey
                 own.content.into()
             }
         };
-        segment.appendable &= later.iter().all(|l| l.name < segment.first);
+        segment.appendable &= aside.iter().chain(&scanned.aside).all(|a| a.name < segment.first);
         out.free = out.free.max(segment.end);
         out.segments.push_back(segment);
     }
-    for segment in later {
+    for segment in aside.iter().chain(&scanned.aside) {
         out.free = out.free.max(segment.bound);
     }
     out.report.merge(scanned.report);
     out.unreadable.extend(scanned.unreadable);
     out.empty.extend(scanned.empty);
+    out.unreachable = out.unreachable.take().or(scanned.unreachable);
     Ok(out)
+}
+
+/// A directory belongs to one life. Segments of others, which only a copy can have brought
+/// here, would claim the same numbers.
+fn set_others_aside(candidates: &mut Vec<Candidate>, aside: &mut Vec<Aside>, report: &mut Recovery) {
+    let mut lives: HashMap<u64, usize> = HashMap::new();
+    for (_, context) in candidates.iter().filter_map(|c| c.context.as_ref()) {
+        *lives.entry(context.nonce).or_default() += 1;
+    }
+    if lives.len() < 2 {
+        return;
+    }
+    let ours = lives.into_iter().max_by_key(|(nonce, segments)| (*segments, *nonce)).map(|(nonce, _)| nonce);
+    candidates.retain(|c| {
+        let other = c.context.as_ref().is_some_and(|(_, context)| Some(context.nonce) != ours);
+        if other {
+            aside.push(Aside::new(c.name, c.len));
+            report.note(c.path.clone(), Finding::OtherSpool);
+        }
+        !other
+    });
 }
 
 /// The names in the directory that may be segments; what is nothing of ours is noted.
@@ -166,7 +209,7 @@ fn look_at(
     name: u64,
     out: &mut Survey,
     candidates: &mut Vec<Candidate>,
-    later: &mut Vec<LaterSegment>,
+    aside: &mut Vec<Aside>,
 ) -> io::Result<()> {
     let path = dir.join(segment_name(name));
     let opened = disk.open(&path).and_then(|file| Ok((file.metadata()?, file)));
@@ -174,8 +217,11 @@ fn look_at(
         Ok(opened) => opened,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(e) if is_ours_to_mend(&e) => return Err(e),
-        Err(_) => {
-            out.unreadable.push((path, "it cannot be opened"));
+        Err(e) => {
+            // Its size is not known either; this is a whole segment of the smallest frames.
+            aside.push(Aside::new(name, DEFAULT_SEGMENT_BYTES));
+            out.report.note(path.clone(), Finding::Unreachable(e.to_string()));
+            out.unreachable.get_or_insert((path, e));
             return Ok(());
         }
     };
@@ -202,7 +248,7 @@ fn look_at(
     match decode_header(&head) {
         Header::Later(version) => {
             out.report.note(candidate.path, Finding::LaterVersion(version));
-            later.push(LaterSegment { name, bound: name + meta.len() / FRAME_HEAD as u64 + 1 });
+            aside.push(Aside::new(name, meta.len()));
             return Ok(());
         }
         Header::Known { first, context, context_id, frames_at, damaged } => {
@@ -248,24 +294,24 @@ struct Scanned {
     report: Recovery,
     unreadable: Vec<(PathBuf, &'static str)>,
     empty: Vec<PathBuf>,
+    aside: Vec<Aside>,
+    unreachable: Option<(PathBuf, io::Error)>,
 }
 
-fn scan_all(
-    disk: &Disk,
-    dir: &Path,
-    candidates: &[Candidate],
-    later: &[LaterSegment],
-    cursor: u64,
-) -> io::Result<Scanned> {
+fn scan_all(disk: &Disk, dir: &Path, candidates: &[Candidate], aside: &[Aside], cursor: u64) -> io::Result<Scanned> {
     let mut out = Scanned::default();
     // Before the first segment, only a cursor says that there was anything.
     let mut end = if cursor > 0 { cursor } else { candidates.first().map_or(0, |c| c.first) };
     for (i, candidate) in candidates.iter().enumerate() {
-        let upper = candidates.get(i + 1).map_or(u64::MAX, |next| next.first);
+        // A name alone sets no limit: any garbage can have one.
+        let upper = candidates[i + 1..].iter().find(|c| c.context.is_some()).map_or(u64::MAX, |next| next.first);
         let lower = out.segments.back().map_or(0, |s| s.end);
-        let Some(segment) = scan_one(disk, &mut out, candidate, lower..upper, cursor)? else { continue };
-        // A later metricsd's segment in the gap explains it: its frames are not lost.
-        let explained = later.iter().any(|l| (end..segment.first).contains(&l.name));
+        let Some(segment) = scan_one(disk, &mut out, candidate, lower..upper, cursor, i + 1 == candidates.len())?
+        else {
+            continue;
+        };
+        // A segment that was left alone explains the gap: its frames are not lost.
+        let explained = aside.iter().chain(&out.aside).any(|l| (end..segment.first).contains(&l.name));
         if segment.first > end && !explained {
             out.report.lost_frames += segment.first - end;
             out.report.note(dir.to_path_buf(), Finding::Missing { from: end, to: segment.first });
@@ -301,6 +347,7 @@ fn scan_one(
     candidate: &Candidate,
     range: Range<u64>,
     cursor: u64,
+    is_last: bool,
 ) -> io::Result<Option<Segment>> {
     let Candidate { name, first, path, len, frames_at, .. } = candidate;
     let file = match disk.open(path) {
@@ -346,7 +393,11 @@ fn scan_one(
     out.report.damaged_ranges += scan.skipped.ranges + u64::from(candidate.header_damage > 0);
     out.report.damaged_bytes += scan.skipped.bytes + candidate.header_damage;
     if segment.end == *first && scan.skipped.bytes > 0 {
-        if is_torn_beginning(disk, &file, candidate) {
+        if let Some(error) = scan.take_error() {
+            out.aside.push(Aside::new(*name, *len));
+            out.report.note(path.clone(), Finding::Unreachable(error.to_string()));
+            out.unreachable.get_or_insert((path.clone(), error));
+        } else if is_torn_beginning(disk, &file, candidate) {
             out.empty.push(path.clone());
         } else {
             out.unreadable.push((path.clone(), "nothing in it is intact"));
@@ -355,7 +406,7 @@ fn scan_one(
     }
     segment.context = scan.rule.context;
     let clean = damage_before + candidate.header_damage == 0 && candidate.context.is_some();
-    segment.appendable = clean && name == first && range.end == u64::MAX;
+    segment.appendable = clean && name == first && is_last;
     if segment.end == *first && !segment.appendable {
         // It would only be in the way of the segment that begins with the same number.
         out.empty.push(path.clone());

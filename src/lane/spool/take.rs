@@ -9,6 +9,21 @@ use super::scan::{Rule, Scan};
 use super::segment::{Gone, Place, Segment, index_of};
 use super::{Entry, Spool};
 
+/// Reads that fail are tried again this often at least, and for this long, before what
+/// can't be read is given up: a disk that is back after a hiccup has lost nothing.
+const READ_TRIES: u32 = 10;
+const READ_PATIENCE_MS: i64 = 60_000;
+
+/// A segment in which reading failed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Trouble {
+    segment: u64,
+    since_ms: i64,
+    tries: u32,
+    /// What can't be read in it is passed over from now on.
+    given_up: bool,
+}
+
 /// Where reading has got to.
 #[derive(Debug)]
 pub(super) struct Reader {
@@ -50,13 +65,14 @@ impl Spool {
     /// and passed over.
     ///
     /// # Errors
-    /// A segment can't be opened now, for want of file descriptors, permission and the like;
-    /// nothing has changed.
+    /// A segment can't be opened now, for want of file descriptors, permission and the like,
+    /// or reading it failed: nothing has changed, try again later. Where reading has failed
+    /// ten times over a minute, it goes on behind what can't be read.
     pub fn take(&mut self, now_ms: i64) -> io::Result<Option<Entry>> {
         self.expire(now_ms)?;
         let mut bytes = Vec::new();
         while let Some((&id, &place)) = self.returned.first_key_value() {
-            let intact = self.read_again(id, &place, &mut bytes)?;
+            let intact = self.read_again(id, &place, &mut bytes, now_ms)?;
             // Reading may have found the whole segment gone, and this frame with it.
             if self.returned.remove(&id).is_none() {
                 continue;
@@ -67,7 +83,7 @@ impl Spool {
             self.done_with(&place);
             self.lost += place.count();
         }
-        match self.read_next(&mut bytes)? {
+        match self.read_next(&mut bytes, now_ms)? {
             Some((id, place)) => Ok(self.hand_out(id, place, bytes)),
             None => Ok(None),
         }
@@ -112,7 +128,7 @@ impl Spool {
                 self.done_with(&place);
                 self.expired += place.count();
             }
-            match self.read_next(&mut bytes)? {
+            match self.read_next(&mut bytes, now_ms)? {
                 Some((id, place)) => self.returned.insert(id, place),
                 None => return Ok(()),
             };
@@ -151,7 +167,7 @@ impl Spool {
     }
 
     /// The next frame in the files.
-    fn read_next(&mut self, bytes: &mut Vec<u8>) -> io::Result<Option<(u64, Place)>> {
+    fn read_next(&mut self, bytes: &mut Vec<u8>, now_ms: i64) -> io::Result<Option<(u64, Place)>> {
         loop {
             let Some(index) = self.settle_reader() else { return Ok(None) };
             let Some(reader) = &mut self.reader else { return Ok(None) };
@@ -169,7 +185,17 @@ impl Spool {
                 }
                 let Some(file) = &reader.file else { return Ok(None) };
                 reader.scan.rule.upper = segment.end;
-                if let Some(found) = reader.scan.next(&self.disk, file, segment.len, Some(bytes)) {
+                let (rule, offset) = (reader.scan.rule, reader.scan.offset);
+                let found = reader.scan.next(&self.disk, file, segment.len, Some(bytes));
+                if let Some(error) = reader.scan.take_error() {
+                    if is_worth_a_try(&mut self.trouble, segment.first, now_ms) {
+                        reader.scan.restart(rule, offset);
+                        return Err(error);
+                    }
+                } else {
+                    self.trouble.take_if(|t| !t.given_up);
+                }
+                if let Some(found) = found {
                     let head = found.head;
                     reader.last_ms = Some(head.time_ms);
                     let place = Place {
@@ -227,7 +253,7 @@ impl Spool {
     }
 
     /// Reads a frame whose place is known. False where it is no longer intact.
-    fn read_again(&mut self, id: u64, place: &Place, bytes: &mut Vec<u8>) -> io::Result<bool> {
+    fn read_again(&mut self, id: u64, place: &Place, bytes: &mut Vec<u8>, now_ms: i64) -> io::Result<bool> {
         let Some(index) = index_of(&self.segments, place.segment) else { return Ok(false) };
         let segment = &self.segments[index];
         let opened;
@@ -247,7 +273,21 @@ impl Spool {
         };
         let rule = Rule { next: id, upper: id + 1, ..segment.rule() };
         let end = place.offset + FRAME_HEAD as u64 + u64::from(place.len);
-        let found = Scan::new(rule, place.offset).next(&self.disk, file, end, Some(bytes));
-        Ok(found.is_some())
+        let mut scan = Scan::new(rule, place.offset);
+        let found = scan.next(&self.disk, file, end, Some(bytes));
+        match scan.take_error() {
+            Some(error) if is_worth_a_try(&mut self.trouble, place.segment, now_ms) => Err(error),
+            _ => Ok(found.is_some()),
+        }
     }
+}
+
+/// Whether a failed read in `segment` is to be tried again.
+fn is_worth_a_try(trouble: &mut Option<Trouble>, segment: u64, now_ms: i64) -> bool {
+    let known = trouble.filter(|t| t.segment == segment);
+    let trouble = trouble.insert(known.unwrap_or(Trouble { segment, since_ms: now_ms, tries: 0, given_up: false }));
+    trouble.tries += 1;
+    let waited_ms = now_ms.saturating_sub(trouble.since_ms).saturating_abs();
+    trouble.given_up |= trouble.tries > READ_TRIES && waited_ms >= READ_PATIENCE_MS;
+    !trouble.given_up
 }

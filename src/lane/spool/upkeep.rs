@@ -36,7 +36,7 @@ impl Spool {
 
     /// Does everything, due or not.
     pub(super) fn flush(&mut self) -> io::Result<()> {
-        if self.segments.is_empty() && self.saved_cursor.is_none() {
+        if self.segments.is_empty() && (self.saved_cursor.is_none() || self.hold_cursor) {
             return Ok(());
         }
         self.ensure_home().map_err(|error| match error {
@@ -129,7 +129,7 @@ impl Spool {
     }
 
     pub(super) fn save_cursor(&mut self, seq: u64) -> io::Result<()> {
-        if self.saved_cursor == Some(seq) {
+        if self.saved_cursor == Some(seq) || self.hold_cursor {
             return Ok(());
         }
         let tmp = self.home.dir.join(CURSOR_TMP);
@@ -152,7 +152,7 @@ impl Spool {
     }
 
     fn remove_cursor(&mut self) -> io::Result<()> {
-        if self.saved_cursor.is_none() {
+        if self.saved_cursor.is_none() || self.hold_cursor {
             return Ok(());
         }
         match self.disk.remove(&self.home.dir.join(CURSOR)) {

@@ -289,7 +289,7 @@ impl Spool {
     pub(super) fn ensure_home(&mut self) -> Result<(), WriteError> {
         if self.home.is_ours() {
             // The file alone may be gone; `fstat` tells by its number of links.
-            let unlinked = self.active.as_ref().is_some_and(|f| is_unlinked(f));
+            let unlinked = self.active.as_ref().is_some_and(is_unlinked);
             if unlinked {
                 self.lose_missing();
             }

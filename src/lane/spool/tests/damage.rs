@@ -421,6 +421,29 @@ fn a_segment_twice_under_two_names_is_delivered_once() {
 }
 
 #[test]
+fn another_spools_segments_copied_in_are_left_alone() {
+    let (dir, other) = (TempDir::new(), TempDir::new());
+    fill(dir.path(), 300);
+    fill(other.path(), 20);
+    let copied = dir.path().join("00000000000000000007.seg");
+    fs::copy(&segments(other.path())[0], &copied).unwrap();
+    let (out, recovery) = recovered(dir.path());
+    assert_eq!(out, (1..=300).collect::<Vec<_>>());
+    assert_eq!(recovery.notes, [Note { path: copied.clone(), finding: Finding::OtherSpool }]);
+    assert!(copied.exists());
+}
+
+#[test]
+fn garbage_with_a_segments_name_takes_no_frame_from_its_neighbours() {
+    let dir = TempDir::new();
+    fill(dir.path(), 300);
+    fs::write(dir.path().join("00000000000000000007.seg"), [0xd5; 5000]).unwrap();
+    let (out, recovery) = recovered(dir.path());
+    assert_eq!(out, (1..=300).collect::<Vec<_>>());
+    assert_eq!((recovery.lost_frames, recovery.damaged_bytes), (0, 5000));
+}
+
+#[test]
 fn damage_that_comes_after_opening_is_counted_and_passed_over() {
     let dir = TempDir::new();
     fill(dir.path(), 300);

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 /// A file operation.
@@ -33,6 +34,8 @@ pub(in crate::lane::spool) struct Faults(Arc<Mutex<Plan>>);
 #[derive(Debug, Default)]
 struct Plan {
     failing: Vec<(Op, i32)>,
+    /// A file that only root may read.
+    forbidden: Option<PathBuf>,
     /// Bytes that a failing write leaves behind.
     partial: usize,
     /// Bytes that can still be written before the disk is full.
@@ -50,6 +53,11 @@ impl Faults {
     /// `op` fails with `errno` from now on.
     pub(super) fn fail(&self, op: Op, errno: i32) {
         self.with(|p| p.failing.push((op, errno)));
+    }
+
+    /// This file can't be opened.
+    pub(super) fn forbid(&self, path: &Path) {
+        self.with(|p| p.forbidden = Some(path.into()));
     }
 
     /// Everything that changes the disk fails.
@@ -98,6 +106,14 @@ impl Faults {
                 Some((_, errno)) => Err(io::Error::from_raw_os_error(*errno)),
                 None => Ok(()),
             }
+        })
+    }
+
+    /// Before a file is opened for reading.
+    pub(in crate::lane::spool) fn open(&self, path: &Path) -> io::Result<()> {
+        self.with(|p| match &p.forbidden {
+            Some(forbidden) if forbidden == path => Err(io::Error::from_raw_os_error(nix::libc::EACCES)),
+            _ => Ok(()),
         })
     }
 

@@ -191,8 +191,11 @@ fn a_spool_on_a_read_only_disk_is_delivered() {
     let (mut spool, recovery) = Spool::open_on(disk, options(dir.path()), 0).unwrap();
     assert!(matches!(recovery.notes.last().unwrap().finding, Finding::LeftInPlace(_)));
     assert_eq!(drain(&mut spool), (1..=300).collect::<Vec<_>>());
-    assert!(spool.close().is_err());
+    spool.disk.faults.heal();
+    assert!(push(&mut spool, 301).id > 500, "no number that the file in place may claim");
     assert!(garbage.exists());
+    drop(spool);
+    assert_eq!(open(dir.path()).0.stats().waiting.frames, 301);
 }
 
 #[test]
@@ -211,17 +214,67 @@ fn a_failed_sync_is_said_and_not_trusted_again() {
 }
 
 #[test]
-fn blocks_that_cannot_be_read_cost_what_is_in_them() {
+fn a_disk_that_does_not_answer_is_waited_for_and_then_gone_past() {
     let dir = TempDir::new();
     fill(dir.path(), 300);
     let (mut spool, faults) = open_faulty(dir.path());
     faults.fail(Op::Read, EIO);
-    assert_eq!(drain(&mut spool), []);
-    let stats = spool.stats();
-    assert_eq!((stats.lost.frames, stats.waiting.frames), (300, 0));
+    for second in 0..59 {
+        assert_eq!(spool.take(second * 1000).unwrap_err().raw_os_error(), Some(EIO));
+    }
+    faults.heal();
+    let first = spool.take(59_000).unwrap().unwrap();
+    assert_eq!(first.id, 1, "nothing was lost meanwhile");
+    spool.release(1);
+
+    // The first segment is in memory by now; of the others nothing can be read.
+    let (segments, in_first) = (spool.stats().segments, spool.segments[0].end - 1);
+    faults.fail(Op::Read, EIO);
+    let (mut failed, mut delivered) = (0, 0);
+    for second in 100..2000 {
+        match spool.take(second * 1000) {
+            Ok(None) => break,
+            Ok(Some(entry)) => delivered += u64::from(spool.ack(entry.id)),
+            Err(_) => failed += 1,
+        }
+    }
+    assert_eq!(delivered, in_first - 1);
+    assert_eq!(failed, 60 * segments, "a minute for the frame given back, and for each other segment");
+    assert_eq!((spool.stats().lost.frames, spool.stats().waiting.frames), (300 - delivered, 0));
     faults.heal();
     push(&mut spool, 301);
     assert_eq!(drain(&mut spool), [301]);
+}
+
+#[test]
+fn where_no_segment_can_be_read_the_spool_is_not_used() {
+    let dir = TempDir::new();
+    fill(dir.path(), 300);
+    let disk = Disk::default();
+    disk.faults.fail(Op::Read, EIO);
+    assert!(matches!(Spool::open_on(disk, options(dir.path()), 0), Err(OpenError::Io(..))));
+    assert_eq!(drain(&mut open_clean(dir.path())), (1..=300).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_segment_that_cannot_be_opened_is_left_for_a_later_start() {
+    let dir = TempDir::new();
+    fill(dir.path(), 300);
+    let paths = segments(dir.path());
+    let disk = Disk::default();
+    disk.faults.forbid(&paths[1]);
+    let (mut spool, recovery) = Spool::open_on(disk, options(dir.path()), 0).unwrap();
+    assert!(matches!(&recovery.notes[..], [Note { path, finding: Finding::Unreachable(_) }] if *path == paths[1]));
+    assert_eq!(recovery.lost_frames, 0);
+    let out = drain(&mut spool);
+    let left: Vec<u64> = (1..=300).filter(|n| !out.contains(n)).collect();
+    assert!(left.len() > 10);
+    push(&mut spool, 301);
+    spool.sync(2000).unwrap();
+    drain(&mut spool);
+    spool.close().unwrap();
+    assert_eq!(segments(dir.path()), [paths[1].clone()]);
+    assert_eq!(drain(&mut open_clean(dir.path())), left);
 }
 
 #[test]
