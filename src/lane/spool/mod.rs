@@ -65,6 +65,7 @@
 //! before it. Where a frame does not hold, the search goes on at the next marker.
 
 mod api;
+mod census;
 mod disk;
 mod format;
 mod home;
