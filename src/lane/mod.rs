@@ -14,6 +14,7 @@ mod mailbox;
 mod queue;
 mod sender;
 mod settings;
+pub mod spool;
 mod transport;
 mod url;
 mod verdict;
@@ -26,7 +27,7 @@ use crate::model::Labels;
 use crate::telemetry::DestinationStatus;
 
 use self::backoff::Backoff;
-use self::encode::{Encoder, Split, json, remote_write};
+use self::encode::{Downgrade, Encoder, Split, json, remote_write};
 use self::queue::Queue;
 use self::transport::Transport;
 use self::worker::BodyMaker;
@@ -56,7 +57,7 @@ impl Lane {
     pub fn new(settings: &Settings, status: Arc<DestinationStatus>, hold: Duration) -> (Inlet, Lane) {
         let (inlet, outlets) = mailbox::mailbox(Arc::clone(&status));
         let queue = Arc::new(Queue::new(settings.queue_max_bytes, Arc::clone(&status), outlets.backlog.clone()));
-        let (encoder, transport, split) = parts(settings);
+        let Parts { encoder, transport, split, downgrade } = Parts::of(settings);
         let maker = Arc::new(BodyMaker::new(settings.name.clone(), encoder, Arc::clone(&status)));
         let worker = Worker {
             mailbox: outlets.mailbox,
@@ -72,6 +73,7 @@ impl Lane {
             queue,
             transport,
             split,
+            downgrade,
             status,
             backoff: Backoff::new(settings.retry.clone()),
             hold,
@@ -82,30 +84,36 @@ impl Lane {
 }
 
 /// What a destination's type consists of.
-fn parts(settings: &Settings) -> (Box<dyn Encoder>, Box<dyn Transport>, Option<Split>) {
-    let plain_json = |labels: &Labels| Box::new(json::Json::new(labels.clone(), Compression::None));
-    match &settings.kind {
-        Kind::RemoteWrite(http) => (
-            Box::new(remote_write::RemoteWrite::new(settings.labels.clone())),
-            Box::new(transport::Http::new(http.clone(), remote_write::HEADERS.to_vec())),
-            Some(remote_write::split),
-        ),
-        Kind::HttpJson(http, compression) => {
-            let mut headers = vec![("Content-Type", "application/json")];
-            let split: Split = match compression {
-                Compression::None => json::split,
-                Compression::Gzip => {
-                    headers.push(("Content-Encoding", "gzip"));
-                    json::split_gzip
-                }
-            };
-            (
-                Box::new(json::Json::new(settings.labels.clone(), *compression)),
-                Box::new(transport::Http::new(http.clone(), headers)),
-                Some(split),
-            )
+struct Parts {
+    encoder: Box<dyn Encoder>,
+    transport: Box<dyn Transport>,
+    split: Option<Split>,
+    downgrade: Option<Downgrade>,
+}
+
+impl Parts {
+    fn of(settings: &Settings) -> Parts {
+        let labels = settings.labels.clone();
+        match &settings.kind {
+            Kind::RemoteWrite(http) => Parts {
+                encoder: Box::new(remote_write::RemoteWrite::new(labels)),
+                transport: Box::new(transport::Http::new(http.clone())),
+                split: Some(remote_write::split),
+                downgrade: None,
+            },
+            Kind::HttpJson(http, compression) => Parts {
+                encoder: Box::new(json::Json::new(labels, *compression)),
+                transport: Box::new(transport::Http::new(http.clone())),
+                split: Some(json::split),
+                downgrade: None,
+            },
+            Kind::File(path) => Parts::local(labels, Box::new(transport::File::new(path.clone()))),
+            Kind::Stdout => Parts::local(labels, Box::new(transport::Stdout)),
         }
-        Kind::File(path) => (plain_json(&settings.labels), Box::new(transport::File::new(path.clone())), None),
-        Kind::Stdout => (plain_json(&settings.labels), Box::new(transport::Stdout), None),
+    }
+
+    fn local(labels: Labels, transport: Box<dyn Transport>) -> Parts {
+        let encoder = Box::new(json::Json::new(labels, Compression::None));
+        Parts { encoder, transport, split: None, downgrade: None }
     }
 }

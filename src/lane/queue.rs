@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
+use super::encode::Content;
 use super::mailbox::Backlog;
 use crate::telemetry::{DestinationStatus, DropReason};
 
@@ -18,6 +19,8 @@ pub struct Body {
     pub samples: u64,
     /// When they were read: wall-clock milliseconds.
     pub time_ms: i64,
+    /// The headers that describe it.
+    pub content: Content,
 }
 
 /// A queue between the lane's worker, which pushes, and its sender, which takes.
@@ -157,7 +160,7 @@ mod tests {
     }
 
     fn body(time_ms: i64, len: usize) -> Body {
-        Body { bytes: vec![0; len], samples: 3, time_ms }
+        Body { bytes: vec![0; len], samples: 3, time_ms, content: crate::lane::encode::content(&[]) }
     }
 
     #[test]

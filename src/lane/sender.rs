@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, never, select};
 
 use super::backoff::Backoff;
-use super::encode::Split;
+use super::encode::{Downgrade, Split};
 use super::mailbox::Backlog;
 use super::queue::{Body, Queue};
 use super::transport::Transport;
@@ -38,6 +38,7 @@ pub struct Sender {
     pub(super) queue: Arc<Queue>,
     pub(super) transport: Box<dyn Transport>,
     pub(super) split: Option<Split>,
+    pub(super) downgrade: Option<Downgrade>,
     pub(super) status: Arc<DestinationStatus>,
     pub(super) backoff: Backoff,
     pub(super) hold: Duration,
@@ -103,13 +104,13 @@ impl Sender {
         // The parts still to be sent, the next one last.
         let mut parts = vec![body];
         while let Some(part) = parts.pop() {
-            let answer = self.transport.send(&part.bytes);
+            let answer = self.transport.send(&part.content, &part.bytes);
             let pause = match answer.verdict() {
                 Verdict::Delivered => {
                     self.delivered(&part);
                     continue;
                 }
-                Verdict::Halve => match self.split.and_then(|split| split(&part.bytes)) {
+                Verdict::Halve => match self.split.and_then(|split| split(&part.content, &part.bytes)) {
                     Some([left, right]) => {
                         log::info!(
                             "destination {}: {} bytes are too many for it; sending them in halves",
@@ -117,7 +118,13 @@ impl Sender {
                             part.bytes.len()
                         );
                         for half in [right, left] {
-                            parts.push(Body { bytes: half.bytes, samples: half.samples, time_ms: part.time_ms });
+                            let content = Arc::clone(&part.content);
+                            parts.push(Body {
+                                bytes: half.bytes,
+                                samples: half.samples,
+                                time_ms: part.time_ms,
+                                content,
+                            });
                         }
                         continue;
                     }
@@ -126,6 +133,22 @@ impl Sender {
                         continue;
                     }
                 },
+                Verdict::FallBack => {
+                    match self.downgrade.and_then(|downgrade| downgrade(&part.content, &part.bytes)) {
+                        Some((content, bytes)) => {
+                            if self.maker.fall_back() {
+                                log::warn!(
+                                    "destination {}: {}; sending the older format from now on",
+                                    self.name,
+                                    answer.describe()
+                                );
+                            }
+                            parts.push(Body { bytes, content, ..part });
+                        }
+                        None => self.reject(&part, answer.describe()),
+                    }
+                    continue;
+                }
                 Verdict::Reject => {
                     self.reject(&part, answer.describe());
                     continue;

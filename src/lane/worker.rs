@@ -49,7 +49,13 @@ impl BodyMaker {
                 );
             }
         }
-        (encoded.samples > 0).then_some(Body { bytes, samples: encoded.samples, time_ms: batch.time_ms })
+        let content = inner.encoder.content();
+        (encoded.samples > 0).then_some(Body { bytes, samples: encoded.samples, time_ms: batch.time_ms, content })
+    }
+
+    /// Makes bodies of an older format from now on; false where there is none.
+    pub fn fall_back(&self) -> bool {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner).encoder.fall_back()
     }
 }
 
