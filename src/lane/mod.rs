@@ -23,7 +23,8 @@ mod worker;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::Labels;
+use crossbeam_channel::unbounded;
+
 use crate::telemetry::DestinationStatus;
 
 use self::backoff::Backoff;
@@ -54,10 +55,11 @@ pub struct Lane {
 impl Lane {
     /// A lane, and where its batches go in. `hold` is the pause before a destination that
     /// refuses us is asked again: [`HOLD`], or less in a test.
-    pub fn new(settings: &Settings, status: Arc<DestinationStatus>, hold: Duration) -> (Inlet, Lane) {
+    pub fn new(settings: &Settings, status: Arc<DestinationStatus>, hold: Duration) -> (Inlet, Control, Lane) {
         let (inlet, outlets) = mailbox::mailbox(Arc::clone(&status));
         let queue = Arc::new(Queue::new(settings.queue_max_bytes, Arc::clone(&status), outlets.backlog.clone()));
-        let Parts { encoder, transport, split, downgrade } = Parts::of(settings);
+        let (encoder, route) = parts(settings);
+        let (updates, updated) = unbounded();
         let maker = Arc::new(BodyMaker::new(settings.name.clone(), encoder, Arc::clone(&status)));
         let worker = Worker {
             mailbox: outlets.mailbox,
@@ -71,49 +73,61 @@ impl Lane {
             backlog: outlets.backlog,
             maker,
             queue,
-            transport,
-            split,
-            downgrade,
+            route,
+            updated,
             status,
-            backoff: Backoff::new(settings.retry.clone()),
             hold,
             throttle: Sender::log_throttle(),
         };
-        (inlet, Lane { worker, sender })
+        (inlet, Control { maker: Arc::clone(&sender.maker), updates }, Lane { worker, sender })
     }
 }
 
-/// What a destination's type consists of.
-struct Parts {
-    encoder: Box<dyn Encoder>,
+/// Changes a lane while it runs.
+pub struct Control {
+    maker: Arc<BodyMaker>,
+    updates: crossbeam_channel::Sender<Route>,
+}
+
+impl Control {
+    /// Takes up new settings of the same name and type: what waits stays, what is sent or
+    /// encoded from now on follows them. A pause before the next attempt ends.
+    pub fn apply(&self, settings: &Settings) {
+        let (encoder, route) = parts(settings);
+        self.maker.replace(encoder);
+        // The sender is gone only when the lane is being stopped.
+        let _ = self.updates.send(route);
+    }
+}
+
+/// How a lane's bodies leave.
+pub(crate) struct Route {
     transport: Box<dyn Transport>,
     split: Option<Split>,
     downgrade: Option<Downgrade>,
+    backoff: Backoff,
 }
 
-impl Parts {
-    fn of(settings: &Settings) -> Parts {
-        let labels = settings.labels.clone();
-        match &settings.kind {
-            Kind::RemoteWrite(http) => Parts {
-                encoder: Box::new(remote_write::RemoteWrite::new(labels)),
-                transport: Box::new(transport::Http::new(http.clone())),
-                split: Some(remote_write::split),
-                downgrade: None,
-            },
-            Kind::HttpJson(http, compression) => Parts {
-                encoder: Box::new(json::Json::new(labels, *compression)),
-                transport: Box::new(transport::Http::new(http.clone())),
-                split: Some(json::split),
-                downgrade: None,
-            },
-            Kind::File(path) => Parts::local(labels, Box::new(transport::File::new(path.clone()))),
-            Kind::Stdout => Parts::local(labels, Box::new(transport::Stdout)),
+/// What a destination's settings amount to.
+fn parts(settings: &Settings) -> (Box<dyn Encoder>, Route) {
+    let labels = settings.labels.clone();
+    let backoff = Backoff::new(settings.retry.clone());
+    let local = |transport| Route { transport, split: None, downgrade: None, backoff: backoff.clone() };
+    let plain_json = |labels| Box::new(json::Json::new(labels, Compression::None));
+    match &settings.kind {
+        Kind::RemoteWrite(http) => {
+            let transport = Box::new(transport::Http::new(http.clone()));
+            let split: Split = remote_write::split;
+            let route = Route { transport, split: Some(split), downgrade: None, backoff };
+            (Box::new(remote_write::RemoteWrite::new(labels)), route)
         }
-    }
-
-    fn local(labels: Labels, transport: Box<dyn Transport>) -> Parts {
-        let encoder = Box::new(json::Json::new(labels, Compression::None));
-        Parts { encoder, transport, split: None, downgrade: None }
+        Kind::HttpJson(http, compression) => {
+            let transport = Box::new(transport::Http::new(http.clone()));
+            let split: Split = json::split;
+            let route = Route { transport, split: Some(split), downgrade: None, backoff };
+            (Box::new(json::Json::new(labels, *compression)), route)
+        }
+        Kind::File(path) => (plain_json(labels), local(Box::new(transport::File::new(path.clone())))),
+        Kind::Stdout => (plain_json(labels), local(Box::new(transport::Stdout))),
     }
 }

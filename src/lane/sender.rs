@@ -5,11 +5,9 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, never, select};
 
-use super::backoff::Backoff;
-use super::encode::{Downgrade, Split};
+use super::Route;
 use super::mailbox::Backlog;
 use super::queue::{Body, Queue};
-use super::transport::Transport;
 use super::verdict::Verdict;
 use super::worker::BodyMaker;
 use crate::host::{monotonic, wall_ms};
@@ -36,11 +34,9 @@ pub struct Sender {
     pub(super) backlog: Backlog,
     pub(super) maker: Arc<BodyMaker>,
     pub(super) queue: Arc<Queue>,
-    pub(super) transport: Box<dyn Transport>,
-    pub(super) split: Option<Split>,
-    pub(super) downgrade: Option<Downgrade>,
+    pub(super) route: Route,
+    pub(super) updated: Receiver<Route>,
     pub(super) status: Arc<DestinationStatus>,
-    pub(super) backoff: Backoff,
     pub(super) hold: Duration,
     pub(super) throttle: Throttle,
 }
@@ -104,13 +100,16 @@ impl Sender {
         // The parts still to be sent, the next one last.
         let mut parts = vec![body];
         while let Some(part) = parts.pop() {
-            let answer = self.transport.send(&part.content, &part.bytes);
+            if let Some(route) = self.updated.try_iter().last() {
+                self.route = route;
+            }
+            let answer = self.route.transport.send(&part.content, &part.bytes);
             let pause = match answer.verdict() {
                 Verdict::Delivered => {
                     self.delivered(&part);
                     continue;
                 }
-                Verdict::Halve => match self.split.and_then(|split| split(&part.content, &part.bytes)) {
+                Verdict::Halve => match self.route.split.and_then(|split| split(&part.content, &part.bytes)) {
                     Some([left, right]) => {
                         log::info!(
                             "destination {}: {} bytes are too many for it; sending them in halves",
@@ -134,7 +133,7 @@ impl Sender {
                     }
                 },
                 Verdict::FallBack => {
-                    match self.downgrade.and_then(|downgrade| downgrade(&part.content, &part.bytes)) {
+                    match self.route.downgrade.and_then(|downgrade| downgrade(&part.content, &part.bytes)) {
                         Some((content, bytes)) => {
                             if self.maker.fall_back() {
                                 log::warn!(
@@ -154,7 +153,7 @@ impl Sender {
                     continue;
                 }
                 Verdict::Retry(asked) => {
-                    let pause = self.backoff.next().max(asked.unwrap_or_default());
+                    let pause = self.route.backoff.next().max(asked.unwrap_or_default());
                     self.failed(Outcome::Retried, DestinationState::Retrying, answer.describe(), pause);
                     pause
                 }
@@ -173,7 +172,7 @@ impl Sender {
     }
 
     fn delivered(&mut self, part: &Body) {
-        self.backoff.reset();
+        self.route.backoff.reset();
         let (state, _) = self.status.state();
         if matches!(state, DestinationState::Retrying | DestinationState::Held) {
             log::info!(

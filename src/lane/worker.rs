@@ -53,6 +53,11 @@ impl BodyMaker {
         (encoded.samples > 0).then_some(Body { bytes, samples: encoded.samples, time_ms: batch.time_ms, content })
     }
 
+    /// Makes bodies with `encoder` from now on.
+    pub fn replace(&self, encoder: Box<dyn Encoder>) {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner).encoder = encoder;
+    }
+
     /// Makes bodies of an older format from now on; false where there is none.
     pub fn fall_back(&self) -> bool {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner).encoder.fall_back()

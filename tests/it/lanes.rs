@@ -38,7 +38,7 @@ impl Running {
             queue_max_bytes,
             retry: RetrySettings { min_backoff: Duration::from_millis(1), max_backoff: Duration::from_millis(20) },
         };
-        let (inlet, lane) = Lane::new(&settings, Arc::clone(&status), Duration::from_millis(50));
+        let (inlet, _control, lane) = Lane::new(&settings, Arc::clone(&status), Duration::from_millis(50));
         let (worker, sender) = (lane.worker, lane.sender);
         let threads = vec![std::thread::spawn(move || worker.run()), std::thread::spawn(move || sender.run())];
         Running { inlet: Some(inlet), status, recorder: Recorder::new("test", 10), threads }
