@@ -1,7 +1,8 @@
-//! Tells the program which commit and which target it is built from and for.
+//! Tells the program from which commit, for which target, and of which date it is built.
 
 use std::path::Path;
 use std::process::Command;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
@@ -11,6 +12,24 @@ fn main() {
     // Who builds from an archive knows the commit, and git does not.
     let commit = std::env::var("METRICSD_COMMIT").ok().filter(|commit| !commit.is_empty()).or_else(commit);
     println!("cargo:rustc-env=METRICSD_COMMIT={}", commit.as_deref().unwrap_or("unknown"));
+    println!("cargo:rerun-if-env-changed=SOURCE_DATE_EPOCH");
+    if let Some(seconds) = date() {
+        println!("cargo:rustc-env=METRICSD_BUILT={seconds}");
+    }
+}
+
+/// The date of what is built, in seconds since 1970: a host's clock that shows less was never
+/// set. As <https://reproducible-builds.org/specs/source-date-epoch/> says, else the commit's,
+/// else today's: a builder's clock is the last thing to trust here.
+fn date() -> Option<u64> {
+    let parse = |text: String| text.trim().parse().ok();
+    let given = std::env::var("SOURCE_DATE_EPOCH").ok().and_then(parse);
+    let root = std::env::var_os("CARGO_MANIFEST_DIR")?;
+    let committed = || {
+        Path::new(&root).join(".git").exists().then(|| git(&["log", "-1", "--format=%ct"])).flatten().and_then(parse)
+    };
+    let today = || SystemTime::now().duration_since(UNIX_EPOCH).ok().map(|since| since.as_secs());
+    given.or_else(committed).or_else(today)
 }
 
 /// The short id of the commit that is checked out; none without git, or outside of a clone.

@@ -1,9 +1,17 @@
 //! Signals, as values on a channel.
 
 use std::io;
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, unbounded};
 use nix::sys::signal::{SigSet, Signal as Number};
+
+use crate::cli::Exit;
+
+/// From the first signal to the end, should an orderly one not have come before. An orderly
+/// one has its limits; this is for what hangs where nothing ever should, such as a log line
+/// that nobody reads.
+const DEADLINE: Duration = Duration::from_millis(9700);
 
 /// What a signal asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,8 +37,16 @@ pub fn listen() -> io::Result<Receiver<Signal>> {
     let (told, signals) = unbounded();
     std::thread::Builder::new().name("signals".to_owned()).stack_size(64 << 10).spawn(move || {
         let set = set();
+        let mut stopping = false;
         while let Ok(number) = set.wait() {
             let signal = if number == Number::SIGHUP { Signal::Reload } else { Signal::Stop };
+            if signal == Signal::Stop && !std::mem::replace(&mut stopping, true) {
+                // Without a thread for it, the orderly end is all there is.
+                let _ = std::thread::Builder::new().name("deadline".to_owned()).stack_size(64 << 10).spawn(|| {
+                    std::thread::sleep(DEADLINE);
+                    std::process::exit(Exit::Internal as i32);
+                });
+            }
             if told.send(signal).is_err() {
                 return;
             }

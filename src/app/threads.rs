@@ -1,15 +1,30 @@
 //! The program's threads: started by name, missed when they end, waited for within a limit.
 
+use std::collections::HashMap;
 use std::io;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
+use super::signals::Signal;
+
 /// Starts threads and hears of their ends.
 pub struct Threads {
     ended: Sender<Ended>,
     ends: Receiver<Ended>,
-    running: usize,
+    running: HashMap<Id, Running>,
+    next: Id,
+}
+
+/// Tells a thread from all others that were ever started, those of the same name too.
+pub type Id = u64;
+
+/// A thread that has not been heard to end.
+struct Running {
+    /// Whether the end waits for it.
+    awaited: bool,
+    /// Whether it was asked to end.
+    asked: bool,
 }
 
 /// A thread has ended.
@@ -18,13 +33,13 @@ pub struct Ended {
     pub name: String,
     /// Whether it panicked.
     pub panicked: bool,
-    awaited: bool,
+    id: Id,
 }
 
 /// Tells of the end of the thread that it lives in, however that comes.
 struct Farewell {
     name: String,
-    awaited: bool,
+    id: Id,
     ended: Sender<Ended>,
 }
 
@@ -32,7 +47,7 @@ impl Drop for Farewell {
     fn drop(&mut self) {
         let panicked = std::thread::panicking();
         let name = std::mem::take(&mut self.name);
-        let _ = self.ended.send(Ended { name, panicked, awaited: self.awaited });
+        let _ = self.ended.send(Ended { name, panicked, id: self.id });
     }
 }
 
@@ -40,28 +55,46 @@ impl Threads {
     /// None yet.
     pub fn new() -> Threads {
         let (ended, ends) = unbounded();
-        Threads { ended, ends, running: 0 }
+        Threads { ended, ends, running: HashMap::new(), next: 0 }
     }
 
     /// Starts a thread. The kernel shows the first 15 bytes of its name.
-    pub fn spawn(&mut self, name: impl Into<String>, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
-        self.start(name.into(), true, run)?;
-        self.running += 1;
-        Ok(())
+    pub fn spawn(&mut self, name: impl Into<String>, run: impl FnOnce() + Send + 'static) -> io::Result<Id> {
+        self.start(name.into(), true, run)
     }
 
     /// Starts a thread that may hang in the kernel, and so is not waited for at the end.
-    pub fn spawn_unawaited(&mut self, name: impl Into<String>, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    pub fn spawn_unawaited(&mut self, name: impl Into<String>, run: impl FnOnce() + Send + 'static) -> io::Result<Id> {
         self.start(name.into(), false, run)
     }
 
-    fn start(&mut self, name: String, awaited: bool, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
-        let farewell = Farewell { name: name.clone(), awaited, ended: self.ended.clone() };
+    fn start(&mut self, name: String, awaited: bool, run: impl FnOnce() + Send + 'static) -> io::Result<Id> {
+        // Also where it can't be started: its farewell is said all the same, and nobody else's.
+        let id = self.next;
+        self.next += 1;
+        let farewell = Farewell { name: name.clone(), id, ended: self.ended.clone() };
         std::thread::Builder::new().name(name).spawn(move || {
             let _farewell = farewell;
             run();
         })?;
-        Ok(())
+        self.running.insert(id, Running { awaited, asked: false });
+        Ok(id)
+    }
+
+    /// These have been asked to end: nobody is to miss them.
+    pub fn ask(&mut self, ids: &[Id]) {
+        for id in ids {
+            if let Some(running) = self.running.get_mut(id) {
+                running.asked = true;
+            }
+        }
+    }
+
+    /// The end does not wait for this one any more.
+    pub fn forgo(&mut self, id: Id) {
+        if let Some(running) = self.running.get_mut(&id) {
+            running.awaited = false;
+        }
     }
 
     /// Where the ends are told.
@@ -69,25 +102,86 @@ impl Threads {
         &self.ends
     }
 
-    /// `ended` was taken from [`Threads::ends`].
-    pub fn has_ended(&mut self, ended: &Ended) {
-        self.running -= usize::from(ended.awaited);
+    /// `ended` was taken from [`Threads::ends`]. Whether that thread should not have ended.
+    pub fn has_ended(&mut self, ended: &Ended) -> bool {
+        self.running.remove(&ended.id).is_some_and(|running| !running.asked || ended.panicked)
     }
 
-    /// Waits for those that are awaited, until `patience` is over or `hurry` says something. How many are left.
-    pub fn wait(&mut self, patience: Duration, hurry: &Receiver<super::signals::Signal>) -> usize {
+    /// Waits for one, for a while. Whether it has ended.
+    pub fn wait_for(&mut self, id: Id, patience: Duration) -> bool {
         let deadline = Instant::now() + patience;
-        while self.running > 0 {
+        while self.running.contains_key(&id) {
+            let Ok(ended) = self.ends.recv_deadline(deadline) else { return false };
+            self.has_ended(&ended);
+        }
+        true
+    }
+
+    /// Waits for those that are awaited, until `patience` is over or `signals` asks once more
+    /// to stop. How many are left.
+    pub fn wait(&mut self, patience: Duration, signals: &Receiver<Signal>) -> usize {
+        let deadline = Instant::now() + patience;
+        loop {
+            let left = self.running.values().filter(|running| running.awaited).count();
+            if left == 0 {
+                return 0;
+            }
             crossbeam_channel::select! {
                 recv(self.ends) -> ended => {
                     // We hold a sender ourselves, so there is always an end in it.
-                    let Ok(ended) = ended else { break };
+                    let Ok(ended) = ended else { return left };
                     self.has_ended(&ended);
                 }
-                recv(hurry) -> _ => break,
-                default(deadline.saturating_duration_since(Instant::now())) => break,
+                // systemd may send a SIGHUP right behind its SIGTERM; that is no hurry.
+                recv(signals) -> signal => if signal != Ok(Signal::Reload) { return left },
+                default(deadline.saturating_duration_since(Instant::now())) => return left,
             }
         }
-        self.running
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crossbeam_channel::bounded;
+
+    use super::*;
+
+    #[test]
+    fn an_end_is_missed_unless_it_was_asked_for() {
+        let mut threads = Threads::new();
+        let (go, gone) = bounded::<()>(0);
+        let wait = gone.clone();
+        let first = threads.spawn("twin", move || _ = wait.recv()).unwrap();
+        threads.spawn("twin", move || _ = gone.recv()).unwrap();
+        threads.ask(&[first, 99]);
+        drop(go);
+        let missed: Vec<bool> = (0..2)
+            .map(|_| {
+                let ended = threads.ends().recv().unwrap();
+                assert_eq!(ended.name, "twin");
+                threads.has_ended(&ended)
+            })
+            .collect();
+        assert_eq!(missed.iter().filter(|missed| **missed).count(), 1);
+        assert!(threads.wait_for(first, Duration::ZERO));
+        assert_eq!(threads.running.len(), 0);
+    }
+
+    #[test]
+    fn the_wait_is_over_with_the_last_awaited_or_a_second_signal_but_not_for_a_reload() {
+        let mut threads = Threads::new();
+        let (told, signals) = bounded(2);
+        let (_go, gone) = bounded::<()>(0);
+        let (stay, stays) = (gone.clone(), gone);
+        threads.spawn_unawaited("hangs", move || _ = stay.recv()).unwrap();
+        let (end, ends) = bounded::<()>(0);
+        threads.spawn("ends", move || _ = ends.recv()).unwrap();
+        told.send(Signal::Reload).unwrap();
+        assert_eq!(threads.wait(Duration::from_millis(50), &signals), 1);
+        drop(end);
+        assert_eq!(threads.wait(Duration::from_secs(60), &signals), 0);
+        threads.spawn("stays", move || _ = stays.recv()).unwrap();
+        told.send(Signal::Stop).unwrap();
+        assert_eq!(threads.wait(Duration::from_secs(3600), &signals), 1);
     }
 }

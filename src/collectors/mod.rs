@@ -145,6 +145,19 @@ pub struct Built {
     pub slow: Vec<NamedSlow>,
 }
 
+impl Built {
+    /// The names of all, fast ones first.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.fast.iter().map(|named| named.name).chain(self.slow.iter().map(|named| named.name))
+    }
+
+    /// Forgets those that are named.
+    pub fn leave_out(&mut self, names: &[&str]) {
+        self.fast.retain(|named| !names.contains(&named.name));
+        self.slow.retain(|named| !names.contains(&named.name));
+    }
+}
+
 /// What collectors are built from.
 struct Parts<'a> {
     settings: &'a Settings,
@@ -160,6 +173,8 @@ struct Row {
     /// The families that no row before has.
     metrics: &'static [&'static Metric],
     enabled: fn(&Settings) -> bool,
+    /// Whether two settings that enable it are the same to it, the cap of series aside.
+    same: fn(&Settings, &Settings) -> bool,
     build: fn(&Parts<'_>) -> Made,
 }
 
@@ -174,36 +189,42 @@ static TABLE: &[Row] = &[
         name: "cpu",
         metrics: cpu::METRICS,
         enabled: |settings| settings.enable_cpu,
+        same: |_, _| true,
         build: |parts| Made::Fast(Box::new(cpu::Cpu::new(parts.host))),
     },
     Row {
         name: "memory",
         metrics: memory::METRICS,
         enabled: |settings| settings.enable_memory,
+        same: |_, _| true,
         build: |parts| Made::Fast(Box::new(memory::Memory::new(parts.host))),
     },
     Row {
         name: "load",
         metrics: load::METRICS,
         enabled: |settings| settings.enable_load,
+        same: |_, _| true,
         build: |parts| Made::Fast(Box::new(load::Load::new(parts.host))),
     },
     Row {
         name: "uptime",
         metrics: uptime::METRICS,
         enabled: |settings| settings.enable_uptime,
+        same: |_, _| true,
         build: |parts| Made::Fast(Box::new(uptime::Uptime::new(parts.host))),
     },
     Row {
         name: "disk",
         metrics: disk::METRICS,
         enabled: |settings| settings.enable_disk,
+        same: |a, b| a.disk == b.disk,
         build: |parts| Made::Fast(Box::new(disk::Disk::new(&parts.settings.disk, parts.host))),
     },
     Row {
         name: "filesystem",
         metrics: filesystem::METRICS,
         enabled: |settings| settings.enable_disk,
+        same: |a, b| a.filesystem == b.filesystem,
         build: |parts| {
             let (statfs, remote) = (Arc::clone(&parts.statfs), Arc::clone(&parts.remote));
             Made::Fast(Box::new(filesystem::Filesystem::new(&parts.settings.filesystem, parts.host, statfs, remote)))
@@ -213,6 +234,7 @@ static TABLE: &[Row] = &[
         name: "filesystem_remote",
         metrics: filesystem::remote::METRICS,
         enabled: |settings| settings.enable_disk,
+        same: |a, b| a.filesystem == b.filesystem,
         build: |parts| {
             let (statfs, remote) = (Arc::clone(&parts.statfs), Arc::clone(&parts.remote));
             let collector = filesystem::remote::Remote::new(&parts.settings.filesystem, statfs, Arc::clone(&remote));
@@ -223,6 +245,7 @@ static TABLE: &[Row] = &[
         name: "network",
         metrics: network::METRICS,
         enabled: |settings| settings.enable_network,
+        same: |a, b| a.network == b.network,
         build: |parts| Made::Fast(Box::new(network::Network::new(&parts.settings.network, parts.host))),
     },
 ];
@@ -239,6 +262,12 @@ pub fn build(settings: &Settings, host: &HostPaths, statfs: Arc<dyn StatFs>) -> 
         }
     }
     built
+}
+
+/// The names of the collectors that `a` and `b` both ask for, and to which they say the same.
+pub fn unchanged<'a>(a: &'a Settings, b: &'a Settings) -> impl Iterator<Item = &'static str> + 'a {
+    let rows = TABLE.iter().filter(|_| a.max_series == b.max_series);
+    rows.filter(|row| (row.enabled)(a) && (row.enabled)(b) && (row.same)(a, b)).map(|row| row.name)
 }
 
 /// Every family that a collector can emit, each once, in the table's order.
@@ -296,6 +325,27 @@ mod tests {
         let (fast, slow) = names(&Settings { enable_disk: false, enable_load: false, ..Settings::default() });
         assert_eq!(fast, ["cpu", "memory", "uptime", "network"]);
         assert!(slow.is_empty());
+    }
+
+    #[test]
+    fn a_collector_is_unchanged_unless_its_own_settings_differ() {
+        let all = ["cpu", "memory", "load", "uptime", "disk", "filesystem", "filesystem_remote", "network"];
+        let without = |gone: &[&str]| all.into_iter().filter(|name| !gone.contains(name)).collect::<Vec<_>>();
+        let default = Settings::default;
+        let unchanged = |b: Settings| {
+            let forth: Vec<_> = unchanged(&default(), &b).collect();
+            assert_eq!(forth, unchanged(&b, &default()).collect::<Vec<_>>());
+            forth
+        };
+        assert_eq!(unchanged(default()), all);
+        assert_eq!(unchanged(Settings { max_series: 7, ..default() }), without(&all));
+        assert_eq!(unchanged(Settings { enable_cpu: false, ..default() }), without(&["cpu"]));
+        assert_eq!(unchanged(Settings { disk: Filter::excluding(&["x"]), ..default() }), without(&["disk"]));
+        assert_eq!(unchanged(Settings { network: Filter::excluding(&["x"]), ..default() }), without(&["network"]));
+        let filesystem = FilesystemSettings { timeout: Duration::from_secs(1), ..Default::default() };
+        // The two share what one of them finds, so they stay or go together.
+        let both = ["filesystem", "filesystem_remote"];
+        assert_eq!(unchanged(Settings { filesystem, ..default() }), without(&both));
     }
 
     #[test]

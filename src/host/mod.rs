@@ -8,7 +8,7 @@ mod kernel_file;
 mod paths;
 mod statfs;
 
-pub use clock::{monotonic, wall_ms};
+pub use clock::{boottime, monotonic, wall_ms};
 pub use kernel_file::{KernelFile, ReadError, Scratch};
 pub use paths::HostPaths;
 pub use statfs::{FsUsage, StatFs, SystemStatFs};

@@ -90,6 +90,12 @@ pub struct Control {
 }
 
 impl Control {
+    /// Whether a lane with the settings `old` can take up `new` while it runs.
+    pub fn can_apply(old: &Settings, new: &Settings) -> bool {
+        let same_type = old.kind.as_str() == new.kind.as_str();
+        old.name == new.name && same_type && old.queue_max_bytes == new.queue_max_bytes
+    }
+
     /// Takes up new settings of the same name and type: what waits stays, what is sent or
     /// encoded from now on follows them. A pause before the next attempt ends.
     pub fn apply(&self, settings: &Settings) {

@@ -1,23 +1,30 @@
 //! From the collectors to the lanes: the beat, the rounds, slow collectors, fan-out.
 
+mod clock;
+mod fanout;
 mod runner;
 mod schedule;
+mod scheduler;
 mod slow;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, bounded, never, select};
+use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use crate::collectors::{Built, Tick};
-use crate::host::{Scratch, monotonic, wall_ms};
-use crate::model::{Batch, Frame, Resource};
-use crate::telemetry::{CollectorStatus, Telemetry};
+use crate::host::{Scratch, boottime, monotonic, wall_ms};
+use crate::model::Frame;
+use crate::telemetry::CollectorStatus;
 
 use self::runner::Runner;
-use self::schedule::Grid;
 use self::slow::{Finished, SlowHandle};
 
+pub use clock::{Clock, Reading};
+pub use fanout::{Fanout, Outlet};
+pub use scheduler::{Plan, Scheduler};
 pub use slow::SlowWorker;
 
 /// How long before the first round the first reading is taken, for values that are
@@ -29,17 +36,30 @@ pub struct Collectors {
     fast: Vec<Runner>,
     slow: Vec<SlowHandle>,
     finished: Receiver<Finished>,
+    done: Done,
     scratch: Scratch,
 }
 
-impl Collectors {
-    /// Gives each collector its runner. The statuses are in the same order, fast ones first;
-    /// each of the workers is to be run on a thread of its own.
-    pub fn new(built: Built, max_series: usize) -> (Collectors, Vec<Arc<CollectorStatus>>, Vec<SlowWorker>) {
-        // Each slow collector has one round under way at most, so none ever waits to hand one in.
-        let (done, finished) = bounded(built.slow.len().max(1));
-        // With nobody to send, a channel counts as closed and would wake the scheduler for ever.
-        let finished = if built.slow.is_empty() { never() } else { finished };
+/// Where slow collectors hand in what they have: theirs who are there from the start, and
+/// theirs who come with a reload.
+///
+/// Each of them has one round under way at most, which bounds what is in it.
+#[derive(Clone)]
+pub struct Done(Sender<Finished>);
+
+/// Collectors to take the place of others of the same name, or to come anew.
+pub struct Fresh {
+    fast: Vec<Runner>,
+    slow: Vec<SlowHandle>,
+    /// One each, fast ones first.
+    pub statuses: Vec<Arc<CollectorStatus>>,
+    /// Each to be run on a thread of its own.
+    pub workers: Vec<SlowWorker>,
+}
+
+impl Fresh {
+    /// Gives each collector its runner.
+    pub fn new(built: Built, max_series: usize, done: &Done) -> Fresh {
         let mut statuses = Vec::new();
         let mut status_of = |name| {
             let status = Arc::new(CollectorStatus::new(name));
@@ -52,14 +72,63 @@ impl Collectors {
             .map(|named| Runner::new(named.collector, status_of(named.name), max_series))
             .collect();
         let (mut slow, mut workers) = (Vec::new(), Vec::new());
-        for (at, named) in built.slow.into_iter().enumerate() {
+        for named in built.slow {
             let status = status_of(named.name);
             let runner = Runner::new(named.collector, Arc::clone(&status), max_series);
-            let (handle, worker) = slow::slow(at, runner, status, named.due, done.clone());
+            let (handle, worker) = slow::slow(runner, status, named.due, done.0.clone());
             slow.push(handle);
             workers.push(worker);
         }
-        (Collectors { fast, slow, finished, scratch: Scratch::new() }, statuses, workers)
+        Fresh { fast, slow, statuses, workers }
+    }
+}
+
+impl Collectors {
+    /// Gives each collector its runner. The statuses are in the same order, fast ones first;
+    /// each of the workers is to be run on a thread of its own.
+    pub fn new(built: Built, max_series: usize) -> (Collectors, Vec<Arc<CollectorStatus>>, Vec<SlowWorker>) {
+        let (done, finished) = unbounded();
+        let done = Done(done);
+        let Fresh { fast, slow, statuses, workers } = Fresh::new(built, max_series, &done);
+        (Collectors { fast, slow, finished, done, scratch: Scratch::new() }, statuses, workers)
+    }
+
+    /// Where slow collectors that come later hand in.
+    pub fn done(&self) -> Done {
+        self.done.clone()
+    }
+
+    /// Takes up `fresh`, and keeps, of those that are there, only what `order` names and
+    /// `fresh` does not bring. From now on they run in that order. The names of those whose
+    /// last numbers are no longer true.
+    fn change(&mut self, order: &[&'static str], fresh: Fresh, tick: &Tick) -> Vec<&'static str> {
+        let (mut fast, mut slow) = (fresh.fast, fresh.slow);
+        for runner in &mut fast {
+            runner.prime(tick, &mut self.scratch);
+        }
+        let mut stale = Vec::new();
+        for runner in self.fast.drain(..) {
+            let name = runner.name();
+            if !order.contains(&name) {
+                stale.push(name);
+            } else if !fast.iter().any(|new| new.name() == name) {
+                fast.push(runner);
+            }
+        }
+        for handle in self.slow.drain(..) {
+            let name = handle.name();
+            if order.contains(&name) && !slow.iter().any(|new| new.name() == name) {
+                slow.push(handle);
+            } else {
+                // The one in its place may never be due, and so never give other ones.
+                stale.push(name);
+            }
+        }
+        let place = |name| order.iter().position(|other| *other == name);
+        fast.sort_by_key(|runner| place(runner.name()));
+        slow.sort_by_key(|handle| place(handle.name()));
+        (self.fast, self.slow) = (fast, slow);
+        stale
     }
 
     /// Takes the first reading, for values that are differences of two.
@@ -83,18 +152,20 @@ impl Collectors {
 
     /// One round of everything, for `-once`: primes, waits a moment, collects, and gives
     /// slow collectors up to `patience`. The workers must be running.
+    ///
+    /// A clock that is wrong is no reason to print nothing: no tick is held here.
     pub fn once(mut self, patience: Duration) -> Vec<Frame> {
-        self.prime(&now());
+        self.prime(&read_clocks().tick());
         std::thread::sleep(PRIME);
-        let tick = now();
+        let tick = read_clocks().tick();
         let mut frames = self.round(&tick, |_| ());
         for slow in &mut self.slow {
-            slow.tick(&tick, Duration::ZERO);
+            slow.tick(&tick, None, Duration::ZERO);
         }
         let until = std::time::Instant::now() + patience;
         while self.slow.iter().any(SlowHandle::is_running) {
             let Ok(done) = self.finished.recv_deadline(until) else { break };
-            self.slow[done.at].ended();
+            self.slow.iter_mut().filter(|slow| slow.gave(&done)).for_each(|slow| _ = slow.ended());
             frames.extend(done.frame);
         }
         for late in self.slow.iter().filter(|slow| slow.is_running()) {
@@ -104,101 +175,13 @@ impl Collectors {
     }
 }
 
-/// Where a tick's batch goes: the way into a lane. Never blocks.
-pub type Outlet = Box<dyn Fn(&Arc<Batch>) + Send>;
-
-/// The loop that keeps the beat.
-pub struct Scheduler {
-    /// What is collected.
-    pub collectors: Collectors,
-    /// Where it goes.
-    pub outlets: Vec<Outlet>,
-    /// What is known of it.
-    pub telemetry: Arc<Telemetry>,
-    /// What it belongs to.
-    pub resource: Arc<Resource>,
-    /// Time between two rounds.
-    pub interval: Duration,
-    /// Closes when it is time to stop.
-    pub stop: Receiver<()>,
+/// The clocks as they are.
+pub fn read_clocks() -> Reading {
+    Reading { monotonic: monotonic(), boottime: boottime(), wall_ms: wall_ms() }
 }
 
-impl Scheduler {
-    /// Runs until `stop` closes. The mailboxes close with it.
-    pub fn run(mut self) {
-        self.collectors.prime(&now());
-        if self.sleep_until(monotonic() + PRIME) {
-            return;
-        }
-        let mut grid = Grid::new(monotonic(), self.interval);
-        let mut missed = 0;
-        loop {
-            self.round(missed);
-            let (next, skipped) = grid.next(monotonic());
-            if skipped > 0 {
-                log::warn!("a round took too long: {skipped} of the grid's ticks are skipped");
-            }
-            missed = skipped;
-            if self.sleep_until(next) {
-                return;
-            }
-        }
+impl Reading {
+    fn tick(&self) -> Tick {
+        Tick { wall_ms: self.wall_ms, monotonic: self.monotonic }
     }
-
-    fn round(&mut self, missed: u64) {
-        let tick = now();
-        let latest = &self.telemetry.latest;
-        let frames = self.collectors.round(&tick, |silent| latest.remove(silent));
-        self.publish(tick.wall_ms, frames);
-        for slow in &mut self.collectors.slow {
-            slow.tick(&tick, self.interval);
-        }
-        self.telemetry.collected(monotonic(), missed);
-    }
-
-    fn publish(&self, time_ms: i64, frames: Vec<Frame>) {
-        for frame in &frames {
-            self.telemetry.latest.put(frame);
-        }
-        if self.outlets.is_empty() || frames.iter().all(|frame| frame.values.is_empty()) {
-            return;
-        }
-        let batch = Arc::new(Batch { time_ms, resource: Arc::clone(&self.resource), frames });
-        for outlet in &self.outlets {
-            outlet(&batch);
-        }
-    }
-
-    /// Sleeps, publishing what slow collectors finish meanwhile. True: time to stop.
-    fn sleep_until(&mut self, deadline: Duration) -> bool {
-        loop {
-            let left = deadline.saturating_sub(monotonic());
-            if left.is_zero() {
-                // Under load this loop may never sleep; it must still hear the end.
-                return matches!(self.stop.try_recv(), Err(crossbeam_channel::TryRecvError::Disconnected));
-            }
-            select! {
-                recv(self.stop) -> _ => return true,
-                recv(self.collectors.finished) -> done => {
-                    if let Ok(done) = done {
-                        self.finished(done);
-                    }
-                }
-                default(left) => {}
-            }
-        }
-    }
-
-    fn finished(&mut self, done: Finished) {
-        let slow = &mut self.collectors.slow[done.at];
-        slow.ended();
-        match done.frame {
-            Some(frame) => self.publish(frame.time_ms, vec![frame]),
-            None => self.telemetry.latest.remove(slow.name()),
-        }
-    }
-}
-
-fn now() -> Tick {
-    Tick { wall_ms: wall_ms(), monotonic: monotonic() }
 }

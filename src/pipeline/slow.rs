@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
+use super::clock::Stamp;
 use super::runner::Runner;
 use crate::collectors::{Due, Tick};
 use crate::host::Scratch;
@@ -18,9 +19,10 @@ use crate::telemetry::CollectorStatus;
 /// slow collector's own deadlines are shorter; this is for those that broke their word.
 const LATE: Duration = Duration::from_secs(30);
 
-/// A round that has ended: which collector's, and what it gave.
+/// A round that has ended: whose, and what it gave.
 pub struct Finished {
-    pub(super) at: usize,
+    /// The collector's, which no other one has, not even one of the same name that a reload brought.
+    pub(super) status: Arc<CollectorStatus>,
     pub(super) frame: Option<Frame>,
 }
 
@@ -28,29 +30,37 @@ pub struct Finished {
 pub struct SlowHandle {
     due: Due,
     pokes: Sender<Tick>,
-    /// When the round under way began.
-    running: Option<Duration>,
+    running: Option<Running>,
     status: Arc<CollectorStatus>,
+}
+
+/// The round under way.
+#[derive(Clone, Copy, Debug)]
+pub struct Running {
+    /// When it began, CLOCK_MONOTONIC.
+    since: Duration,
+    /// Its tick's stamp; none where that was held.
+    pub stamp: Option<Stamp>,
 }
 
 /// The thread's end.
 pub struct SlowWorker {
-    at: usize,
+    status: Arc<CollectorStatus>,
     runner: Runner,
     pokes: Receiver<Tick>,
     finished: Sender<Finished>,
 }
 
-/// Both ends of the slow collector at place `at`.
+/// Both ends of a slow collector.
 pub fn slow(
-    at: usize,
     runner: Runner,
     status: Arc<CollectorStatus>,
     due: Due,
     finished: Sender<Finished>,
 ) -> (SlowHandle, SlowWorker) {
     let (poke, pokes) = bounded(1);
-    (SlowHandle { due, pokes: poke, running: None, status }, SlowWorker { at, runner, pokes, finished })
+    let handle = SlowHandle { due, pokes: poke, running: None, status: Arc::clone(&status) };
+    (handle, SlowWorker { status, runner, pokes, finished })
 }
 
 impl SlowHandle {
@@ -59,23 +69,30 @@ impl SlowHandle {
         self.status.name()
     }
 
+    /// Whether `finished` is of this one.
+    pub fn gave(&self, finished: &Finished) -> bool {
+        Arc::ptr_eq(&self.status, &finished.status)
+    }
+
     /// Starts a round if none is under way and there is something to collect.
-    pub fn tick(&mut self, tick: &Tick, interval: Duration) {
+    pub fn tick(&mut self, tick: &Tick, stamp: Option<Stamp>, interval: Duration) {
         match self.running {
-            Some(since) => {
-                let running = tick.monotonic.saturating_sub(since);
+            Some(running) => {
+                let running = tick.monotonic.saturating_sub(running.since);
                 if running > LATE.max(interval * 2) {
                     self.status.stale(format!("its round has been running for {} s", running.as_secs()));
                 }
             }
-            None if (self.due)() && self.pokes.try_send(*tick).is_ok() => self.running = Some(tick.monotonic),
+            None if (self.due)() && self.pokes.try_send(*tick).is_ok() => {
+                self.running = Some(Running { since: tick.monotonic, stamp });
+            }
             None => {}
         }
     }
 
-    /// Its round has ended.
-    pub fn ended(&mut self) {
-        self.running = None;
+    /// Its round has ended: which one that was.
+    pub fn ended(&mut self) -> Option<Running> {
+        self.running.take()
     }
 
     /// Whether a round is under way.
@@ -85,17 +102,18 @@ impl SlowHandle {
 }
 
 impl SlowWorker {
-    /// The name for its thread.
-    pub fn thread_name(&self) -> String {
-        format!("slow-{}", self.runner.name())
+    /// The collector's name.
+    pub fn name(&self) -> &'static str {
+        self.status.name()
     }
 
-    /// Runs until the scheduler is gone.
+    /// Runs until its handle is gone.
     pub fn run(mut self) {
         let mut scratch = Scratch::new();
         while let Ok(tick) = self.pokes.recv() {
             let frame = self.runner.round(&tick, &mut scratch);
-            if self.finished.send(Finished { at: self.at, frame }).is_err() {
+            let finished = Finished { status: Arc::clone(&self.status), frame };
+            if self.finished.send(finished).is_err() {
                 return;
             }
         }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use serde::ser::{Serialize, Serializer};
 
 use crate::telemetry::{
-    CollectorState, CollectorStatus, DestinationState, DestinationStatus, Telemetry, VERSION, go_duration, rfc3339,
+    CollectorState, CollectorStatus, DestinationState, DestinationStatus, Subjects, Telemetry, VERSION, go_duration,
+    rfc3339,
 };
 
 use super::routes::Now;
@@ -41,14 +42,14 @@ impl Status {
 
 /// The object of `/health`. The order of the fields is that of the keys.
 #[derive(Debug, serde::Serialize)]
-pub(super) struct Health<'a> {
+pub(super) struct Health {
     pub(super) status: Status,
     timestamp: String,
     pub(super) uptime: String,
     version: &'static str,
     pub(super) reasons: Vec<String>,
-    collectors: Ordered<&'a str, Collector>,
-    destinations: Ordered<&'a str, Destination>,
+    collectors: Ordered<&'static str, Collector>,
+    destinations: Ordered<String, Destination>,
 }
 
 #[derive(Debug, serde::Serialize)]
@@ -83,27 +84,33 @@ impl<K: Serialize, V: Serialize> Serialize for Ordered<K, V> {
 }
 
 /// Looks at everything once.
-pub(super) fn examine(telemetry: &Telemetry, now: Now) -> Health<'_> {
+pub(super) fn examine(telemetry: &Telemetry, now: Now) -> Health {
+    let subjects = telemetry.subjects();
     let mut reasons = Vec::new();
     let dead = telemetry.is_thread_lost();
     if dead {
         reasons.push("a worker thread is gone; metricsd has to be restarted".to_owned());
     }
-    let late = overdue(telemetry, now);
+    let late = overdue(telemetry, &subjects, now);
     if let Some(since) = late {
         reasons.push(format!(
             "no collection for {}, with one due every {}s",
             go_duration(since),
-            telemetry.interval.as_secs_f64()
+            subjects.interval.as_secs_f64()
         ));
     }
-    let collectors = telemetry
+    reasons.extend(telemetry.why_held());
+    reasons.extend(telemetry.reload_refused().map(|why| format!("the last reload changed nothing: {why}")));
+    let collectors = subjects
         .collectors
         .iter()
         .filter_map(|status| Some((status.name(), collector(status, now, &mut reasons)?)))
         .collect();
-    let destinations =
-        telemetry.destinations.iter().map(|status| (status.name(), destination(status, now, &mut reasons))).collect();
+    let destinations = subjects
+        .destinations
+        .iter()
+        .map(|status| (status.name().to_owned(), destination(status, now, &mut reasons)))
+        .collect();
     let status = match (dead || late.is_some(), reasons.is_empty()) {
         (true, _) => Status::Unhealthy,
         (false, false) => Status::Degraded,
@@ -112,7 +119,7 @@ pub(super) fn examine(telemetry: &Telemetry, now: Now) -> Health<'_> {
     Health {
         status,
         timestamp: rfc3339(now.wall_ms),
-        uptime: go_duration(now.monotonic.saturating_sub(telemetry.started)),
+        uptime: go_duration(now.boottime.saturating_sub(telemetry.started)),
         version: VERSION,
         reasons,
         collectors: Ordered(collectors),
@@ -121,10 +128,12 @@ pub(super) fn examine(telemetry: &Telemetry, now: Now) -> Health<'_> {
 }
 
 /// How long there has been no collection, where that is too long. Before the first one the
-/// start counts: it gets as much time as any other.
-fn overdue(telemetry: &Telemetry, now: Now) -> Option<Duration> {
-    let since = now.monotonic.saturating_sub(telemetry.last_collection().unwrap_or(telemetry.started));
-    (since > telemetry.interval.saturating_mul(MISSED_INTERVALS).max(MIN_PATIENCE)).then_some(since)
+/// start counts: it gets as much time as any other, and so does the first after a reload,
+/// which may have brought a shorter interval.
+fn overdue(telemetry: &Telemetry, subjects: &Subjects, now: Now) -> Option<Duration> {
+    let last = telemetry.last_collection().unwrap_or_default().max(subjects.since);
+    let since = now.monotonic.saturating_sub(last);
+    (since > subjects.interval.saturating_mul(MISSED_INTERVALS).max(MIN_PATIENCE)).then_some(since)
 }
 
 /// None for a collector whose first round is still under way.
@@ -190,32 +199,38 @@ mod tests {
     }
 
     fn telemetry(interval_ms: u64) -> Telemetry {
-        Telemetry::new(
-            START,
-            1_762_340_000_000,
-            Duration::from_millis(interval_ms),
-            vec![Arc::new(CollectorStatus::new("disk")), Arc::new(CollectorStatus::new("cpu"))],
-            vec![Arc::new(DestinationStatus::new("prom", "prometheus_remote_write"))],
-        )
+        let subjects = Subjects {
+            since: START,
+            interval: Duration::from_millis(interval_ms),
+            collectors: vec![Arc::new(CollectorStatus::new("disk")), Arc::new(CollectorStatus::new("cpu"))],
+            destinations: vec![Arc::new(DestinationStatus::new("prom", "prometheus_remote_write"))],
+        };
+        Telemetry::new(START, 1_762_340_000_000, subjects)
     }
 
     fn after(seconds: f64) -> Now {
-        Now { monotonic: START + Duration::from_secs_f64(seconds), wall_ms: 1_762_346_096_000 }
+        let monotonic = START + Duration::from_secs_f64(seconds);
+        Now { monotonic, boottime: monotonic, wall_ms: 1_762_346_096_000 }
     }
 
     #[test]
     fn the_object_has_the_documented_shape() {
         let telemetry = telemetry(1000);
-        telemetry.collectors[0].ended(round(CollectorState::Ok, after(5025.0).monotonic, None), Refused::default());
-        telemetry.collectors[1].ended(
+        telemetry.subjects().collectors[0]
+            .ended(round(CollectorState::Ok, after(5025.0).monotonic, None), Refused::default());
+        telemetry.subjects().collectors[1].ended(
             round(CollectorState::Failed, after(5025.0).monotonic, Some("cannot read \"stat\"")),
             Refused::default(),
         );
-        telemetry.destinations[0].delivered(10, 100, 1_762_346_090_500);
-        telemetry.destinations[0].failed(Outcome::Retried, DestinationState::Retrying, "timed out".to_owned());
-        telemetry.destinations[0].dropped(DropReason::QueueFull, 4);
-        telemetry.destinations[0].dropped(DropReason::Rejected, 3);
-        telemetry.destinations[0].queue(2, 2048, Some(1_762_346_086_400));
+        telemetry.subjects().destinations[0].delivered(10, 100, 1_762_346_090_500);
+        telemetry.subjects().destinations[0].failed(
+            Outcome::Retried,
+            DestinationState::Retrying,
+            "timed out".to_owned(),
+        );
+        telemetry.subjects().destinations[0].dropped(DropReason::QueueFull, 4);
+        telemetry.subjects().destinations[0].dropped(DropReason::Rejected, 3);
+        telemetry.subjects().destinations[0].queue(2, 2048, Some(1_762_346_086_400));
         telemetry.collected(after(5025.0).monotonic, 0);
         assert_eq!(
             serde_json::to_string(&examine(&telemetry, after(5025.4))).unwrap(),
@@ -265,6 +280,38 @@ mod tests {
     }
 
     #[test]
+    fn uptime_counts_a_suspend_and_lateness_does_not() {
+        let telemetry = telemetry(1000);
+        telemetry.collected(after(10.0).monotonic, 0);
+        let asleep = Duration::from_secs(3600);
+        let health = examine(&telemetry, Now { boottime: after(11.0).monotonic + asleep, ..after(11.0) });
+        assert_eq!((health.status, health.uptime.as_str()), (Status::Healthy, "1h0m11s"));
+    }
+
+    #[test]
+    fn a_reload_with_a_shorter_interval_is_not_late_at_once() {
+        let telemetry = telemetry(60_000);
+        telemetry.collected(after(10.0).monotonic, 0);
+        let (since, interval) = (after(60.0).monotonic, Duration::from_secs(1));
+        telemetry.exchange(Subjects { since, interval, ..Subjects::clone(&telemetry.subjects()) });
+        assert_eq!(examine(&telemetry, after(64.0)).status, Status::Healthy);
+        assert_eq!(examine(&telemetry, after(66.0)).status, Status::Unhealthy);
+    }
+
+    #[test]
+    fn held_ticks_and_a_refused_reload_degrade_until_they_are_over() {
+        let telemetry = telemetry(60_000);
+        telemetry.hold(Some("the clock is not set".to_owned()));
+        telemetry.reloaded(Some("2 problems".to_owned()));
+        let health = examine(&telemetry, after(1.0));
+        assert_eq!(health.status, Status::Degraded);
+        assert_eq!(health.reasons, ["the clock is not set", "the last reload changed nothing: 2 problems"]);
+        telemetry.hold(None);
+        telemetry.reloaded(None);
+        assert_eq!(examine(&telemetry, after(1.0)).status, Status::Healthy);
+    }
+
+    #[test]
     fn a_lost_thread_is_unhealthy_at_once() {
         let telemetry = telemetry(60_000);
         telemetry.thread_lost();
@@ -274,16 +321,22 @@ mod tests {
     #[test]
     fn what_is_absent_or_waiting_is_no_reason() {
         let telemetry = telemetry(60_000);
-        telemetry.collectors[0].ended(round(CollectorState::Absent, START, Some("no disks")), Refused::default());
+        telemetry.subjects().collectors[0]
+            .ended(round(CollectorState::Absent, START, Some("no disks")), Refused::default());
         assert_eq!(examine(&telemetry, after(1.0)).status, Status::Healthy);
     }
 
     #[test]
     fn a_stale_collector_a_held_destination_and_refused_series_degrade() {
         let telemetry = telemetry(60_000);
-        telemetry.collectors[0].stale("/mnt/nfs does not answer".to_owned());
-        telemetry.collectors[1].ended(round(CollectorState::Ok, START, None), Refused { max_series: 12, duplicate: 1 });
-        telemetry.destinations[0].failed(Outcome::Held, DestinationState::Held, "401 Unauthorized".to_owned());
+        telemetry.subjects().collectors[0].stale("/mnt/nfs does not answer".to_owned());
+        telemetry.subjects().collectors[1]
+            .ended(round(CollectorState::Ok, START, None), Refused { max_series: 12, duplicate: 1 });
+        telemetry.subjects().destinations[0].failed(
+            Outcome::Held,
+            DestinationState::Held,
+            "401 Unauthorized".to_owned(),
+        );
         let health = examine(&telemetry, after(1.0));
         assert_eq!(health.status, Status::Degraded);
         assert_eq!(
@@ -298,7 +351,7 @@ mod tests {
         let json = serde_json::to_string(&health).unwrap();
         assert!(json.contains(r#""disk":{"state":"stale","age_seconds":null"#), "{json}");
         // What was refused once, long ago, is in the counter only.
-        telemetry.collectors[1].ended(round(CollectorState::Ok, START, None), Refused::default());
+        telemetry.subjects().collectors[1].ended(round(CollectorState::Ok, START, None), Refused::default());
         assert_eq!(examine(&telemetry, after(1.0)).reasons.len(), 2);
     }
 }

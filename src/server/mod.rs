@@ -139,26 +139,46 @@ impl Drop for Server {
 /// Everything that can fail has been tried when this returns. Should the thread ever end
 /// by itself, the telemetry is told of a lost thread.
 pub fn start(settings: &Settings, telemetry: Arc<Telemetry>, host_name: &str) -> Result<Server, StartError> {
-    let address = display_address(settings);
-    let listener = bind(settings, &address)?;
-    let other = |error| StartError::Other(address.clone(), error);
-    let local_addr = listener.local_addr().map_err(other)?;
-    let (ours, guards) = UnixStream::pair().map_err(other)?;
-    let exposition = Exposition::new(&telemetry);
-    let site = Site { telemetry: Arc::clone(&telemetry), host: host_name.into(), exposition };
-    let guard = Guard::new(listener, guards, site);
-    let thread = std::thread::Builder::new()
-        .name("http".to_owned())
-        .stack_size(STACK_BYTES)
-        .spawn(move || {
-            if catch_unwind(AssertUnwindSafe(|| guard.run())).is_err() {
-                log::error!("the HTTP server's thread panicked; nothing is served any more");
-                telemetry.thread_lost();
-            }
-        })
-        .map_err(other)?;
-    log::info!("listening on http://{local_addr}");
-    Ok(Server { local_addr, stop: Some(ours), thread: Some(thread) })
+    Bound::new(settings)?.serve(telemetry, host_name)
+}
+
+/// A port that is ours, before anything is answered on it.
+#[derive(Debug)]
+pub struct Bound {
+    address: String,
+    listener: TcpListener,
+}
+
+impl Bound {
+    /// Binds the address. To find it a name server may have to be asked, so this may take a while.
+    pub fn new(settings: &Settings) -> Result<Bound, StartError> {
+        let address = display_address(settings);
+        let listener = bind(settings, &address)?;
+        Ok(Bound { address, listener })
+    }
+
+    /// Starts to answer.
+    pub fn serve(self, telemetry: Arc<Telemetry>, host_name: &str) -> Result<Server, StartError> {
+        let Bound { address, listener } = self;
+        let other = |error| StartError::Other(address.clone(), error);
+        let local_addr = listener.local_addr().map_err(other)?;
+        let (ours, guards) = UnixStream::pair().map_err(other)?;
+        let exposition = Exposition::new(&telemetry);
+        let site = Site { telemetry: Arc::clone(&telemetry), host: host_name.into(), exposition };
+        let guard = Guard::new(listener, guards, site);
+        let thread = std::thread::Builder::new()
+            .name("http".to_owned())
+            .stack_size(STACK_BYTES)
+            .spawn(move || {
+                if catch_unwind(AssertUnwindSafe(|| guard.run())).is_err() {
+                    log::error!("the HTTP server's thread panicked; nothing is served any more");
+                    telemetry.thread_lost();
+                }
+            })
+            .map_err(other)?;
+        log::info!("listening on http://{local_addr}");
+        Ok(Server { local_addr, stop: Some(ours), thread: Some(thread) })
+    }
 }
 
 fn display_address(settings: &Settings) -> String {
@@ -207,7 +227,7 @@ struct Site {
 impl Site {
     /// The whole answer as bytes. A bug in a page is that request's failure only.
     fn answer(&mut self, request: &Request) -> Vec<u8> {
-        let now = Now { monotonic: host::monotonic(), wall_ms: host::wall_ms() };
+        let now = Now { monotonic: host::monotonic(), boottime: host::boottime(), wall_ms: host::wall_ms() };
         let routed = catch_unwind(AssertUnwindSafe(|| {
             let view = View { telemetry: &self.telemetry, host: &self.host };
             routes::route(request, view, now, || self.exposition.frame(&self.telemetry, now.wall_ms))

@@ -23,7 +23,7 @@ const LINKS: [(&str, &str); 4] = [
 ];
 
 /// The whole document. Needs no script, no font and no other request.
-pub(super) fn render(host: &str, health: &Health<'_>) -> String {
+pub(super) fn render(host: &str, health: &Health) -> String {
     let mut out = String::with_capacity(2560);
     let host = escape(host);
     let status = health.status.as_str();

@@ -17,11 +17,13 @@ const HTML: &str = "text/html; charset=utf-8";
 /// What may be done to every page there is.
 const ALLOWED: &str = "GET, HEAD";
 
-/// The two clocks at the time of a request.
+/// The clocks at the time of a request.
 #[derive(Clone, Copy, Debug)]
 pub struct Now {
     /// CLOCK_MONOTONIC.
     pub monotonic: Duration,
+    /// CLOCK_BOOTTIME.
+    pub boottime: Duration,
     /// Milliseconds since the UNIX epoch.
     pub wall_ms: i64,
 }
@@ -131,7 +133,7 @@ mod tests {
 
     use super::*;
     use crate::model::{Metric, Recorder};
-    use crate::telemetry::CollectorStatus;
+    use crate::telemetry::{CollectorStatus, Subjects};
 
     static UP: Metric = Metric::counter("test_bytes_total", "bytes", "A test.");
 
@@ -142,13 +144,16 @@ mod tests {
     }
 
     fn telemetry() -> Telemetry {
+        let since = Duration::from_secs(100);
         let collectors = vec![Arc::new(CollectorStatus::new("cpu"))];
-        Telemetry::new(Duration::from_secs(100), 0, Duration::from_secs(1), collectors, Vec::new())
+        let subjects = Subjects { since, interval: Duration::from_secs(1), collectors, destinations: Vec::new() };
+        Telemetry::new(since, 0, subjects)
     }
 
     fn ask(telemetry: &Telemetry, method: &str, path: &str, accept: &str) -> Response {
         let request = Request { method: method.to_owned(), path: path.to_owned(), accept: accept.to_owned() };
-        let now = Now { monotonic: Duration::from_secs(101), wall_ms: 1_762_346_096_000 };
+        let monotonic = Duration::from_secs(101);
+        let now = Now { monotonic, boottime: monotonic, wall_ms: 1_762_346_096_000 };
         let own = || frame("metricsd", &Labels::of(&[("own", "yes")]));
         route(&request, View { telemetry, host: "a<b" }, now, own)
     }

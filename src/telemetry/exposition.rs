@@ -1,10 +1,13 @@
 //! metricsd's own numbers as metrics, for its `/metrics` page.
 
+use std::sync::Arc;
+
 use crate::model::{Frame, Labels, Metric, Recorder};
 
 use super::process::{self, Process};
 use super::{
-    COMMIT, CollectorState, CollectorStatus, DestinationStatus, DropReason, Outcome, TARGET, Telemetry, VERSION,
+    COMMIT, CollectorState, CollectorStatus, DestinationStatus, DropReason, Outcome, StepDirection, Subjects, TARGET,
+    Telemetry, VERSION,
 };
 
 static BUILD_INFO: Metric =
@@ -13,8 +16,10 @@ static COLLECTIONS: Metric = Metric::counter("metricsd_collections_total", "", "
 static SKIPPED: Metric = Metric::counter(
     "metricsd_collections_skipped_total",
     "",
-    "Collections that did not take place because an earlier one took too long.",
+    "Collections that did not take place because an earlier one took too long, or that the clock gave no time to.",
 );
+static CLOCK_STEPS: Metric =
+    Metric::counter("metricsd_clock_steps_total", "", "Steps of the wall clock that were noticed, by direction.");
 static COLLECTOR_DURATION: Metric =
     Metric::gauge("metricsd_collector_duration_seconds", "seconds", "How long the collector's last round took.");
 static COLLECTOR_SUCCESS: Metric = Metric::gauge(
@@ -60,11 +65,15 @@ static LAST_SUCCESS: Metric = Metric::gauge(
 
 /// Makes frames of what [`Telemetry`] knows, and of what this process costs.
 ///
-/// It keeps its labels, so that a page asked for again and again has one schema.
+/// It keeps its labels, so that a page asked for again and again has one schema; they are
+/// made anew when collectors or destinations were exchanged.
 #[derive(Debug)]
 pub struct Exposition {
     recorder: Recorder,
+    /// What the recorder and the labels are for.
+    subjects: Arc<Subjects>,
     build: Labels,
+    steps: [Labels; StepDirection::ALL.len()],
     collectors: Vec<CollectorLabels>,
     destinations: Vec<DestinationLabels>,
     process: Process,
@@ -86,35 +95,44 @@ struct DestinationLabels {
 
 /// Series of a collector and of a destination, at most; with what there is once, they
 /// bound the frame.
-const SERIES_ONCE: usize = 3 + process::SERIES;
+const SERIES_ONCE: usize = 3 + StepDirection::ALL.len() + process::SERIES;
 const SERIES_PER_COLLECTOR: usize = 5;
 const SERIES_PER_DESTINATION: usize = 6 + Outcome::ALL.len() + DropReason::ALL.len();
 
 impl Exposition {
     /// For the collectors and destinations of `telemetry`.
     pub fn new(telemetry: &Telemetry) -> Exposition {
+        let subjects = telemetry.subjects();
         let max_series = SERIES_ONCE
-            + telemetry.collectors.len() * SERIES_PER_COLLECTOR
-            + telemetry.destinations.len() * SERIES_PER_DESTINATION;
+            + subjects.collectors.len() * SERIES_PER_COLLECTOR
+            + subjects.destinations.len() * SERIES_PER_DESTINATION;
         Exposition {
             recorder: Recorder::new("metricsd", max_series),
             build: Labels::of(&[("version", VERSION), ("commit", COMMIT), ("target", TARGET)]),
-            collectors: telemetry.collectors.iter().map(|status| CollectorLabels::new(status.name())).collect(),
-            destinations: telemetry.destinations.iter().map(|status| DestinationLabels::new(status.name())).collect(),
+            steps: StepDirection::ALL.map(|direction| Labels::of(&[("direction", direction.as_str())])),
+            collectors: subjects.collectors.iter().map(|status| CollectorLabels::new(status.name())).collect(),
+            destinations: subjects.destinations.iter().map(|status| DestinationLabels::new(status.name())).collect(),
             process: Process::new(),
+            subjects,
         }
     }
 
     /// The numbers as they are at `wall_ms`, in milliseconds since the UNIX epoch.
     pub fn frame(&mut self, telemetry: &Telemetry, wall_ms: i64) -> Frame {
+        if !Arc::ptr_eq(&self.subjects, &telemetry.subjects()) {
+            *self = Exposition::new(telemetry);
+        }
         let out = &mut self.recorder;
         out.push(&BUILD_INFO, &self.build, 1.0);
         out.push(&COLLECTIONS, &Labels::EMPTY, telemetry.collections() as f64);
         out.push(&SKIPPED, &Labels::EMPTY, telemetry.skipped() as f64);
-        for (status, labels) in telemetry.collectors.iter().zip(&self.collectors) {
+        for (direction, labels) in StepDirection::ALL.into_iter().zip(&self.steps) {
+            out.push(&CLOCK_STEPS, labels, telemetry.clock_steps(direction) as f64);
+        }
+        for (status, labels) in self.subjects.collectors.iter().zip(&self.collectors) {
             labels.record(status, out);
         }
-        for (status, labels) in telemetry.destinations.iter().zip(&self.destinations) {
+        for (status, labels) in self.subjects.destinations.iter().zip(&self.destinations) {
             labels.record(status, wall_ms, out);
         }
         self.process.record(telemetry.started_wall_ms, out);
@@ -218,10 +236,14 @@ mod tests {
         let telemetry = Telemetry::new(
             Duration::from_secs(1),
             1_699_999_000_000,
-            Duration::from_secs(60),
-            vec![Arc::new(ok), Arc::new(absent)],
-            vec![Arc::new(sent), Arc::new(idle)],
+            Subjects {
+                since: Duration::from_secs(1),
+                interval: Duration::from_secs(60),
+                collectors: vec![Arc::new(ok), Arc::new(absent)],
+                destinations: vec![Arc::new(sent), Arc::new(idle)],
+            },
         );
+        telemetry.clock_stepped(StepDirection::Backward);
         telemetry.collected(Duration::from_secs(5), 2);
         telemetry
     }
@@ -245,6 +267,8 @@ mod tests {
         assert_eq!(get("metricsd_build_info", &build), Some(1.0));
         assert_eq!(get("metricsd_collections_total", &[]), Some(1.0));
         assert_eq!(get("metricsd_collections_skipped_total", &[]), Some(2.0));
+        assert_eq!(get("metricsd_clock_steps_total", &[("direction", "forward")]), Some(0.0));
+        assert_eq!(get("metricsd_clock_steps_total", &[("direction", "backward")]), Some(1.0));
 
         let cpu = ("collector", "cpu");
         assert_eq!(get("metricsd_collector_duration_seconds", &[cpu]), Some(0.00025));
@@ -276,6 +300,21 @@ mod tests {
         let first = exposition.frame(&telemetry, 1_700_000_002_500);
         let second = exposition.frame(&telemetry, 1_700_000_003_500);
         assert!(Arc::ptr_eq(&first.schema, &second.schema));
+        assert_eq!(exposition.recorder.take_refused(), Refused::default());
+    }
+
+    #[test]
+    fn exchanged_subjects_show_at_once_and_what_went_is_gone() {
+        let telemetry = telemetry();
+        let mut exposition = Exposition::new(&telemetry);
+        exposition.frame(&telemetry, 1_700_000_002_500);
+        let old = telemetry.subjects();
+        let mut destinations = vec![Arc::clone(&old.destinations[0])];
+        destinations.extend((0..9).map(|n| Arc::new(DestinationStatus::new(format!("more{n}"), "stdout"))));
+        telemetry.exchange(Subjects { destinations, ..Subjects::clone(&old) });
+        let frame = exposition.frame(&telemetry, 1_700_000_002_500);
+        let sent = |name| value(&frame, "metricsd_destination_samples_sent_total", &[("destination", name)]);
+        assert_eq!((sent("prom"), sent("new"), sent("more8")), (Some(100.0), None, Some(0.0)));
         assert_eq!(exposition.recorder.take_refused(), Refused::default());
     }
 }

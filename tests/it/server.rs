@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use metricsd::host;
 use metricsd::model::{Labels, Metric, Recorder, Refused};
 use metricsd::server::{self, Server, Settings, StartError};
-use metricsd::telemetry::{CollectorState, CollectorStatus, DestinationStatus, Round, Telemetry};
+use metricsd::telemetry::{CollectorState, CollectorStatus, DestinationStatus, Round, Subjects, Telemetry};
 
 /// Longer than any deadline of the server's: who waits for this waits for a bug.
 const LIMIT: Duration = Duration::from_secs(40);
@@ -22,13 +22,13 @@ fn serve(series: usize) -> (Server, Arc<Telemetry>) {
     let cpu = CollectorStatus::new("cpu");
     let round = Round { state: CollectorState::Ok, at: now, duration: Duration::from_millis(1), series, error: None };
     cpu.ended(round, Refused::default());
-    let telemetry = Arc::new(Telemetry::new(
-        now,
-        host::wall_ms(),
-        Duration::from_secs(3600),
-        vec![Arc::new(cpu)],
-        vec![Arc::new(DestinationStatus::new("prom", "prometheus_remote_write"))],
-    ));
+    let subjects = Subjects {
+        since: now,
+        interval: Duration::from_secs(3600),
+        collectors: vec![Arc::new(cpu)],
+        destinations: vec![Arc::new(DestinationStatus::new("prom", "prometheus_remote_write"))],
+    };
+    let telemetry = Arc::new(Telemetry::new(host::boottime(), host::wall_ms(), subjects));
     let mut out = Recorder::new("cpu", series);
     for i in 0..series {
         out.push(&VALUE, &Labels::of(&[("series", &i.to_string())]), i as f64);

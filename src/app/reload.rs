@@ -1,0 +1,226 @@
+//! SIGHUP: the whole new configuration is read and checked, and only then anything changes.
+//!
+//! Reading and checking may hang (a file on a dead server, a name server that is silent), so
+//! it has a thread of its own, and whoever wants the program to stop meanwhile is heard.
+//! What comes then can fail for want of a port or of threads only; all that can fail is done
+//! before the first thing changes.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crossbeam_channel::{Receiver, bounded, never};
+
+use super::lanes::Running;
+use super::service::{Service, Setup, start_slow};
+use super::threads::Id;
+use crate::collectors;
+use crate::config::{self, Config};
+use crate::host::SystemStatFs;
+use crate::pipeline::{Fresh, Plan};
+use crate::server::{self, Bound, Server, StartError};
+
+/// A configuration that was checked, and what was made ready for it.
+pub struct Prepared {
+    config: Config,
+    port: Port,
+}
+
+/// What there is to do about the HTTP server's address.
+enum Port {
+    /// It stays.
+    Same,
+    /// The new one is ours.
+    Bound(Bound),
+    /// Only the server that runs is in the way: `0.0.0.0:8080` is to become `127.0.0.1:8080`.
+    OursToFree,
+}
+
+/// Why nothing changes. It has been logged; this is for `/health`.
+pub struct Refused(String);
+
+/// The reloads, one at a time.
+#[derive(Default)]
+pub struct Reloads {
+    under_way: Option<(Instant, Receiver<Result<Prepared, Refused>>)>,
+    /// Somebody asked while one was under way: what that one has read may be out of date.
+    again: bool,
+}
+
+impl Reloads {
+    /// Begins a reload, or another one behind that under way.
+    pub fn ask(&mut self, service: &Service) {
+        if self.under_way.is_some() {
+            self.again = true;
+            return;
+        }
+        log::info!("SIGHUP: reading {} again", service.config.source);
+        let (tell, told) = bounded(1);
+        let setup = service.setup.clone();
+        let server = service.server.is_some().then(|| service.config.server.clone());
+        // Not one of the program's threads: should this one panic, nothing is lost but a reload.
+        let thread = std::thread::Builder::new()
+            .name("reload".to_owned())
+            .spawn(move || _ = tell.send(prepare(&setup, server.as_ref())));
+        self.under_way = Some((Instant::now(), told));
+        if let Err(error) = thread {
+            // With the thread its end of the channel is gone, so that the reload ends as one that panicked.
+            log::error!("cannot start a thread: {error}");
+        }
+    }
+
+    /// Where the reload under way says that it is prepared.
+    pub fn prepared(&self) -> Receiver<Result<Prepared, Refused>> {
+        self.under_way.as_ref().map_or_else(never, |(_, told)| told.clone())
+    }
+
+    /// The reload under way is prepared, or failed; none: its thread is gone.
+    pub fn finish(&mut self, service: &mut Service, outcome: Option<Result<Prepared, Refused>>) {
+        let begun = self.under_way.take().map_or_else(Instant::now, |(begun, _)| begun);
+        let outcome = outcome.unwrap_or_else(|| Err(Refused("it could not be read".to_owned())));
+        match outcome.and_then(|prepared| service.take_up(prepared)) {
+            Ok(()) => {
+                log::info!("reloaded in {:.1?}; collecting every {:?}", begun.elapsed(), service.config.interval);
+                service.telemetry.reloaded(None);
+            }
+            Err(Refused(why)) => {
+                log::error!("nothing was changed: {why}; the configuration from before stays in use");
+                service.telemetry.reloaded(Some(why));
+            }
+        }
+        if std::mem::take(&mut self.again) {
+            self.ask(service);
+        }
+    }
+}
+
+/// All that can be done without touching what runs. `server` is where it listens now.
+fn prepare(setup: &Setup, server: Option<&server::Settings>) -> Result<Prepared, Refused> {
+    let config = config::load(setup.source.clone(), &config::process_env, &setup.host_name).map_err(|problems| {
+        problems.to_string().lines().for_each(|line| log::error!("{line}"));
+        let mut lines = problems.iter();
+        let first = lines.next().map_or_else(String::new, ToString::to_string);
+        match lines.len() {
+            0 => Refused(first),
+            more => Refused(format!("{first}; and {more} more problems, see the log")),
+        }
+    })?;
+    let port = match server {
+        Some(server) if *server == config.server => Port::Same,
+        _ => match Bound::new(&config.server) {
+            Ok(bound) => Port::Bound(bound),
+            Err(StartError::Taken(..)) if server.is_some_and(|server| server.port == config.server.port) => {
+                Port::OursToFree
+            }
+            Err(error) => return Err(refused(&error)),
+        },
+    };
+    Ok(Prepared { config, port })
+}
+
+fn refused(error: &dyn std::error::Error) -> Refused {
+    Refused(error.to_string())
+}
+
+impl Service {
+    /// Goes on with a new configuration; where that fails, with the one there is.
+    fn take_up(&mut self, prepared: Prepared) -> Result<(), Refused> {
+        let Prepared { config, port } = prepared;
+        let is_new = |settings: &&_| !self.lanes.iter().any(|lane| lane.can_become(settings));
+        let no_thread = |error| Refused(format!("cannot start a thread: {error}"));
+        let started = Running::start_all(config.lanes.iter().filter(is_new), &mut self.threads).map_err(no_thread)?;
+        let new_threads: Vec<_> = started.iter().flat_map(|lane| lane.threads.clone()).collect();
+
+        let mut built = collectors::build(&config.collectors, &self.setup.paths, Arc::new(SystemStatFs));
+        let order: Vec<&'static str> = built.names().collect();
+        let kept: Vec<&'static str> = collectors::unchanged(&self.config.collectors, &config.collectors).collect();
+        built.leave_out(&kept);
+        let mut fresh = Fresh::new(built, config.collectors.max_series, &self.done);
+        let slow = start_slow(&mut self.threads, std::mem::take(&mut fresh.workers));
+        // From here on a failure has threads to take back; with what they wait on they end.
+        let slow = slow.inspect_err(|_| self.threads.ask(&new_threads)).map_err(no_thread)?;
+        let server = self.move_server(&config, port).inspect_err(|_| {
+            self.threads.ask(&new_threads);
+            slow.iter().for_each(|(_, id)| self.threads.ask(&[*id]));
+        })?;
+
+        // Nothing fails from here on.
+        for warning in &config.warnings {
+            log::warn!("{warning}");
+        }
+        if server.is_some() {
+            self.server = server;
+        }
+        self.exchange_lanes(&config, started);
+        self.exchange_collectors(&order, &kept, &fresh, slow);
+        self.config = config;
+        self.tell();
+        // Closed only where the scheduler's thread is gone, which ends the program.
+        let _ = self.plans.send(Plan { interval: self.config.interval, order, fresh });
+        Ok(())
+    }
+
+    /// The server at its new address; none where it stays.
+    fn move_server(&mut self, config: &Config, port: Port) -> Result<Option<Server>, Refused> {
+        let (telemetry, host) = (&self.telemetry, &self.setup.host_name);
+        match port {
+            Port::Same => Ok(None),
+            Port::Bound(bound) => bound.serve(Arc::clone(telemetry), host).map(Some).map_err(|error| refused(&error)),
+            Port::OursToFree => {
+                self.server = None;
+                server::start(&config.server, Arc::clone(telemetry), host).map(Some).map_err(|error| {
+                    match server::start(&self.config.server, Arc::clone(telemetry), host) {
+                        Ok(server) => self.server = Some(server),
+                        Err(error) => log::error!("{error}; no page is served until a reload that works"),
+                    }
+                    refused(&error)
+                })
+            }
+        }
+    }
+
+    fn exchange_lanes(&mut self, config: &Config, started: Vec<Running>) {
+        let mut old = std::mem::take(&mut self.lanes);
+        let mut started = started.into_iter();
+        for settings in &config.lanes {
+            if let Some(at) = old.iter().position(|lane| lane.can_become(settings)) {
+                let mut lane = old.remove(at);
+                if lane.change_to(settings) {
+                    log::info!("destination {}: changed: {}", settings.name, settings.kind);
+                }
+                self.lanes.push(lane);
+            } else {
+                // They were started in this order.
+                self.lanes.extend(started.next());
+            }
+        }
+        self.fanout.exchange(self.lanes.iter().map(|lane| Arc::clone(&lane.outlet)).collect());
+        for gone in old {
+            log::warn!(
+                "destination {}: no longer configured; {} requests wait, and what can't be delivered within its \
+                 grace is given up as at a stop",
+                gone.settings.name,
+                gone.status.queue_frames()
+            );
+            self.threads.ask(&gone.threads);
+        }
+    }
+
+    fn exchange_collectors(
+        &mut self,
+        order: &[&'static str],
+        kept: &[&str],
+        fresh: &Fresh,
+        slow: Vec<(&'static str, Id)>,
+    ) {
+        let old = std::mem::take(&mut self.collectors);
+        let of = |name: &str| {
+            let all = if kept.contains(&name) { &old } else { &fresh.statuses };
+            all.iter().find(|status| status.name() == name).cloned()
+        };
+        self.collectors = order.iter().filter_map(|name| of(name)).collect();
+        let (kept, gone): (Vec<_>, Vec<_>) = self.slow.drain(..).partition(|(name, _)| kept.contains(name));
+        self.threads.ask(&gone.iter().map(|(_, id)| *id).collect::<Vec<_>>());
+        self.slow = kept;
+        self.slow.extend(slow);
+    }
+}

@@ -1,0 +1,218 @@
+//! The program while it serves: start consumers first, wait, stop producers first.
+
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, select, unbounded};
+
+use super::lanes::Running;
+use super::reload::Reloads;
+use super::signals::{self, Signal};
+use super::threads::{Ended, Id, Threads};
+use crate::cli::Exit;
+use crate::collectors;
+use crate::config::{Config, Source};
+use crate::host::{HostPaths, SystemStatFs, boottime, monotonic, wall_ms};
+use crate::model::Resource;
+use crate::pipeline::{Clock, Collectors, Done, Fanout, Plan, Scheduler, SlowWorker, read_clocks};
+use crate::server::{self, Server, StartError};
+use crate::telemetry::{CollectorStatus, Subjects, Telemetry, VERSION, built_ms};
+
+/// From the first signal to the end, whatever hangs.
+const STOP_WITHIN: Duration = Duration::from_secs(9);
+
+/// How much of that the scheduler may take for the round it is in. It reads the kernel's
+/// files, which takes milliseconds; where one of them hangs, lanes must not wait for it.
+const LAST_ROUND: Duration = Duration::from_secs(2);
+
+/// What stays as the command line and the environment said at the start.
+#[derive(Clone)]
+pub struct Setup {
+    pub source: Source,
+    pub paths: HostPaths,
+    pub host_name: String,
+}
+
+/// Everything that runs.
+pub struct Service {
+    pub(super) setup: Setup,
+    /// What it runs with.
+    pub(super) config: Config,
+    pub(super) telemetry: Arc<Telemetry>,
+    pub(super) threads: Threads,
+    pub(super) fanout: Arc<Fanout>,
+    /// In the order of the configuration.
+    pub(super) lanes: Vec<Running>,
+    /// Of the collectors that run, in the order of their table, fast ones first.
+    pub(super) collectors: Vec<Arc<CollectorStatus>>,
+    /// The threads of the slow ones among them.
+    pub(super) slow: Vec<(&'static str, Id)>,
+    pub(super) done: Done,
+    /// To the scheduler, which stops when this is dropped.
+    pub(super) plans: Sender<Plan>,
+    /// None only where a reload moved it to a place that it could not come back from.
+    pub(super) server: Option<Server>,
+    sched: Id,
+}
+
+impl Service {
+    /// From start to end.
+    pub fn serve(setup: Setup, config: Config) -> Exit {
+        let begun = Instant::now();
+        log::info!("metricsd {VERSION} starts; configuration: {}", config.source);
+        for warning in &config.warnings {
+            log::warn!("{warning}");
+        }
+        let (mut service, signals) = match Service::start(setup, config) {
+            Ok(started) => started,
+            Err(exit) => return exit,
+        };
+        log::info!("started in {:.1?}; collecting every {:?}", begun.elapsed(), service.config.interval);
+        let exit = service.wait(&signals);
+        service.stop(&signals);
+        exit
+    }
+
+    fn start(setup: Setup, config: Config) -> Result<(Service, Receiver<Signal>), Exit> {
+        let telemetry = Arc::new(Telemetry::new(boottime(), wall_ms(), Subjects::default()));
+        let server = server::start(&config.server, Arc::clone(&telemetry), &setup.host_name).map_err(|error| {
+            log::error!("{error}");
+            exit_of(&error)
+        })?;
+        let no_thread = |error: io::Error| {
+            log::error!("cannot start a thread: {error}");
+            Exit::Internal
+        };
+        let mut threads = Threads::new();
+        let lanes = Running::start_all(&config.lanes, &mut threads).map_err(no_thread)?;
+        let fanout = Arc::new(Fanout::default());
+        fanout.exchange(lanes.iter().map(|lane| Arc::clone(&lane.outlet)).collect());
+
+        let built = collectors::build(&config.collectors, &setup.paths, Arc::new(SystemStatFs));
+        let (runners, statuses, workers) = Collectors::new(built, config.collectors.max_series);
+        let done = runners.done();
+        let slow = start_slow(&mut threads, workers).map_err(no_thread)?;
+        let (plans, planned) = unbounded();
+        let scheduler = Scheduler {
+            collectors: runners,
+            fanout: Arc::clone(&fanout),
+            telemetry: Arc::clone(&telemetry),
+            resource: Arc::new(Resource { host: setup.host_name.as_str().into() }),
+            interval: config.interval,
+            plans: planned,
+            clock: Clock::new(built_ms().unwrap_or(i64::MIN)),
+            read: Box::new(read_clocks),
+        };
+        let sched = threads.spawn("sched", move || scheduler.run()).map_err(no_thread)?;
+        let mut service = Service {
+            setup,
+            config,
+            telemetry,
+            threads,
+            fanout,
+            lanes,
+            collectors: statuses,
+            slow,
+            done,
+            plans,
+            server: Some(server),
+            sched,
+        };
+        service.tell();
+        let signals = signals::listen().map_err(no_thread)?;
+        Ok((service, signals))
+    }
+
+    /// Tells the pages what there is now.
+    pub(super) fn tell(&mut self) {
+        self.telemetry.exchange(Subjects {
+            since: monotonic(),
+            interval: self.config.interval,
+            collectors: self.collectors.clone(),
+            destinations: self.lanes.iter().map(|lane| Arc::clone(&lane.status)).collect(),
+        });
+    }
+
+    /// Waits for the end: a signal, or a thread that should not have ended.
+    fn wait(&mut self, signals: &Receiver<Signal>) -> Exit {
+        let mut reloads = Reloads::default();
+        loop {
+            let prepared = reloads.prepared();
+            select! {
+                recv(signals) -> signal => match signal {
+                    Ok(Signal::Reload) => reloads.ask(self),
+                    Ok(Signal::Stop) => {
+                        log::info!("stopping; a second signal ends the program at once");
+                        return Exit::Ok;
+                    }
+                    Err(_) => {
+                        log::error!("the signals thread is gone; stopping");
+                        return Exit::Internal;
+                    }
+                },
+                recv(prepared) -> outcome => reloads.finish(self, outcome.ok()),
+                recv(self.threads.ends()) -> ended => {
+                    // We hold a sender ourselves, so there is always an end in it.
+                    if ended.is_ok_and(|ended| self.is_lost(&ended)) {
+                        return Exit::Internal;
+                    }
+                }
+            }
+        }
+    }
+
+    fn is_lost(&mut self, ended: &Ended) -> bool {
+        let lost = self.threads.has_ended(ended);
+        if lost {
+            self.telemetry.thread_lost();
+            let how = if ended.panicked { "panicked" } else { "ended" };
+            log::error!("thread {} {how} uninvited; stopping", ended.name);
+        }
+        lost
+    }
+
+    /// Producers first, then the lanes with what they have.
+    fn stop(self, signals: &Receiver<Signal>) {
+        let begun = Instant::now();
+        let Service { mut threads, fanout, lanes, plans, server, sched, .. } = self;
+        drop(plans);
+        if !threads.wait_for(sched, LAST_ROUND) {
+            log::warn!("a collector hangs; its round is left behind");
+            threads.forgo(sched);
+        }
+        drop(lanes);
+        fanout.exchange(Vec::new());
+        let left = threads.wait(STOP_WITHIN.saturating_sub(begun.elapsed()), signals);
+        drop(server);
+        if left > 0 {
+            log::warn!("{left} threads did not end in time and are left behind");
+        }
+        log::info!("stopped in {:.1?}", begun.elapsed());
+    }
+}
+
+/// Starts the threads of slow collectors; all or none.
+pub(super) fn start_slow(threads: &mut Threads, workers: Vec<SlowWorker>) -> io::Result<Vec<(&'static str, Id)>> {
+    let mut started: Vec<(&'static str, Id)> = Vec::new();
+    for worker in workers {
+        let name = worker.name();
+        match threads.spawn_unawaited(format!("slow-{name}"), move || worker.run()) {
+            Ok(id) => started.push((name, id)),
+            Err(error) => {
+                started.iter().for_each(|(_, id)| threads.ask(&[*id]));
+                return Err(error);
+            }
+        }
+    }
+    Ok(started)
+}
+
+fn exit_of(error: &StartError) -> Exit {
+    match error {
+        StartError::Resolve(..) | StartError::NotLocal(..) => Exit::Config,
+        StartError::Taken(..) => Exit::Unavailable,
+        StartError::Permission(..) => Exit::Permission,
+        StartError::Other(..) => Exit::Internal,
+    }
+}

@@ -1,0 +1,210 @@
+//! The loop that keeps the beat, and takes up a new plan between two ticks.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, TryRecvError, select};
+
+use super::clock::{Clock, Event, Reading, Ruling, Stamp};
+use super::schedule::Grid;
+use super::slow::Finished;
+use super::{Collectors, Fanout, Fresh, PRIME};
+use crate::host::monotonic;
+use crate::model::{Batch, Frame, Resource};
+use crate::telemetry::{StepDirection, Telemetry, rfc3339};
+
+/// What changes with a reload.
+pub struct Plan {
+    /// Time between two rounds.
+    pub interval: Duration,
+    /// The names of all collectors from now on, in the order in which they run.
+    pub order: Vec<&'static str>,
+    /// Those of them that are new, or whose settings are. The others go on as they are.
+    pub fresh: Fresh,
+}
+
+/// The loop that keeps the beat.
+pub struct Scheduler {
+    /// What is collected.
+    pub collectors: Collectors,
+    /// Where it goes.
+    pub fanout: Arc<Fanout>,
+    /// What is known of it.
+    pub telemetry: Arc<Telemetry>,
+    /// What it belongs to.
+    pub resource: Arc<Resource>,
+    /// Time between two rounds.
+    pub interval: Duration,
+    /// Brings new plans; closes when it is time to stop.
+    pub plans: Receiver<Plan>,
+    /// Which stamps ticks get.
+    pub clock: Clock,
+    /// Reads the clocks.
+    pub read: Box<dyn FnMut() -> Reading + Send>,
+}
+
+/// What ends a sleep.
+enum Woken {
+    Due,
+    Planned(Plan),
+    Stopped,
+}
+
+impl Scheduler {
+    /// Runs until `plans` closes.
+    pub fn run(mut self) {
+        let tick = (self.read)().tick();
+        self.collectors.prime(&tick);
+        let mut next = monotonic() + PRIME;
+        let mut missed = 0;
+        // With the moment of the last round.
+        let mut grid: Option<(Grid, Duration)> = None;
+        loop {
+            match self.sleep_until(next) {
+                Woken::Stopped => return,
+                Woken::Planned(plan) => {
+                    let interval = self.interval;
+                    self.take_up(plan);
+                    if let (true, Some((grid, last))) = (interval != self.interval, &mut grid) {
+                        // What would have been due since the last round had the interval
+                        // been the new one already was not missed.
+                        *grid = Grid::new(*last, self.interval);
+                        (next, _) = grid.next(monotonic());
+                    }
+                }
+                Woken::Due => {
+                    let now = monotonic();
+                    let (grid, last) = grid.get_or_insert_with(|| (Grid::new(now, self.interval), now));
+                    *last = now;
+                    self.round(missed);
+                    (next, missed) = grid.next(monotonic());
+                    if missed > 0 {
+                        log::warn!("a round took too long: {missed} of the grid's ticks are skipped");
+                    }
+                }
+            }
+        }
+    }
+
+    fn take_up(&mut self, plan: Plan) {
+        let tick = (self.read)().tick();
+        for gone in self.collectors.change(&plan.order, plan.fresh, &tick) {
+            self.telemetry.latest.remove(gone);
+        }
+        self.interval = plan.interval;
+    }
+
+    fn round(&mut self, missed: u64) {
+        let reading = (self.read)();
+        let ruling = self.clock.tick(reading);
+        self.say(&reading, &ruling);
+        let tick = reading.tick();
+        let latest = &self.telemetry.latest;
+        let frames = self.collectors.round(&tick, |silent| latest.remove(silent));
+        self.publish(tick.wall_ms, ruling.stamp, frames);
+        for slow in &mut self.collectors.slow {
+            slow.tick(&tick, ruling.stamp, self.interval);
+        }
+        match ruling.stamp {
+            Some(_) => self.telemetry.collected(monotonic(), missed),
+            None => self.telemetry.held(monotonic(), missed),
+        }
+    }
+
+    /// What was read at a tick that was held has no time to be sent with; whoever pulls
+    /// brings a time of their own.
+    fn publish(&self, time_ms: i64, stamp: Option<Stamp>, frames: Vec<Frame>) {
+        for frame in &frames {
+            self.telemetry.latest.put(frame);
+        }
+        if stamp.is_none() || self.fanout.is_empty() || frames.iter().all(|frame| frame.values.is_empty()) {
+            return;
+        }
+        self.fanout.put(&Arc::new(Batch { time_ms, resource: Arc::clone(&self.resource), frames }));
+    }
+
+    /// Sleeps, publishing what slow collectors finish meanwhile.
+    fn sleep_until(&mut self, deadline: Duration) -> Woken {
+        loop {
+            let left = deadline.saturating_sub(monotonic());
+            if left.is_zero() {
+                // Under load this loop may never sleep; it must still hear all that it is told.
+                while let Ok(done) = self.collectors.finished.try_recv() {
+                    self.finished(done);
+                }
+                return match self.plans.try_recv() {
+                    Ok(plan) => Woken::Planned(plan),
+                    Err(TryRecvError::Disconnected) => Woken::Stopped,
+                    Err(TryRecvError::Empty) => Woken::Due,
+                };
+            }
+            select! {
+                recv(self.plans) -> plan => return plan.map_or(Woken::Stopped, Woken::Planned),
+                recv(self.collectors.finished) -> done => {
+                    if let Ok(done) = done {
+                        self.finished(done);
+                    }
+                }
+                default(left) => {}
+            }
+        }
+    }
+
+    fn finished(&mut self, done: Finished) {
+        // One that a reload has taken away may still come back.
+        let Some(slow) = self.collectors.slow.iter_mut().find(|slow| slow.gave(&done)) else { return };
+        let running = slow.ended();
+        let Some(frame) = done.frame else {
+            self.telemetry.latest.remove(slow.name());
+            return;
+        };
+        let mut stamp = running.and_then(|running| running.stamp);
+        if stamp.is_some_and(|stamp| stamp.era != self.clock.era()) {
+            // The clock went back while it was under way: what its lanes got since is older.
+            self.telemetry.missed(1);
+            stamp = None;
+        }
+        self.publish(frame.time_ms, stamp, vec![frame]);
+    }
+
+    /// Says what happened to the clock.
+    fn say(&self, reading: &Reading, ruling: &Ruling) {
+        let now = rfc3339(reading.wall_ms);
+        let hold = |why: String| {
+            log::warn!("{why}");
+            self.telemetry.hold(Some(why));
+        };
+        for event in &ruling.events {
+            match event {
+                Event::Slept(time) => log::info!("the machine slept for {time:.1?}; nothing was collected meanwhile"),
+                Event::Stepped(direction, by) => {
+                    self.telemetry.clock_stepped(*direction);
+                    let word = direction.as_str();
+                    match direction {
+                        StepDirection::Forward => log::info!("the clock was stepped {word} by {by:.1?}, to {now}"),
+                        StepDirection::Backward => log::warn!("the clock was stepped {word} by {by:.1?}, to {now}"),
+                    }
+                }
+                Event::Unset => hold(format!(
+                    "the clock says {now}, which was before this program was built: it is not set, and nothing is \
+                     sent until it is; pages are served as ever"
+                )),
+                Event::Set => {
+                    log::info!("the clock is set: it says {now}; what is collected is sent from here on");
+                    self.telemetry.hold(None);
+                }
+                Event::Behind(by) => {
+                    hold(format!("the clock went back behind what was sent, by {by:.1?}; ticks are held until then"));
+                }
+                Event::CaughtUp(held) => {
+                    log::info!("the clock has caught up; {held} ticks were held");
+                    self.telemetry.hold(None);
+                }
+                Event::WentBack(by) => {
+                    log::warn!("what is sent from here on is {by:.1?} older than what was: the clock's time is taken");
+                    self.telemetry.hold(None);
+                }
+            }
+        }
+    }
+}

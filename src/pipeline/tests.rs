@@ -1,0 +1,258 @@
+//! The scheduler with clocks, collectors and lanes that a test holds in its hands.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+
+use super::*;
+use crate::collectors::{CollectError, Collector, Named, NamedSlow};
+use crate::model::{Batch, Labels, Metric, Recorder, Resource};
+use crate::telemetry::{StepDirection, Subjects, Telemetry};
+
+/// 2025-11-05, and half a year later.
+const BUILT: i64 = 1_762_300_000_000;
+const NOW: i64 = 1_778_000_000_000;
+const HOUR: i64 = 3_600_000;
+
+static VALUE: Metric = Metric::gauge("test_value", "", "A value.");
+
+/// Pushes how often it was asked.
+struct Counting(f64);
+
+impl Collector for Counting {
+    fn collect(&mut self, _: &Tick, _: &mut Scratch, out: &mut Recorder) -> Result<(), CollectError> {
+        self.0 += 1.0;
+        out.push(&VALUE, &Labels::EMPTY, self.0);
+        Ok(())
+    }
+}
+
+/// Says that it was asked, and waits until it may answer.
+struct Hanging(Sender<()>, Receiver<()>);
+
+impl Collector for Hanging {
+    fn collect(&mut self, _: &Tick, _: &mut Scratch, out: &mut Recorder) -> Result<(), CollectError> {
+        let _ = self.0.send(());
+        let _ = self.1.recv();
+        out.push(&VALUE, &Labels::of(&[("slow", "yes")]), 1.0);
+        Ok(())
+    }
+}
+
+fn counting(name: &'static str) -> Named {
+    Named { name, collector: Box::new(Counting(0.0)) }
+}
+
+/// A slow collector, what it says when asked, and what lets it go on.
+fn hanging(name: &'static str) -> (NamedSlow, Receiver<()>, Sender<()>) {
+    let ((asked, is_asked), (go, gone)) = (unbounded(), bounded(0));
+    (NamedSlow { name, collector: Box::new(Hanging(asked, gone)), due: Arc::new(|| true) }, is_asked, go)
+}
+
+/// A scheduler on its thread.
+struct Running {
+    telemetry: Arc<Telemetry>,
+    batches: Receiver<Arc<Batch>>,
+    plans: Option<Sender<Plan>>,
+    done: Done,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Running {
+    /// `walls` are what the wall clock shows at the ticks; after the last one it goes on by
+    /// seconds. CLOCK_MONOTONIC and CLOCK_BOOTTIME go by seconds all along.
+    fn start(built: Built, interval: Duration, walls: &[i64]) -> Running {
+        let (collectors, _, workers) = Collectors::new(built, 100);
+        workers.into_iter().for_each(|worker| drop(std::thread::spawn(move || worker.run())));
+        let done = collectors.done();
+        let (put, batches) = unbounded();
+        let fanout = Fanout::default();
+        fanout.exchange(vec![Arc::new(move |batch: &Arc<Batch>| drop(put.send(Arc::clone(batch))))]);
+        let telemetry = Arc::new(Telemetry::new(Duration::ZERO, 0, Subjects::default()));
+        let (plans, planned) = unbounded();
+        let scheduler = Scheduler {
+            collectors,
+            fanout: Arc::new(fanout),
+            telemetry: Arc::clone(&telemetry),
+            resource: Arc::new(Resource { host: "host-1".into() }),
+            interval,
+            plans: planned,
+            clock: Clock::new(BUILT),
+            read: Box::new(clocks(walls.to_vec())),
+        };
+        let thread = std::thread::spawn(move || scheduler.run());
+        Running { telemetry, batches, plans: Some(plans), done, thread: Some(thread) }
+    }
+
+    fn times(&self, count: usize) -> Vec<i64> {
+        (0..count).map(|_| self.batch().time_ms).collect()
+    }
+
+    fn batch(&self) -> Arc<Batch> {
+        self.batches.recv_timeout(Duration::from_secs(60)).expect("a batch")
+    }
+
+    fn stop(mut self) -> Arc<Telemetry> {
+        self.plans = None;
+        self.thread.take().unwrap().join().unwrap();
+        Arc::clone(&self.telemetry)
+    }
+}
+
+fn clocks(walls: Vec<i64>) -> impl FnMut() -> Reading + Send {
+    let mut read = 0;
+    move || {
+        let passed = Duration::from_secs(1000 + read as u64);
+        // The first reading is for priming.
+        let at = usize::saturating_sub(read, 1);
+        read += 1;
+        let wall_ms = match walls.get(at) {
+            Some(wall) => *wall,
+            None => walls[walls.len() - 1] + 1000 * (at + 1 - walls.len()) as i64,
+        };
+        Reading { monotonic: passed, boottime: passed, wall_ms }
+    }
+}
+
+const QUICK: Duration = Duration::from_millis(5);
+
+fn fast(names: &[&'static str]) -> Built {
+    Built { fast: names.iter().map(|name| counting(name)).collect(), slow: Vec::new() }
+}
+
+fn wait(mut is: impl FnMut() -> bool) {
+    let until = Instant::now() + Duration::from_secs(60);
+    while !is() {
+        assert!(Instant::now() < until, "gave up");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+#[test]
+fn a_tick_before_the_clock_is_set_shows_on_pages_and_goes_nowhere_else() {
+    let running = Running::start(fast(&["a"]), Duration::from_secs(3600), &[12_000]);
+    wait(|| running.telemetry.last_collection().is_some());
+    assert_eq!((running.telemetry.collections(), running.telemetry.skipped()), (0, 1));
+    assert_eq!(running.telemetry.latest.frames().len(), 1);
+    let why = running.telemetry.why_held().unwrap();
+    assert!(why.contains("1970-01-01T00:00:12Z"), "{why}");
+    assert!(running.batches.is_empty());
+    running.stop();
+}
+
+#[test]
+fn what_is_sent_goes_on_when_the_clock_is_set_and_never_goes_back_but_once() {
+    let walls = [
+        // Not set, then set.
+        12_000,
+        13_000,
+        NOW,
+        NOW + 1000,
+        // Back by three seconds, and caught up.
+        NOW - 1000,
+        NOW,
+        NOW + 1000,
+        NOW + 2000,
+        // Forward by an hour, and back by two.
+        NOW + HOUR,
+        NOW - HOUR,
+    ];
+    let running = Running::start(fast(&["a"]), QUICK, &walls);
+    let expected = [NOW, NOW + 1000, NOW + 2000, NOW + HOUR, NOW - HOUR, NOW - HOUR + 1000];
+    assert_eq!(running.times(6), expected);
+    let telemetry = running.stop();
+    assert_eq!(telemetry.why_held(), None);
+    // Two before it was set, three while it caught up; a busy machine may have missed some more.
+    assert!(telemetry.skipped() >= 5);
+    assert_eq!(telemetry.clock_steps(StepDirection::Forward), 2);
+    assert_eq!(telemetry.clock_steps(StepDirection::Backward), 2);
+}
+
+#[test]
+fn a_slow_frame_from_before_the_clock_went_back_is_not_sent() {
+    let (slow, asked, go) = hanging("slow");
+    let built = Built { fast: vec![counting("a")], slow: vec![slow] };
+    let running = Running::start(built, QUICK, &[NOW, NOW + 1000, NOW - HOUR]);
+    asked.recv().unwrap();
+    // The clock has gone back; then the round of before comes in, and another one after it.
+    while running.batch().time_ms >= NOW {}
+    go.send(()).unwrap();
+    asked.recv().unwrap();
+    go.send(()).unwrap();
+    let is_slow = |batch: &Batch| batch.frames.iter().any(|frame| &*frame.source == "slow");
+    let mut batch = running.batch();
+    while !is_slow(&batch) {
+        batch = running.batch();
+    }
+    assert!(batch.time_ms < NOW, "{}", batch.time_ms);
+    drop(go);
+    let telemetry = running.stop();
+    assert!(telemetry.skipped() >= 1);
+}
+
+#[test]
+fn a_slow_collector_that_hangs_delays_neither_the_beat_nor_the_end() {
+    let (slow, asked, _go) = hanging("slow");
+    let running = Running::start(Built { fast: vec![counting("a")], slow: vec![slow] }, QUICK, &[NOW]);
+    asked.recv().unwrap();
+    running.times(20);
+    running.stop();
+}
+
+#[test]
+fn a_plan_changes_the_interval_and_keeps_collectors_whose_settings_stay() {
+    let running = Running::start(fast(&["a", "b", "c"]), Duration::from_secs(3600), &[NOW]);
+    let values = |batch: &Batch| -> Vec<(String, f64)> {
+        batch.frames.iter().map(|frame| (frame.source.to_string(), frame.values[0])).collect()
+    };
+    let of = |pairs: &[(&str, f64)]| pairs.iter().map(|(name, value)| (name.to_string(), *value)).collect::<Vec<_>>();
+    assert_eq!(values(&running.batch()), of(&[("a", 1.0), ("b", 1.0), ("c", 1.0)]));
+    // b is made anew, c goes, and d comes before a.
+    let fresh = Fresh::new(fast(&["d", "b"]), 100, &running.done);
+    let plan = Plan { interval: QUICK, order: vec!["d", "a", "b"], fresh };
+    running.plans.as_ref().unwrap().send(plan).unwrap();
+    assert_eq!(values(&running.batch()), of(&[("d", 1.0), ("a", 2.0), ("b", 1.0)]));
+    assert_eq!(values(&running.batch()), of(&[("d", 2.0), ("a", 3.0), ("b", 2.0)]));
+    let names: Vec<_> = running.telemetry.latest.frames().iter().map(|frame| frame.source.to_string()).collect();
+    assert_eq!(names, ["a", "b", "d"]);
+    assert!(running.stop().skipped() < 10_000, "an hour at the new interval was not missed");
+}
+
+#[test]
+fn a_slow_collector_that_a_plan_took_away_gives_nothing_any_more() {
+    let (old, old_asked, old_go) = hanging("slow");
+    let (new, new_asked, new_go) = hanging("slow");
+    let running = Running::start(Built { fast: vec![counting("a")], slow: vec![old] }, QUICK, &[NOW]);
+    old_asked.recv().unwrap();
+    let built = Built { fast: Vec::new(), slow: vec![new] };
+    let mut fresh = Fresh::new(built, 100, &running.done);
+    for worker in std::mem::take(&mut fresh.workers) {
+        std::thread::spawn(move || worker.run());
+    }
+    running.plans.as_ref().unwrap().send(Plan { interval: QUICK, order: vec!["a", "slow"], fresh }).unwrap();
+    new_asked.recv().unwrap();
+    old_go.send(()).unwrap();
+    // Its thread has ended when what it waits on has nobody left.
+    wait(|| old_go.send_timeout((), Duration::from_millis(1)).is_err_and(|error| error.is_disconnected()));
+    running.times(5);
+    let sources = |telemetry: &Telemetry| telemetry.latest.frames().iter().any(|frame| &*frame.source == "slow");
+    assert!(!sources(&running.telemetry));
+    new_go.send(()).unwrap();
+    wait(|| sources(&running.telemetry));
+    drop(new_go);
+    running.stop();
+}
+
+#[test]
+fn a_lane_ends_with_the_last_holder_of_its_outlet() {
+    let (put, got) = unbounded::<i64>();
+    let fanout = Fanout::default();
+    fanout.exchange(vec![Arc::new(move |batch: &Arc<Batch>| drop(put.send(batch.time_ms)))]);
+    let batch = Arc::new(Batch { time_ms: 7, resource: Arc::new(Resource { host: "h".into() }), frames: Vec::new() });
+    fanout.put(&batch);
+    fanout.exchange(Vec::new());
+    fanout.put(&batch);
+    assert_eq!(got.iter().collect::<Vec<_>>(), [7]);
+    assert!(fanout.is_empty());
+}
