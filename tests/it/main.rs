@@ -4,6 +4,7 @@ mod allocations;
 mod cli;
 mod golden;
 mod lanes;
+mod reload;
 mod rules;
 mod server;
 mod support;
