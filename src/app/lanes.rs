@@ -7,7 +7,7 @@ use super::threads::{Id, Threads};
 use crate::lane::{Control, HOLD, Inlet, Lane, Settings};
 use crate::model::Batch;
 use crate::pipeline::Outlet;
-use crate::telemetry::DestinationStatus;
+use crate::telemetry::{DestinationState, DestinationStatus};
 
 /// A lane on its threads. It is asked to end by dropping this, and every clone of its outlet.
 pub struct Running {
@@ -68,11 +68,12 @@ impl Running {
 
     /// Goes on under `settings`. Whether anything changed.
     pub fn change_to(&mut self, settings: &Settings) -> bool {
-        if self.settings == *settings {
-            return false;
+        let changed = self.settings != *settings;
+        // Whoever has mended what a destination refuses us for need not wait for the minute to be over.
+        if changed || self.status.state().0 == DestinationState::Held {
+            self.control.apply(settings);
+            self.settings = settings.clone();
         }
-        self.control.apply(settings);
-        self.settings = settings.clone();
-        true
+        changed
     }
 }

@@ -21,9 +21,9 @@ mod verdict;
 mod worker;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crossbeam_channel::unbounded;
+use crossbeam_channel::{Receiver, Select, unbounded};
 
 use crate::telemetry::DestinationStatus;
 
@@ -103,6 +103,32 @@ impl Control {
         self.maker.replace(encoder);
         // The sender is gone only when the lane is being stopped.
         let _ = self.updates.send(route);
+    }
+}
+
+/// Waits for `pause`, or until there are new settings, or the queue is closed; says whether
+/// that is so.
+fn rest(queue: &Queue, updated: &Receiver<Route>, pause: Duration) -> bool {
+    let until = Instant::now() + pause;
+    loop {
+        let mut news = Select::new();
+        news.recv(queue.changed());
+        let settings = news.recv(updated);
+        match news.ready_deadline(until) {
+            Err(_) => return queue.is_closed(),
+            Ok(at) if at != settings => {
+                if queue.is_closed() {
+                    return true;
+                }
+                // Pushed: what comes out of a pause looks into the queue anyway.
+                let _ = queue.changed().try_recv();
+            }
+            // Nobody is left who could bring settings: the lane is about to be stopped.
+            Ok(_) if updated.is_empty() => {
+                return queue.closed_within(until.saturating_duration_since(Instant::now()));
+            }
+            Ok(_) => return queue.is_closed(),
+        }
     }
 }
 

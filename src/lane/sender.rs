@@ -164,7 +164,7 @@ impl Sender {
                 }
             };
             parts.push(part);
-            if self.queue.closed_within(pause) {
+            if super::rest(&self.queue, &self.updated, pause) {
                 return Err(parts.iter().map(|part| part.samples).sum());
             }
         }

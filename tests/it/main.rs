@@ -7,4 +7,5 @@ mod lanes;
 mod reload;
 mod rules;
 mod server;
+mod shutdown;
 mod support;

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::net::TcpListener;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -84,7 +86,9 @@ fn a_hundred_reloads_under_load_lose_nothing_send_nothing_twice_and_leave_nothin
     let same_one = json("same", &same, "");
     let first = config(
         QUICK,
-        &[&same_one, &json("changed", &changed, r#", "labels": {"turn": "even"}, "timeout": "20s""#)].map(|s| &**s).join(","),
+        &[&same_one, &json("changed", &changed, r#", "labels": {"turn": "even"}, "timeout": "20s""#)]
+            .map(|s| &**s)
+            .join(","),
     );
     let second = config(
         r#""interval_seconds": 0.06, "network": {"exclude": ["lo"]}"#,
@@ -245,6 +249,31 @@ fn what_waits_for_a_destination_goes_to_its_new_address() {
     let (tried, got) = (ticks(&old), ticks(&new));
     assert_eq!(got[0], tried[0], "the first tick was tried at the old address and delivered at the new one");
     assert!(got.windows(2).all(|two| two[0] < two[1]));
+}
+
+#[test]
+fn a_destination_that_refuses_us_is_asked_again_at_a_reload_changed_or_not() {
+    let mended = Arc::new(AtomicBool::new(false));
+    let is_mended = Arc::clone(&mended);
+    let peer = Peer::start(move |_, _| Reply::status(if is_mended.load(Ordering::Relaxed) { 200 } else { 401 }));
+    let first = config(QUICK, &json("closed", &peer, ""));
+    let mut program = Reloaded::start(&first);
+    wait_for("the refusal", || program.daemon.get("/health").filter(|(_, health)| health.contains("is held")));
+    // Each reload asks once, and then waits for a minute, as before.
+    for (count, rest) in [(2, ""), (3, r#", "timeout": "3s""#)] {
+        program.reload(&config(QUICK, &json("closed", &peer, rest)));
+        wait_for("another request", || (peer.received().len() == count).then_some(()));
+        wait_for("another refusal", || {
+            let held = r#"metricsd_destination_requests_total{destination="closed",outcome="held"}"#;
+            (program.daemon.metric(held) == Some(count as f64)).then_some(())
+        });
+    }
+    mended.store(true, Ordering::Relaxed);
+    program.reload(&first);
+    wait_for("what waited", || (peer.received().len() > 10).then_some(()));
+    let ticks = ticks(&peer);
+    assert_eq!(ticks[..3], [ticks[3]; 3]);
+    assert!(ticks[3..].windows(2).all(|two| two[0] < two[1]));
 }
 
 #[test]

@@ -1,0 +1,167 @@
+//! The end comes within ten seconds, whatever hangs.
+
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::support::peer::{Peer, Reply};
+use crate::support::program::{Daemon, TempDir, free_port, metricsd};
+use crate::support::{wait_for, wait_long_for};
+
+/// What is promised.
+const WITHIN: Duration = Duration::from_secs(10);
+
+/// Asks `daemon` to stop, and gives its exit code.
+fn stop(daemon: &mut Daemon) -> i32 {
+    let begun = Instant::now();
+    daemon.signal(Signal::SIGTERM);
+    let code = daemon.wait();
+    assert!(begun.elapsed() < WITHIN, "it took {:?}", begun.elapsed());
+    code
+}
+
+fn config(shippers: &str) -> String {
+    format!(
+        r#"{{"server": {{"host": "127.0.0.1", "port": PORT}}, "collector": {{"interval_seconds": 0.05}},
+            "shippers": [{shippers}]}}"#
+    )
+}
+
+fn json(name: &str, peer: &Peer) -> String {
+    format!(r#"{{"name": "{name}", "type": "http_json", "endpoint": "{}", "timeout": "1h"}}"#, peer.url("/in"))
+}
+
+#[test]
+fn a_destination_that_hangs_keeps_neither_the_end_nor_another_ones_data() {
+    let dir = TempDir::new();
+    let hung = Peer::start(|_, _| Reply::Hang);
+    // Takes its time, so that something waits when the end comes.
+    let slow = Peer::start(|n, _| {
+        std::thread::sleep(Duration::from_millis(if n < 10 { 120 } else { 1 }));
+        Reply::status(200)
+    });
+    let mut daemon = Daemon::start(dir.path(), &config(&format!("{},{}", json("hung", &hung), json("slow", &slow))));
+    wait_for("a request to each", || (!hung.received().is_empty() && slow.received().len() > 4).then_some(()));
+    let collections = daemon.metric("metricsd_collections_total").unwrap();
+    assert_eq!(stop(&mut daemon), 0);
+    assert!(slow.received().len() as f64 >= collections, "what waited was delivered");
+}
+
+#[test]
+fn a_file_of_the_kernels_that_hangs_keeps_neither_the_end_nor_the_data() {
+    let dir = TempDir::new();
+    let vm = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/vm");
+    std::fs::create_dir(dir.path().join("proc")).unwrap();
+    for entry in std::fs::read_dir(vm.join("proc")).unwrap().map(Result::unwrap) {
+        if entry.file_name() != "loadavg" {
+            symlink(entry.path(), dir.path().join("proc").join(entry.file_name())).unwrap();
+        }
+    }
+    symlink(vm.join("sys"), dir.path().join("sys")).unwrap();
+    let peer = Peer::start(|_, _| {
+        std::thread::sleep(Duration::from_millis(100));
+        Reply::status(200)
+    });
+    let port = free_port();
+    let text = config(&json("slow", &peer)).replace("PORT", &port.to_string());
+    // Without those that hand in between two ticks, requests are ticks.
+    let path = dir.write("config.json", &text.replace("0.05", r#"0.05, "enable_disk": false"#));
+    let mut daemon = Daemon::spawn(metricsd().arg("-config").arg(path).arg("-root").arg(dir.path()), port);
+    wait_for("some ticks", || (peer.received().len() > 3).then_some(()));
+    // Whoever opens a FIFO waits until somebody writes.
+    nix::unistd::mkfifo(&dir.path().join("proc/loadavg"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let mut last = -1.0;
+    wait_for("the beat to stop", || {
+        std::thread::sleep(Duration::from_millis(500));
+        let collections = daemon.metric("metricsd_collections_total").unwrap();
+        (std::mem::replace(&mut last, collections) == collections).then_some(())
+    });
+    assert_eq!(stop(&mut daemon), 0);
+    assert!(daemon.log().contains("a collector hangs"), "{}", daemon.log());
+    assert_eq!(peer.received().len() as f64, last, "every tick from before was delivered");
+}
+
+/// A mount whose server never says a word, in a mount namespace that ends with the program.
+const SILENT_MOUNT: &str = r#"
+    exec 3<>/dev/fuse
+    mount -i -t fuse.silent -o fd=3,rootmode=40000,user_id=0,group_id=0 silent "$1" || exit 99
+    shift
+    exec "$@"
+"#;
+
+#[test]
+fn a_mount_that_never_answers_does_not_keep_the_end() {
+    let dir = TempDir::new();
+    let place = dir.path().join("mount");
+    std::fs::create_dir(&place).unwrap();
+    let in_namespace = |program: &Command| {
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "sh", "-c", SILENT_MOUNT, "sh"]).arg(&place).arg(program.get_program());
+        command.args(program.get_args()).env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+        command
+    };
+    match in_namespace(&Command::new("true")).stdin(Stdio::null()).output() {
+        Ok(tried) if tried.status.success() => {}
+        Ok(tried) => return println!("skipped, no mount here: {}", String::from_utf8_lossy(&tried.stderr)),
+        Err(error) => return println!("skipped, no unshare here: {error}"),
+    }
+    let port = free_port();
+    let text = format!(
+        r#"{{"server": {{"host": "127.0.0.1", "port": {port}}},
+            "collector": {{"interval_seconds": 0.05, "filesystem": {{"timeout": "500ms"}}}}}}"#
+    );
+    let path = dir.write("config.json", &text);
+    let mut program = metricsd();
+    let mut daemon = Daemon::spawn(&mut in_namespace(program.arg("-config").arg(path)), port);
+    let stuck =
+        format!(r#"system_disk_stuck{{device="silent",fstype="fuse.silent",mountpoint="{}"}}"#, place.display());
+    wait_for("the mount to be stuck", || daemon.metric(&stuck).filter(|stuck| *stuck == 1.0));
+    assert_eq!(stop(&mut daemon), 0);
+}
+
+#[test]
+fn log_lines_that_nobody_reads_do_not_keep_the_end() {
+    let dir = TempDir::new();
+    let port = free_port();
+    let text = config("").replace("PORT", &port.to_string());
+    let mut child = metricsd()
+        .arg("-config")
+        .arg(dir.write("config.json", &text))
+        .args(["-log-level", "debug"])
+        .stderr(Stdio::piped())
+        .stdin(Stdio::null())
+        .spawn()
+        .unwrap();
+    // Each page leaves a line; once the pipe is full, its thread hangs.
+    let agent: ureq::Agent = ureq::Agent::config_builder().timeout_global(Some(Duration::from_secs(2))).build().into();
+    let page = format!("http://127.0.0.1:{port}/{}", "x".repeat(2000));
+    wait_for("the first answer", || agent.get(format!("http://127.0.0.1:{port}/live")).call().ok());
+    wait_long_for("the pipe to be full", || match agent.get(&page).call() {
+        Err(ureq::Error::StatusCode(404)) => None,
+        _ => Some(()),
+    });
+    let begun = Instant::now();
+    kill(Pid::from_raw(child.id() as i32), Signal::SIGTERM).unwrap();
+    wait_for("the end", || child.try_wait().unwrap());
+    assert!(begun.elapsed() < WITHIN, "it took {:?}", begun.elapsed());
+}
+
+#[test]
+fn a_hangup_behind_the_signal_to_stop_is_no_hurry() {
+    let dir = TempDir::new();
+    let peer = Peer::start(|n, _| {
+        std::thread::sleep(Duration::from_millis(if n < 10 { 200 } else { 1 }));
+        Reply::status(200)
+    });
+    let mut daemon = Daemon::start(dir.path(), &config(&json("slow", &peer)));
+    wait_for("some requests", || (peer.received().len() > 3).then_some(()));
+    let collections = daemon.metric("metricsd_collections_total").unwrap();
+    daemon.signal(Signal::SIGTERM);
+    daemon.signal(Signal::SIGHUP);
+    assert_eq!(daemon.wait(), 0);
+    assert!(peer.received().len() as f64 >= collections, "what waited was delivered");
+}
