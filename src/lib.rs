@@ -7,7 +7,7 @@
 //! | [`model`] | metrics, labels, schema, frame, batch. Pure | nothing |
 //! | [`host`] | the kernel's files and calls, the clocks | nothing |
 //! | [`collectors`] | one file a collector, one table of them all | model, host |
-//! | [`pipeline`] | the beat, the rounds, slow collectors, fan-out | model, host, collectors, telemetry |
+//! | [`pipeline`] | the beat, stamps, rounds, slow collectors, fan-out | model, host, collectors, telemetry |
 //! | [`lane`] | one per destination: encode, queue, send | model, host, telemetry |
 //! | [`lane::encode`] | frames to bytes, one file a format. No I/O | model, lane::Compression |
 //! | [`lane::spool`] | what waits, on disk. Blind to its payload | nothing |
@@ -16,7 +16,7 @@
 //! | [`config`] | what was written, and what it means | model, host, collectors, lane, server, nearest |
 //! | [`cli`] | flags | telemetry, nearest |
 //! | [`nearest`] | spelling help for the two above | nothing |
-//! | [`app`] | wiring only: build, start, wait, stop | everything |
+//! | [`app`] | wiring only: build, start, wait, reload, stop | everything |
 //!
 //! Who uses whom is as important as who does not: a collector knows no destination, a
 //! destination no collector, and nothing but [`app`] knows the configuration.

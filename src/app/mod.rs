@@ -19,7 +19,8 @@ use crate::host::{HostPaths, SystemStatFs, host_name, wall_ms};
 use crate::lane::Compression;
 use crate::lane::encode::{Encoder, json, text};
 use crate::model::{Batch, Frame, Labels, Resource};
-use crate::pipeline::Collectors;
+use crate::pipeline::{Clock, Collectors};
+use crate::telemetry::rfc3339;
 
 use self::service::{Service, Setup, start_slow};
 use self::threads::Threads;
@@ -78,6 +79,9 @@ fn once(config: &Config, paths: &HostPaths, format: Format, host_name: &str) -> 
     if let Err(error) = start_slow(&mut threads, workers) {
         complain(&format!("cannot start a thread: {error}"));
         return Exit::Internal;
+    }
+    if Clock::of_this_build().is_unset(wall_ms()) {
+        complain(&format!("warning: the clock says {}, so it is not set", rfc3339(wall_ms())));
     }
     let frames = collectors.once(config.collectors.filesystem.timeout + ONCE_MARGIN);
     if frames.iter().all(|frame| frame.values.is_empty()) {

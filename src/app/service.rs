@@ -17,7 +17,7 @@ use crate::host::{HostPaths, SystemStatFs, boottime, monotonic, wall_ms};
 use crate::model::Resource;
 use crate::pipeline::{Clock, Collectors, Done, Fanout, Plan, Scheduler, SlowWorker, read_clocks};
 use crate::server::{self, Server, StartError};
-use crate::telemetry::{CollectorStatus, Subjects, Telemetry, VERSION, built_ms};
+use crate::telemetry::{CollectorStatus, Subjects, Telemetry, VERSION};
 
 /// From the first signal to the end, whatever hangs.
 const STOP_WITHIN: Duration = Duration::from_secs(9);
@@ -101,7 +101,7 @@ impl Service {
             resource: Arc::new(Resource { host: setup.host_name.as_str().into() }),
             interval: config.interval,
             plans: planned,
-            clock: Clock::new(built_ms().unwrap_or(i64::MIN)),
+            clock: Clock::of_this_build(),
             read: Box::new(read_clocks),
         };
         let sched = threads.spawn("sched", move || scheduler.run()).map_err(no_thread)?;

@@ -18,7 +18,7 @@
 
 use std::time::Duration;
 
-use crate::telemetry::StepDirection;
+use crate::telemetry::{StepDirection, built_ms};
 
 /// Stamps may be behind by so much before the new time is accepted, and for no longer than
 /// this are ticks held for it.
@@ -98,6 +98,11 @@ enum Held {
 }
 
 impl Clock {
+    /// For this program.
+    pub fn of_this_build() -> Clock {
+        Clock::new(built_ms().unwrap_or(i64::MIN))
+    }
+
     /// For a program that was built at `built_ms`, milliseconds since the UNIX epoch.
     pub fn new(built_ms: i64) -> Clock {
         let sane_from_ms = built_ms.saturating_sub(millis(BUILDER_AHEAD));
@@ -110,7 +115,7 @@ impl Clock {
         if let Some(last) = self.last.replace(now) {
             compare(&last, &now, &mut ruling.events);
         }
-        if now.wall_ms < self.sane_from_ms {
+        if self.is_unset(now.wall_ms) {
             if self.held != Held::Unset {
                 self.held = Held::Unset;
                 ruling.events.push(Event::Unset);
@@ -146,6 +151,11 @@ impl Clock {
         self.newest = Some(Stamp { wall_ms: now.wall_ms, era: self.era });
         ruling.stamp = self.newest;
         ruling
+    }
+
+    /// Whether a clock that shows `wall_ms` was never set.
+    pub fn is_unset(&self, wall_ms: i64) -> bool {
+        wall_ms < self.sane_from_ms
     }
 
     /// The era of the newest stamp.

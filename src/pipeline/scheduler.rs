@@ -169,6 +169,9 @@ impl Scheduler {
 
     /// Says what happened to the clock.
     fn say(&self, reading: &Reading, ruling: &Ruling) {
+        if ruling.events.is_empty() {
+            return;
+        }
         let now = rfc3339(reading.wall_ms);
         let hold = |why: String| {
             log::warn!("{why}");

@@ -248,7 +248,7 @@ fn a_slow_collector_that_a_plan_took_away_gives_nothing_any_more() {
 fn a_lane_ends_with_the_last_holder_of_its_outlet() {
     let (put, got) = unbounded::<i64>();
     let fanout = Fanout::default();
-    fanout.exchange(vec![Arc::new(move |batch: &Arc<Batch>| drop(put.send(batch.time_ms)))]);
+    fanout.exchange(vec![Arc::new(move |batch: &Arc<Batch>| _ = put.send(batch.time_ms))]);
     let batch = Arc::new(Batch { time_ms: 7, resource: Arc::new(Resource { host: "h".into() }), frames: Vec::new() });
     fanout.put(&batch);
     fanout.exchange(Vec::new());

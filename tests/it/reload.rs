@@ -146,7 +146,7 @@ fn a_hundred_reloads_under_load_lose_nothing_send_nothing_twice_and_leave_nothin
         .map(|request| payload(request)["metrics"][0]["labels"]["turn"].as_str().unwrap().to_owned())
         .collect();
     assert_eq!(turns.len(), 2);
-    // The one that comes and goes has none twice, none that was not, and each while it is there.
+    // The one that comes and goes has none twice, and none that was not.
     let mut some = ticks(&comes_and_goes);
     let count = some.len();
     some.sort_unstable();
