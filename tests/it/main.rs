@@ -1,6 +1,7 @@
 //! The one integration test binary: the real program and real sockets.
 
 mod cli;
+mod e2e;
 mod golden;
 mod lanes;
 mod rules;

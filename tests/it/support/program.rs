@@ -46,7 +46,7 @@ pub fn run(command: &mut Command) -> Ran {
 pub struct Daemon {
     child: Child,
     pub port: u16,
-    stderr: Arc<Mutex<String>>,
+    stderr: Captured,
 }
 
 impl Daemon {
@@ -61,14 +61,8 @@ impl Daemon {
     /// Starts `command`, which serves on `port`, and waits until it does.
     pub fn spawn(command: &mut Command, port: u16) -> Daemon {
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-        let stderr = Arc::new(Mutex::new(String::new()));
-        let (mut pipe, text) = (child.stderr.take().unwrap(), Arc::clone(&stderr));
-        std::thread::spawn(move || {
-            let mut buffer = [0; 4096];
-            while let Ok(n @ 1..) = pipe.read(&mut buffer) {
-                text.lock().unwrap().push_str(&String::from_utf8_lossy(&buffer[..n]));
-            }
-        });
+        let stderr = Captured::default();
+        stderr.take(child.stderr.take().unwrap());
         let mut daemon = Daemon { child, port, stderr };
         wait_for("metricsd to be ready", || {
             if let Some(status) = daemon.child.try_wait().unwrap() {
@@ -81,7 +75,7 @@ impl Daemon {
 
     /// What it logged so far.
     pub fn log(&self) -> String {
-        self.stderr.lock().unwrap().clone()
+        self.stderr.text()
     }
 
     pub fn pid(&self) -> Pid {
@@ -124,6 +118,28 @@ impl Drop for Daemon {
         if std::thread::panicking() {
             eprintln!("metricsd logged:\n{}", self.log());
         }
+    }
+}
+
+/// What a running program writes, as it comes.
+#[derive(Clone, Default)]
+pub struct Captured(Arc<Mutex<String>>);
+
+impl Captured {
+    /// Reads `pipe` to its end, on a thread of its own.
+    pub fn take(&self, mut pipe: impl Read + Send + 'static) {
+        let text = Arc::clone(&self.0);
+        std::thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(n @ 1..) = pipe.read(&mut buffer) {
+                text.lock().unwrap().push_str(&String::from_utf8_lossy(&buffer[..n]));
+            }
+        });
+    }
+
+    /// All of it so far.
+    pub fn text(&self) -> String {
+        self.0.lock().unwrap().clone()
     }
 }
 
