@@ -59,9 +59,11 @@ pub fn redacted_url(url: &str) -> String {
     }
 }
 
-/// `http://` and what follows; nothing and all of it where there is no scheme.
+/// `http://` and what follows; nothing and all of it where there is no scheme. What stands
+/// in front of `://` is one only if it could be: credentials stand there in the field, too.
 fn split_scheme(url: &str) -> (&str, &str) {
-    let after = url.find("://").map_or(0, |at| at + "://".len());
+    let is_scheme = |at: &usize| url[..*at].bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b));
+    let after = url.find("://").filter(is_scheme).map_or(0, |at| at + "://".len());
     url.split_at(after)
 }
 
@@ -99,7 +101,15 @@ mod tests {
 
     #[test]
     fn what_is_no_valid_url_still_keeps_its_secret() {
-        for url in ["u:secret@h:9090", "http://u:sec/ret@h", "http://u:sec?ret@h", "u:secret@", "http://u:secret@"] {
+        for url in [
+            "u:secret@h:9090",
+            "http://u:sec/ret@h",
+            "http://u:sec?ret@h",
+            "u:secret@",
+            "http://u:secret@",
+            "u:secret@http://h",
+            "u:secret@http://u:secret@h/x",
+        ] {
             let shown = redacted_url(url);
             assert!(!shown.contains("sec") && !shown.contains("ret"), "{shown}");
         }
