@@ -1,21 +1,18 @@
-//! Against a real Prometheus: what the program says of this machine, compared with what the
-//! machine says itself. `make e2e` runs these.
+//! Each native metric against the kernel's own figures.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write;
-use std::process::{Command, Stdio};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use metricsd::collectors;
-use nix::sys::signal::Signal;
 
+use super::{daemon, host_name, now_ms, own_name, remote_write};
 use crate::support::kernel::{self, Figures};
-use crate::support::program::{Daemon, TempDir};
+use crate::support::program::TempDir;
 use crate::support::prometheus::{Prometheus, Series, reserved_port};
-use crate::support::{PATIENCE, wait_for, wait_long_for};
+use crate::support::{PATIENCE, wait_for};
 
 /// How a metric is held against the kernel's figures from before and after its reading.
-enum Rule {
+pub enum Rule {
     /// The same number.
     Exact,
     /// A counter: not below the one, not above the other.
@@ -34,7 +31,7 @@ use Rule::*;
 const SLACK_BYTES: f64 = 67_108_864.0;
 
 /// Every native name that there is.
-const NAMES: [(&str, Rule); 33] = [
+pub const NAMES: [(&str, Rule); 33] = [
     ("system_cpu_usage_percent", Usage),
     ("system_cpu_usage_total_percent", Usage),
     ("system_cpu_count", Exact),
@@ -71,36 +68,6 @@ const NAMES: [(&str, Rule); 33] = [
     ("system_network_drop_in_total", Between),
     ("system_network_drop_out_total", Between),
 ];
-
-/// Labels that every series has, and none of the kernel's figures.
-const COMMON: [&str; 4] = ["__name__", "instance", "job", "site"];
-
-fn now_ms() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64
-}
-
-/// A metricsd that writes to `prometheus` every `interval` seconds.
-fn daemon(dir: &TempDir, interval: f64, shippers: &str) -> Daemon {
-    let config = format!(
-        r#"{{"server": {{"host": "127.0.0.1", "port": PORT}}, "collector": {{"interval_seconds": {interval}}},
-            "labels": {{"site": "test \"1\""}}, "shippers": [{shippers}]}}"#
-    );
-    Daemon::start(dir.path(), &config)
-}
-
-fn remote_write(port: u16) -> String {
-    format!(r#"{{"type": "prometheus_remote_write", "endpoint": "http://127.0.0.1:{port}/api/v1/write"}}"#)
-}
-
-fn host_name() -> String {
-    nix::unistd::gethostname().unwrap().into_string().unwrap()
-}
-
-/// A series' own labels as [`kernel::series`] writes them.
-fn own_name(series: &Series) -> String {
-    let labels = series.labels.iter().filter(|(name, _)| !COMMON.contains(&name.as_str()));
-    kernel::series(series.name(), labels.map(|(name, value)| (name.as_str(), value.as_str())))
-}
 
 #[test]
 #[ignore = "needs prometheus: make e2e"]
@@ -234,145 +201,4 @@ impl Round {
             && expected.iter().all(|(key, share)| (values[key] - share).abs() < 1e-6 && (0.0..=100.0).contains(share));
         if same { Vec::new() } else { vec![format!("usage is {values:?}, but of the seconds {expected:?} were busy")] }
     }
-}
-
-#[derive(serde::Deserialize)]
-struct Payload {
-    timestamp_ms: i64,
-    metrics: Vec<Sample>,
-}
-
-#[derive(serde::Deserialize)]
-struct Sample {
-    name: String,
-    labels: BTreeMap<String, String>,
-    /// As text: serde_json's own reading of a number may be off in the last bit.
-    value: Box<serde_json::value::RawValue>,
-}
-
-#[test]
-#[ignore = "needs prometheus: make e2e"]
-fn no_sample_of_an_outage_is_missing() {
-    let dir = TempDir::new();
-    let port = reserved_port();
-    // The second destination writes down what there was to deliver.
-    let book = dir.path().join("book.jsonl");
-    let file = format!(r#"{{"type": "file", "endpoint": "{}"}}"#, book.display());
-    // Nobody listens on that port yet.
-    let mut daemon = daemon(&dir, 0.25, &format!("{}, {file}", remote_write(port)));
-    let ticks = || std::fs::read_to_string(&book).unwrap_or_default().lines().count();
-    wait_for("ticks of the outage at the start", || (ticks() >= 10).then_some(()));
-    let failed = r#"metricsd_destination_requests_total{destination="prometheus_remote_write",outcome="retried"}"#;
-    wait_for("a failed delivery", || (daemon.metric(failed)? > 0.0).then_some(()));
-
-    let prometheus = Prometheus::start(dir.path(), port, "[]");
-    let delivered = |prometheus: &Prometheus| {
-        let before = ticks();
-        wait_long_for("the backlog to be delivered", || {
-            let have = prometheus.value("count_over_time(system_uptime_seconds[1h])").unwrap_or_default();
-            (have >= before as f64).then_some(())
-        });
-    };
-    delivered(&prometheus);
-    prometheus.stop();
-    let before = ticks();
-    wait_for("ticks of the outage in between", || (ticks() >= before + 10).then_some(()));
-    let prometheus = Prometheus::start(dir.path(), port, "[]");
-    delivered(&prometheus);
-    daemon.signal(Signal::SIGTERM);
-    assert_eq!(daemon.wait(), 0);
-
-    // Each value of each tick is where it belongs, and nothing else is.
-    let mut expected: BTreeMap<(i64, String), f64> = BTreeMap::new();
-    for line in std::fs::read_to_string(&book).unwrap().lines() {
-        let payload: Payload = serde_json::from_str(line).unwrap();
-        for metric in payload.metrics {
-            let labels = metric.labels.iter().filter(|(name, _)| !COMMON.contains(&name.as_str()));
-            let key = kernel::series(&metric.name, labels.map(|(name, value)| (name.as_str(), value.as_str())));
-            expected.insert((payload.timestamp_ms, key), metric.value.get().parse().unwrap());
-        }
-    }
-    let mut stored = BTreeMap::new();
-    for series in prometheus.samples(r#"{job="metricsd"}[1h]"#) {
-        let name = own_name(&series);
-        stored.extend(series.samples.iter().map(|(time_ms, value)| ((*time_ms, name.clone()), *value)));
-    }
-    let times = |of: &BTreeMap<(i64, String), f64>| of.keys().map(|(time, _)| *time).collect::<BTreeSet<_>>();
-    assert!(times(&expected).len() >= 20);
-    assert_eq!(times(&stored), times(&expected), "ticks are missing or too many");
-    let differ = expected.iter().find(|(key, value)| stored.get(*key) != Some(*value));
-    assert_eq!(differ, None, "of {} values", expected.len());
-    assert_eq!(stored.len(), expected.len());
-}
-
-#[test]
-#[ignore = "needs prometheus: make e2e"]
-fn prometheus_scrapes_the_page_and_knows_each_metric_and_its_type() {
-    let dir = TempDir::new();
-    let daemon = daemon(&dir, 0.25, "");
-    let target = format!("127.0.0.1:{}", daemon.port);
-    let scrape = format!(
-        r#"[{{"job_name": "page", "scrape_interval": "1s", "static_configs": [{{"targets": ["{target}"]}}]}}]"#
-    );
-    let prometheus = Prometheus::start(dir.path(), reserved_port(), &scrape);
-    wait_for("a scrape", || prometheus.value(r#"up{job="page"}"#).filter(|up| *up == 1.0));
-    // It asked for OpenMetrics, which this version prefers.
-    let mut page = ureq::get(format!("http://{target}/metrics"))
-        .header("Accept", "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1")
-        .call()
-        .unwrap();
-    let kind = page.headers()["content-type"].to_str().unwrap().to_owned();
-    assert!(kind.starts_with("application/openmetrics-text; version=1.0.0"), "{kind}");
-    assert!(page.body_mut().read_to_string().unwrap().ends_with("\n# EOF\n"));
-
-    for (name, rule) in &NAMES {
-        let found = prometheus.samples(&format!(r#"{name}{{job="page",instance="{target}"}}[5m]"#));
-        assert!(matches!(rule, RemoteMounts) || !found.is_empty(), "{name} was not scraped");
-    }
-    let total = kernel::figures(&[])["system_memory_total_bytes"];
-    assert_eq!(prometheus.value(r#"system_memory_total_bytes{job="page"}"#), Some(total));
-
-    let metadata = prometheus.api("targets/metadata", &[("match_target", r#"{job="page"}"#)]);
-    let metadata = metadata.as_array().unwrap();
-    for metric in collectors::metrics() {
-        // OpenMetrics names a counter's family without its suffix.
-        let family = metric.name.strip_suffix("_total").unwrap_or(&metric.name);
-        let Some(known) = metadata.iter().find(|known| known["metric"] == family) else {
-            assert_eq!(metric.name, "system_disk_stuck", "Prometheus knows nothing of it");
-            continue;
-        };
-        assert_eq!(known["type"], metric.kind.as_str(), "{}", metric.name);
-        assert_eq!(known["help"], *metric.help, "{}", metric.name);
-        // OpenMetrics has a word for the unit where the name ends with it.
-        let unit = if family.ends_with(&format!("_{}", metric.unit)) { &*metric.unit } else { "" };
-        assert_eq!(known["unit"], unit, "{}", metric.name);
-    }
-}
-
-#[test]
-#[ignore = "needs prometheus: make e2e"]
-fn promtool_finds_no_fault_with_the_page() {
-    let dir = TempDir::new();
-    let peer = reserved_port();
-    // Destinations that fail have metrics of their own.
-    let daemon = daemon(&dir, 0.25, &remote_write(peer));
-    let failed = r#"metricsd_destination_requests_total{destination="prometheus_remote_write",outcome="retried"}"#;
-    wait_for("a failed delivery", || (daemon.metric(failed)? > 0.0).then_some(()));
-    let (status, page) = daemon.get("/metrics").unwrap();
-    assert_eq!(status, 200);
-    let mut promtool = Command::new("promtool")
-        .args(["check", "metrics"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("cannot start promtool (Debian package: prometheus)");
-    promtool.stdin.take().unwrap().write_all(page.as_bytes()).unwrap();
-    let output = promtool.wait_with_output().unwrap();
-    let said = [output.stdout, output.stderr].concat();
-    let said = String::from_utf8_lossy(&said);
-    // A name that was given, and the one thing to forgive. That it is said also shows that
-    // the page was looked at.
-    let forgiven = "system_cpu_count non-histogram and non-summary metrics should not have \"_count\" suffix";
-    assert_eq!(said.lines().collect::<Vec<_>>(), [forgiven]);
 }
