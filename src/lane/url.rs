@@ -76,7 +76,9 @@ fn has_plain_authority(url: &str) -> bool {
         Some(end) => authority[end + 1..].strip_prefix(':'),
         None => authority.split_once(':').map(|(_, port)| port),
     };
-    !authority.contains('@') && port.is_none_or(|port| port.bytes().all(|b| b.is_ascii_digit()))
+    // An empty port is more likely that of `http:` in front of `//`: a scheme written twice.
+    let is_number = |port: &str| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit());
+    !authority.contains('@') && port.is_none_or(is_number)
 }
 
 #[cfg(test)]
@@ -108,6 +110,8 @@ mod tests {
             "u:secret@",
             "http://u:secret@",
             "u:secret@http://h",
+            "http ://u:secret@h",
+            "http://http://u:secret@h/x",
             "u:secret@http://u:secret@h/x",
         ] {
             let shown = redacted_url(url);
