@@ -72,7 +72,12 @@ struct Core {
 impl Cpu {
     /// Reads `/proc/stat` of `host`.
     pub fn new(host: &HostPaths) -> Cpu {
-        Cpu { file: KernelFile::new(host.proc("stat")), hz: user_hz(), readings: Vec::new(), cores: Vec::new() }
+        Cpu {
+            file: KernelFile::new(host.proc("stat")).in_one_piece(),
+            hz: user_hz(),
+            readings: Vec::new(),
+            cores: Vec::new(),
+        }
     }
 
     fn read(&mut self, scratch: &mut Scratch) -> Result<(), CollectError> {

@@ -23,7 +23,7 @@ pub struct Load {
 impl Load {
     /// Reads `/proc/loadavg` of `host`.
     pub fn new(host: &HostPaths) -> Load {
-        Load { file: KernelFile::new(host.proc("loadavg")) }
+        Load { file: KernelFile::new(host.proc("loadavg")).in_one_piece() }
     }
 }
 

@@ -30,7 +30,7 @@ pub struct Memory {
 impl Memory {
     /// Reads `/proc/meminfo` of `host`.
     pub fn new(host: &HostPaths) -> Memory {
-        Memory { file: KernelFile::new(host.proc("meminfo")) }
+        Memory { file: KernelFile::new(host.proc("meminfo")).in_one_piece() }
     }
 }
 

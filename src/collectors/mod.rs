@@ -1,6 +1,6 @@
 //! The collectors, one file each, and the one ordered table of them all.
 //!
-//! A new collector is a file here, a row in [`TABLE`], a fixture and a row in the README.
+//! A new collector is a file here, a row in `TABLE`, a fixture and a row in the README.
 
 pub mod cpu;
 pub mod disk;

@@ -39,7 +39,11 @@ struct Boot {
 impl Uptime {
     /// Reads `/proc/uptime` and `/proc/stat` of `host`.
     pub fn new(host: &HostPaths) -> Uptime {
-        Uptime { uptime: KernelFile::new(host.proc("uptime")), stat: KernelFile::new(host.proc("stat")), boot: None }
+        Uptime {
+            uptime: KernelFile::new(host.proc("uptime")).in_one_piece(),
+            stat: KernelFile::new(host.proc("stat")),
+            boot: None,
+        }
     }
 
     /// The boot time. It changes only when somebody sets the clock, and `/proc/stat` is the

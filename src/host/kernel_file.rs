@@ -3,8 +3,12 @@
 use std::fmt;
 use std::fs::File;
 use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
 
 /// What one kernel file may hold at most. The largest real ones (`/proc/stat` of a
 /// machine with thousands of CPUs and interrupts, `mountinfo` of a container host) stay
@@ -35,7 +39,7 @@ pub enum ReadError {
     Missing(PathBuf),
     /// Opening or reading failed.
     Io(PathBuf, io::Error),
-    /// It holds more than [`MAX_BYTES`].
+    /// It holds more than 4 MiB.
     TooLarge(PathBuf),
 }
 
@@ -57,7 +61,9 @@ impl std::error::Error for ReadError {}
 #[derive(Debug)]
 pub struct KernelFile {
     candidates: Vec<PathBuf>,
+    /// The file in use, and which of the candidates it is.
     open: Option<(usize, File)>,
+    in_one_piece: bool,
 }
 
 impl KernelFile {
@@ -72,7 +78,28 @@ impl KernelFile {
     /// Without a candidate.
     pub fn first_of(candidates: Vec<PathBuf>) -> KernelFile {
         assert!(!candidates.is_empty(), "a kernel file has a path");
-        KernelFile { candidates, open: None }
+        KernelFile { candidates, open: None, in_one_piece: false }
+    }
+
+    /// A file that the kernel prints as one record (`single_open` in its source): a read
+    /// that does not fill the buffer has given all of it, and needs no second one to say so.
+    pub fn in_one_piece(mut self) -> KernelFile {
+        self.in_one_piece = true;
+        self
+    }
+
+    /// Whether the text may differ from what was read last: false only where the kernel
+    /// promises that it does not. For `mountinfo` it does: a change of the mount table makes
+    /// the open file ready for `POLLPRI` (proc_pid_mountinfo(5)), and asking costs a
+    /// hundredth of printing the table again.
+    pub fn may_have_changed(&self) -> bool {
+        let Some((_, file)) = &self.open else { return true };
+        // A copy on a disk, such as a fixture, is never "ready" however often it changes.
+        if !fstatfs(file).is_ok_and(|fs| fs.filesystem_type() == PROC_SUPER_MAGIC) {
+            return true;
+        }
+        let mut asked = [PollFd::new(file.as_fd(), PollFlags::POLLPRI)];
+        !matches!(poll(&mut asked, PollTimeout::ZERO), Ok(0))
     }
 
     /// The path in use, or the one that would be tried first.
@@ -86,7 +113,7 @@ impl KernelFile {
     /// a module that went away and came back has another inode.
     pub fn read<'s>(&mut self, scratch: &'s mut Scratch) -> Result<&'s [u8], ReadError> {
         if let Some((at, file)) = &self.open {
-            match read_whole(file, &self.candidates[*at], &mut scratch.bytes) {
+            match read_whole(file, &self.candidates[*at], self.in_one_piece, &mut scratch.bytes) {
                 Ok(len) => return Ok(&scratch.bytes[..len]),
                 Err(_) => self.open = None,
             }
@@ -98,7 +125,7 @@ impl KernelFile {
                     io::ErrorKind::NotFound => ReadError::Missing(path.clone()),
                     _ => ReadError::Io(path.clone(), error),
                 })
-                .and_then(|file| read_whole(&file, path, &mut scratch.bytes).map(|len| (file, len)));
+                .and_then(|file| read_whole(&file, path, self.in_one_piece, &mut scratch.bytes).map(|len| (file, len)));
             match read {
                 Ok((file, len)) => {
                     self.open = Some((at, file));
@@ -121,9 +148,9 @@ impl KernelFile {
     }
 }
 
-/// Reads to the end. One `pread` is not enough: seq_file hands out a page at a time for
-/// some files, so only a read of nothing says that the end is there.
-fn read_whole(file: &File, path: &Path, buffer: &mut Vec<u8>) -> Result<usize, ReadError> {
+/// Reads to the end. One `pread` is not always enough: seq_file hands out files of many
+/// records a page at a time, so there only a read of nothing says that the end is there.
+fn read_whole(file: &File, path: &Path, in_one_piece: bool, buffer: &mut Vec<u8>) -> Result<usize, ReadError> {
     if buffer.len() < FIRST_BYTES {
         buffer.resize(FIRST_BYTES, 0);
     }
@@ -137,7 +164,12 @@ fn read_whole(file: &File, path: &Path, buffer: &mut Vec<u8>) -> Result<usize, R
         }
         match file.read_at(&mut buffer[len..], len as u64) {
             Ok(0) => return Ok(len),
-            Ok(n) => len += n,
+            Ok(n) => {
+                len += n;
+                if in_one_piece && len < buffer.len() {
+                    return Ok(len);
+                }
+            }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(ReadError::Io(path.to_owned(), error)),
         }
@@ -162,6 +194,36 @@ mod tests {
         assert_eq!(file.read(&mut scratch).unwrap(), b"short");
         assert_eq!(file.path(), path);
         std::fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn a_file_in_one_piece_is_read_whole_however_long() {
+        let mut scratch = Scratch::new();
+        let mut file = KernelFile::new("/proc/self/status").in_one_piece();
+        assert!(file.read(&mut scratch).unwrap().ends_with(b"\n"));
+        let path = std::env::temp_dir().join(format!("metricsd-one-piece-{}", std::process::id()));
+        for len in [FIRST_BYTES - 1, FIRST_BYTES, FIRST_BYTES + 1, FIRST_BYTES * 2] {
+            std::fs::write(&path, vec![b'x'; len]).unwrap();
+            let mut file = KernelFile::new(&path).in_one_piece();
+            assert_eq!(file.read(&mut Scratch::new()).unwrap().len(), len);
+        }
+        std::fs::remove_file(&path).unwrap();
+    }
+
+    #[test]
+    fn only_the_kernels_own_mount_table_is_known_not_to_change() {
+        let mut scratch = Scratch::new();
+        let mut mounts = KernelFile::new("/proc/self/mountinfo");
+        assert!(mounts.may_have_changed(), "not read yet");
+        mounts.read(&mut scratch).unwrap();
+        // Others may mount at this very moment, but not ten times in a row.
+        assert!((0..10).any(|_| !mounts.may_have_changed()));
+        let path = std::env::temp_dir().join(format!("metricsd-mounts-{}", std::process::id()));
+        std::fs::write(&path, "copy").unwrap();
+        let mut copy = KernelFile::new(&path);
+        copy.read(&mut scratch).unwrap();
+        assert!(copy.may_have_changed());
+        std::fs::remove_file(&path).unwrap();
     }
 
     #[test]

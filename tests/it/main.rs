@@ -1,5 +1,6 @@
 //! The one integration test binary: the real program and real sockets.
 
+mod allocations;
 mod cli;
 mod e2e;
 mod golden;

@@ -12,6 +12,7 @@ mod select;
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use self::mountinfo::Mount;
 use self::place::{FREE, Place, TOTAL, USAGE, USED, push_sizes};
@@ -35,7 +36,13 @@ pub struct Filesystem {
     local: Vec<Entry>,
     /// Mount points that were said to be left out.
     said: HashSet<PathBuf>,
+    /// When to choose anew although the text is the same: while something is left out.
+    look_again_at: Option<Duration>,
 }
+
+/// A mount of the host's reaches a container's namespace a moment after the host's table
+/// shows it, and what blocks a look may be mended: what was left out gets another chance.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
 /// What is remembered of a local mount.
 struct Entry {
@@ -63,7 +70,27 @@ impl Filesystem {
             text: Vec::new(),
             local: Vec::new(),
             said: HashSet::new(),
+            look_again_at: None,
         }
+    }
+
+    /// Reads the mount table where it may have changed, and chooses anew where it has.
+    fn refresh(&mut self, tick: &Tick, scratch: &mut Scratch) -> Result<(), CollectError> {
+        let look_again = self.look_again_at.is_some_and(|at| tick.monotonic >= at);
+        if self.text.is_empty() || look_again || self.file.may_have_changed() {
+            let text = self.file.read(scratch)?;
+            if text.is_empty() || look_again || text != self.text {
+                let (mounts, bad) = mountinfo::parse(text).map_err(|error| error.of(self.file.path()))?;
+                if let Some(bad) = bad {
+                    log::warn!("{}; this mount is left out", bad.of(self.file.path()));
+                }
+                self.text.clear();
+                self.text.extend_from_slice(text);
+                self.select(&mounts);
+                self.look_again_at = (!self.said.is_empty()).then_some(tick.monotonic + LOOK_AGAIN);
+            }
+        }
+        Ok(())
     }
 
     /// Chooses the mounts anew. Places that stay keep their labels, so that their series do.
@@ -118,16 +145,11 @@ fn say_left_out(mountpoint: &Path, why: Option<&std::io::Error>) {
 }
 
 impl Collector for Filesystem {
-    fn collect(&mut self, _tick: &Tick, scratch: &mut Scratch, out: &mut Recorder) -> Result<(), CollectError> {
-        let text = self.file.read(scratch)?;
-        if text.is_empty() || text != self.text {
-            let (mounts, bad) = mountinfo::parse(text).map_err(|error| error.of(self.file.path()))?;
-            if let Some(bad) = bad {
-                log::warn!("{}; this mount is left out", bad.of(self.file.path()));
-            }
+    fn collect(&mut self, tick: &Tick, scratch: &mut Scratch, out: &mut Recorder) -> Result<(), CollectError> {
+        if let Err(error) = self.refresh(tick, scratch) {
+            // The kernel tells of each change once; what was not understood is read again.
             self.text.clear();
-            self.text.extend_from_slice(text);
-            self.select(&mounts);
+            return Err(error);
         }
         for entry in &mut self.local {
             match entry.place.usage(&*self.statfs) {

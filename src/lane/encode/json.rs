@@ -66,13 +66,11 @@ fn gzip(text: &[u8], out: &mut Vec<u8>) {
 
 fn write_payload(plans: &mut Plans<Plan>, labels: &Labels, batch: &Batch, out: &mut Vec<u8>) -> Encoded {
     let mut encoded = Encoded::default();
-    let host = quoted(&batch.resource.host);
-    let _ = write!(
-        out,
-        "{{\"timestamp\":{},\"timestamp_ms\":{},\"resource\":{{\"host.name\":{host}}},\"metrics\":[",
-        batch.time_ms.div_euclid(1000),
-        batch.time_ms
-    );
+    // Writing text and numbers to memory does not fail.
+    let seconds = batch.time_ms.div_euclid(1000);
+    let _ = write!(out, "{{\"timestamp\":{seconds},\"timestamp_ms\":{},\"resource\":{{\"host.name\":", batch.time_ms);
+    let _ = serde_json::to_writer(&mut *out, &*batch.resource.host);
+    out.extend_from_slice(b"},\"metrics\":[");
     for (at, frame) in batch.frames.iter().enumerate() {
         let compile = || frame.schema.series().iter().map(|series| texts_of(series, labels)).collect();
         let plan = plans.get(at, &frame.schema, |_| true, compile);
@@ -110,12 +108,12 @@ fn quoted(text: &str) -> String {
 
 /// Whole numbers without a fraction, others as the shortest text that reads back the same.
 fn write_number(value: f64, out: &mut Vec<u8>) {
-    // Writing to memory does not fail.
-    if value.fract() == 0.0 && value.abs() < MAX_EXACT {
-        let _ = write!(out, "{}", value as i64);
+    // Writing a number to memory does not fail.
+    let _ = if value.fract() == 0.0 && value.abs() < MAX_EXACT {
+        serde_json::to_writer(out, &(value as i64))
     } else {
-        let _ = serde_json::to_writer(out, &value);
-    }
+        serde_json::to_writer(out, &value)
+    };
 }
 
 /// Halves an uncompressed payload by its metrics.

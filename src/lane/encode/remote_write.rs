@@ -114,15 +114,19 @@ impl Plan {
     }
 
     fn write(&self, time_ms: i64, values: &[f64], out: &mut Vec<u8>) {
-        let mut time = Vec::with_capacity(11);
-        encode_key(2, WireType::Varint, &mut time);
-        encode_varint(time_ms as u64, &mut time);
+        // A key and a varint of at most ten bytes.
+        let mut time = [0; 11];
+        let mut unused = &mut time[..];
+        encode_key(2, WireType::Varint, &mut unused);
+        encode_varint(time_ms as u64, &mut unused);
+        let unused = unused.len();
+        let time = &time[..11 - unused];
         out.reserve(self.bytes.len() + values.len() * (8 + time.len()));
         let mut start = 0;
         for (end, value) in self.ends.iter().zip(values) {
             out.extend_from_slice(&self.bytes[start..*end]);
             out.extend_from_slice(&value.to_le_bytes());
-            out.extend_from_slice(&time);
+            out.extend_from_slice(time);
             start = *end;
         }
     }

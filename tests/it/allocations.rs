@@ -1,0 +1,93 @@
+//! What a steady tick allocates: a few blocks, however many series there are.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::path::Path;
+use std::sync::Arc;
+
+use metricsd::collectors::{self, Tick};
+use metricsd::host::{HostPaths, SystemStatFs, monotonic};
+use metricsd::lane::Compression;
+use metricsd::lane::encode::{Encoder, json::Json, remote_write::RemoteWrite};
+use metricsd::model::{Batch, Labels, Resource};
+use metricsd::pipeline::Collectors;
+
+thread_local! {
+    static COUNT: Cell<u64> = const { Cell::new(0) };
+}
+
+/// The system's allocator, counting what each thread asks of it.
+struct Counting;
+
+// SAFETY: every call is handed on to the system's allocator unchanged; the count lives in
+// a constant-initialised thread-local, which allocates nothing itself.
+#[allow(unsafe_code)]
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        COUNT.with(|count| count.set(count.get() + 1));
+        // SAFETY: the caller's promises are those that this call asks for.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        COUNT.with(|count| count.set(count.get() + 1));
+        // SAFETY: the caller's promises are those that this call asks for.
+        unsafe { System.realloc(block, layout, size) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promises are those that this call asks for.
+        unsafe { System.dealloc(block, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// A frame's values for each of the seven collectors, and the list of frames: no collector
+/// allocates by itself.
+const COLLECT: u64 = 8;
+
+/// The body.
+const ENCODE: u64 = 1;
+
+/// The blocks that a steady tick of the fixture `host` takes: collecting, and each encoder.
+fn steady_tick(host: &str) -> (usize, u64, Vec<u64>) {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(host);
+    let settings = collectors::Settings { max_series: 1_000_000, ..Default::default() };
+    let built = collectors::build(&settings, &HostPaths::below(&dir), Arc::new(SystemStatFs));
+    let (mut collectors, _, _workers) = Collectors::new(built, settings.max_series);
+    let resource = Arc::new(Resource { host: "host-1".into() });
+    let mut encoders: Vec<Box<dyn Encoder>> = vec![
+        Box::new(RemoteWrite::new(Labels::of(&[("job", "metricsd")]))),
+        Box::new(Json::new(Labels::EMPTY, Compression::None)),
+    ];
+    let mut last = (0, 0, Vec::new());
+    let mut capacities = [0; 2];
+    for round in 0..5 {
+        let tick = Tick { wall_ms: 1_700_000_000_000 + round * 1000, monotonic: monotonic() };
+        let before = COUNT.get();
+        let frames = collectors.round(&tick, |_| ());
+        let collected = COUNT.get() - before;
+        let batch = Batch { time_ms: tick.wall_ms, resource: Arc::clone(&resource), frames };
+        let encoded = encoders.iter_mut().zip(&mut capacities).map(|(encoder, capacity)| {
+            let before = COUNT.get();
+            let mut body = Vec::with_capacity(*capacity);
+            encoder.encode(&batch, &mut body);
+            *capacity = body.capacity();
+            COUNT.get() - before
+        });
+        last = (batch.samples(), collected, encoded.collect());
+    }
+    last
+}
+
+#[test]
+fn a_steady_tick_takes_a_few_blocks_however_many_series_there_are() {
+    let (few, small, small_encoded) = steady_tick("arm-board");
+    let (many, large, large_encoded) = steady_tick("numa64");
+    assert!(many > 5 * few, "{few} and {many} series are too alike to compare");
+    assert_eq!((small, large), (COLLECT, COLLECT));
+    assert_eq!(small_encoded, large_encoded);
+    assert_eq!(small_encoded, [ENCODE, ENCODE]);
+}
