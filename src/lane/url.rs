@@ -72,13 +72,13 @@ fn split_scheme(url: &str) -> (&str, &str) {
 fn has_plain_authority(url: &str) -> bool {
     let (_, rest) = split_scheme(url);
     let authority = rest.split('/').next().unwrap_or_default();
-    let port = match authority.rfind(']') {
-        Some(end) => authority[end + 1..].strip_prefix(':'),
-        None => authority.split_once(':').map(|(_, port)| port),
+    let after_host = match authority.strip_prefix('[').and_then(|address| address.split_once(']')) {
+        Some((_, after)) => after,
+        None => authority.find(':').map_or("", |at| &authority[at..]),
     };
     // An empty port is more likely that of `http:` in front of `//`: a scheme written twice.
-    let is_number = |port: &str| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit());
-    !authority.contains('@') && port.is_none_or(is_number)
+    let is_port = |port: &str| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit());
+    !authority.contains('@') && (after_host.is_empty() || after_host.strip_prefix(':').is_some_and(is_port))
 }
 
 #[cfg(test)]
@@ -111,6 +111,7 @@ mod tests {
             "http://u:secret@",
             "u:secret@http://h",
             "http ://u:secret@h",
+            "http://u:sec]ret/@h",
             "http://http://u:secret@h/x",
             "u:secret@http://u:secret@h/x",
         ] {
