@@ -209,6 +209,48 @@ mod tests {
         assert_eq!(usual(text), ["/a", "/b", "/c"]);
     }
 
+    /// The rule in plain words: each mount compared with each.
+    fn is_hidden_by_the_book(at: usize, mounts: &[Mount], depth: usize) -> bool {
+        let mount = &mounts[at];
+        let covered = mounts.iter().enumerate().any(|(other_at, other)| {
+            let same_place = other.mountpoint == mount.mountpoint;
+            let on_it = depth == 0 && same_place && other.parent == mount.id && other.id != mount.id;
+            let is_sibling = other_at != at && other.parent == mount.parent && other.id != other.parent;
+            let over_it = if same_place { other_at > at } else { mount.mountpoint.starts_with(&other.mountpoint) };
+            on_it || is_sibling && over_it
+        });
+        let parent = mounts.iter().position(|other| other.id == mount.parent);
+        let above = parent.filter(|parent| mounts[*parent].parent != mount.parent && depth < MAX_DEPTH);
+        covered || above.is_some_and(|parent| is_hidden_by_the_book(parent, mounts, depth + 1))
+    }
+
+    #[test]
+    fn what_is_hidden_is_found_as_by_comparing_each_with_each() {
+        let places = ["/", "/a", "/a/b", "/a/b/c", "/ab", "/d"];
+        let mut seed = 1u64;
+        let mut random = |below: u64| {
+            seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            (seed >> 33) % below
+        };
+        let mut hidden = 0;
+        for _ in 0..2000 {
+            // A parent is an earlier mount, or for the first one itself or none.
+            let mut text = format!("1 {} 8:1 / / rw - ext4 x rw\n", random(2));
+            for id in 2..=2 + random(7) {
+                let (parent, place) = (1 + random(id - 1), places[random(6) as usize]);
+                text.push_str(&format!("{id} {parent} 8:{id} / {place} rw - ext4 x rw\n"));
+            }
+            let (mounts, _) = parse(text.as_bytes()).unwrap();
+            let tree = Tree::new(&mounts);
+            for at in 0..mounts.len() {
+                let expected = is_hidden_by_the_book(at, &mounts, 0);
+                assert_eq!(tree.is_hidden(at), expected, "line {} of\n{text}", at + 1);
+                hidden += usize::from(expected);
+            }
+        }
+        assert!(hidden > 1000);
+    }
+
     #[test]
     fn real_file_systems_without_a_device_are_shown() {
         let text = "1 0 0:40 /@ / rw - btrfs /dev/md0 rw\n\
