@@ -2,6 +2,7 @@
 
 mod allocations;
 mod cli;
+mod docs;
 mod golden;
 mod lanes;
 mod rules;
