@@ -75,7 +75,7 @@ fn check(config: &Config) -> Exit {
 }
 
 fn once(config: &Config, built: collectors::Built, format: Format, host_name: &str) -> Exit {
-    let resource = Arc::new(Resource { host: host_name.into(), labels: config.labels.clone() });
+    let resource = Arc::new(Resource { host: host_name.into() });
     let (collectors, _, workers) = Collectors::new(built, config.collectors.max_series);
     let mut threads = Threads::new();
     if let Err(error) = start_slow(&mut threads, workers) {
@@ -87,19 +87,18 @@ fn once(config: &Config, built: collectors::Built, format: Format, host_name: &s
         complain("nothing could be read");
         return Exit::Internal;
     }
-    print(&page(frames, resource, format))
+    print(&page(frames, resource, &config.labels, format))
 }
 
 /// One round as `-once` prints it.
-fn page(frames: Vec<Frame>, resource: Arc<Resource>, format: Format) -> String {
+fn page(frames: Vec<Frame>, resource: Arc<Resource>, labels: &Labels, format: Format) -> String {
     let mut page = String::new();
     match format {
-        Format::Prom => text::render(&frames, &resource.labels, text::Format::Prometheus, &mut page),
+        Format::Prom => text::render(&frames, labels, text::Format::Prometheus, &mut page),
         Format::Json => {
-            let labels = resource.labels.clone();
             let batch = Batch { time_ms: wall_ms(), resource, frames };
             let mut bytes = Vec::new();
-            json::Json::new(labels, Compression::None).encode(&batch, &mut bytes);
+            json::Json::new(labels.clone(), Compression::None).encode(&batch, &mut bytes);
             bytes.push(b'\n');
             page = String::from_utf8_lossy(&bytes).into_owned();
         }
@@ -142,7 +141,7 @@ fn serve(config: &Config, built: collectors::Built, host_name: &str) -> Exit {
             collectors,
             outlets,
             telemetry: Arc::clone(&telemetry),
-            resource: Arc::new(Resource { host: host_name.into(), labels: Labels::EMPTY }),
+            resource: Arc::new(Resource { host: host_name.into() }),
             interval: config.interval,
             stop: stopped,
         };

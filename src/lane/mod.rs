@@ -39,6 +39,9 @@ pub use settings::{
 pub use url::{Url, redacted_url};
 pub use worker::Worker;
 
+/// One line a minute says that a destination is down.
+const LOG_EVERY: Duration = Duration::from_secs(60);
+
 /// The two loops of one destination, each to be run on a thread of its own.
 pub struct Lane {
     /// Encodes.

@@ -22,9 +22,6 @@ pub const GRACE: Duration = Duration::from_secs(5);
 /// How often a destination that refuses us is asked again.
 pub const HOLD: Duration = Duration::from_secs(60);
 
-/// One line a minute says that a destination is down.
-pub(super) const LOG_EVERY: Duration = Duration::from_secs(60);
-
 /// Which way a body came into the sender's hands.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Came {
@@ -49,7 +46,7 @@ pub struct Sender {
 
 impl Sender {
     pub(super) fn log_throttle() -> Throttle {
-        Throttle::new(LOG_EVERY)
+        Throttle::new(super::LOG_EVERY)
     }
 
     /// Runs until the queue is closed and empty, or until its grace after closing is over.

@@ -28,7 +28,7 @@ struct Inner {
 impl BodyMaker {
     /// A maker with an encoder of its own.
     pub fn new(name: String, encoder: Box<dyn Encoder>, status: Arc<DestinationStatus>) -> BodyMaker {
-        let inner = Inner { encoder, throttle: Throttle::new(super::sender::LOG_EVERY), capacity: 0 };
+        let inner = Inner { encoder, throttle: Throttle::new(super::LOG_EVERY), capacity: 0 };
         BodyMaker { name, status, inner: Mutex::new(inner) }
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Labels, Schema, Series};
+use super::{Schema, Series};
 
 /// One source's numbers of one tick: as many values as its schema has series.
 #[derive(Clone, Debug)]
@@ -29,8 +29,6 @@ impl Frame {
 pub struct Resource {
     /// The host's name.
     pub host: Arc<str>,
-    /// Labels from the configuration that every metric of every destination carries.
-    pub labels: Labels,
 }
 
 /// One tick: every frame that it gave. Shared by all destinations, changed by none.
