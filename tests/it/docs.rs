@@ -38,6 +38,9 @@ const LABELS: [(&str, &[&str]); 9] = [
     ("interface", &["system_network_*"]),
 ];
 
+/// A generated part of the README: its name, and what it has to be.
+type Section = (&'static str, fn() -> String);
+
 /// A default longer than this does not fit into a table.
 const MAX_DEFAULT: usize = 40;
 
@@ -62,7 +65,7 @@ fn labels_of(family: &str) -> &'static str {
         Some(prefix) => family.starts_with(prefix),
         None => family == *pattern,
     };
-    let found: Vec<_> = LABELS.iter().filter(|(_, families)| families.iter().any(|f| stands_for(&f))).collect();
+    let found: Vec<_> = LABELS.iter().filter(|(_, families)| families.iter().any(&stands_for)).collect();
     match found[..] {
         [(labels, _)] => labels,
         [] => panic!("{family} is new: name its labels in LABELS of tests/it/docs.rs"),
@@ -105,7 +108,8 @@ fn metrics() -> String {
 /// A program's own page after a collection and a delivery, so that every family is on it.
 fn own_metrics() -> String {
     let collector = CollectorStatus::new("cpu");
-    let round = Round { state: CollectorState::Ok, at: Duration::ZERO, duration: Duration::ZERO, series: 1, error: None };
+    let round =
+        Round { state: CollectorState::Ok, at: Duration::ZERO, duration: Duration::ZERO, series: 1, error: None };
     collector.ended(round, Refused::default());
     let destination = DestinationStatus::new("prometheus", "prometheus_remote_write");
     destination.delivered(1, 1, 0);
@@ -155,7 +159,7 @@ fn help() -> String {
 fn the_readmes_tables_are_those_of_the_code() {
     let readme = read("README.md");
     let mut expected = readme.clone();
-    let sections: [(&str, fn() -> String); 5] = [
+    let sections: [Section; 5] = [
         ("metrics", metrics),
         ("own metrics", own_metrics),
         ("configuration", configuration),
@@ -186,8 +190,10 @@ fn labels_are_those_of_the_samples() {
     }
     // The fixtures have most families; this machine those that need two readings or a mount.
     let golden = fs::read_dir(root().join("tests/golden")).unwrap().map(|entry| entry.unwrap().path());
-    let mut text: String =
-        golden.filter(|path| path.extension().is_some_and(|e| e == "prom")).map(|p| fs::read_to_string(p).unwrap()).collect();
+    let mut text: String = golden
+        .filter(|path| path.extension().is_some_and(|e| e == "prom"))
+        .map(|p| fs::read_to_string(p).unwrap())
+        .collect();
     text.push_str(&run(metricsd().arg("-once")).stdout);
     for line in text.lines().filter(|line| !line.starts_with('#')) {
         let end = line.find(['{', ' ']).unwrap();
@@ -266,7 +272,12 @@ fn links_lead_somewhere() {
 fn anchor_of(line: &str) -> Option<String> {
     let heading = line.strip_prefix('#')?.trim_start_matches('#').trim();
     let kept = heading.to_lowercase();
-    Some(kept.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c)).map(|c| if c == ' ' { '-' } else { c }).collect())
+    Some(
+        kept.chars()
+            .filter(|c| c.is_alphanumeric() || " -_".contains(*c))
+            .map(|c| if c == ' ' { '-' } else { c })
+            .collect(),
+    )
 }
 
 #[test]
