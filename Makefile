@@ -46,8 +46,8 @@ deny:
 test: ## every test that needs no other server
 	$(CARGO) test --locked
 
-golden: ## rewrite tests/golden from the fixtures
-	METRICSD_GOLDEN=write $(CARGO) test --locked --test it golden
+golden: ## rewrite tests/golden from the fixtures, and the generated tables of the README
+	METRICSD_GOLDEN=write $(CARGO) test --locked --test it -- golden:: docs::
 
 bench: ## what it costs: CPU of a tick against a bare loop, encoders, memory
 	$(CARGO) bench --locked
