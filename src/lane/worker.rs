@@ -1,13 +1,14 @@
 //! The encoding half of a lane: batches in, bodies out.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use crossbeam_channel::Receiver;
+use crossbeam_channel::{Receiver, RecvTimeoutError};
 
 use super::encode::Encoder;
-use super::mailbox::Backlog;
+use super::mailbox::{Letter, Pending};
 use super::queue::{Body, Queue};
-use crate::host::monotonic;
+use crate::host::{monotonic, wall_ms};
 use crate::model::Batch;
 use crate::telemetry::{DestinationStatus, DropReason, Throttle};
 
@@ -64,13 +65,16 @@ impl BodyMaker {
     }
 }
 
-/// Encodes for the queue while the sender is busy.
+/// Encodes for the queue while the sender is busy, and keeps the queue's disk in order.
 pub struct Worker {
-    pub(super) mailbox: Receiver<Arc<Batch>>,
-    pub(super) backlog: Backlog,
+    pub(super) mailbox: Receiver<Letter>,
+    pub(super) pending: Pending,
     pub(super) maker: Arc<BodyMaker>,
     pub(super) queue: Arc<Queue>,
 }
+
+/// How often the disk is looked after while something is on it.
+const TIDY: Duration = Duration::from_secs(1);
 
 impl Worker {
     /// Runs until the mailbox is closed and empty; then closes the queue.
@@ -83,15 +87,32 @@ impl Worker {
             }
         }
         let _close = Close(Arc::clone(&self.queue));
-        while let Ok(batch) = self.mailbox.recv() {
-            match self.maker.make(&batch) {
-                Some(mut body) => {
-                    // An encoder may need more room than its result does, and bodies can wait for long.
-                    body.bytes.shrink_to_fit();
-                    self.queue.push(body);
+        // What an earlier life left on disk is looked after from the start.
+        let mut tidy_at = self.queue.tidy(wall_ms()).then(|| Instant::now() + TIDY);
+        loop {
+            // In the steady state there is nothing to tidy, and nothing wakes this thread.
+            let letter = match tidy_at {
+                Some(at) => self.mailbox.recv_deadline(at),
+                None => self.mailbox.recv().map_err(RecvTimeoutError::from),
+            };
+            match letter {
+                Ok(Letter::Batch(batch)) => {
+                    if let Some(mut body) = self.maker.make(&batch) {
+                        // An encoder may need more room than its result does, and bodies can wait for long.
+                        body.bytes.shrink_to_fit();
+                        self.queue.push(body);
+                    }
+                    self.pending.arrived();
+                    tidy_at = tidy_at.or(Some(Instant::now() + TIDY));
                 }
-                None => self.backlog.settled(),
+                Ok(Letter::Look) => tidy_at = self.queue.tidy(wall_ms()).then(|| Instant::now() + TIDY),
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            if tidy_at.is_some_and(|at| Instant::now() >= at) {
+                tidy_at = self.queue.tidy(wall_ms()).then(|| Instant::now() + TIDY);
             }
         }
+        self.queue.park(wall_ms());
     }
 }
