@@ -135,6 +135,7 @@ fn serve(config: &Config, built: collectors::Built, host_name: &str) -> Exit {
             for sender in lane.senders {
                 threads.spawn(format!("send-{}", settings.name), move || sender.run())?;
             }
+            threads.spawn(format!("keep-{}", settings.name), move || lane.keeper.run())?;
             threads.spawn(format!("lane-{}", settings.name), move || lane.worker.run())?;
             log::info!("destination {}: {}", settings.name, settings.kind);
         }

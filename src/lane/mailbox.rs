@@ -20,16 +20,7 @@ use crate::telemetry::{DestinationStatus, DropReason};
 /// series per collector bounds its size.
 const MAILBOX_BATCHES: usize = 16;
 
-/// What the worker is told.
-#[derive(Clone, Debug)]
-pub enum Letter {
-    /// A batch to be encoded.
-    Batch(Arc<Batch>),
-    /// Somebody has held a body for too long.
-    Look,
-}
-
-/// Letters with a batch that are on their way: put in, and not yet in the queue.
+/// Batches on their way through the mailbox: put in, and not yet in the queue.
 #[derive(Clone, Debug, Default)]
 pub struct Pending(Arc<AtomicUsize>);
 
@@ -44,28 +35,41 @@ impl Pending {
 pub struct Inlet {
     /// Without capacity: takes a batch only while the sender waits for one.
     straight: Sender<Arc<Batch>>,
-    mailbox: Sender<Letter>,
+    mailbox: Sender<Arc<Batch>>,
     /// For taking the oldest back out when the mailbox is full.
-    oldest: Receiver<Letter>,
+    oldest: Receiver<Arc<Batch>>,
     pending: Pending,
     queue: Arc<Queue>,
+    keeper: Sender<()>,
     status: Arc<DestinationStatus>,
 }
 
 /// The lane's ends: the sender's and the worker's.
 pub struct Outlets {
     pub(super) straight: Receiver<Arc<Batch>>,
-    pub(super) mailbox: Receiver<Letter>,
+    pub(super) mailbox: Receiver<Arc<Batch>>,
     pub(super) pending: Pending,
+    /// Wakes the keeper.
+    pub(super) poke: Sender<()>,
+    pub(super) poked: Receiver<()>,
 }
 
 /// Both sides of a lane's way in. `queue` is what is behind it.
 pub fn mailbox(queue: Arc<Queue>, status: Arc<DestinationStatus>) -> (Inlet, Outlets) {
     let (straight, taken) = bounded(0);
     let (put, mailbox) = bounded(MAILBOX_BATCHES);
+    let (poke, poked) = bounded(1);
     let pending = Pending::default();
-    let inlet = Inlet { straight, mailbox: put, oldest: mailbox.clone(), pending: pending.clone(), queue, status };
-    (inlet, Outlets { straight: taken, mailbox, pending })
+    let inlet = Inlet {
+        straight,
+        mailbox: put,
+        oldest: mailbox.clone(),
+        pending: pending.clone(),
+        queue,
+        keeper: poke.clone(),
+        status,
+    };
+    (inlet, Outlets { straight: taken, mailbox, pending, poke, poked })
 }
 
 impl Inlet {
@@ -79,15 +83,14 @@ impl Inlet {
             }
         }
         self.pending.0.fetch_add(1, Ordering::Relaxed);
-        let mut letter = Letter::Batch(batch);
         // The worker empties the mailbox at the same time, so each side may win a turn; this
         // is the only one to fill it, so a second turn suffices.
-        while let Err(TrySendError::Full(back)) = self.mailbox.try_send(letter) {
-            if let Ok(Letter::Batch(dropped)) = self.oldest.try_recv() {
+        while let Err(TrySendError::Full(back)) = self.mailbox.try_send(batch) {
+            if let Ok(dropped) = self.oldest.try_recv() {
                 self.status.dropped(DropReason::MailboxFull, dropped.samples() as u64);
                 self.pending.arrived();
             }
-            letter = back;
+            batch = back;
         }
     }
 
@@ -95,8 +98,8 @@ impl Inlet {
     /// the disk. In the steady state nothing is, and nobody wakes up.
     pub fn nudge(&self) {
         if self.queue.is_late() {
-            // A full mailbox keeps the worker awake anyway.
-            let _ = self.mailbox.try_send(Letter::Look);
+            // A full channel: the keeper has been told already.
+            let _ = self.keeper.try_send(());
         }
     }
 }
@@ -120,10 +123,7 @@ mod tests {
     }
 
     fn times(outlets: &Outlets) -> Vec<i64> {
-        let letters = outlets.mailbox.try_iter();
-        letters
-            .filter_map(|letter| if let Letter::Batch(batch) = letter { Some(batch.time_ms) } else { None })
-            .collect()
+        outlets.mailbox.try_iter().map(|batch| batch.time_ms).collect()
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! One lane per destination: plan, encode, queue, send. No lane knows of another.
 //!
-//! A lane is two threads. The [`Sender`] talks to the network; while it is idle, which is
+//! A lane is three threads. The [`Sender`] talks to the network; while it is idle, which is
 //! nearly always, it is handed each batch itself and encodes it. While it is not, the
-//! [`Worker`] takes the batches from the mailbox, encodes them, and queues them. So a
+//! [`Worker`] takes the batches from the mailbox, encodes them, and queues them, on disk;
+//! the [`Keeper`] forces what is there to the device, which may take its time. So a
 //! destination that hangs delays neither collection nor the queueing of what is collected,
 //! and one that is well costs one thread's awakening a tick. Stopping follows the data: the
 //! ways in close, the worker finishes the mailbox and closes the queue, the sender finishes
@@ -40,7 +41,7 @@ pub use settings::{
     SpoolMode, SpoolSettings,
 };
 pub use url::{Url, redacted_url};
-pub use worker::Worker;
+pub use worker::{Keeper, Worker};
 
 /// One line a minute says that a destination is down.
 const LOG_EVERY: Duration = Duration::from_secs(60);
@@ -49,6 +50,8 @@ const LOG_EVERY: Duration = Duration::from_secs(60);
 pub struct Lane {
     /// Encodes.
     pub worker: Worker,
+    /// Looks after the disk.
+    pub keeper: Keeper,
     /// Send.
     pub senders: Vec<Sender>,
 }
@@ -66,7 +69,9 @@ impl Lane {
             pending: outlets.pending,
             maker: Arc::clone(&maker),
             queue: Arc::clone(&queue),
+            keeper: outlets.poke,
         };
+        let keeper = Keeper { poked: outlets.poked, queue: Arc::clone(&queue) };
         let (mut senders, mut updates) = (Vec::new(), Vec::new());
         for _ in 0..count {
             let (update, updated) = unbounded();
@@ -83,7 +88,7 @@ impl Lane {
                 throttle: Sender::log_throttle(),
             });
         }
-        (inlet, Control { maker, updates }, Lane { worker, senders })
+        (inlet, Control { maker, updates }, Lane { worker, keeper, senders })
     }
 }
 

@@ -193,13 +193,9 @@ impl Queue {
         if !inner.memory.is_empty() {
             self.settle_in(&mut inner);
         }
+        let mut inner = self.sync(inner, now_ms);
         let mut busy = !inner.held.is_empty() || !inner.memory.is_empty();
-        if let Some(disk) = &mut inner.disk {
-            if let Err(error) = disk.sync(now_ms) {
-                log::debug!("destination {}: cannot sync its spool: {error}", self.name);
-            }
-            busy |= disk.stats().segments > 0;
-        }
+        busy |= inner.disk.as_ref().is_some_and(|disk| disk.stats().segments > 0);
         self.report(&mut inner);
         let forgotten = busy && inner.held.is_empty();
         drop(inner);
@@ -222,10 +218,28 @@ impl Queue {
         let mut inner = self.lock();
         inner.disk_failed = None;
         self.settle_in(&mut inner);
-        if let Some(disk) = &mut inner.disk {
-            // What can't be synced now can't be helped: the process is about to end.
-            let _ = disk.sync(now_ms);
+        drop(self.sync(inner, now_ms));
+    }
+
+    /// Brings the disk up to date, without the lock while the device is at work: nobody who
+    /// pushes or takes waits for it.
+    fn sync<'q>(&'q self, mut inner: MutexGuard<'q, Inner>, now_ms: i64) -> MutexGuard<'q, Inner> {
+        let chore = inner.disk.as_mut().and_then(|disk| disk.chore(now_ms).transpose());
+        let result = match chore {
+            None => return inner,
+            Some(Err(error)) => Err(error),
+            Some(Ok(chore)) => {
+                drop(inner);
+                let done = chore.run();
+                inner = self.lock();
+                // Gone meanwhile only at the very end, which syncs by itself.
+                inner.disk.as_mut().map_or(Ok(()), |disk| disk.chore_done(done))
+            }
+        };
+        if let Err(error) = result {
+            log::debug!("destination {}: cannot sync its spool: {error}", self.name);
         }
+        inner
     }
 
     /// A sender has ended. True for the last one, which is to call [`Queue::end`].

@@ -1,12 +1,12 @@
-//! The encoding half of a lane: batches in, bodies out.
+//! The encoding half of a lane: batches in, bodies out; and who looks after its disk.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use super::encode::Encoder;
-use super::mailbox::{Letter, Pending};
+use super::mailbox::Pending;
 use super::queue::{Body, Queue};
 use crate::host::{monotonic, wall_ms};
 use crate::model::Batch;
@@ -65,16 +65,14 @@ impl BodyMaker {
     }
 }
 
-/// Encodes for the queue while the sender is busy, and keeps the queue's disk in order.
+/// Encodes for the queue while the sender is busy.
 pub struct Worker {
-    pub(super) mailbox: Receiver<Letter>,
+    pub(super) mailbox: Receiver<Arc<Batch>>,
     pub(super) pending: Pending,
     pub(super) maker: Arc<BodyMaker>,
     pub(super) queue: Arc<Queue>,
+    pub(super) keeper: Sender<()>,
 }
-
-/// How often the disk is looked after while something is on it.
-const TIDY: Duration = Duration::from_secs(1);
 
 impl Worker {
     /// Runs until the mailbox is closed and empty; then closes the queue.
@@ -87,32 +85,45 @@ impl Worker {
             }
         }
         let _close = Close(Arc::clone(&self.queue));
-        // What an earlier life left on disk is looked after from the start.
-        let mut tidy_at = self.queue.tidy(wall_ms()).then(|| Instant::now() + TIDY);
-        loop {
-            // In the steady state there is nothing to tidy, and nothing wakes this thread.
-            let letter = match tidy_at {
-                Some(at) => self.mailbox.recv_deadline(at),
-                None => self.mailbox.recv().map_err(RecvTimeoutError::from),
-            };
-            match letter {
-                Ok(Letter::Batch(batch)) => {
-                    if let Some(mut body) = self.maker.make(&batch) {
-                        // An encoder may need more room than its result does, and bodies can wait for long.
-                        body.bytes.shrink_to_fit();
-                        self.queue.push(body);
-                    }
-                    self.pending.arrived();
-                    tidy_at = tidy_at.or(Some(Instant::now() + TIDY));
-                }
-                Ok(Letter::Look) => tidy_at = self.queue.tidy(wall_ms()).then(|| Instant::now() + TIDY),
-                Err(RecvTimeoutError::Disconnected) => break,
-                Err(RecvTimeoutError::Timeout) => {}
+        while let Ok(batch) = self.mailbox.recv() {
+            if let Some(mut body) = self.maker.make(&batch) {
+                // An encoder may need more room than its result does, and bodies can wait for long.
+                body.bytes.shrink_to_fit();
+                self.queue.push(body);
             }
-            if tidy_at.is_some_and(|at| Instant::now() >= at) {
-                tidy_at = self.queue.tidy(wall_ms()).then(|| Instant::now() + TIDY);
-            }
+            self.pending.arrived();
+            // A full channel: it has been told already.
+            let _ = self.keeper.try_send(());
         }
         self.queue.park(wall_ms());
+    }
+}
+
+/// Looks after a lane's disk, which may take its time, while something is on it.
+pub struct Keeper {
+    pub(super) poked: Receiver<()>,
+    pub(super) queue: Arc<Queue>,
+}
+
+/// How often the disk is looked after while something is on it.
+const TIDY: Duration = Duration::from_secs(1);
+
+impl Keeper {
+    /// Runs until nobody is left to wake it. In the steady state nobody does.
+    pub fn run(self) {
+        loop {
+            // At first for what an earlier life left on disk.
+            while self.queue.tidy(wall_ms()) {
+                match self.poked.recv_timeout(TIDY) {
+                    Err(RecvTimeoutError::Disconnected) => return,
+                    Err(RecvTimeoutError::Timeout) => {}
+                    // Pushed; the disk is not touched more often for it.
+                    Ok(()) => std::thread::sleep(TIDY / 10),
+                }
+            }
+            if self.poked.recv().is_err() {
+                return;
+            }
+        }
     }
 }

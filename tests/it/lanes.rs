@@ -41,8 +41,8 @@ impl Running {
             retry: RetrySettings { min_backoff: Duration::from_millis(1), max_backoff: Duration::from_millis(20) },
         };
         let (inlet, _control, lane) = Lane::new(&settings, Arc::clone(&status), Duration::from_millis(50));
-        let worker = lane.worker;
-        let mut threads = vec![std::thread::spawn(move || worker.run())];
+        let (worker, keeper) = (lane.worker, lane.keeper);
+        let mut threads = vec![std::thread::spawn(move || worker.run()), std::thread::spawn(move || keeper.run())];
         threads.extend(lane.senders.into_iter().map(|sender| std::thread::spawn(move || sender.run())));
         Running { inlet: Some(inlet), status, recorder: Recorder::new("test", 10), threads }
     }

@@ -2,6 +2,7 @@
 
 mod allocations;
 mod cli;
+mod delivery;
 mod golden;
 mod lanes;
 mod rules;
