@@ -10,6 +10,7 @@
 //! | [`pipeline`] | the beat, the rounds, slow collectors, fan-out | model, host, collectors, telemetry |
 //! | [`lane`] | one per destination: encode, queue, send | model, host, telemetry |
 //! | [`lane::encode`] | frames to bytes, one file a format. No I/O | model, lane::Compression |
+//! | [`lane::spool`] | what waits, on disk. Blind to its payload | nothing |
 //! | [`server`] | /health, /metrics, behind a connection guard | model, host, telemetry, lane::encode |
 //! | [`telemetry`] | metricsd's own numbers | model, host |
 //! | [`config`] | what was written, and what it means | model, host, collectors, lane, server, nearest |

@@ -15,6 +15,7 @@ mod problem;
 mod read;
 mod section;
 mod shipper;
+mod spool;
 #[cfg(test)]
 mod tests;
 mod tls;

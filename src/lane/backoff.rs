@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::RetrySettings;
 
 /// The pauses of one sender.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Backoff {
     settings: RetrySettings,
     failures: u32,

@@ -35,6 +35,8 @@ pub enum Verdict {
     Hold,
     /// Too large: send halves.
     Halve,
+    /// Not in this format: send an older one, or reject.
+    FallBack,
     /// It will never be taken: drop it, counted.
     Reject,
 }
@@ -54,6 +56,7 @@ impl Answer {
                 200..=299 => Verdict::Delivered,
                 300..=399 | 401 | 403 | 404 => Verdict::Hold,
                 413 => Verdict::Halve,
+                415 => Verdict::FallBack,
                 408 | 429 => Verdict::Retry(*retry_after),
                 400..=499 => Verdict::Reject,
                 _ => Verdict::Retry(*retry_after),
@@ -98,8 +101,9 @@ mod tests {
             (&[200, 202, 204, 299][..], Verdict::Delivered),
             (&[301, 302, 307, 308, 401, 403, 404], Verdict::Hold),
             (&[413], Verdict::Halve),
+            (&[415], Verdict::FallBack),
             (&[408, 429, 500, 501, 502, 503, 504, 599, 999], after),
-            (&[400, 402, 405, 409, 410, 415, 422, 431, 499], Verdict::Reject),
+            (&[400, 402, 405, 409, 410, 422, 431, 499], Verdict::Reject),
         ] {
             for status in statuses {
                 assert_eq!(verdict(*status), expected, "{status}");

@@ -2,6 +2,7 @@
 
 mod allocations;
 mod cli;
+mod delivery;
 mod docs;
 mod e2e;
 mod golden;

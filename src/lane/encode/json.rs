@@ -9,15 +9,19 @@
 //! Everything but the numbers is constant from tick to tick and compiled once a schema.
 
 use std::io::Write;
+use std::sync::Arc;
 
 use flate2::Compression as Level;
 use flate2::write::{GzDecoder, GzEncoder};
 use serde_json::value::RawValue;
 
 use super::plan::{Plans, merged};
-use super::{Encoded, Encoder, Half};
+use super::{Content, Encoded, Encoder, Half, content};
 use crate::lane::Compression;
 use crate::model::{Batch, Labels, Series};
+
+/// What says that a payload is compressed.
+const GZIP: (&str, &str) = ("Content-Encoding", "gzip");
 
 /// A body that unpacks to more than this is none of ours, so halving refuses it.
 const MAX_UNPACKED: usize = 256 << 20;
@@ -29,6 +33,7 @@ const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
 pub struct Json {
     labels: Labels,
     compression: Compression,
+    content: Content,
     plans: Plans<Plan>,
     text: Vec<u8>,
 }
@@ -39,7 +44,11 @@ type Plan = Vec<(Box<str>, Box<str>)>;
 impl Json {
     /// `labels` are added to every series that has none of that name.
     pub fn new(labels: Labels, compression: Compression) -> Json {
-        Json { labels, compression, plans: Plans::new(), text: Vec::new() }
+        let mut headers = vec![("Content-Type", "application/json")];
+        if compression == Compression::Gzip {
+            headers.push(GZIP);
+        }
+        Json { labels, compression, content: content(&headers), plans: Plans::new(), text: Vec::new() }
     }
 }
 
@@ -54,6 +63,10 @@ impl Encoder for Json {
                 encoded
             }
         }
+    }
+
+    fn content(&self) -> Content {
+        Arc::clone(&self.content)
     }
 }
 
@@ -116,8 +129,13 @@ fn write_number(value: f64, out: &mut Vec<u8>) {
     };
 }
 
-/// Halves an uncompressed payload by its metrics.
-pub fn split(body: &[u8]) -> Option<[Half; 2]> {
+/// Halves a payload by its metrics.
+pub fn split(content: &Content, body: &[u8]) -> Option<[Half; 2]> {
+    let gzipped = content.iter().any(|(name, value)| (&**name, &**value) == GZIP);
+    if gzipped { split_gzip(body) } else { split_plain(body) }
+}
+
+fn split_plain(body: &[u8]) -> Option<[Half; 2]> {
     #[derive(serde::Serialize, serde::Deserialize)]
     struct Payload<'a> {
         timestamp: i64,
@@ -141,10 +159,9 @@ pub fn split(body: &[u8]) -> Option<[Half; 2]> {
     Some([half(left)?, half(right)?])
 }
 
-/// Halves a gzip'd payload by its metrics.
-pub fn split_gzip(body: &[u8]) -> Option<[Half; 2]> {
+fn split_gzip(body: &[u8]) -> Option<[Half; 2]> {
     let text = gunzip(body)?;
-    let halves = split(&text)?;
+    let halves = split_plain(&text)?;
     Some(halves.map(|half| {
         let mut bytes = Vec::new();
         gzip(&half.bytes, &mut bytes);
@@ -220,9 +237,9 @@ mod tests {
     #[test]
     fn a_payload_is_halved_until_one_metric_is_left() {
         let (whole, _) = encode(Compression::None);
-        let [left, right] = split(&whole).unwrap();
+        let [left, right] = split_plain(&whole).unwrap();
         assert_eq!((left.samples, right.samples), (1, 2));
-        assert!(split(&left.bytes).is_none());
+        assert!(split_plain(&left.bytes).is_none());
         let names = |bytes: &[u8]| {
             let value: serde_json::Value = serde_json::from_slice(bytes).unwrap();
             assert_eq!(value["timestamp_ms"], 1_700_000_000_123_i64);
@@ -232,6 +249,6 @@ mod tests {
         let (packed, _) = encode(Compression::Gzip);
         let [packed_left, _] = split_gzip(&packed).unwrap();
         assert_eq!(gunzip(&packed_left.bytes).unwrap(), left.bytes);
-        assert!(split(b"{").is_none() && split_gzip(b"x").is_none());
+        assert!(split_plain(b"{").is_none() && split_gzip(b"x").is_none());
     }
 }

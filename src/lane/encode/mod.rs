@@ -7,6 +7,8 @@ pub mod remote_write;
 pub(crate) mod testing;
 pub mod text;
 
+use std::sync::Arc;
+
 use crate::model::Batch;
 
 /// Turns batches into request bodies. One per lane: it keeps what it has compiled for the
@@ -14,7 +16,27 @@ use crate::model::Batch;
 pub trait Encoder: Send {
     /// Encodes `batch` into `out`, which comes in empty.
     fn encode(&mut self, batch: &Batch, out: &mut Vec<u8>) -> Encoded;
+
+    /// What a receiver is told of the bodies: sent as headers, and kept with each body for
+    /// as long as it waits, so that one from before an upgrade is still described rightly.
+    fn content(&self) -> Content;
+
+    /// Turns to an older format, which the receiver understands; false where there is none.
+    fn fall_back(&mut self) -> bool {
+        false
+    }
 }
+
+/// The headers that describe a body: type, encoding, version.
+pub type Content = Arc<[(String, String)]>;
+
+/// [`Content`] from literals.
+pub fn content(headers: &[(&str, &str)]) -> Content {
+    headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+/// The same body in the older format; none where there is none, or the body is damaged.
+pub type Downgrade = fn(&Content, &[u8]) -> Option<(Content, Vec<u8>)>;
 
 /// What became of a batch's samples.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,9 +47,9 @@ pub struct Encoded {
     pub unencodable: u64,
 }
 
-/// Halves a body that was too large for its receiver; none where it cannot be divided.
+/// Halves a body, described by its content headers, that was too large for its receiver; none where it cannot be divided.
 /// Works on the bytes alone, so that it also serves bodies from before a restart.
-pub type Split = fn(&[u8]) -> Option<[Half; 2]>;
+pub type Split = fn(&Content, &[u8]) -> Option<[Half; 2]>;
 
 /// One half of a body.
 #[derive(Clone, Debug, PartialEq, Eq)]

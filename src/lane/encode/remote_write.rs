@@ -15,14 +15,16 @@
 //! put in between. A value of 0 is written out where protobuf would let it be left out:
 //! every decoder takes both, and the place of each number stays fixed.
 
+use std::sync::Arc;
+
 use prost::encoding::{WireType, decode_key, decode_varint, encode_key, encode_varint, encoded_len_varint};
 
 use super::plan::{Plans, merged};
-use super::{Encoded, Encoder, Half};
+use super::{Content, Encoded, Encoder, Half, content};
 use crate::model::{Batch, Labels, Schema, Series};
 
 /// What goes with every request.
-pub const HEADERS: [(&str, &str); 3] = [
+const HEADERS: [(&str, &str); 3] = [
     ("Content-Type", "application/x-protobuf"),
     ("Content-Encoding", "snappy"),
     ("X-Prometheus-Remote-Write-Version", "0.1.0"),
@@ -37,6 +39,7 @@ const MAX_UNPACKED: usize = 256 << 20;
 /// Encodes for one destination.
 pub struct RemoteWrite {
     labels: Labels,
+    content: Content,
     plans: Plans<Plan>,
     message: Vec<u8>,
     snappy: snap::raw::Encoder,
@@ -45,7 +48,13 @@ pub struct RemoteWrite {
 impl RemoteWrite {
     /// `labels` are added to every series that has none of that name.
     pub fn new(labels: Labels) -> RemoteWrite {
-        RemoteWrite { labels, plans: Plans::new(), message: Vec::new(), snappy: snap::raw::Encoder::new() }
+        RemoteWrite {
+            labels,
+            content: content(&HEADERS),
+            plans: Plans::new(),
+            message: Vec::new(),
+            snappy: snap::raw::Encoder::new(),
+        }
     }
 
     /// The uncompressed message.
@@ -79,6 +88,10 @@ impl Encoder for RemoteWrite {
                 Encoded { samples: 0, unencodable: samples }
             }
         }
+    }
+
+    fn content(&self) -> Content {
+        Arc::clone(&self.content)
     }
 }
 
@@ -147,7 +160,7 @@ fn write_labels(series: &Series, extra: &Labels, out: &mut Vec<u8>) {
 }
 
 /// Halves a compressed request by its series.
-pub fn split(body: &[u8]) -> Option<[Half; 2]> {
+pub fn split(_: &Content, body: &[u8]) -> Option<[Half; 2]> {
     if snap::raw::decompress_len(body).ok()? > MAX_UNPACKED {
         return None;
     }
@@ -188,6 +201,10 @@ mod tests {
 
     use super::*;
     use crate::lane::encode::testing::{self, COUNT, USAGE};
+
+    fn none() -> Content {
+        content(&[])
+    }
 
     fn decode(body: &[u8]) -> WriteRequest {
         let message = snap::raw::Decoder::new().decompress_vec(body).unwrap();
@@ -272,11 +289,11 @@ mod tests {
         let mut out = Vec::new();
         RemoteWrite::new(Labels::EMPTY).encode(&testing::batch(1000, &samples), &mut out);
         let whole = flat(&decode(&out));
-        let [left, right] = split(&out).unwrap();
+        let [left, right] = split(&none(), &out).unwrap();
         assert_eq!((left.samples, right.samples), (1, 2));
         let mut parts = flat(&decode(&left.bytes));
-        assert!(split(&left.bytes).is_none());
-        let [second, third] = split(&right.bytes).unwrap();
+        assert!(split(&none(), &left.bytes).is_none());
+        let [second, third] = split(&none(), &right.bytes).unwrap();
         parts.extend(flat(&decode(&second.bytes)));
         parts.extend(flat(&decode(&third.bytes)));
         assert_eq!(parts, whole);
@@ -284,11 +301,11 @@ mod tests {
 
     #[test]
     fn damaged_bodies_are_not_halved() {
-        assert!(split(b"").is_none());
-        assert!(split(b"not snappy at all").is_none());
+        assert!(split(&none(), b"").is_none());
+        assert!(split(&none(), b"not snappy at all").is_none());
         // Snappy that claims 4 GiB.
-        assert!(split(&[0xff, 0xff, 0xff, 0xff, 0x0f, 0]).is_none());
+        assert!(split(&none(), &[0xff, 0xff, 0xff, 0xff, 0x0f, 0]).is_none());
         let garbage = snap::raw::Encoder::new().compress_vec(b"\x0a\xff\xff\xff\xff\x0f").unwrap();
-        assert!(split(&garbage).is_none());
+        assert!(split(&none(), &garbage).is_none());
     }
 }

@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use super::Transport;
+use crate::lane::encode::Content;
 use crate::lane::verdict::Answer;
 
 /// Appends to a file; its directory is made if it is missing.
@@ -57,7 +58,7 @@ impl File {
 }
 
 impl Transport for File {
-    fn send(&mut self, body: &[u8]) -> Answer {
+    fn send(&mut self, _: &Content, body: &[u8]) -> Answer {
         Answer::Local(self.append(body).map_err(|error| format!("cannot write {}: {error}", self.path.display())))
     }
 }
@@ -66,7 +67,7 @@ impl Transport for File {
 pub struct Stdout;
 
 impl Transport for Stdout {
-    fn send(&mut self, body: &[u8]) -> Answer {
+    fn send(&mut self, _: &Content, body: &[u8]) -> Answer {
         let mut out = io::stdout().lock();
         let written = out.write_all(body).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush());
         Answer::Local(written.map_err(|error| format!("cannot write to standard output: {error}")))
@@ -76,27 +77,32 @@ impl Transport for Stdout {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lane::encode::content;
+
+    fn none() -> Content {
+        content(&[])
+    }
 
     #[test]
     fn lines_are_appended_and_rotation_is_followed() {
         let dir = std::env::temp_dir().join(format!("metricsd-file-{}", std::process::id()));
         let path = dir.join("deeper/out.jsonl");
         let mut file = File::new(path.clone());
-        assert_eq!(file.send(b"{\"a\":1}"), Answer::Local(Ok(())));
-        assert_eq!(file.send(b"{\"a\":2}"), Answer::Local(Ok(())));
+        assert_eq!(file.send(&none(), b"{\"a\":1}"), Answer::Local(Ok(())));
+        assert_eq!(file.send(&none(), b"{\"a\":2}"), Answer::Local(Ok(())));
         assert_eq!(fs::read_to_string(&path).unwrap(), "{\"a\":1}\n{\"a\":2}\n");
         fs::rename(&path, dir.join("old")).unwrap();
-        assert_eq!(file.send(b"{\"a\":3}"), Answer::Local(Ok(())));
+        assert_eq!(file.send(&none(), b"{\"a\":3}"), Answer::Local(Ok(())));
         assert_eq!(fs::read_to_string(&path).unwrap(), "{\"a\":3}\n");
         fs::remove_dir_all(&dir).unwrap();
     }
 
     #[test]
     fn a_full_disk_and_a_bad_path_are_errors_that_name_the_file() {
-        let full = File::new("/dev/full".into()).send(b"{}");
+        let full = File::new("/dev/full".into()).send(&none(), b"{}");
         let Answer::Local(Err(error)) = full else { panic!("{full:?}") };
         assert!(error.starts_with("cannot write /dev/full: No space left on device"), "{error}");
-        let bad = File::new("/proc/nothing/here".into()).send(b"{}");
+        let bad = File::new("/proc/nothing/here".into()).send(&none(), b"{}");
         assert!(matches!(bad, Answer::Local(Err(_))), "{bad:?}");
     }
 }

@@ -10,6 +10,7 @@ use super::Transport;
 use super::resolve::OnceResolver;
 use super::tcp::TcpConnector;
 use crate::lane::HttpSettings;
+use crate::lane::encode::Content;
 use crate::lane::verdict::{Answer, retry_after};
 
 /// Connections live no longer than this: names move to other addresses, and a balancer's
@@ -26,15 +27,14 @@ const EXCERPT: usize = 512;
 /// Posts to one endpoint.
 pub struct Http {
     settings: HttpSettings,
-    headers: Vec<(&'static str, &'static str)>,
     resolver: OnceResolver,
     agent: Option<(Agent, Instant)>,
 }
 
 impl Http {
-    /// Connects to nothing yet. `headers` go with every request.
-    pub fn new(settings: HttpSettings, headers: Vec<(&'static str, &'static str)>) -> Http {
-        Http { settings, headers, resolver: OnceResolver::default(), agent: None }
+    /// Connects to nothing yet.
+    pub fn new(settings: HttpSettings) -> Http {
+        Http { settings, resolver: OnceResolver::default(), agent: None }
     }
 
     fn agent(&mut self) -> Agent {
@@ -67,10 +67,10 @@ impl Http {
 }
 
 impl Transport for Http {
-    fn send(&mut self, body: &[u8]) -> Answer {
+    fn send(&mut self, content: &Content, body: &[u8]) -> Answer {
         let mut request = self.agent().post(self.settings.endpoint.as_str());
-        for (name, value) in &self.headers {
-            request = request.header(*name, *value);
+        for (name, value) in content.iter() {
+            request = request.header(name, value);
         }
         match request.send(body) {
             Ok(mut response) => {

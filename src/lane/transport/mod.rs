@@ -5,6 +5,7 @@ mod http;
 mod resolve;
 mod tcp;
 
+use super::encode::Content;
 use super::verdict::Answer;
 
 pub use file::File;
@@ -13,6 +14,7 @@ pub use http::Http;
 
 /// Carries one body at a time.
 pub trait Transport: Send {
-    /// Sends `body` and waits for the answer, within the destination's timeout.
-    fn send(&mut self, body: &[u8]) -> Answer;
+    /// Sends `body`, described by `content`, and waits for the answer, within the
+    /// destination's timeout.
+    fn send(&mut self, content: &Content, body: &[u8]) -> Answer;
 }

@@ -17,7 +17,17 @@ pub fn metricsd() -> Command {
     command.env_clear().env("PATH", "/usr/bin:/bin");
     // Log lines without a time, as under systemd.
     command.env("JOURNAL_STREAM", "0:0");
+    // What waits must not outlive a test, nor be met by the next one.
+    command.env("STATE_DIRECTORY", state_dir());
     command
+}
+
+/// A directory for one program's spools, below one for the whole test run.
+fn state_dir() -> PathBuf {
+    static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+    static RUN: std::sync::OnceLock<TempDir> = std::sync::OnceLock::new();
+    let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    RUN.get_or_init(TempDir::new).path().join(format!("state-{number}"))
 }
 
 /// What it printed, as text.

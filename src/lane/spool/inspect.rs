@@ -1,0 +1,86 @@
+//! What is waiting in spools, for somebody who asks: reads only, holds no lock, and works
+//! while a daemon runs.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::disk::Disk;
+use super::home::{CURSOR, LOCK, QUARANTINE};
+use super::recovery::{Finding, Recovery};
+use super::survey::{Own, survey};
+
+/// One spool, as it is on disk.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// Its directory.
+    pub dir: PathBuf,
+    /// The destination that its files name; `None` where nothing waits.
+    pub destination: Option<String>,
+    /// Segment files with something in them.
+    pub segments: u64,
+    /// Their size.
+    pub disk_bytes: u64,
+    /// Time of the first frame waiting, in wall-clock milliseconds.
+    pub oldest_ms: Option<i64>,
+    /// Time of the last one.
+    pub newest_ms: Option<i64>,
+    /// What waits, and what damage there is; what a daemon would do about it, it has not done.
+    pub recovery: Recovery,
+    /// Files in its quarantine.
+    pub quarantined: u64,
+}
+
+/// The spools below `root`: one for each destination, in the order of their names.
+///
+/// # Errors
+/// `root` can't be listed.
+pub fn inspect(root: &Path) -> io::Result<Vec<Listing>> {
+    let mut dirs = Vec::new();
+    for entry in fs::read_dir(root)? {
+        let path = entry?.path();
+        if path.join(LOCK).is_file() || path.join(CURSOR).is_file() {
+            dirs.push(path);
+        }
+    }
+    dirs.sort();
+    Ok(dirs.into_iter().map(|dir| inspect_one(&dir).unwrap_or_else(|error| unlisted(dir, &error))).collect())
+}
+
+/// The spool in `dir`.
+///
+/// # Errors
+/// `dir` can't be listed.
+pub fn inspect_one(dir: &Path) -> io::Result<Listing> {
+    let disk = Disk::default();
+    let own = Own { destination: "", content: &[] };
+    let mut found = survey(&disk, dir, own)?;
+    if found.report.lost_frames > 0 {
+        // A daemon may have removed delivered segments under our eyes; real gaps stay.
+        found = survey(&disk, dir, own)?;
+    }
+    let mut recovery = found.report;
+    for (path, why) in found.unreadable {
+        recovery.note(path, Finding::Unreadable(why));
+    }
+    for path in found.empty {
+        recovery.note(path, Finding::Empty);
+    }
+    let waiting = || found.segments.iter().filter(|s| s.waiting.frames > 0);
+    Ok(Listing {
+        dir: dir.to_path_buf(),
+        destination: found.destination.clone(),
+        segments: found.segments.len() as u64,
+        disk_bytes: found.segments.iter().map(|s| s.len).sum(),
+        oldest_ms: waiting().next().map(|s| s.first_ms),
+        newest_ms: waiting().next_back().map(|s| s.last_ms),
+        recovery,
+        quarantined: fs::read_dir(dir.join(QUARANTINE)).map_or(0, |entries| entries.count() as u64),
+    })
+}
+
+fn unlisted(dir: PathBuf, error: &io::Error) -> Listing {
+    let mut listing = Listing { dir: dir.clone(), ..Listing::default() };
+    listing.recovery.note(dir, Finding::LeftInPlace(error.to_string()));
+    listing
+}

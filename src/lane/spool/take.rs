@@ -1,0 +1,293 @@
+//! Taking frames out: in order, several at a time, and back where they were not delivered.
+
+use std::fs::File;
+use std::io;
+use std::sync::Arc;
+
+use super::format::FRAME_HEAD;
+use super::scan::{Rule, Scan};
+use super::segment::{Gone, Place, Segment, index_of};
+use super::{Entry, Spool};
+
+/// Reads that fail are tried again this often at least, and for this long, before what
+/// can't be read is given up: a disk that is back after a hiccup has lost nothing.
+const READ_TRIES: u32 = 10;
+const READ_PATIENCE_MS: i64 = 60_000;
+
+/// A segment in which reading failed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Trouble {
+    segment: u64,
+    since_ms: i64,
+    tries: u32,
+    /// What can't be read in it is passed over from now on.
+    given_up: bool,
+}
+
+/// Where reading has got to.
+#[derive(Debug)]
+pub(super) struct Reader {
+    /// The `first` of the segment it is in.
+    pub(super) segment: u64,
+    scan: Scan,
+    file: Option<File>,
+    /// Time of the last frame read in this segment.
+    pub(super) last_ms: Option<i64>,
+}
+
+impl Reader {
+    fn at_start_of(segment: &Segment) -> Reader {
+        let scan = Scan::new(segment.rule(), segment.start);
+        Reader { segment: segment.first, scan, file: None, last_ms: None }
+    }
+
+    fn move_to(&mut self, segment: &Segment) {
+        self.segment = segment.first;
+        self.scan.restart(segment.rule(), segment.start);
+        self.file = None;
+        self.last_ms = None;
+    }
+
+    pub(super) fn at(&self) -> u64 {
+        self.scan.offset
+    }
+
+    pub(super) fn next_seq(&self) -> u64 {
+        self.scan.rule.next
+    }
+}
+
+impl Spool {
+    /// The oldest frame that nobody has: it is the caller's until [`ack`](Spool::ack) or
+    /// [`release`](Spool::release). `None` where all are taken.
+    ///
+    /// Frames that turn out damaged or gone are counted in [`Stats::lost`](super::Stats::lost)
+    /// and passed over.
+    ///
+    /// # Errors
+    /// A segment can't be opened now, for want of file descriptors, permission and the like,
+    /// or reading it failed: nothing has changed, try again later. Where reading has failed
+    /// ten times over a minute, it goes on behind what can't be read.
+    pub fn take(&mut self, now_ms: i64) -> io::Result<Option<Entry>> {
+        self.expire(now_ms)?;
+        let mut bytes = Vec::new();
+        while let Some((&id, &place)) = self.returned.first_key_value() {
+            let intact = self.read_again(id, &place, &mut bytes, now_ms)?;
+            // Reading may have found the whole segment gone, and this frame with it.
+            if self.returned.remove(&id).is_none() {
+                continue;
+            }
+            if intact {
+                return Ok(self.hand_out(id, place, bytes));
+            }
+            self.done_with(&place);
+            self.lost += place.count();
+        }
+        match self.read_next(&mut bytes, now_ms)? {
+            Some((id, place)) => Ok(self.hand_out(id, place, bytes)),
+            None => Ok(None),
+        }
+    }
+
+    /// The frame is delivered, or refused for good: it will not come again. In any order.
+    /// False where it is not in anybody's hands.
+    pub fn ack(&mut self, id: u64) -> bool {
+        let Some(place) = self.taken.remove(&id) else { return false };
+        if place.gone.is_none() {
+            self.done_with(&place);
+        }
+        true
+    }
+
+    /// The frame was not delivered: it is the next to be taken, unless an older one was
+    /// released too. False where it is not in anybody's hands, or where the cap (or
+    /// whoever removed the directory) took it meanwhile and it is now counted as lost.
+    pub fn release(&mut self, id: u64) -> bool {
+        let Some(place) = self.taken.remove(&id) else { return false };
+        match place.gone {
+            None => {
+                self.returned.insert(id, place);
+            }
+            Some(Gone::OverCap) => self.over_cap += place.count(),
+            Some(Gone::Lost) => self.lost += place.count(),
+        }
+        place.gone.is_none()
+    }
+
+    /// Drops what is older than `max_age` and in nobody's hands.
+    pub(super) fn expire(&mut self, now_ms: i64) -> io::Result<()> {
+        let Some(max_age) = self.options.max_age else { return Ok(()) };
+        let limit = now_ms.saturating_sub(i64::try_from(max_age.as_millis()).unwrap_or(i64::MAX));
+        let mut bytes = Vec::new();
+        loop {
+            while let Some((&id, &place)) = self.returned.first_key_value() {
+                if place.time_ms >= limit {
+                    return Ok(());
+                }
+                self.returned.remove(&id);
+                self.done_with(&place);
+                self.expired += place.count();
+            }
+            match self.read_next(&mut bytes, now_ms)? {
+                Some((id, place)) => self.returned.insert(id, place),
+                None => return Ok(()),
+            };
+        }
+    }
+
+    /// Whether everything that is there has been looked at and is in somebody's hands.
+    pub(super) fn nothing_unread(&self) -> bool {
+        let waiting: u64 = self.segments.iter().map(|s| s.waiting.frames).sum();
+        self.returned.is_empty() && waiting == self.taken.values().filter(|p| p.gone.is_none()).count() as u64
+    }
+
+    /// Everything has been read.
+    pub(super) fn read_past_last(&mut self) {
+        let Some(last) = self.segments.back() else { return };
+        let reader = self.reader.get_or_insert_with(|| Reader::at_start_of(last));
+        if reader.segment != last.first {
+            reader.move_to(last);
+        }
+        reader.scan.offset = last.len;
+        reader.scan.rule.next = self.next_seq;
+        reader.last_ms = Some(last.last_ms);
+    }
+
+    fn hand_out(&mut self, id: u64, place: Place, bytes: Vec<u8>) -> Option<Entry> {
+        let segment = &self.segments[index_of(&self.segments, place.segment)?];
+        self.taken.insert(id, place);
+        let content = Arc::clone(&segment.content);
+        Some(Entry { id, time_ms: place.time_ms, samples: place.samples, content, bytes })
+    }
+
+    fn done_with(&mut self, place: &Place) {
+        if let Some(i) = index_of(&self.segments, place.segment) {
+            self.segments[i].waiting -= place.count();
+        }
+    }
+
+    /// The next frame in the files.
+    fn read_next(&mut self, bytes: &mut Vec<u8>, now_ms: i64) -> io::Result<Option<(u64, Place)>> {
+        loop {
+            let Some(index) = self.settle_reader() else { return Ok(None) };
+            let Some(reader) = &mut self.reader else { return Ok(None) };
+            let segment = &mut self.segments[index];
+            if reader.at() < segment.len {
+                if reader.file.is_none() {
+                    match self.disk.open(&segment.path(&self.home.dir)) {
+                        Ok(file) => reader.file = Some(file),
+                        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                            self.lose_segment(index);
+                            continue;
+                        }
+                        Err(e) => return Err(e),
+                    }
+                }
+                let Some(file) = &reader.file else { return Ok(None) };
+                reader.scan.rule.upper = segment.end;
+                let (rule, offset) = (reader.scan.rule, reader.scan.offset);
+                let found = reader.scan.next(&self.disk, file, segment.len, Some(bytes));
+                if let Some(error) = reader.scan.take_error() {
+                    if is_worth_a_try(&mut self.trouble, segment.first, now_ms) {
+                        reader.scan.restart(rule, offset);
+                        return Err(error);
+                    }
+                } else {
+                    self.trouble.take_if(|t| !t.given_up);
+                }
+                if let Some(found) = found {
+                    let head = found.head;
+                    reader.last_ms = Some(head.time_ms);
+                    let place = Place {
+                        segment: segment.first,
+                        offset: found.offset,
+                        len: head.len,
+                        samples: head.samples,
+                        time_ms: head.time_ms,
+                        gone: None,
+                    };
+                    return Ok(Some((head.seq, place)));
+                }
+            }
+            self.count_unread(index);
+            if index + 1 == self.segments.len() {
+                return Ok(None);
+            }
+            let next = &self.segments[index + 1];
+            if let Some(reader) = &mut self.reader {
+                reader.move_to(next);
+            }
+        }
+    }
+
+    /// The index of the segment to read from. The one it was in may have been dropped.
+    fn settle_reader(&mut self) -> Option<usize> {
+        let front = self.segments.front()?;
+        let reader = self.reader.get_or_insert_with(|| Reader::at_start_of(front));
+        let index = self.segments.partition_point(|s| s.first < reader.segment);
+        let Some(segment) = self.segments.get(index) else {
+            // It was the last one, and everything in front of it has been read.
+            return None;
+        };
+        if segment.first != reader.segment {
+            reader.move_to(segment);
+        }
+        Some(index)
+    }
+
+    /// The segment has been read to its end: what was counted in it and did not turn up
+    /// has been damaged since.
+    fn count_unread(&mut self, index: usize) {
+        let segment = &mut self.segments[index];
+        if segment.waiting.frames == 0 {
+            return;
+        }
+        let mut missing = segment.waiting;
+        for place in self.taken.values().chain(self.returned.values()) {
+            if place.segment == segment.first && place.gone.is_none() {
+                missing -= place.count();
+            }
+        }
+        segment.waiting -= missing;
+        self.lost += missing;
+    }
+
+    /// Reads a frame whose place is known. False where it is no longer intact.
+    fn read_again(&mut self, id: u64, place: &Place, bytes: &mut Vec<u8>, now_ms: i64) -> io::Result<bool> {
+        let Some(index) = index_of(&self.segments, place.segment) else { return Ok(false) };
+        let segment = &self.segments[index];
+        let opened;
+        let file = match &self.reader {
+            Some(Reader { segment: first, file: Some(file), .. }) if *first == place.segment => file,
+            _ => match self.disk.open(&segment.path(&self.home.dir)) {
+                Ok(file) => {
+                    opened = file;
+                    &opened
+                }
+                Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                    self.lose_segment(index);
+                    return Ok(false);
+                }
+                Err(e) => return Err(e),
+            },
+        };
+        let rule = Rule { next: id, upper: id + 1, ..segment.rule() };
+        let end = place.offset + FRAME_HEAD as u64 + u64::from(place.len);
+        let mut scan = Scan::new(rule, place.offset);
+        let found = scan.next(&self.disk, file, end, Some(bytes));
+        match scan.take_error() {
+            Some(error) if is_worth_a_try(&mut self.trouble, place.segment, now_ms) => Err(error),
+            _ => Ok(found.is_some()),
+        }
+    }
+}
+
+/// Whether a failed read in `segment` is to be tried again.
+fn is_worth_a_try(trouble: &mut Option<Trouble>, segment: u64, now_ms: i64) -> bool {
+    let known = trouble.filter(|t| t.segment == segment);
+    let trouble = trouble.insert(known.unwrap_or(Trouble { segment, since_ms: now_ms, tries: 0, given_up: false }));
+    trouble.tries += 1;
+    let waited_ms = now_ms.saturating_sub(trouble.since_ms).saturating_abs();
+    trouble.given_up |= trouble.tries > READ_TRIES && waited_ms >= READ_PATIENCE_MS;
+    !trouble.given_up
+}
