@@ -21,7 +21,7 @@ run: build ## build and start with the example configuration
 	@echo '  one round  target/release/metricsd -once'
 	@echo '  stop       Ctrl-C'
 	@echo
-	@target/release/metricsd -config config.example.json
+	@$(CARGO) run --release --locked --quiet -- -config config.example.json
 
 check: fmt clippy doc deny ## formatting, lints, documentation, licences and duplicates of dependencies
 

@@ -2,6 +2,7 @@
 
 mod logging;
 mod signals;
+mod spool;
 mod threads;
 
 use std::ffi::OsString;
@@ -62,6 +63,7 @@ fn run(invocation: Invocation) -> Exit {
     let built = collectors::build(&config.collectors, &paths, Arc::new(SystemStatFs));
     match invocation.mode {
         Mode::Check => check(&config),
+        Mode::Spool => spool::list(&config.spool),
         Mode::Once(format) => once(&config, built, format, &host_name),
         Mode::Serve => serve(&config, built, &host_name),
     }
@@ -71,7 +73,7 @@ fn check(config: &Config) -> Exit {
     for warning in &config.warnings {
         complain(&format!("warning: {warning}"));
     }
-    print(&format!("{}: the configuration is good; {} destinations\n", config.source, config.lanes.len()))
+    print(&format!("{}: the configuration is good; destinations: {}\n", config.source, config.lanes.len()))
 }
 
 fn once(config: &Config, built: collectors::Built, format: Format, host_name: &str) -> Exit {
@@ -166,7 +168,7 @@ fn serve(config: &Config, built: collectors::Built, host_name: &str) -> Exit {
     let left = threads.wait(STOP_WITHIN, &signals);
     server.stop();
     if left > 0 {
-        log::warn!("{left} threads did not end in time and are left behind");
+        log::warn!("threads that did not end in time and are left behind: {left}");
     }
     log::info!("stopped in {:.1?}", begun.elapsed());
     exit

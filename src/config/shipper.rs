@@ -38,8 +38,12 @@ const LATER_TYPES: [&str; 4] = ["otlp_http", "influxdb", "datadog", "loki"];
 pub(super) type GivenLabels = Vec<(String, String)>;
 
 /// All destinations, in the order of the file.
-pub(super) fn lanes(root: &Section<'_>, global: &GivenLabels, host_name: &str) -> Vec<Settings> {
-    let common = spool::common(root);
+pub(super) fn lanes(
+    root: &Section<'_>,
+    common: &SpoolSettings,
+    global: &GivenLabels,
+    host_name: &str,
+) -> Vec<Settings> {
     let mut shippers = Vec::new();
     let short = root.get("shipper");
     if let Some(list) = root.get("shippers") {
@@ -70,7 +74,7 @@ pub(super) fn lanes(root: &Section<'_>, global: &GivenLabels, host_name: &str) -
                 None => names.push((name.clone(), path)),
             }
         }
-        if let Some(lane) = lane(&shipper, kind, name.unwrap_or_default(), &common, global, host_name) {
+        if let Some(lane) = lane(&shipper, kind, name.unwrap_or_default(), common, global, host_name) {
             lanes.push(lane);
         }
     }

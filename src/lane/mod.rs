@@ -86,6 +86,7 @@ impl Lane {
                 status: Arc::clone(&status),
                 hold,
                 throttle: Sender::log_throttle(),
+                last_chance_taken: false,
             });
         }
         (inlet, Control { maker, updates }, Lane { worker, keeper, senders })

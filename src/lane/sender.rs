@@ -31,6 +31,8 @@ pub struct Sender {
     pub(super) status: Arc<DestinationStatus>,
     pub(super) hold: Duration,
     pub(super) throttle: Throttle,
+    /// Stopping has cut a pause short already.
+    pub(super) last_chance_taken: bool,
 }
 
 impl Sender {
@@ -159,7 +161,8 @@ impl Sender {
                 }
             };
             parts.push(part);
-            if self.queue.closed_within(pause) {
+            // Stopping: one more attempt, for a destination that has just come back.
+            if self.queue.closed_within(pause) && std::mem::replace(&mut self.last_chance_taken, true) {
                 return false;
             }
         }
