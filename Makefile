@@ -2,8 +2,8 @@
 
 SHELL := /bin/bash
 CARGO ?= cargo
-# What the tests of `make e2e` start: Debian's and Ubuntu's packages.
-E2E_PACKAGES := prometheus
+# What the tests of `make e2e` start, and the package of Debian and Ubuntu that has it.
+E2E_PROGRAMS := prometheus:prometheus promtool:prometheus free:procps
 
 .DEFAULT_GOAL := help
 .PHONY: help run build check fmt clippy doc deny test golden bench e2e e2e-packages-installed fuzz clean
@@ -52,12 +52,13 @@ golden: ## rewrite tests/golden from the fixtures, and the generated tables of t
 bench: ## what it costs: CPU of a tick against a bare loop, encoders, memory
 	$(CARGO) bench --locked
 
-e2e: e2e-packages-installed ## the tests against real peers (Debian packages: $(E2E_PACKAGES))
+e2e: e2e-packages-installed ## the tests against real peers (Debian packages: prometheus, procps)
 	$(CARGO) test --locked --test it -- --ignored e2e --test-threads 2
 
 e2e-packages-installed:
-	@for package in $(E2E_PACKAGES); do \
-		command -v $$package >/dev/null && continue; \
+	@for program in $(E2E_PROGRAMS); do \
+		package=$${program#*:}; \
+		command -v $${program%:*} >/dev/null && continue; \
 		echo "$$package is missing; installing it"; \
 		if [ "$$(id -u)" = 0 ]; then SUDO=; else SUDO=sudo; fi; \
 		$$SUDO apt-get update -q && DEBIAN_FRONTEND=noninteractive $$SUDO apt-get install -qy --no-install-recommends $$package || exit 1; \

@@ -72,7 +72,7 @@ fuzz_target!(|input: &[u8]| {
         Box::new(RemoteWrite::new(Labels::of(&[("job", "fuzz")]))),
         Box::new(Json::new(Labels::EMPTY, Compression::None)),
     ];
-    let resource = Arc::new(Resource { host: "fuzz".into(), labels: Labels::EMPTY });
+    let resource = Arc::new(Resource { host: "fuzz".into() });
     for (round, text) in text.split(|byte| *byte == 0).take(MAX_ROUNDS).enumerate() {
         let path = root().join(file);
         fs::write(&path, text).unwrap();
