@@ -6,7 +6,7 @@ CARGO ?= cargo
 E2E_PROGRAMS := prometheus:prometheus promtool:prometheus free:procps
 
 .DEFAULT_GOAL := help
-.PHONY: help run build check fmt clippy doc deny test golden bench e2e e2e-packages-installed fuzz clean
+.PHONY: help run build check fmt clippy doc fuzz-targets deny test golden bench e2e e2e-packages-installed fuzz clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,7 +23,7 @@ run: build ## build and start with the example configuration
 	@echo
 	@$(CARGO) run --release --locked --quiet -- -config config.example.json
 
-check: fmt clippy doc deny ## formatting, lints, documentation, licences and duplicates of dependencies
+check: fmt clippy doc fuzz-targets deny ## formatting, lints, documentation, licences and duplicates of dependencies
 
 fmt:
 	$(CARGO) fmt --check
@@ -33,6 +33,10 @@ clippy:
 
 doc:
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps --document-private-items --quiet
+
+# A changed name shows here, not when somebody fuzzes next. Not --locked: its lock follows ours.
+fuzz-targets:
+	$(CARGO) check --manifest-path fuzz/Cargo.toml --target-dir target/fuzz --quiet
 
 # cargo-deny checks every crate's licence and that none comes twice: `cargo install cargo-deny --locked`.
 deny:
