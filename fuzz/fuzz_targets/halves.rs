@@ -4,19 +4,19 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use metricsd::lane::encode::{Half, json, remote_write};
+use metricsd::lane::encode::{Content, Split, content, json, remote_write};
 use metricsd::lane::{Url, redacted_url};
 
 /// Halves until nothing can be halved.
-fn down(split: fn(&[u8]) -> Option<[Half; 2]>, body: &[u8], depth: u32) -> u64 {
-    match split(body) {
+fn down(split: Split, of: &Content, body: &[u8], depth: u32) -> u64 {
+    match split(of, body) {
         Some([left, right]) => {
             assert!(left.samples > 0 && right.samples > 0 && left.samples.abs_diff(right.samples) <= 1);
             if depth == 0 {
                 return left.samples + right.samples;
             }
             for half in [&left, &right] {
-                assert!(half.samples == 1 || down(split, &half.bytes, depth - 1) == half.samples);
+                assert!(half.samples == 1 || down(split, of, &half.bytes, depth - 1) == half.samples);
             }
             left.samples + right.samples
         }
@@ -26,19 +26,20 @@ fn down(split: fn(&[u8]) -> Option<[Half; 2]>, body: &[u8], depth: u32) -> u64 {
 
 fuzz_target!(|input: &[u8]| {
     let Some((which, body)) = input.split_first() else { return };
+    let (plain, gzip) = (content(&[]), content(&[("Content-Encoding", "gzip")]));
     match which {
         // As it is, and packed, since random bytes are seldom snappy's.
-        b'r' => drop(remote_write::split(body)),
+        b'r' => drop(remote_write::split(&plain, body)),
         b'R' => {
             let packed = snap::raw::Encoder::new().compress_vec(body).unwrap();
-            down(remote_write::split, &packed, 3);
-            if let Some(halves) = remote_write::split(&packed) {
+            down(remote_write::split, &plain, &packed, 3);
+            if let Some(halves) = remote_write::split(&plain, &packed) {
                 let unpacked = halves.map(|half| snap::raw::Decoder::new().decompress_vec(&half.bytes).unwrap());
                 assert_eq!(unpacked.concat(), body);
             }
         }
-        b'j' => drop(down(json::split, body, 3)),
-        b'z' => drop(json::split_gzip(body)),
+        b'j' => drop(down(json::split, &plain, body, 3)),
+        b'z' => drop(json::split(&gzip, body)),
         b'u' => {
             let Ok(url) = std::str::from_utf8(body) else { return };
             assert_eq!(Url::new(url).to_string(), redacted_url(url));
