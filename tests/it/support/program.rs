@@ -153,9 +153,18 @@ impl Captured {
     }
 }
 
-/// A port nobody listens on at this moment.
+/// A port for a program to listen on: free now, handed out once in this process, and below
+/// the range from which the kernel takes ports for connections, so that it stays free.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+    loop {
+        let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        // Another test run on this machine begins elsewhere.
+        let port = 10_000 + (std::process::id().wrapping_mul(251).wrapping_add(number) % 20_000) as u16;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// A directory that is gone with the value.
