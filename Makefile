@@ -2,11 +2,11 @@
 
 SHELL := /bin/bash
 CARGO ?= cargo
-# What the tests of `make e2e` start: Debian's and Ubuntu's packages.
-E2E_PACKAGES := prometheus
+# What the tests of `make e2e` start, and the package of Debian and Ubuntu that has it.
+E2E_PROGRAMS := prometheus:prometheus promtool:prometheus free:procps
 
 .DEFAULT_GOAL := help
-.PHONY: help run build check fmt clippy doc deny test golden bench e2e e2e-packages-installed fuzz clean
+.PHONY: help run build check fmt clippy doc fuzz-targets deny test golden bench e2e e2e-packages-installed fuzz clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,9 +21,9 @@ run: build ## build and start with the example configuration
 	@echo '  one round  target/release/metricsd -once'
 	@echo '  stop       Ctrl-C'
 	@echo
-	@target/release/metricsd -config config.example.json
+	@$(CARGO) run --release --locked --quiet -- -config config.example.json
 
-check: fmt clippy doc deny ## formatting, lints, documentation, licences and duplicates of dependencies
+check: fmt clippy doc fuzz-targets deny ## formatting, lints, documentation, licences and duplicates of dependencies
 
 fmt:
 	$(CARGO) fmt --check
@@ -33,6 +33,10 @@ clippy:
 
 doc:
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps --document-private-items --quiet
+
+# A changed name shows here, not when somebody fuzzes next. Not --locked: its lock follows ours.
+fuzz-targets:
+	$(CARGO) check --manifest-path fuzz/Cargo.toml --target-dir target/fuzz --quiet
 
 # cargo-deny checks every crate's licence and that none comes twice: `cargo install cargo-deny --locked`.
 deny:
@@ -46,18 +50,19 @@ deny:
 test: ## every test that needs no other server
 	$(CARGO) test --locked
 
-golden: ## rewrite tests/golden from the fixtures
-	METRICSD_GOLDEN=write $(CARGO) test --locked --test it golden
+golden: ## rewrite tests/golden from the fixtures, and the generated tables of the README
+	METRICSD_GOLDEN=write $(CARGO) test --locked --test it -- golden:: docs::
 
 bench: ## what it costs: CPU of a tick against a bare loop, encoders, memory
 	$(CARGO) bench --locked
 
-e2e: e2e-packages-installed ## the tests against real peers (Debian packages: $(E2E_PACKAGES))
+e2e: e2e-packages-installed ## the tests against real peers (Debian packages: prometheus, procps)
 	$(CARGO) test --locked --test it -- --ignored e2e --test-threads 2
 
 e2e-packages-installed:
-	@for package in $(E2E_PACKAGES); do \
-		command -v $$package >/dev/null && continue; \
+	@for program in $(E2E_PROGRAMS); do \
+		package=$${program#*:}; \
+		command -v $${program%:*} >/dev/null && continue; \
 		echo "$$package is missing; installing it"; \
 		if [ "$$(id -u)" = 0 ]; then SUDO=; else SUDO=sudo; fi; \
 		$$SUDO apt-get update -q && DEBIAN_FRONTEND=noninteractive $$SUDO apt-get install -qy --no-install-recommends $$package || exit 1; \
@@ -65,8 +70,10 @@ e2e-packages-installed:
 
 FUZZ_SECONDS ?= 60
 fuzz: ## each fuzz target for FUZZ_SECONDS (needs a nightly toolchain and cargo-fuzz)
-	@for target in $$(cd fuzz && cargo +nightly fuzz list); do \
-		(cd fuzz && cargo +nightly fuzz run $$target -- -max_total_time=$(FUZZ_SECONDS) -max_len=65536) || exit 1; \
+	@fuzz/seed
+	@for target in $$($(CARGO) +nightly fuzz list); do \
+		echo "== $$target"; \
+		$(CARGO) +nightly fuzz run $$target -- -max_total_time=$(FUZZ_SECONDS) -max_len=65536 -timeout=20 || exit 1; \
 	done
 
 clean: ## remove what was built

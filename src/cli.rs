@@ -65,6 +65,8 @@ pub enum Mode {
     Serve,
     /// `-check`: only say what is wrong with it.
     Check,
+    /// `-spool`: list what waits on disk.
+    Spool,
     /// `-once`: print one round, ship nothing.
     Once(Format),
 }
@@ -131,12 +133,13 @@ struct Typed {
     log_level: Option<LevelFilter>,
     check: bool,
     once: bool,
+    spool: bool,
     format: Option<Format>,
     help: bool,
     version: bool,
 }
 
-static FLAGS: [Flag; 8] = [
+static FLAGS: [Flag; 9] = [
     Flag {
         name: "config",
         takes: Takes::Value("FILE", |typed, value| {
@@ -163,6 +166,11 @@ static FLAGS: [Flag; 8] = [
         name: "once",
         takes: Takes::Switch(|typed, on| typed.once = on),
         help: "collect one round, print it and exit; ships nothing",
+    },
+    Flag {
+        name: "spool",
+        takes: Takes::Switch(|typed, on| typed.spool = on),
+        help: "list what waits on disk for each destination, and exit",
     },
     Flag {
         name: "format",
@@ -203,13 +211,16 @@ pub fn parse(
             return Ok(Command::Version);
         }
     }
-    let mode = match (typed.check, typed.once, typed.format) {
-        (true, true, _) => return Err(UsageError::Flag("-check and -once exclude each other".to_owned())),
-        (_, false, Some(_)) => return Err(UsageError::Flag("-format goes with -once".to_owned())),
-        (true, false, None) => Mode::Check,
-        (false, true, format) => Mode::Once(format.unwrap_or_default()),
-        (false, false, None) => Mode::Serve,
+    let mode = match (typed.check, typed.once, typed.spool) {
+        (true, false, false) => Mode::Check,
+        (false, true, false) => Mode::Once(typed.format.unwrap_or_default()),
+        (false, false, true) => Mode::Spool,
+        (false, false, false) => Mode::Serve,
+        _ => return Err(UsageError::Flag("-check, -once and -spool exclude each other".to_owned())),
     };
+    if typed.format.is_some() && !typed.once {
+        return Err(UsageError::Flag("-format goes with -once".to_owned()));
+    }
     // Looked at even where the flag decides: a wrong value is never passed over.
     let from_env = env("MC_LOG_LEVEL")
         .filter(|level| !level.is_empty())

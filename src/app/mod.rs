@@ -1,10 +1,12 @@
 //! Wiring only: build, start consumers first, wait, stop producers first.
 
+mod gate;
 mod lanes;
 mod logging;
 mod reload;
 mod service;
 mod signals;
+mod spool;
 mod threads;
 
 use std::ffi::OsString;
@@ -59,6 +61,7 @@ fn run(invocation: Invocation) -> Exit {
     let paths = config::host_paths(invocation.root.as_deref(), &config::process_env);
     match invocation.mode {
         Mode::Check => check(&config),
+        Mode::Spool => spool::list(&config.spool),
         Mode::Once(format) => once(&config, &paths, format, &host_name),
         Mode::Serve => Service::serve(Setup { source, paths, host_name }, config),
     }
@@ -68,7 +71,7 @@ fn check(config: &Config) -> Exit {
     for warning in &config.warnings {
         complain(&format!("warning: {warning}"));
     }
-    print(&format!("{}: the configuration is good; {} destinations\n", config.source, config.lanes.len()))
+    print(&format!("{}: the configuration is good; destinations: {}\n", config.source, config.lanes.len()))
 }
 
 fn once(config: &Config, paths: &HostPaths, format: Format, host_name: &str) -> Exit {

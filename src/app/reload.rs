@@ -5,6 +5,7 @@
 //! What comes then can fail for want of a port or of threads only; all that can fail is done
 //! before the first thing changes.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -117,6 +118,14 @@ fn prepare(setup: &Setup, server: Option<&server::Settings>) -> Result<Prepared,
     Ok(Prepared { config, port })
 }
 
+/// What all spools together may take is counted in one place, also for lanes of different age.
+fn share_budget(config: &mut Config, old: &Config) {
+    if config.spool.budget == old.spool.budget {
+        config.spool.budget = Arc::clone(&old.spool.budget);
+        config.lanes.iter_mut().for_each(|lane| lane.spool.budget = Arc::clone(&old.spool.budget));
+    }
+}
+
 fn refused(error: &dyn std::error::Error) -> Refused {
     Refused(error.to_string())
 }
@@ -124,10 +133,10 @@ fn refused(error: &dyn std::error::Error) -> Refused {
 impl Service {
     /// Goes on with a new configuration; where that fails, with the one there is.
     fn take_up(&mut self, prepared: Prepared) -> Result<(), Refused> {
-        let Prepared { config, port } = prepared;
-        let is_new = |settings: &&_| !self.lanes.iter().any(|lane| lane.can_become(settings));
+        let Prepared { mut config, port } = prepared;
+        share_budget(&mut config, &self.config);
         let no_thread = |error| Refused(format!("cannot start a thread: {error}"));
-        let started = Running::start_all(config.lanes.iter().filter(is_new), &mut self.threads).map_err(no_thread)?;
+        let started = self.start_lanes(&config).map_err(no_thread)?;
         let new_threads: Vec<_> = started.iter().flat_map(|lane| lane.threads.clone()).collect();
 
         let mut built = collectors::build(&config.collectors, &self.setup.paths, Arc::new(SystemStatFs));
@@ -157,6 +166,27 @@ impl Service {
         // Closed only where the scheduler's thread is gone, which ends the program.
         let _ = self.plans.send(Plan { interval: self.config.interval, order, fresh });
         Ok(())
+    }
+
+    /// The lanes that `config` has and that are not there, in its order; all or none.
+    fn start_lanes(&mut self, config: &Config) -> io::Result<Vec<Running>> {
+        let mut started: Vec<Running> = Vec::new();
+        for settings in &config.lanes {
+            if self.lanes.iter().any(|lane| lane.can_become(settings)) {
+                continue;
+            }
+            // Of that name there may be one that goes now, and ones that have not ended since.
+            let leaves = self.lanes.iter().any(|lane| lane.settings.name == settings.name);
+            if leaves || self.draining.iter().any(|(name, _)| *name == settings.name) {
+                started.push(Running::waiting(settings));
+                continue;
+            }
+            let lane = Running::start(settings, &mut self.threads).inspect_err(|_| {
+                started.iter().for_each(|lane| self.threads.ask(&lane.threads));
+            })?;
+            started.push(lane);
+        }
+        Ok(started)
     }
 
     /// The server at its new address; none where it stays.
@@ -196,13 +226,16 @@ impl Service {
         self.fanout.exchange(self.lanes.iter().map(|lane| Arc::clone(&lane.outlet)).collect());
         for gone in old {
             log::warn!(
-                "destination {}: no longer configured; {} requests wait, and what can't be delivered within its \
-                 grace is given up as at a stop",
+                "destination {}: let go of; requests that wait: {}; what can't be delivered within its grace stays on \
+                 disk, and is lost where it has no spool",
                 gone.settings.name,
                 gone.status.queue_frames()
             );
             self.threads.ask(&gone.threads);
+            self.draining.extend(gone.threads.iter().map(|id| (gone.settings.name.clone(), *id)));
         }
+        // One that waited for another that waited has nobody left to wait for.
+        self.begin_waiting();
     }
 
     fn exchange_collectors(

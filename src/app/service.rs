@@ -44,6 +44,8 @@ pub struct Service {
     pub(super) fanout: Arc<Fanout>,
     /// In the order of the configuration.
     pub(super) lanes: Vec<Running>,
+    /// The threads of lanes that are being let go of, and what those are called.
+    pub(super) draining: Vec<(String, Id)>,
     /// Of the collectors that run, in the order of their table, fast ones first.
     pub(super) collectors: Vec<Arc<CollectorStatus>>,
     /// The threads of the slow ones among them.
@@ -85,7 +87,8 @@ impl Service {
             Exit::Internal
         };
         let mut threads = Threads::new();
-        let lanes = Running::start_all(&config.lanes, &mut threads).map_err(no_thread)?;
+        let lanes = config.lanes.iter().map(|settings| Running::start(settings, &mut threads));
+        let lanes = lanes.collect::<io::Result<Vec<Running>>>().map_err(no_thread)?;
         let fanout = Arc::new(Fanout::default());
         fanout.exchange(lanes.iter().map(|lane| Arc::clone(&lane.outlet)).collect());
 
@@ -112,6 +115,7 @@ impl Service {
             threads,
             fanout,
             lanes,
+            draining: Vec::new(),
             collectors: statuses,
             slow,
             done,
@@ -164,6 +168,11 @@ impl Service {
 
     fn is_lost(&mut self, ended: &Ended) -> bool {
         let lost = self.threads.has_ended(ended);
+        let drained = self.draining.len();
+        self.draining.retain(|(_, id)| *id != ended.id);
+        if self.draining.len() < drained {
+            self.begin_waiting();
+        }
         if lost {
             self.telemetry.thread_lost();
             let how = if ended.panicked { "panicked" } else { "ended" };
@@ -172,21 +181,38 @@ impl Service {
         lost
     }
 
+    /// Starts the lanes whose predecessors have ended.
+    pub(super) fn begin_waiting(&mut self) {
+        let draining = &self.draining;
+        let ready = |lane: &&mut Running| !draining.iter().any(|(name, _)| *name == lane.settings.name);
+        for lane in self.lanes.iter_mut().filter(|lane| lane.is_waiting()).filter(ready) {
+            if let Err(error) = lane.begin(&mut self.threads) {
+                log::error!("destination {}: cannot start a thread: {error}; a reload tries again", lane.settings.name);
+            }
+        }
+    }
+
     /// Producers first, then the lanes with what they have.
     fn stop(self, signals: &Receiver<Signal>) {
         let begun = Instant::now();
-        let Service { mut threads, fanout, lanes, plans, server, sched, .. } = self;
+        let Service { mut threads, fanout, mut lanes, plans, server, sched, .. } = self;
         drop(plans);
         if !threads.wait_for(sched, LAST_ROUND) {
             log::warn!("a collector hangs; its round is left behind");
             threads.forgo(sched);
         }
-        drop(lanes);
         fanout.exchange(Vec::new());
+        for lane in lanes.iter_mut().filter(|lane| lane.is_waiting()) {
+            // No longer: better without the disk than not at all.
+            if let Err(error) = lane.begin(&mut threads) {
+                log::error!("destination {}: cannot start a thread: {error}", lane.settings.name);
+            }
+        }
+        drop(lanes);
         let left = threads.wait(STOP_WITHIN.saturating_sub(begun.elapsed()), signals);
         drop(server);
         if left > 0 {
-            log::warn!("{left} threads did not end in time and are left behind");
+            log::warn!("threads that did not end in time and are left behind: {left}");
         }
         log::info!("stopped in {:.1?}", begun.elapsed());
     }

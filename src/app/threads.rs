@@ -33,7 +33,8 @@ pub struct Ended {
     pub name: String,
     /// Whether it panicked.
     pub panicked: bool,
-    id: Id,
+    /// Which one it was.
+    pub id: Id,
 }
 
 /// Tells of the end of the thread that it lives in, however that comes.

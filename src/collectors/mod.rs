@@ -270,6 +270,11 @@ pub fn unchanged<'a>(a: &'a Settings, b: &'a Settings) -> impl Iterator<Item = &
     rows.filter(|row| (row.enabled)(a) && (row.enabled)(b) && (row.same)(a, b)).map(|row| row.name)
 }
 
+/// The names of all collectors, in the table's order.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    TABLE.iter().map(|row| row.name)
+}
+
 /// Every family that a collector can emit, each once, in the table's order.
 pub fn metrics() -> impl Iterator<Item = &'static Metric> {
     TABLE.iter().flat_map(|row| row.metrics.iter().copied())

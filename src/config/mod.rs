@@ -15,6 +15,7 @@ mod problem;
 mod read;
 mod section;
 mod shipper;
+mod spool;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -29,7 +30,7 @@ use crate::lane;
 use crate::model::Labels;
 use crate::server;
 
-pub use env::{host_paths, process_env};
+pub use env::{host_paths, process_env, variables};
 pub use fields::{Row, rows};
 pub use problem::{Problem, Problems};
 
@@ -55,6 +56,8 @@ pub struct Config {
     pub collectors: collectors::Settings,
     /// The destinations, in the order of the file; none: serve locally only.
     pub lanes: Vec<lane::Settings>,
+    /// How what waits is kept where a destination does not say otherwise.
+    pub spool: lane::SpoolSettings,
     /// Labels of every metric of every destination; a lane's own labels hold them already.
     pub labels: Labels,
     /// What is accepted but worth knowing, a line each, for the log and `-check`.
@@ -100,8 +103,8 @@ pub fn load(source: Source, env: Env<'_>, host_name: &str) -> Result<Config, Pro
     env::lay_over(&mut root, &cx);
     let meaning = read::read(&cx, &root, host_name);
     let warnings = cx.finish()?;
-    let read::Meaning { server, interval, collectors, lanes, labels } = meaning;
-    Ok(Config { source: name, server, interval, collectors, lanes, labels, warnings })
+    let read::Meaning { server, interval, collectors, lanes, spool, labels } = meaning;
+    Ok(Config { source: name, server, interval, collectors, lanes, spool, labels, warnings })
 }
 
 /// Whether anything is there, be it a link to nowhere: what an operator put there must be

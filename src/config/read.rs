@@ -8,6 +8,8 @@ use super::json::Value;
 use super::problem::Path;
 use super::section::{Context, Item, Section};
 use super::shipper::{self, GivenLabels};
+use super::spool;
+
 use crate::collectors::{self, Filter, Pattern};
 use crate::lane;
 use crate::model::Labels;
@@ -26,6 +28,7 @@ pub(super) struct Meaning {
     pub interval: Duration,
     pub collectors: collectors::Settings,
     pub lanes: Vec<lane::Settings>,
+    pub spool: lane::SpoolSettings,
     pub labels: Labels,
 }
 
@@ -36,12 +39,14 @@ pub(super) fn read(cx: &Context<'_>, root: &Value<'_>, host_name: &str) -> Meani
         item.problem("scraping application endpoints is not available in this version; leave the list empty");
     }
     let global: GivenLabels = root.get("labels").map(|item| shipper::labels(&item)).unwrap_or_default();
+    let spool = spool::common(&root);
     let (interval, collectors) = collectors(&root.section("collector", &COLLECTOR));
     Meaning {
         server: server(&root.section("server", &SERVER)),
         interval,
         collectors,
-        lanes: shipper::lanes(&root, &global, host_name),
+        lanes: shipper::lanes(&root, &spool, &global, host_name),
+        spool,
         // A name that was given twice has been noted already.
         labels: Labels::new(global).unwrap_or(Labels::EMPTY),
     }

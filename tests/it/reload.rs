@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::net::TcpListener;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -223,10 +223,11 @@ fn a_destination_that_goes_drains_while_the_others_go_on_and_what_it_keeps_is_sa
     let mut program = Reloaded::start(&both);
     wait_for("a failure", || (goes.received().len() >= 2).then_some(()));
     program.reload(&config(QUICK, &stay));
-    assert!(program.daemon.log().contains("destination goes: no longer configured"), "{}", program.daemon.log());
+    assert!(program.daemon.log().contains("destination goes: let go of"), "{}", program.daemon.log());
     let seen = stays.received().len();
     wait_for("more ticks", || (stays.received().len() > seen + 5).then_some(()));
-    wait_for("the end of its lane", || program.daemon.log().contains("destination goes: stopping").then_some(()));
+    let ends = |log: &str| log.lines().any(|line| line.contains("destination goes: ") && line.contains("undelivered"));
+    wait_for("the end of its lane", || ends(&program.daemon.log()).then_some(()));
     assert_eq!(program.daemon.metric("metricsd_destination_queue_frames{destination=\"goes\"}"), None);
     // It comes back as a new one.
     program.reload(&both);
@@ -274,6 +275,45 @@ fn a_destination_that_refuses_us_is_asked_again_at_a_reload_changed_or_not() {
     let ticks = ticks(&peer);
     assert_eq!(ticks[..3], [ticks[3]; 3]);
     assert!(ticks[3..].windows(2).all(|two| two[0] < two[1]));
+}
+
+#[test]
+fn a_destination_whose_spool_changes_is_started_anew_and_loses_nothing() {
+    let up = Arc::new(AtomicBool::new(false));
+    let delivered: Arc<Mutex<Vec<i64>>> = Arc::default();
+    let (is_up, took) = (Arc::clone(&up), Arc::clone(&delivered));
+    let peer = Peer::start(move |_, request| {
+        if !is_up.load(Ordering::Relaxed) {
+            return Reply::status(503);
+        }
+        took.lock().unwrap().push(payload(request)["timestamp_ms"].as_i64().unwrap());
+        Reply::status(200)
+    });
+    let all = ok();
+    let with = |rest: &str| {
+        let spooled = format!(r#", "spool": {{"mode": "behind"{rest}}}"#);
+        config(QUICK, &format!("{},{}", json("all", &all, ""), json("kept", &peer, &spooled)))
+    };
+    let mut program = Reloaded::start(&with(""));
+    let waiting = |program: &Reloaded| {
+        program.daemon.metric("metricsd_destination_queue_frames{destination=\"kept\"}").unwrap_or_default()
+    };
+    wait_for("some to wait", || (waiting(&program) > 5.0).then_some(()));
+    program.reload(&with(r#", "max_bytes": 1000000"#));
+    // And once more, while the one that came with the first one may not have started yet.
+    program.reload(&with(r#", "max_bytes": 2000000"#));
+    let seen = all.received().len();
+    wait_for("more ticks", || (all.received().len() > seen + 20).then_some(()));
+    up.store(true, Ordering::Relaxed);
+    wait_for("what waited", || {
+        let (all, got) = (all.received().len(), delivered.lock().unwrap().len());
+        (got >= all && got > 30).then_some(())
+    });
+    program.daemon.signal(Signal::SIGTERM);
+    assert_eq!(program.daemon.wait(), 0, "{}", program.daemon.log());
+    let got = delivered.lock().unwrap().clone();
+    assert_eq!(got, ticks(&all), "each tick once and in order");
+    assert!(!program.daemon.log().contains("kept in memory only"), "{}", program.daemon.log());
 }
 
 #[test]

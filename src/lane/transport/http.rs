@@ -83,7 +83,7 @@ impl Transport for Http {
             }
             Err(error) => {
                 self.disconnect();
-                Answer::Network(error.to_string())
+                Answer::Network(format!("{}: {}", self.settings.endpoint, in_words(&error)))
             }
         }
     }
@@ -91,6 +91,14 @@ impl Transport for Http {
 
 fn asked_pause(headers: &HeaderMap) -> Option<Duration> {
     retry_after(headers.get("Retry-After")?.to_str().ok()?, SystemTime::now())
+}
+
+/// What went wrong, without ureq's own prefix for the kernel's words.
+fn in_words(error: &ureq::Error) -> String {
+    match error {
+        ureq::Error::Io(error) => error.to_string(),
+        other => other.to_string(),
+    }
 }
 
 /// Reads the answer's body as far as it is allowed to go; gives its beginning, printable.
