@@ -30,6 +30,10 @@ impl Outlet for Inlet {
     fn put(&self, batch: &Arc<Batch>) {
         Inlet::put(self, batch);
     }
+
+    fn nudge(&self) {
+        Inlet::nudge(self);
+    }
 }
 
 impl Running {
@@ -48,6 +52,14 @@ impl Running {
         let gate = Arc::new(Gate::new(Arc::clone(&status)));
         let outlet: Arc<dyn Outlet> = Arc::clone(&gate) as _;
         Running { settings: settings.clone(), status, outlet, threads: Vec::new(), life: Life::Waiting(gate) }
+    }
+
+    /// Asks the lane to end, and keeps what is needed to see to what it left.
+    pub fn into_control(self) -> Option<Control> {
+        match self.life {
+            Life::Started(control) => Some(control),
+            Life::Waiting(_) => None,
+        }
     }
 
     /// Whether it has not started yet.

@@ -14,6 +14,7 @@ use crate::cli::Exit;
 use crate::collectors;
 use crate::config::{Config, Source};
 use crate::host::{HostPaths, SystemStatFs, boottime, monotonic, wall_ms};
+use crate::lane::Control;
 use crate::model::Resource;
 use crate::pipeline::{Clock, Collectors, Done, Fanout, Plan, Scheduler, SlowWorker, read_clocks};
 use crate::server::{self, Server, StartError};
@@ -106,6 +107,7 @@ impl Service {
             plans: planned,
             clock: Clock::of_this_build(),
             read: Box::new(read_clocks),
+            nudge_at: None,
         };
         let sched = threads.spawn("sched", move || scheduler.run()).map_err(no_thread)?;
         let mut service = Service {
@@ -208,9 +210,11 @@ impl Service {
                 log::error!("destination {}: cannot start a thread: {error}", lane.settings.name);
             }
         }
-        drop(lanes);
+        let controls: Vec<Control> = lanes.into_iter().filter_map(Running::into_control).collect();
         let left = threads.wait(STOP_WITHIN.saturating_sub(begun.elapsed()), signals);
         drop(server);
+        // A sender that hangs has not seen to what it leaves.
+        controls.iter().for_each(Control::finish);
         if left > 0 {
             log::warn!("threads that did not end in time and are left behind: {left}");
         }

@@ -89,12 +89,14 @@ impl Lane {
                 last_chance_taken: false,
             });
         }
-        (inlet, Control { maker, updates }, Lane { worker, keeper, senders })
+        (inlet, Control { name: settings.name.clone(), queue, maker, updates }, Lane { worker, keeper, senders })
     }
 }
 
 /// Changes a lane while it runs.
 pub struct Control {
+    name: String,
+    queue: Arc<Queue>,
     maker: Arc<BodyMaker>,
     updates: Vec<crossbeam_channel::Sender<Route>>,
 }
@@ -105,6 +107,12 @@ impl Control {
     pub fn can_apply(old: &Settings, new: &Settings) -> bool {
         let same_type = old.kind.as_str() == new.kind.as_str();
         old.name == new.name && same_type && old.spool == new.spool && old.senders() == new.senders()
+    }
+
+    /// The program ends: what the lane has not delivered by now is put by, or lost and said
+    /// to be, also where a sender hangs and so can't see to that itself.
+    pub fn finish(&self) {
+        sender::end(&self.queue, &self.name);
     }
 
     /// Takes up new settings: what waits stays, what is sent or encoded from now on follows

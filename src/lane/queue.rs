@@ -74,6 +74,7 @@ struct Inner {
     memory: VecDeque<Body>,
     memory_bytes: usize,
     held: Vec<InHand>,
+    ended: bool,
     next_token: u64,
 }
 
@@ -99,6 +100,7 @@ impl Queue {
             memory: VecDeque::new(),
             memory_bytes: 0,
             held: Vec::new(),
+            ended: false,
             next_token: 0,
         };
         let queue = Queue {
@@ -274,6 +276,9 @@ impl Queue {
     /// lost, counted. How many samples were lost, and how many are kept.
     pub fn end(&self) -> (u64, u64) {
         let mut inner = self.lock();
+        if std::mem::replace(&mut inner.ended, true) {
+            return (0, 0);
+        }
         inner.disk_failed = None;
         self.settle_in(&mut inner);
         let mut lost: u64 = inner.memory.drain(..).map(|body| body.samples).sum();

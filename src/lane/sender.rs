@@ -211,7 +211,7 @@ impl Sender {
 }
 
 /// Stopping: what is undelivered is put by, or lost and said to be.
-fn end(queue: &Queue, name: &str) {
+pub(super) fn end(queue: &Queue, name: &str) {
     match queue.end() {
         (0, 0) => {}
         (0, kept) => {

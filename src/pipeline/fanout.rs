@@ -8,6 +8,10 @@ use crate::model::Batch;
 pub trait Outlet: Send + Sync {
     /// Hands `batch` over. Never blocks.
     fn put(&self, batch: &Arc<Batch>);
+
+    /// A while has passed since the last batch: what is still under way is to be made safe.
+    /// Never blocks.
+    fn nudge(&self) {}
 }
 
 impl<F: Fn(&Arc<Batch>) + Send + Sync> Outlet for F {
@@ -24,6 +28,11 @@ impl Fanout {
     /// Hands `batch` to every lane.
     pub fn put(&self, batch: &Arc<Batch>) {
         self.outlets().iter().for_each(|outlet| outlet.put(batch));
+    }
+
+    /// Tells every lane that a while has passed since the last batch.
+    pub fn nudge(&self) {
+        self.outlets().iter().for_each(|outlet| outlet.nudge());
     }
 
     /// Whether there is no lane.

@@ -41,7 +41,13 @@ pub struct Scheduler {
     pub clock: Clock,
     /// Reads the clocks.
     pub read: Box<dyn FnMut() -> Reading + Send>,
+    /// When the lanes are to be told that a while has passed since the last batch; none at first.
+    pub nudge_at: Option<Duration>,
 }
+
+/// The while: a little over the second after which a lane wants what is still under way on
+/// its disk.
+const NUDGE: Duration = Duration::from_millis(1100);
 
 /// What ends a sleep.
 enum Woken {
@@ -113,7 +119,7 @@ impl Scheduler {
 
     /// What was read at a tick that was held has no time to be sent with; whoever pulls
     /// brings a time of their own.
-    fn publish(&self, time_ms: i64, stamp: Option<Stamp>, frames: Vec<Frame>) {
+    fn publish(&mut self, time_ms: i64, stamp: Option<Stamp>, frames: Vec<Frame>) {
         for frame in &frames {
             self.telemetry.latest.put(frame);
         }
@@ -121,12 +127,19 @@ impl Scheduler {
             return;
         }
         self.fanout.put(&Arc::new(Batch { time_ms, resource: Arc::clone(&self.resource), frames }));
+        // With a shorter interval the next batch comes before that, and says as much.
+        self.nudge_at = (self.interval >= NUDGE).then(|| monotonic() + NUDGE);
     }
 
     /// Sleeps, publishing what slow collectors finish meanwhile.
     fn sleep_until(&mut self, deadline: Duration) -> Woken {
         loop {
-            let left = deadline.saturating_sub(monotonic());
+            let now = monotonic();
+            if self.nudge_at.is_some_and(|at| at <= now) {
+                self.nudge_at = None;
+                self.fanout.nudge();
+            }
+            let left = deadline.saturating_sub(now);
             if left.is_zero() {
                 // Under load this loop may never sleep; it must still hear all that it is told.
                 while let Ok(done) = self.collectors.finished.try_recv() {
@@ -145,7 +158,7 @@ impl Scheduler {
                         self.finished(done);
                     }
                 }
-                default(left) => {}
+                default(self.nudge_at.map_or(left, |at| left.min(at.saturating_sub(now)))) => {}
             }
         }
     }

@@ -80,6 +80,7 @@ impl Running {
             plans: planned,
             clock: Clock::new(BUILT),
             read: Box::new(clocks(walls.to_vec())),
+            nudge_at: None,
         };
         let thread = std::thread::spawn(move || scheduler.run());
         Running { telemetry, batches, plans: Some(plans), done, thread: Some(thread) }

@@ -79,7 +79,7 @@ fn an_outage_and_a_restart_in_it_leave_no_gap_and_keep_the_order() {
         wait_for("ten ticks", || (recorded(dir.path()).len() >= before + 10).then_some(()));
         daemon.signal(Signal::SIGTERM);
         assert_eq!(daemon.wait(), 0);
-        assert!(daemon.log().contains("wait on disk for the next start"), "{}", daemon.log());
+        wait_for("a line on what is left", || daemon.log().contains("wait on disk for the next start").then_some(()));
     }
     let attempts = remote.peer.received().len();
     remote.set_up();
@@ -172,4 +172,44 @@ fn a_destination_that_is_well_costs_no_write_to_the_disk() {
     let files: Vec<_> =
         std::fs::read_dir(dir.path().join("spool/remote")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(files, ["lock"], "{}", daemon.log());
+}
+
+#[test]
+fn a_tick_that_a_destination_sits_on_is_on_disk_long_before_the_next_one() {
+    let dir = TempDir::new();
+    let hung = Arc::new(AtomicBool::new(true));
+    let hangs = Arc::clone(&hung);
+    let peer = Peer::start(move |_, _| if hangs.load(Ordering::Relaxed) { Reply::Hang } else { Reply::status(200) });
+    let config = format!(
+        r#"{{"server": {{"host": "127.0.0.1", "port": PORT}}, "collector": {{"interval_seconds": 3600}},
+            "spool": {{"dir": "{}/spool"}},
+            "shipper": {{"name": "remote", "type": "http_json", "endpoint": "{}", "timeout": "1h"}}}}"#,
+        dir.path().display(),
+        peer.url("/in")
+    );
+    let mut daemon = Daemon::start(dir.path(), &config);
+    wait_for("the tick to be on disk", || {
+        let mut files = std::fs::read_dir(dir.path().join("spool/remote")).unwrap();
+        files.any(|entry| entry.unwrap().path().extension().is_some_and(|e| e == "seg")).then_some(())
+    });
+    daemon.signal(Signal::SIGKILL);
+    daemon.wait();
+    let first = time_of(&peer.received()[0].body);
+    hung.store(false, Ordering::Relaxed);
+    let _daemon = Daemon::start(dir.path(), &config);
+    let second = wait_for("the tick from before", || peer.received().get(1).cloned());
+    assert_eq!(time_of(&second.body), first);
+}
+
+#[test]
+fn what_a_hanging_destination_holds_at_the_end_is_counted_or_kept() {
+    for (mode, word) in [("behind", "wait on disk for the next start"), ("memory", "undelivered and lost")] {
+        let dir = TempDir::new();
+        let peer = Peer::start(|_, _| Reply::Hang);
+        let mut daemon = Daemon::start(dir.path(), &config(dir.path(), &peer.url("/in"), mode));
+        wait_for("a request", || (!peer.received().is_empty()).then_some(()));
+        daemon.signal(Signal::SIGTERM);
+        assert_eq!(daemon.wait(), 0);
+        wait_for("a line on what is left", || daemon.log().contains(word).then_some(()));
+    }
 }
