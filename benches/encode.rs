@@ -59,7 +59,7 @@ fn batch(series: usize) -> Batch {
         let labels = Labels::new([("device", format!("sd{at}")), ("mode", "read".to_owned())]).unwrap();
         out.push(&VALUE, &labels, at as f64 * 1234.5);
     }
-    let resource = Arc::new(Resource { host: "host-1".into() });
+    let resource = Arc::new(Resource { host: "host-1".into(), boot_ms: None });
     Batch { time_ms: 1_700_000_000_000, resource, frames: vec![out.finish(1_700_000_000_000)] }
 }
 

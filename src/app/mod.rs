@@ -75,7 +75,7 @@ fn check(config: &Config) -> Exit {
 }
 
 fn once(config: &Config, built: collectors::Built, format: Format, host_name: &str) -> Exit {
-    let resource = Arc::new(Resource { host: host_name.into() });
+    let resource = Arc::new(Resource { host: host_name.into(), boot_ms: None });
     let (collectors, _, workers) = Collectors::new(built, config.collectors.max_series);
     let mut threads = Threads::new();
     if let Err(error) = start_slow(&mut threads, workers) {
@@ -141,7 +141,7 @@ fn serve(config: &Config, built: collectors::Built, host_name: &str) -> Exit {
             collectors,
             outlets,
             telemetry: Arc::clone(&telemetry),
-            resource: Arc::new(Resource { host: host_name.into() }),
+            resource: Arc::new(Resource { host: host_name.into(), boot_ms: None }),
             interval: config.interval,
             stop: stopped,
         };

@@ -57,7 +57,7 @@ fn steady_tick(host: &str) -> (usize, u64, Vec<u64>) {
     let settings = collectors::Settings { max_series: 1_000_000, ..Default::default() };
     let built = collectors::build(&settings, &HostPaths::below(&dir), Arc::new(SystemStatFs));
     let (mut collectors, _, _workers) = Collectors::new(built, settings.max_series);
-    let resource = Arc::new(Resource { host: "host-1".into() });
+    let resource = Arc::new(Resource { host: "host-1".into(), boot_ms: None });
     let mut encoders: Vec<Box<dyn Encoder>> = vec![
         Box::new(RemoteWrite::new(Labels::of(&[("job", "metricsd")]))),
         Box::new(Json::new(Labels::EMPTY, Compression::None)),

@@ -48,7 +48,7 @@ impl Running {
     fn tick(&mut self, time_ms: i64) {
         self.recorder.push(&FIRST, &Labels::of(&[("disk", "sda")]), time_ms as f64);
         self.recorder.push(&SECOND, &Labels::EMPTY, 0.5);
-        let resource = Arc::new(Resource { host: "host-1".into() });
+        let resource = Arc::new(Resource { host: "host-1".into(), boot_ms: None });
         let frames = vec![self.recorder.finish(time_ms)];
         self.inlet.as_ref().unwrap().put(&Arc::new(Batch { time_ms, resource, frames }));
     }

@@ -14,14 +14,18 @@
 //! compiled once into the constant bytes, and a tick is a copy of them with the numbers
 //! put in between. A value of 0 is written out where protobuf would let it be left out:
 //! every decoder takes both, and the place of each number stays fixed.
+//!
+//! A series that has ended gets a last sample, a NaN of bits that mean just that.
 
 use std::sync::Arc;
 
 use prost::encoding::{WireType, decode_key, decode_varint, encode_key, encode_varint, encoded_len_varint};
 
-use super::plan::{Plans, merged};
+use super::plan::Plans;
+use super::sent::{Sent, named};
+use super::sources::{Ended, Sources};
 use super::{Content, Encoded, Encoder, Half, content};
-use crate::model::{Batch, Labels, Schema, Series};
+use crate::model::{Batch, Labels, Schema};
 
 /// What goes with every request.
 const HEADERS: [(&str, &str); 3] = [
@@ -30,16 +34,18 @@ const HEADERS: [(&str, &str); 3] = [
     ("X-Prometheus-Remote-Write-Version", "0.1.0"),
 ];
 
-/// The label that holds the metric's name.
-const NAME: &str = "__name__";
-
 /// A body that unpacks to more than this is none of ours, so halving refuses it.
 const MAX_UNPACKED: usize = 256 << 20;
+
+/// The value that says that a series has ended, and that nothing else may have: a NaN of
+/// these bits (`StaleNaN` in Prometheus' `model/value`).
+pub const STALE: f64 = f64::from_bits(0x7ff0_0000_0000_0002);
 
 /// Encodes for one destination.
 pub struct RemoteWrite {
     labels: Labels,
     content: Content,
+    sources: Sources,
     plans: Plans<Plan>,
     message: Vec<u8>,
     snappy: snap::raw::Encoder,
@@ -49,6 +55,7 @@ impl RemoteWrite {
     /// `labels` are added to every series that has none of that name.
     pub fn new(labels: Labels) -> RemoteWrite {
         RemoteWrite {
+            sources: Sources::new(labels.clone()),
             labels,
             content: content(&HEADERS),
             plans: Plans::new(),
@@ -60,13 +67,17 @@ impl RemoteWrite {
     /// The uncompressed message.
     fn message(&mut self, batch: &Batch) -> u64 {
         self.message.clear();
-        let mut samples = 0;
+        let ended = self.sources.update(batch);
+        let mut samples = ended.len() as u64;
         for (at, frame) in batch.frames.iter().enumerate() {
             let time_len = encoded_len_varint(frame.time_ms as u64);
             let fits = |plan: &Plan| plan.time_len == time_len;
             let plan = self.plans.get(at, &frame.schema, fits, || Plan::new(&frame.schema, time_len, &self.labels));
             plan.write(frame.time_ms, &frame.values, &mut self.message);
             samples += frame.values.len() as u64;
+        }
+        for ended in ended {
+            write_ended(ended, &mut self.message);
         }
         samples
     }
@@ -93,6 +104,18 @@ impl Encoder for RemoteWrite {
     fn content(&self) -> Content {
         Arc::clone(&self.content)
     }
+
+    fn sent(&self) -> Sent {
+        self.sources.sent()
+    }
+
+    fn inherit(&mut self, sent: Sent) {
+        self.sources.inherit(sent);
+    }
+
+    fn revision(&self) -> u64 {
+        self.sources.revision()
+    }
 }
 
 /// The constant bytes of a schema's series.
@@ -108,19 +131,11 @@ impl Plan {
     fn new(schema: &Schema, time_len: usize, labels: &Labels) -> Plan {
         let mut bytes = Vec::new();
         let mut ends = Vec::with_capacity(schema.series().len());
-        // Sample: key and value, key and time.
-        let sample_len = 1 + 8 + 1 + time_len;
         let mut head = Vec::new();
         for series in schema.series() {
             head.clear();
-            write_labels(series, labels, &mut head);
-            let series_len = head.len() + 1 + encoded_len_varint(sample_len as u64) + sample_len;
-            encode_key(1, WireType::LengthDelimited, &mut bytes);
-            encode_varint(series_len as u64, &mut bytes);
-            bytes.extend_from_slice(&head);
-            encode_key(2, WireType::LengthDelimited, &mut bytes);
-            encode_varint(sample_len as u64, &mut bytes);
-            encode_key(1, WireType::SixtyFourBit, &mut bytes);
+            write_labels(named(series, labels).into_iter(), &mut head);
+            write_head(&head, time_len, &mut bytes);
             ends.push(bytes.len());
         }
         Plan { time_len, bytes, ends }
@@ -145,18 +160,45 @@ impl Plan {
     }
 }
 
+/// A series' message up to the value of its sample; `labels` are its encoded labels.
+fn write_head(labels: &[u8], time_len: usize, out: &mut Vec<u8>) {
+    // Sample: key and value, key and time.
+    let sample_len = 1 + 8 + 1 + time_len;
+    let series_len = labels.len() + 1 + encoded_len_varint(sample_len as u64) + sample_len;
+    encode_key(1, WireType::LengthDelimited, out);
+    encode_varint(series_len as u64, out);
+    out.extend_from_slice(labels);
+    encode_key(2, WireType::LengthDelimited, out);
+    encode_varint(sample_len as u64, out);
+    encode_key(1, WireType::SixtyFourBit, out);
+}
+
 /// A series' labels, `__name__` among them, sorted by name.
-fn write_labels(series: &Series, extra: &Labels, out: &mut Vec<u8>) {
-    let mut all = merged(series, extra);
-    let at = all.partition_point(|(name, _)| *name < NAME);
-    all.insert(at, (NAME, &series.metric.name));
-    for (name, value) in all {
+fn write_labels<'l>(labels: impl Iterator<Item = (&'l str, &'l str)>, out: &mut Vec<u8>) {
+    for (name, value) in labels {
         let field = |text: &str| 1 + encoded_len_varint(text.len() as u64) + text.len();
         encode_key(1, WireType::LengthDelimited, out);
         encode_varint((field(name) + field(value)) as u64, out);
-        prost::encoding::string::encode(1, &name.to_owned(), out);
-        prost::encoding::string::encode(2, &value.to_owned(), out);
+        write_text(1, name, out);
+        write_text(2, value, out);
     }
+}
+
+/// A field of text.
+pub(super) fn write_text(tag: u32, text: &str, out: &mut Vec<u8>) {
+    encode_key(tag, WireType::LengthDelimited, out);
+    encode_varint(text.len() as u64, out);
+    out.extend_from_slice(text.as_bytes());
+}
+
+/// The whole message of a series that has ended.
+fn write_ended(ended: &Ended, out: &mut Vec<u8>) {
+    let mut labels = Vec::new();
+    write_labels(ended.series.identity().into_iter(), &mut labels);
+    write_head(&labels, encoded_len_varint(ended.time_ms as u64), out);
+    out.extend_from_slice(&STALE.to_le_bytes());
+    encode_key(2, WireType::Varint, out);
+    encode_varint(ended.time_ms as u64, out);
 }
 
 /// Halves a compressed request by its series.
@@ -280,6 +322,27 @@ mod tests {
         let third = testing::batch(3000, &[(&COUNT, &Labels::EMPTY, 2.0)]);
         encoder.encode(&third, &mut Vec::new());
         assert_eq!(encoder.plans.len(), 2, "a plan that nobody can ask for again is forgotten");
+    }
+
+    #[test]
+    fn a_series_that_ended_gets_a_marker_of_the_frame_s_time() {
+        let mut encoder = RemoteWrite::new(Labels::of(&[("job", "metricsd")]));
+        let core = Labels::of(&[("core", "0")]);
+        let mut encode = |time_ms: i64, samples: &[(&'static crate::model::Metric, &Labels, f64)]| {
+            let mut out = Vec::new();
+            let encoded = encoder.encode(&testing::batch(time_ms, samples), &mut out);
+            let read = decode(&out);
+            assert_eq!(encoded.samples, read.timeseries.len() as u64);
+            read
+        };
+        encode(1000, &[(&USAGE, &core, 1.0), (&COUNT, &Labels::EMPTY, 2.0)]);
+        assert_eq!(encode(2000, &[(&COUNT, &Labels::EMPTY, 2.0)]).timeseries.len(), 1);
+        let read = encode(3000, &[(&COUNT, &Labels::EMPTY, 2.0)]);
+        let flat = flat(&read);
+        assert_eq!((flat[1].0.as_str(), flat[1].2), ("__name__=test_usage_percent,core=0,job=metricsd", 3000));
+        // `StaleNaN` in Prometheus' model/value/value.go.
+        assert_eq!(read.timeseries[1].samples[0].value.to_bits(), 0x7ff0000000000002);
+        assert_eq!(encode(4000, &[(&COUNT, &Labels::EMPTY, 2.0)]).timeseries.len(), 1);
     }
 
     #[test]
