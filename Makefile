@@ -46,8 +46,8 @@ deny:
 test: ## every test that needs no other server
 	$(CARGO) test --locked
 
-golden: ## rewrite tests/golden from the fixtures
-	METRICSD_GOLDEN=write $(CARGO) test --locked --test it golden
+golden: ## rewrite tests/golden from the fixtures, and the generated tables of the README
+	METRICSD_GOLDEN=write $(CARGO) test --locked --test it -- golden:: docs::
 
 bench: ## what it costs: CPU of a tick against a bare loop, encoders, memory
 	$(CARGO) bench --locked
@@ -65,8 +65,10 @@ e2e-packages-installed:
 
 FUZZ_SECONDS ?= 60
 fuzz: ## each fuzz target for FUZZ_SECONDS (needs a nightly toolchain and cargo-fuzz)
-	@for target in $$(cd fuzz && cargo +nightly fuzz list); do \
-		(cd fuzz && cargo +nightly fuzz run $$target -- -max_total_time=$(FUZZ_SECONDS) -max_len=65536) || exit 1; \
+	@fuzz/seed
+	@for target in $$($(CARGO) +nightly fuzz list); do \
+		echo "== $$target"; \
+		$(CARGO) +nightly fuzz run $$target -- -max_total_time=$(FUZZ_SECONDS) -max_len=65536 -timeout=20 || exit 1; \
 	done
 
 clean: ## remove what was built

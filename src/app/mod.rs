@@ -132,7 +132,10 @@ fn serve(config: &Config, built: collectors::Built, host_name: &str) -> Exit {
         for (settings, status) in config.lanes.iter().zip(&destinations) {
             let (inlet, _control, lane) = Lane::new(settings, Arc::clone(status), HOLD);
             outlets.push(Box::new(move |batch: &Arc<Batch>| inlet.put(batch)));
-            threads.spawn(format!("send-{}", settings.name), move || lane.sender.run())?;
+            for sender in lane.senders {
+                threads.spawn(format!("send-{}", settings.name), move || sender.run())?;
+            }
+            threads.spawn(format!("keep-{}", settings.name), move || lane.keeper.run())?;
             threads.spawn(format!("lane-{}", settings.name), move || lane.worker.run())?;
             log::info!("destination {}: {}", settings.name, settings.kind);
         }

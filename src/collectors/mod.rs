@@ -241,6 +241,11 @@ pub fn build(settings: &Settings, host: &HostPaths, statfs: Arc<dyn StatFs>) -> 
     built
 }
 
+/// The names of all collectors, in the table's order.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    TABLE.iter().map(|row| row.name)
+}
+
 /// Every family that a collector can emit, each once, in the table's order.
 pub fn metrics() -> impl Iterator<Item = &'static Metric> {
     TABLE.iter().flat_map(|row| row.metrics.iter().copied())

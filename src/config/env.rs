@@ -46,6 +46,11 @@ static OVERRIDES: [Override; 12] = [
 
 const SHIPPER_TYPE: &str = "MC_SHIPPER_TYPE";
 
+/// Each variable that is laid over the file, with the field that it stands for.
+pub fn variables() -> impl Iterator<Item = (&'static str, String)> {
+    OVERRIDES.iter().map(|over| (over.variable, over.path.join(".")))
+}
+
 /// What Go's `strconv.ParseBool` takes.
 const TRUE: [&str; 6] = ["1", "t", "T", "true", "TRUE", "True"];
 const FALSE: [&str; 6] = ["0", "f", "F", "false", "FALSE", "False"];

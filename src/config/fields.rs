@@ -111,9 +111,10 @@ pub(super) static ROOT: Table = Table {
             "[]",
             "Any number of destinations, each with the fields of `shipper`; `shipper` is the short form of one.",
         ),
+        object("spool", &SPOOL),
         field("endpoints", Takes::Nothing, "[]", "Application endpoints to scrape; none can be given in this version."),
     ],
-    later: &["logs", "scrape", "spool", "containers", "runners"],
+    later: &["logs", "scrape", "containers", "runners"],
 };
 
 pub(super) static SERVER: Table = Table {
@@ -239,10 +240,22 @@ pub(super) static SHIPPER: Table = Table {
         ),
         field("naming", Takes::Text, r#""native""#, "Naming scheme of the metrics; this version has `native` alone."),
         object("retry", &RETRY),
-        object("spool", &SPOOL),
+        field(
+            "workers",
+            Takes::Whole,
+            "1",
+            "Requests under way at a time, 1 to 16; above 1 their order is not kept. Remote write insists on order and has 1.",
+        ),
+        field(
+            "drain_rate",
+            Takes::Number,
+            "null",
+            "Requests a second with which a backlog is drained; null: as fast as they are taken.",
+        ),
+        object("spool", &SHIPPER_SPOOL),
         object("tls", &TLS),
     ],
-    later: &["headers", "basic_auth", "bearer_token", "bearer_token_file", "proxy_url", "workers", "protobuf_message"],
+    later: &["headers", "basic_auth", "bearer_token", "bearer_token_file", "proxy_url", "protobuf_message"],
 };
 
 pub(super) static RETRY: Table = Table {
@@ -253,17 +266,53 @@ pub(super) static RETRY: Table = Table {
     later: &[],
 };
 
+/// `spool` at the top: for all destinations.
 pub(super) static SPOOL: Table = Table {
     fields: &[
-        field("mode", Takes::Text, r#""memory""#, "Where what waits is kept; this version has `memory` alone."),
+        field(
+            "dir",
+            Takes::Text,
+            "null",
+            "Directory for what waits, one in it for each destination; null: `$STATE_DIRECTORY`, or `/var/lib/metricsd`.",
+        ),
+        field(
+            "mode",
+            Takes::Text,
+            r#""behind""#,
+            "`behind`: on disk when not delivered within a second; `always`: before it is sent; `memory`: never.",
+        ),
         field(
             "max_bytes",
             Takes::Whole,
-            "4194304",
-            "What may wait for delivery, 65536 to 1073741824; over it the oldest goes, counted.",
+            "67108864",
+            "What may wait for a destination, 65536 to 1099511627776; over it the oldest goes, counted. In memory at most 4 MiB of it.",
         ),
+        field("max_age", Takes::Duration, "null", "What has waited for longer is dropped, counted; null: nothing is."),
+        field(
+            "sync",
+            Takes::Text,
+            r#""1s""#,
+            "How long a power cut may undo what was written: a duration, `always` (nothing) or `never` (as the kernel likes).",
+        ),
+        field("total_max_bytes", Takes::Whole, "268435456", "What may wait for all destinations together, on disk."),
     ],
-    later: &["dir", "fsync", "max_age"],
+    later: &[],
+};
+
+/// `spool` of one destination: what it does differently.
+pub(super) static SHIPPER_SPOOL: Table = Table {
+    fields: &[
+        field(
+            "mode",
+            Takes::Text,
+            "null",
+            "Here and below: null takes the top `spool`'s; `memory` for `file` and `stdout`.",
+        ),
+        field("max_bytes", Takes::Whole, "null", "As in `spool`."),
+        field("max_age", Takes::Duration, "null", "As in `spool`."),
+        field("sync", Takes::Text, "null", "As in `spool`."),
+    ],
+    later: &[],
 };
 
 pub(super) static TLS: Table = Table {

@@ -15,6 +15,7 @@ mod problem;
 mod read;
 mod section;
 mod shipper;
+mod spool;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -29,7 +30,7 @@ use crate::lane;
 use crate::model::Labels;
 use crate::server;
 
-pub use env::{host_paths, process_env};
+pub use env::{host_paths, process_env, variables};
 pub use fields::{Row, rows};
 pub use problem::{Problem, Problems};
 

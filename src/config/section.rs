@@ -19,6 +19,9 @@ const MIN_WAIT: Duration = Duration::from_millis(1);
 /// Longest wait that can be asked for.
 const MAX_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// Ten years.
+const MAX_AGE: Duration = Duration::from_secs(87_600 * 3600);
+
 /// What all readers share: the text, the environment, and what was noticed so far.
 pub(super) struct Context<'a> {
     /// The file as the operator named it.
@@ -166,6 +169,15 @@ impl<'v> Item<'v> {
 
     /// A wait: a number of nanoseconds or a string as Go writes durations.
     pub fn duration(&self) -> Option<Duration> {
+        self.duration_up_to(MAX_WAIT, "24h")
+    }
+
+    /// The same for how old something may become.
+    pub fn age(&self) -> Option<Duration> {
+        self.duration_up_to(MAX_AGE, "87600h")
+    }
+
+    fn duration_up_to(&self, max: Duration, max_text: &str) -> Option<Duration> {
         let wait = match &self.value.data {
             Data::Number(number) => whole_number(number).map(Duration::from_nanos),
             Data::Text(_) => duration::parse(&self.text()?),
@@ -174,7 +186,7 @@ impl<'v> Item<'v> {
         let Some(wait) = wait else {
             return self.expected("a duration such as \"30s\", \"1m30s\" or \"250ms\", or a number of nanoseconds");
         };
-        if wait >= MIN_WAIT && wait <= MAX_WAIT {
+        if wait >= MIN_WAIT && wait <= max {
             return Some(wait);
         }
         let hint = match &self.value.data {
@@ -183,7 +195,7 @@ impl<'v> Item<'v> {
             }
             _ => String::new(),
         };
-        self.problem(format!("expected a duration from 1ms to 24h, got {}{hint}", self.described()));
+        self.problem(format!("expected a duration from 1ms to {max_text}, got {}{hint}", self.described()));
         None
     }
 

@@ -4,12 +4,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::endpoint;
-use super::fields::{RETRY, SHIPPER, SPOOL};
+use super::fields::{RETRY, SHIPPER};
 use super::section::{Item, Section, any_of};
-use super::tls;
-use crate::lane::{
-    Compression, DEFAULT_QUEUE_MAX_BYTES, DEFAULT_TIMEOUT, HttpSettings, Kind, RetrySettings, Settings, Url,
-};
+use super::{spool, tls};
+use crate::lane::{Compression, DEFAULT_TIMEOUT, HttpSettings, Kind, RetrySettings, Settings, SpoolSettings, Url};
 use crate::model::Labels;
 use crate::nearest::did_you_mean;
 
@@ -19,8 +17,8 @@ const MAX_SHIPPERS: usize = 64;
 /// Names become values of labels, names of threads, and later of directories.
 const MAX_NAME_BYTES: usize = 64;
 
-/// A queue below this would hold no tick of a large host, one above it no sane machine's memory.
-const QUEUE_BYTES: std::ops::RangeInclusive<u64> = 64 << 10..=1 << 30;
+/// Each is a thread and a connection.
+const MAX_WORKERS: u64 = 16;
 
 /// The types of this version, in the order of [`TYPE_NAMES`].
 #[derive(Clone, Copy, PartialEq)]
@@ -41,6 +39,7 @@ pub(super) type GivenLabels = Vec<(String, String)>;
 
 /// All destinations, in the order of the file.
 pub(super) fn lanes(root: &Section<'_>, global: &GivenLabels, host_name: &str) -> Vec<Settings> {
+    let common = spool::common(root);
     let mut shippers = Vec::new();
     let short = root.get("shipper");
     if let Some(list) = root.get("shippers") {
@@ -71,7 +70,7 @@ pub(super) fn lanes(root: &Section<'_>, global: &GivenLabels, host_name: &str) -
                 None => names.push((name.clone(), path)),
             }
         }
-        if let Some(lane) = lane(&shipper, kind, name.unwrap_or_default(), global, host_name) {
+        if let Some(lane) = lane(&shipper, kind, name.unwrap_or_default(), &common, global, host_name) {
             lanes.push(lane);
         }
     }
@@ -84,6 +83,7 @@ fn lane(
     shipper: &Section<'_>,
     kind: Option<Type>,
     name: String,
+    common: &SpoolSettings,
     global: &GivenLabels,
     host_name: &str,
 ) -> Option<Settings> {
@@ -97,7 +97,11 @@ fn lane(
         naming(&item);
     }
     let retry = retry(shipper);
-    let queue_max_bytes = queue_max_bytes(shipper);
+    let spool = spool::of_shipper(shipper, common, matches!(kind, Some(Type::File | Type::Stdout)));
+    let mut workers = 1;
+    shipper.read("workers", &mut workers, |item| Some(item.whole(1..=MAX_WORKERS)? as usize));
+    let mut drain_rate = None;
+    shipper.read("drain_rate", &mut drain_rate, |item| Some(Some(item.number(0.001..=1e6)?)));
 
     let kind = kind?;
     warn_of_unused(shipper, kind, tls_is_set);
@@ -119,7 +123,7 @@ fn lane(
         all.entry("instance").or_insert(host_name);
     }
     let labels = Labels::new(all).expect("each was checked, and a map holds no name twice");
-    Some(Settings { name, labels, kind, queue_max_bytes, retry })
+    Some(Settings { name, labels, kind, spool, workers, drain_rate, retry })
 }
 
 fn shipper_type(shipper: &Section<'_>) -> Option<Type> {
@@ -220,22 +224,6 @@ fn retry(shipper: &Section<'_>) -> RetrySettings {
     retry
 }
 
-fn queue_max_bytes(shipper: &Section<'_>) -> usize {
-    let section = shipper.section("spool", &SPOOL);
-    if let Some((item, mode)) = section.get("mode").and_then(|item| Some((item.clone(), item.text()?))) {
-        match mode.as_str() {
-            "memory" => {}
-            "behind" | "always" => {
-                item.problem(format!("{} is not available in this version; use \"memory\"", item.described()));
-            }
-            _ => item.problem(format!("expected \"memory\", got {}", item.described())),
-        }
-    }
-    let mut max_bytes = DEFAULT_QUEUE_MAX_BYTES;
-    section.read("max_bytes", &mut max_bytes, |item| Some(item.whole(QUEUE_BYTES)? as usize));
-    max_bytes
-}
-
 /// Says what has no effect with this type, so that nobody waits for one.
 fn warn_of_unused(shipper: &Section<'_>, kind: Type, tls_is_set: bool) {
     let name = TYPE_NAMES[kind as usize];
@@ -244,6 +232,11 @@ fn warn_of_unused(shipper: &Section<'_>, kind: Type, tls_is_set: bool) {
         Type::File => &["timeout"],
         Type::Stdout => &["timeout", "endpoint"],
     };
+    if kind == Type::RemoteWrite {
+        if let Some(item) = shipper.get("workers").filter(|item| item.whole(1..=MAX_WORKERS) != Some(1)) {
+            item.warning("has no effect: remote write keeps its order by sending one request at a time");
+        }
+    }
     for field in unused {
         if let Some(item) = shipper.get(field) {
             item.warning(format!("has no effect with the type {name:?}"));

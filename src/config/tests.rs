@@ -192,7 +192,6 @@ fn fields_of_later_versions_are_no_typing_mistakes() {
     assert!(problem(r#"{"endpoints": [{"name": "a", "url": "http://h/"}]}"#).contains(later));
     assert!(problem(r#"{"shipper": {"type": "loki"}}"#).contains(later));
     assert!(problem(&shipper(r#", "naming": "node_exporter""#)).contains(later));
-    assert!(problem(&shipper(r#", "spool": {"mode": "behind"}"#)).contains(later));
     assert!(problem(&shipper(r#", "tls": {"enabled": true}"#)).contains(later));
     assert!(problem(r#"{"shipper": {"type": "http_json", "endpoint": "https://h/"}}"#).contains(later));
 }
@@ -302,7 +301,7 @@ fn bad_shippers_are_refused() {
         (r#"{"type": "stdout", "labels": {"a-b": "x"}}"#, "labels.a-b: invalid label name \"a-b\""),
         (r#"{"type": "stdout", "labels": {"a": 1}}"#, "labels.a: expected a string, got 1"),
         (r#"{"type": "stdout", "labels": {"__name__": "x"}}"#, "invalid label name"),
-        (r#"{"type": "stdout", "spool": {"max_bytes": 1}}"#, "from 65536 to 1073741824, got 1"),
+        (r#"{"type": "stdout", "spool": {"max_bytes": 1}}"#, "from 65536 to 1099511627776, got 1"),
         ("7", "shipper: expected an object, got 7"),
     ] {
         let all = problems(&format!("{{\"shipper\": {text}}}"));
@@ -353,7 +352,7 @@ fn a_lane_keeps_what_was_said_of_it() {
         .lanes
         .remove(0);
     assert_eq!(lane.name, "n");
-    assert_eq!(lane.queue_max_bytes, 65536);
+    assert_eq!((lane.spool.max_bytes, lane.spool.memory_max_bytes), (65536, 65536));
     let retry = RetrySettings { min_backoff: Duration::from_millis(500), max_backoff: Duration::from_secs(60) };
     assert_eq!(lane.retry, retry);
 }

@@ -1,8 +1,9 @@
 //! One lane per destination: plan, encode, queue, send. No lane knows of another.
 //!
-//! A lane is two threads. The [`Sender`] talks to the network; while it is idle, which is
+//! A lane is three threads. The [`Sender`] talks to the network; while it is idle, which is
 //! nearly always, it is handed each batch itself and encodes it. While it is not, the
-//! [`Worker`] takes the batches from the mailbox, encodes them, and queues them. So a
+//! [`Worker`] takes the batches from the mailbox, encodes them, and queues them, on disk;
+//! the [`Keeper`] forces what is there to the device, which may take its time. So a
 //! destination that hangs delays neither collection nor the queueing of what is collected,
 //! and one that is well costs one thread's awakening a tick. Stopping follows the data: the
 //! ways in close, the worker finishes the mailbox and closes the queue, the sender finishes
@@ -36,67 +37,83 @@ use self::worker::BodyMaker;
 pub use mailbox::Inlet;
 pub use sender::{GRACE, HOLD, Sender};
 pub use settings::{
-    Compression, DEFAULT_QUEUE_MAX_BYTES, DEFAULT_TIMEOUT, HttpSettings, Kind, RetrySettings, Settings,
+    Budget, Compression, DEFAULT_MEMORY_MAX_BYTES, DEFAULT_TIMEOUT, HttpSettings, Kind, RetrySettings, Settings,
+    SpoolMode, SpoolSettings,
 };
 pub use url::{Url, redacted_url};
-pub use worker::Worker;
+pub use worker::{Keeper, Worker};
 
 /// One line a minute says that a destination is down.
 const LOG_EVERY: Duration = Duration::from_secs(60);
 
-/// The two loops of one destination, each to be run on a thread of its own.
+/// The loops of one destination, each to be run on a thread of its own.
 pub struct Lane {
     /// Encodes.
     pub worker: Worker,
-    /// Sends.
-    pub sender: Sender,
+    /// Looks after the disk.
+    pub keeper: Keeper,
+    /// Send.
+    pub senders: Vec<Sender>,
 }
 
 impl Lane {
     /// A lane, and where its batches go in. `hold` is the pause before a destination that
     /// refuses us is asked again: [`HOLD`], or less in a test.
     pub fn new(settings: &Settings, status: Arc<DestinationStatus>, hold: Duration) -> (Inlet, Control, Lane) {
-        let (inlet, outlets) = mailbox::mailbox(Arc::clone(&status));
-        let queue = Arc::new(Queue::new(settings.queue_max_bytes, Arc::clone(&status), outlets.backlog.clone()));
-        let (encoder, route) = parts(settings);
-        let (updates, updated) = unbounded();
-        let maker = Arc::new(BodyMaker::new(settings.name.clone(), encoder, Arc::clone(&status)));
+        let count = settings.senders();
+        let queue = Arc::new(Queue::new(&settings.name, &settings.spool, Arc::clone(&status), count));
+        let (inlet, outlets) = mailbox::mailbox(Arc::clone(&queue), Arc::clone(&status));
+        let maker = Arc::new(BodyMaker::new(settings.name.clone(), encoder(settings), Arc::clone(&status)));
         let worker = Worker {
             mailbox: outlets.mailbox,
-            backlog: outlets.backlog.clone(),
+            pending: outlets.pending,
             maker: Arc::clone(&maker),
             queue: Arc::clone(&queue),
+            keeper: outlets.poke,
         };
-        let sender = Sender {
-            name: settings.name.clone(),
-            straight: outlets.straight,
-            backlog: outlets.backlog,
-            maker,
-            queue,
-            route,
-            updated,
-            status,
-            hold,
-            throttle: Sender::log_throttle(),
-        };
-        (inlet, Control { maker: Arc::clone(&sender.maker), updates }, Lane { worker, sender })
+        let keeper = Keeper { poked: outlets.poked, queue: Arc::clone(&queue) };
+        let (mut senders, mut updates) = (Vec::new(), Vec::new());
+        for _ in 0..count {
+            let (update, updated) = unbounded();
+            updates.push(update);
+            senders.push(Sender {
+                name: settings.name.clone(),
+                straight: outlets.straight.clone(),
+                maker: Arc::clone(&maker),
+                queue: Arc::clone(&queue),
+                route: route(settings),
+                updated,
+                status: Arc::clone(&status),
+                hold,
+                throttle: Sender::log_throttle(),
+            });
+        }
+        (inlet, Control { maker, updates }, Lane { worker, keeper, senders })
     }
 }
 
 /// Changes a lane while it runs.
 pub struct Control {
     maker: Arc<BodyMaker>,
-    updates: crossbeam_channel::Sender<Route>,
+    updates: Vec<crossbeam_channel::Sender<Route>>,
 }
 
 impl Control {
-    /// Takes up new settings of the same name and type: what waits stays, what is sent or
-    /// encoded from now on follows them. A pause before the next attempt ends.
+    /// Whether a lane with the settings `old` can take up `new` while it runs: where its
+    /// data is kept and how many senders it has stays until it is started anew.
+    pub fn can_apply(old: &Settings, new: &Settings) -> bool {
+        let same_type = old.kind.as_str() == new.kind.as_str();
+        old.name == new.name && same_type && old.spool == new.spool && old.senders() == new.senders()
+    }
+
+    /// Takes up new settings: what waits stays, what is sent or encoded from now on follows
+    /// them.
     pub fn apply(&self, settings: &Settings) {
-        let (encoder, route) = parts(settings);
-        self.maker.replace(encoder);
-        // The sender is gone only when the lane is being stopped.
-        let _ = self.updates.send(route);
+        self.maker.replace(encoder(settings));
+        for update in &self.updates {
+            // A sender is gone only when the lane is being stopped.
+            let _ = update.send(route(settings));
+        }
     }
 }
 
@@ -106,28 +123,25 @@ pub(crate) struct Route {
     split: Option<Split>,
     downgrade: Option<Downgrade>,
     backoff: Backoff,
+    drain_rate: Option<f64>,
 }
 
-/// What a destination's settings amount to.
-fn parts(settings: &Settings) -> (Box<dyn Encoder>, Route) {
+fn encoder(settings: &Settings) -> Box<dyn Encoder> {
     let labels = settings.labels.clone();
-    let backoff = Backoff::new(settings.retry.clone());
-    let local = |transport| Route { transport, split: None, downgrade: None, backoff: backoff.clone() };
-    let plain_json = |labels| Box::new(json::Json::new(labels, Compression::None));
     match &settings.kind {
-        Kind::RemoteWrite(http) => {
-            let transport = Box::new(transport::Http::new(http.clone()));
-            let split: Split = remote_write::split;
-            let route = Route { transport, split: Some(split), downgrade: None, backoff };
-            (Box::new(remote_write::RemoteWrite::new(labels)), route)
-        }
-        Kind::HttpJson(http, compression) => {
-            let transport = Box::new(transport::Http::new(http.clone()));
-            let split: Split = json::split;
-            let route = Route { transport, split: Some(split), downgrade: None, backoff };
-            (Box::new(json::Json::new(labels, *compression)), route)
-        }
-        Kind::File(path) => (plain_json(labels), local(Box::new(transport::File::new(path.clone())))),
-        Kind::Stdout => (plain_json(labels), local(Box::new(transport::Stdout))),
+        Kind::RemoteWrite(_) => Box::new(remote_write::RemoteWrite::new(labels)),
+        Kind::HttpJson(_, compression) => Box::new(json::Json::new(labels, *compression)),
+        Kind::File(_) | Kind::Stdout => Box::new(json::Json::new(labels, Compression::None)),
     }
+}
+
+fn route(settings: &Settings) -> Route {
+    let (transport, split): (Box<dyn Transport>, Option<Split>) = match &settings.kind {
+        Kind::RemoteWrite(http) => (Box::new(transport::Http::new(http.clone())), Some(remote_write::split)),
+        Kind::HttpJson(http, _) => (Box::new(transport::Http::new(http.clone())), Some(json::split)),
+        Kind::File(path) => (Box::new(transport::File::new(path.clone())), None),
+        Kind::Stdout => (Box::new(transport::Stdout), None),
+    };
+    let backoff = Backoff::new(settings.retry.clone());
+    Route { transport, split, downgrade: None, backoff, drain_rate: settings.drain_rate }
 }

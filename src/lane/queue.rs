@@ -1,14 +1,29 @@
-//! What waits for a destination: bodies in memory, oldest first, bounded in bytes.
+//! What waits for a destination, and what its senders hold: in memory while all is well, on
+//! disk as soon as it is not.
+//!
+//! A body that a sender can take at once never touches the disk. When a second one comes
+//! while the first is unsettled, or the first is unsettled for a second, both go into the
+//! [`Spool`], oldest first, and so does all that follows until nothing waits. Where the disk
+//! does not take them (full, read-only, gone), they stay in memory, within a cap, and move
+//! to the disk when it works again.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use super::encode::Content;
-use super::mailbox::Backlog;
+use super::settings::{Budget, SpoolMode, SpoolSettings};
+use super::spool::{Count, Options, Spool, Stats, SyncPolicy};
 use crate::telemetry::{DestinationStatus, DropReason};
+
+/// How long a body may be in a sender's hands before it is put on disk.
+pub const IN_HAND: Duration = Duration::from_secs(1);
+
+/// How often a disk that failed is tried again.
+const DISK_RETRY: Duration = Duration::from_secs(1);
 
 /// One request's body, ready for the wire.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,31 +38,80 @@ pub struct Body {
     pub content: Content,
 }
 
-/// A queue between the lane's worker, which pushes, and its sender, which takes.
+/// A body in a sender's hands, to be given back as settled or not.
+#[derive(Debug)]
+pub struct Held {
+    /// The body.
+    pub body: Arc<Body>,
+    /// Whether it waited in the queue; if not, it came straight.
+    pub queued: bool,
+    token: u64,
+}
+
+/// A queue between the lane's worker, which pushes, and its senders, which take.
 #[derive(Debug)]
 pub struct Queue {
-    max_bytes: usize,
+    name: String,
     status: Arc<DestinationStatus>,
-    backlog: Backlog,
+    budget: Arc<Budget>,
+    /// Senders that have not ended; the last one calls [`Queue::end`].
+    senders: AtomicUsize,
     inner: Mutex<Inner>,
     /// Says that something was pushed, or, when it closes, that nothing more will be.
     ready: Mutex<Option<Sender<()>>>,
     changed: Receiver<()>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Inner {
-    bodies: VecDeque<Body>,
-    bytes: usize,
-    /// Size and time of the body that the sender holds.
-    in_flight: Option<(usize, i64)>,
+    settings: SpoolSettings,
+    disk: Option<Spool>,
+    /// When the disk is to be tried again; none while it works.
+    disk_failed: Option<Instant>,
+    /// What of the spool's counts has been told to the status.
+    told: Stats,
+    /// Younger than everything on disk.
+    memory: VecDeque<Body>,
+    memory_bytes: usize,
+    held: Vec<InHand>,
+    next_token: u64,
+}
+
+#[derive(Debug)]
+struct InHand {
+    token: u64,
+    body: Arc<Body>,
+    since: Instant,
+    /// Its number in the spool, if it is there.
+    on_disk: Option<u64>,
 }
 
 impl Queue {
-    /// An empty queue that holds `max_bytes` at most, the body in flight not counted.
-    pub fn new(max_bytes: usize, status: Arc<DestinationStatus>, backlog: Backlog) -> Queue {
+    /// The queue of the destination `name`, with what it kept from an earlier life.
+    pub fn new(name: &str, settings: &SpoolSettings, status: Arc<DestinationStatus>, senders: usize) -> Queue {
         let (ready, changed) = bounded(1);
-        Queue { max_bytes, status, backlog, inner: Mutex::default(), ready: Mutex::new(Some(ready)), changed }
+        let disk = settings.options(name).and_then(|options| open(name, options));
+        let inner = Inner {
+            settings: settings.clone(),
+            disk,
+            disk_failed: None,
+            told: Stats::default(),
+            memory: VecDeque::new(),
+            memory_bytes: 0,
+            held: Vec::new(),
+            next_token: 0,
+        };
+        let queue = Queue {
+            name: name.to_owned(),
+            status,
+            budget: Arc::clone(&settings.budget),
+            senders: AtomicUsize::new(senders),
+            inner: Mutex::new(inner),
+            ready: Mutex::new(Some(ready)),
+            changed,
+        };
+        queue.report(&mut queue.lock());
+        queue
     }
 
     /// Becomes ready when something may have been pushed, and closed when the queue is.
@@ -55,53 +119,142 @@ impl Queue {
         &self.changed
     }
 
-    /// Appends `body`. Over the cap the oldest bodies go, counted; should the new one
-    /// alone be over it, it goes.
+    /// Appends `body`. Over the cap the oldest go, counted.
     pub fn push(&self, body: Body) {
         let mut inner = self.lock();
-        inner.bytes += body.bytes.len();
-        inner.bodies.push_back(body);
-        while inner.bytes > self.max_bytes {
-            let Some(oldest) = inner.bodies.pop_front() else { break };
-            inner.bytes -= oldest.bytes.len();
-            self.status.dropped(DropReason::QueueFull, oldest.samples);
-            self.backlog.settled();
-        }
-        self.report(&inner);
+        inner.memory_bytes += body.bytes.len();
+        inner.memory.push_back(body);
+        self.settle_in(&mut inner);
         drop(inner);
-        if let Some(ready) = &*self.ready.lock().unwrap_or_else(PoisonError::into_inner) {
-            // A full channel: the sender has been told already.
-            let _ = ready.try_send(());
-        }
+        self.wake();
     }
 
     /// Takes the oldest body.
-    pub fn take(&self) -> Option<Body> {
+    pub fn take(&self, now_ms: i64) -> Option<Held> {
         let mut inner = self.lock();
-        let body = inner.bodies.pop_front()?;
-        inner.bytes -= body.bytes.len();
-        inner.in_flight = Some((body.bytes.len(), body.time_ms));
-        self.report(&inner);
-        Some(body)
+        if let Some(disk) = &mut inner.disk {
+            match disk.take(now_ms) {
+                Ok(Some(entry)) => {
+                    let body = Body {
+                        bytes: entry.bytes,
+                        samples: u64::from(entry.samples),
+                        time_ms: entry.time_ms,
+                        content: entry.content,
+                    };
+                    let held = inner.hold(Arc::new(body), Some(entry.id), true);
+                    self.report(&mut inner);
+                    return Some(held);
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    log::warn!("destination {}: cannot read its spool: {error}; trying again", self.name);
+                    return None;
+                }
+            }
+        }
+        let body = inner.memory.pop_front()?;
+        inner.memory_bytes -= body.bytes.len();
+        let held = inner.hold(Arc::new(body), None, true);
+        self.report(&mut inner);
+        Some(held)
     }
 
-    /// A body that never was in the queue is in the sender's hands.
-    pub fn hold(&self, body: &Body) {
+    /// A body that never was in the queue is in a sender's hands.
+    pub fn hold(&self, body: Body) -> Held {
         let mut inner = self.lock();
-        inner.in_flight = Some((body.bytes.len(), body.time_ms));
-        self.report(&inner);
+        let held = inner.hold(Arc::new(body), None, false);
+        if inner.settings.mode == SpoolMode::Always {
+            self.settle_in(&mut inner);
+        } else {
+            self.report(&mut inner);
+        }
+        held
     }
 
-    /// The body in the sender's hands is settled, one way or the other.
-    pub fn settled(&self) {
+    /// The body is delivered, or lost for good.
+    pub fn settled(&self, held: &Held) {
         let mut inner = self.lock();
-        inner.in_flight = None;
-        self.report(&inner);
+        if let Some(at) = inner.held.iter().position(|in_hand| in_hand.token == held.token) {
+            let in_hand = inner.held.swap_remove(at);
+            if let (Some(id), Some(disk)) = (in_hand.on_disk, &mut inner.disk) {
+                disk.ack(id);
+            }
+        }
+        self.report(&mut inner);
+    }
+
+    /// Puts on disk what has been in a sender's hands for [`IN_HAND`], and everything else
+    /// that should be there; brings the disk up to date. Whether to look again in a while.
+    pub fn tidy(&self, now_ms: i64) -> bool {
+        let mut inner = self.lock();
+        if inner.held.iter().any(|in_hand| in_hand.since.elapsed() >= IN_HAND) {
+            self.settle_in(&mut inner);
+        }
+        if !inner.memory.is_empty() {
+            self.settle_in(&mut inner);
+        }
+        let mut inner = self.sync(inner, now_ms);
+        let mut busy = !inner.held.is_empty() || !inner.memory.is_empty();
+        busy |= inner.disk.as_ref().is_some_and(|disk| disk.stats().segments > 0);
+        self.report(&mut inner);
+        let forgotten = busy && inner.held.is_empty();
+        drop(inner);
+        if forgotten {
+            // Where the disk could not be read, nobody else would try again.
+            self.wake();
+        }
+        busy
+    }
+
+    /// Whether a body has been in a sender's hands for [`IN_HAND`] without being on disk.
+    pub fn is_late(&self) -> bool {
+        let inner = self.lock();
+        inner.disk.is_some()
+            && inner.held.iter().any(|in_hand| in_hand.on_disk.is_none() && in_hand.since.elapsed() >= IN_HAND)
+    }
+
+    /// Stopping: puts on disk what is in hand or in memory, whoever still holds it.
+    pub fn park(&self, now_ms: i64) {
+        let mut inner = self.lock();
+        inner.disk_failed = None;
+        self.settle_in(&mut inner);
+        drop(self.sync(inner, now_ms));
+    }
+
+    /// Brings the disk up to date, without the lock while the device is at work: nobody who
+    /// pushes or takes waits for it.
+    fn sync<'q>(&'q self, mut inner: MutexGuard<'q, Inner>, now_ms: i64) -> MutexGuard<'q, Inner> {
+        let chore = inner.disk.as_mut().and_then(|disk| disk.chore(now_ms).transpose());
+        let result = match chore {
+            None => return inner,
+            Some(Err(error)) => Err(error),
+            Some(Ok(chore)) => {
+                drop(inner);
+                let done = chore.run();
+                inner = self.lock();
+                // Gone meanwhile only at the very end, which syncs by itself.
+                inner.disk.as_mut().map_or(Ok(()), |disk| disk.chore_done(done))
+            }
+        };
+        if let Err(error) = result {
+            log::debug!("destination {}: cannot sync its spool: {error}", self.name);
+        }
+        inner
+    }
+
+    /// A sender has ended. True for the last one, which is to call [`Queue::end`].
+    pub fn sender_ended(&self) -> bool {
+        self.senders.fetch_sub(1, Ordering::AcqRel) == 1
     }
 
     /// No more will be pushed: what is here is still handed out.
     pub fn close(&self) {
         *self.ready.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Whether no more will be pushed.
+    pub fn is_closed(&self) -> bool {
+        self.ready.lock().unwrap_or_else(PoisonError::into_inner).is_none()
     }
 
     /// Waits for `pause`, or until the queue is closed; says whether it is.
@@ -117,20 +270,75 @@ impl Queue {
         }
     }
 
-    /// Whether no more will be pushed.
-    pub fn is_closed(&self) -> bool {
-        self.ready.lock().unwrap_or_else(PoisonError::into_inner).is_none()
+    /// The end: what is undelivered goes to the disk, and what the disk does not take is
+    /// lost, counted. How many samples were lost, and how many are kept.
+    pub fn end(&self) -> (u64, u64) {
+        let mut inner = self.lock();
+        inner.disk_failed = None;
+        self.settle_in(&mut inner);
+        let mut lost: u64 = inner.memory.drain(..).map(|body| body.samples).sum();
+        inner.memory_bytes = 0;
+        let unsaved = |in_hand: &&InHand| in_hand.on_disk.is_none();
+        lost += inner.held.iter().filter(unsaved).map(|in_hand| in_hand.body.samples).sum::<u64>();
+        inner.held.clear();
+        self.status.dropped(DropReason::Shutdown, lost);
+        self.report(&mut inner);
+        let mut kept = 0;
+        self.budget.changed(inner.told.disk_bytes, 0);
+        if let Some(disk) = inner.disk.take() {
+            kept = disk.stats().waiting.samples;
+            if let Err(error) = disk.close() {
+                log::warn!(
+                    "destination {}: its spool did not close cleanly: {error}; some of it may be sent twice",
+                    self.name
+                );
+            }
+        }
+        (lost, kept)
     }
 
-    /// Empties the queue for good; the samples that were in it are counted as lost.
-    pub fn abandon(&self, reason: DropReason) -> u64 {
-        let mut inner = self.lock();
-        let samples = inner.bodies.drain(..).map(|body| body.samples).sum();
-        // Nothing comes after this, so the backlog does not matter any more.
-        inner.bytes = 0;
-        self.status.dropped(reason, samples);
-        self.report(&inner);
-        samples
+    fn wake(&self) {
+        if let Some(ready) = &*self.ready.lock().unwrap_or_else(PoisonError::into_inner) {
+            // A full channel: the senders have been told already.
+            let _ = ready.try_send(());
+        }
+    }
+
+    /// Moves to the disk what belongs there: first what is in hand, then what is in memory.
+    /// Order is kept: each is older than the next.
+    fn settle_in(&self, inner: &mut Inner) {
+        let now = Instant::now();
+        let wait = inner.disk_failed.is_some_and(|failed| now < failed + DISK_RETRY);
+        if inner.disk.is_some() && !wait {
+            match inner.put_on_disk(&self.status) {
+                Ok(()) if inner.disk_failed.is_some() => {
+                    inner.disk_failed = None;
+                    log::info!("destination {}: its spool works again", self.name);
+                }
+                Ok(()) => {}
+                Err(error) => {
+                    if inner.disk_failed.is_none() {
+                        log::warn!(
+                            "destination {}: {error}; keeping its data in memory until that works again",
+                            self.name
+                        );
+                    }
+                    inner.disk_failed = Some(now);
+                }
+            }
+        }
+        let budget = Arc::clone(&self.budget);
+        self.report(inner);
+        // Whoever makes the total too large gives way: with its oldest, as under its own cap.
+        while budget.is_exceeded() && inner.disk.as_mut().is_some_and(|disk| disk.drop_oldest().frames > 0) {
+            self.report(inner);
+        }
+        while inner.memory_bytes > inner.settings.memory_max_bytes {
+            let Some(oldest) = inner.memory.pop_front() else { break };
+            inner.memory_bytes -= oldest.bytes.len();
+            self.status.dropped(DropReason::QueueFull, oldest.samples);
+        }
+        self.report(inner);
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -139,41 +347,183 @@ impl Queue {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn report(&self, inner: &Inner) {
-        let (held, held_since) = inner.in_flight.map_or((0, None), |(bytes, time)| (bytes, Some(time)));
-        let frames = inner.bodies.len() + usize::from(inner.in_flight.is_some());
-        let oldest = held_since.or_else(|| inner.bodies.front().map(|body| body.time_ms));
-        self.status.queue(frames as u64, (inner.bytes + held) as u64, oldest);
+    /// Tells the status what waits, and what the spool has lost since it was last told.
+    fn report(&self, inner: &mut Inner) {
+        let stats = inner.disk.as_ref().map(Spool::stats).unwrap_or_default();
+        let told = std::mem::replace(&mut inner.told, stats);
+        for (reason, now, before) in [
+            (DropReason::QueueFull, stats.over_cap, told.over_cap),
+            (DropReason::Expired, stats.expired, told.expired),
+            (DropReason::Damaged, stats.lost, told.lost),
+        ] {
+            self.status.dropped(reason, less(now, before).samples);
+        }
+        self.budget.changed(told.disk_bytes, stats.disk_bytes);
+        let unsaved = inner.held.iter().filter(|in_hand| in_hand.on_disk.is_none());
+        let (mut frames, mut bytes) = (stats.waiting.frames, stats.waiting.bytes);
+        for body in unsaved.map(|in_hand| &*in_hand.body).chain(&inner.memory) {
+            frames += 1;
+            bytes += body.bytes.len() as u64;
+        }
+        let in_hand = inner.held.iter().map(|in_hand| in_hand.body.time_ms).min();
+        let oldest = in_hand.or(stats.oldest_ms).or_else(|| inner.memory.front().map(|body| body.time_ms));
+        self.status.queue(frames, bytes, oldest);
+    }
+}
+
+impl Inner {
+    fn hold(&mut self, body: Arc<Body>, on_disk: Option<u64>, queued: bool) -> Held {
+        let token = self.next_token;
+        self.next_token += 1;
+        self.held.push(InHand { token, body: Arc::clone(&body), since: Instant::now(), on_disk });
+        Held { body, queued, token }
+    }
+
+    fn put_on_disk(&mut self, status: &DestinationStatus) -> Result<(), String> {
+        let Some(disk) = &mut self.disk else { return Ok(()) };
+        self.held.sort_by_key(|in_hand| in_hand.token);
+        for in_hand in self.held.iter_mut().filter(|in_hand| in_hand.on_disk.is_none()) {
+            let body = &in_hand.body;
+            // Not "taken" where older ones wait on disk: then it comes again in its turn,
+            // which is better than not at all.
+            in_hand.on_disk = push(disk, body, true, status)?;
+        }
+        while let Some(body) = self.memory.front() {
+            push(disk, body, false, status)?;
+            self.memory_bytes -= body.bytes.len();
+            self.memory.pop_front();
+        }
+        Ok(())
+    }
+}
+
+/// Puts `body` into the spool; its number there. None: it is larger than a spool may be, and lost, counted.
+fn push(disk: &mut Spool, body: &Body, taken: bool, status: &DestinationStatus) -> Result<Option<u64>, String> {
+    let samples = u32::try_from(body.samples).unwrap_or(u32::MAX);
+    disk.set_content(body.content.to_vec()).map_err(|error| error.to_string())?;
+    let pushed = match taken {
+        true => disk.push_taken(body.time_ms, samples, &body.bytes),
+        false => disk.push(body.time_ms, samples, &body.bytes),
+    };
+    match pushed {
+        Ok(pushed) => Ok(Some(pushed.id)),
+        Err(super::spool::WriteError::TooLarge { .. }) if !taken => {
+            status.dropped(DropReason::QueueFull, body.samples);
+            Ok(None)
+        }
+        Err(super::spool::WriteError::TooLarge { .. }) => Ok(None),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Opens a spool and says what was found in it.
+fn open(name: &str, options: Options) -> Option<Spool> {
+    let dir = options.dir.clone();
+    match Spool::open(options, crate::host::wall_ms()) {
+        Ok((spool, recovery)) => {
+            for note in &recovery.notes {
+                log::warn!("destination {name}: spool: {note}");
+            }
+            if recovery.waiting.frames > 0 || recovery.lost_frames > 0 {
+                log::info!(
+                    "destination {name}: {} requests wait in {} from before; {} were lost to damage",
+                    recovery.waiting.frames,
+                    dir.display(),
+                    recovery.lost_frames
+                );
+            }
+            Some(spool)
+        }
+        Err(error) => {
+            log::warn!("destination {name}: {error}; what waits for it is kept in memory only");
+            None
+        }
+    }
+}
+
+fn less(now: Count, before: Count) -> Count {
+    let mut count = now;
+    count -= before;
+    count
+}
+
+impl SpoolSettings {
+    /// How the spool of the destination `name` is kept; none: in memory only.
+    fn options(&self, name: &str) -> Option<Options> {
+        let dir = self.dir.as_ref().filter(|_| self.mode != SpoolMode::Memory)?;
+        let mut options = Options::new(dir.join(name), name);
+        options.max_bytes = self.max_bytes;
+        options.max_age = self.max_age;
+        options.sync = match self.mode {
+            SpoolMode::Always => SyncPolicy::Always,
+            _ => self.sync,
+        };
+        Some(options)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::path::{Path, PathBuf};
 
-    fn queue(max_bytes: usize) -> (Queue, Arc<DestinationStatus>) {
+    use super::*;
+    use crate::lane::encode::content;
+
+    /// A directory that is gone with the value.
+    struct Dir(PathBuf);
+
+    impl Dir {
+        fn new(name: &str) -> Dir {
+            let dir = std::env::temp_dir().join(format!("metricsd-queue-{name}-{}", std::process::id()));
+            let _ = std::fs::remove_dir_all(&dir);
+            Dir(dir)
+        }
+    }
+
+    impl Drop for Dir {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn queue(settings: &SpoolSettings) -> (Queue, Arc<DestinationStatus>) {
         let status = Arc::new(DestinationStatus::new("test", "stdout"));
-        let (_, outlets) = crate::lane::mailbox::mailbox(Arc::clone(&status));
-        // More than any test settles.
-        outlets.backlog.expect(100);
-        (Queue::new(max_bytes, Arc::clone(&status), outlets.backlog), status)
+        (Queue::new("test", settings, Arc::clone(&status), 1), status)
     }
 
     fn body(time_ms: i64, len: usize) -> Body {
-        Body { bytes: vec![0; len], samples: 3, time_ms, content: crate::lane::encode::content(&[]) }
+        Body { bytes: vec![7; len], samples: 3, time_ms, content: content(&[("Content-Type", "test")]) }
+    }
+
+    /// Takes and settles all that is there.
+    fn drain(queue: &Queue) -> Vec<i64> {
+        let mut times = Vec::new();
+        while let Some(held) = queue.take(0) {
+            assert_eq!(held.body.samples, 3);
+            assert_eq!(*held.body.content, [("Content-Type".to_owned(), "test".to_owned())]);
+            times.push(held.body.time_ms);
+            queue.settled(&held);
+        }
+        times
+    }
+
+    fn segments(dir: &Path) -> usize {
+        let Ok(entries) = std::fs::read_dir(dir.join("test")) else { return 0 };
+        entries.filter(|entry| entry.as_ref().unwrap().path().extension().is_some_and(|e| e == "seg")).count()
     }
 
     #[test]
-    fn over_the_cap_the_oldest_goes_and_is_counted() {
-        let (queue, status) = queue(100);
+    fn in_memory_over_the_cap_the_oldest_goes_and_is_counted() {
+        let (queue, status) = queue(&SpoolSettings::memory(100));
         for time_ms in 0..4 {
             queue.push(body(time_ms, 40));
         }
         assert_eq!(status.samples_dropped(DropReason::QueueFull), 6);
         assert_eq!((status.queue_frames(), status.queue_bytes()), (2, 80));
-        assert_eq!(queue.take().unwrap().time_ms, 2);
-        assert_eq!((status.queue_frames(), status.queue_bytes()), (2, 80), "what is in flight still counts");
-        queue.settled();
+        let held = queue.take(0).unwrap();
+        assert_eq!(held.body.time_ms, 2);
+        assert_eq!((status.queue_frames(), status.queue_bytes()), (2, 80), "what is in hand still counts");
+        queue.settled(&held);
         assert_eq!((status.queue_frames(), status.queue_bytes()), (1, 40));
         assert_eq!(status.queue_oldest_seconds(1003), 1.0);
         queue.push(body(9, 101));
@@ -181,16 +531,120 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_queue_hands_out_what_it_has() {
-        let (queue, status) = queue(100);
+    fn in_memory_what_is_undelivered_at_the_end_is_lost_and_counted() {
+        let (queue, status) = queue(&SpoolSettings::memory(100));
         queue.push(body(1, 1));
         queue.push(body(2, 1));
+        let _held = queue.take(0).unwrap();
         assert!(!queue.closed_within(Duration::ZERO));
         queue.close();
         assert!(queue.closed_within(Duration::from_secs(3600)));
-        assert_eq!(queue.take().unwrap().time_ms, 1);
-        assert_eq!(queue.abandon(DropReason::Shutdown), 3);
-        assert_eq!(queue.take(), None);
-        assert_eq!(status.samples_dropped(DropReason::Shutdown), 3);
+        assert_eq!(queue.end(), (6, 0));
+        assert_eq!(status.samples_dropped(DropReason::Shutdown), 6);
+    }
+
+    #[test]
+    fn a_body_that_is_delivered_at_once_never_touches_the_disk() {
+        let dir = Dir::new("healthy");
+        let (queue, status) = queue(&SpoolSettings::behind(&dir.0));
+        for time_ms in 0..10 {
+            let held = queue.hold(body(time_ms, 10));
+            assert!(!queue.is_late());
+            assert_eq!(status.queue_frames(), 1);
+            queue.settled(&held);
+        }
+        assert!(!queue.tidy(0), "there is nothing to look after");
+        assert_eq!((status.queue_frames(), segments(&dir.0)), (0, 0));
+        assert_eq!(queue.end(), (0, 0));
+    }
+
+    #[test]
+    fn a_second_body_puts_both_on_disk_and_a_crash_loses_neither() {
+        let dir = Dir::new("crash");
+        let (crashed, status) = queue(&SpoolSettings::behind(&dir.0));
+        let _in_hand = crashed.hold(body(1, 10));
+        assert_eq!(segments(&dir.0), 0);
+        crashed.push(body(2, 10));
+        crashed.push(body(3, 10));
+        assert_eq!((segments(&dir.0), status.queue_frames(), status.queue_bytes()), (1, 3, 30));
+        // What a crash is: nothing is said to anybody.
+        drop(crashed);
+        let (queue, status) = queue(&SpoolSettings::behind(&dir.0));
+        assert_eq!(status.queue_frames(), 3);
+        assert_eq!(drain(&queue), [1, 2, 3]);
+        assert_eq!(status.queue_frames(), 0);
+    }
+
+    #[test]
+    fn what_was_settled_does_not_come_again_after_a_clean_end() {
+        let dir = Dir::new("settled");
+        let (first, _) = queue(&SpoolSettings::behind(&dir.0));
+        let straight = first.hold(body(1, 10));
+        first.push(body(2, 10));
+        first.push(body(3, 10));
+        first.settled(&straight);
+        let second = first.take(0).unwrap();
+        assert_eq!(second.body.time_ms, 2);
+        first.settled(&second);
+        let _third = first.take(0).unwrap();
+        first.close();
+        assert_eq!(first.end(), (0, 3), "the one in hand waits for the next start");
+        let (queue, _) = queue(&SpoolSettings::behind(&dir.0));
+        assert_eq!(drain(&queue), [3]);
+        queue.tidy(0);
+        assert_eq!(segments(&dir.0), 0, "an empty spool leaves no segment behind");
+    }
+
+    #[test]
+    fn stopping_puts_the_body_in_hand_on_disk_at_once() {
+        let dir = Dir::new("park");
+        let (hung, _) = queue(&SpoolSettings::behind(&dir.0));
+        let _in_hand = hung.hold(body(1, 10));
+        hung.park(0);
+        // The sender hangs: the process ends without the queue's end.
+        drop(hung);
+        assert_eq!(drain(&queue(&SpoolSettings::behind(&dir.0)).0), [1]);
+    }
+
+    #[test]
+    fn in_the_mode_always_a_body_is_on_disk_before_it_is_sent() {
+        let dir = Dir::new("always");
+        let settings = SpoolSettings { mode: SpoolMode::Always, ..SpoolSettings::behind(&dir.0) };
+        let (first, _) = queue(&settings);
+        let _in_hand = first.hold(body(1, 10));
+        assert_eq!(segments(&dir.0), 1);
+        drop(first);
+        assert_eq!(drain(&queue(&settings).0), [1]);
+    }
+
+    #[test]
+    fn a_disk_that_does_not_take_it_leaves_it_in_memory_in_order() {
+        let dir = Dir::new("nodir");
+        // A file where the directory should be.
+        std::fs::write(&dir.0, "").unwrap();
+        let (queue, status) = queue(&SpoolSettings::behind(&dir.0));
+        let held = queue.hold(body(1, 10));
+        queue.push(body(2, 10));
+        queue.push(body(3, 10));
+        assert_eq!(status.queue_frames(), 3);
+        queue.settled(&held);
+        assert_eq!(drain(&queue), [2, 3]);
+        std::fs::remove_file(&dir.0).unwrap();
+    }
+
+    #[test]
+    fn over_the_budget_of_all_spools_whoever_pushes_gives_way() {
+        let dir = Dir::new("budget");
+        let budget = Arc::new(Budget::new(100_000));
+        let settings =
+            SpoolSettings { budget: Arc::clone(&budget), max_bytes: 1 << 20, ..SpoolSettings::behind(&dir.0) };
+        let (queue, status) = queue(&settings);
+        let _in_hand = queue.hold(body(0, 10));
+        for time_ms in 1..200 {
+            queue.push(body(time_ms, 1000));
+        }
+        assert!(!budget.is_exceeded());
+        assert!(status.samples_dropped(DropReason::QueueFull) > 0);
+        assert!(status.queue_frames() < 199);
     }
 }

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, never, select};
 
 use super::Route;
-use super::mailbox::Backlog;
-use super::queue::{Body, Queue};
+use super::encode::Half;
+use super::queue::{Body, Held, Queue};
 use super::verdict::Verdict;
 use super::worker::BodyMaker;
 use crate::host::{monotonic, wall_ms};
@@ -20,18 +20,10 @@ pub const GRACE: Duration = Duration::from_secs(5);
 /// How often a destination that refuses us is asked again.
 pub const HOLD: Duration = Duration::from_secs(60);
 
-/// Which way a body came into the sender's hands.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Came {
-    Straight,
-    ByQueue,
-}
-
 /// Sends one lane's bodies.
 pub struct Sender {
     pub(super) name: String,
     pub(super) straight: Receiver<Arc<Batch>>,
-    pub(super) backlog: Backlog,
     pub(super) maker: Arc<BodyMaker>,
     pub(super) queue: Arc<Queue>,
     pub(super) route: Route,
@@ -48,39 +40,45 @@ impl Sender {
 
     /// Runs until the queue is closed and empty, or until its grace after closing is over.
     pub fn run(mut self) {
-        let mut stop_at: Option<Instant> = None;
-        while let Some((body, came)) = self.next() {
-            if self.queue.is_closed() {
-                let stop_at = *stop_at.get_or_insert_with(|| Instant::now() + GRACE);
-                if Instant::now() >= stop_at {
-                    self.give_up(body.samples);
-                    return;
+        // Also when this panics: the last one out sees to what is left.
+        struct Leave(Arc<Queue>, String);
+        impl Drop for Leave {
+            fn drop(&mut self) {
+                if self.0.sender_ended() {
+                    end(&self.0, &self.1);
                 }
             }
-            if let Err(lost) = self.deliver(body) {
-                self.give_up(lost);
+        }
+        let _leave = Leave(Arc::clone(&self.queue), self.name.clone());
+        let mut stop_at: Option<Instant> = None;
+        while let Some(held) = self.next() {
+            let closed = self.queue.is_closed();
+            if closed && Instant::now() >= *stop_at.get_or_insert_with(|| Instant::now() + GRACE) {
                 return;
             }
-            self.queue.settled();
-            if came == Came::ByQueue {
-                self.backlog.settled();
+            let begun = Instant::now();
+            if !self.deliver(&held.body) {
+                return;
+            }
+            self.queue.settled(&held);
+            if let (true, false, Some(rate)) = (held.queued, closed, self.route.drain_rate) {
+                self.queue.closed_within(Duration::from_secs_f64(1.0 / rate).saturating_sub(begun.elapsed()));
             }
         }
     }
 
     /// The next body, waiting for one: what is queued is older than what comes straight.
     /// None: nothing will come any more.
-    fn next(&mut self) -> Option<(Body, Came)> {
+    fn next(&mut self) -> Option<Held> {
         loop {
-            if let Some(body) = self.queue.take() {
-                return Some((body, Came::ByQueue));
+            if let Some(held) = self.queue.take(wall_ms()) {
+                return Some(held);
             }
             select! {
                 recv(self.straight) -> batch => match batch {
                     Ok(batch) => {
                         if let Some(body) = self.maker.make(&batch) {
-                            self.queue.hold(&body);
-                            return Some((body, Came::Straight));
+                            return Some(self.queue.hold(body));
                         }
                     }
                     // A closed channel is always ready: from here on the queue's end counts.
@@ -88,17 +86,17 @@ impl Sender {
                 },
                 recv(self.queue.changed()) -> changed => if changed.is_err() {
                     // Closed. What was pushed before that is seen by now.
-                    return self.queue.take().map(|body| (body, Came::ByQueue));
+                    return self.queue.take(wall_ms());
                 },
             }
         }
     }
 
-    /// Sends `body`, in halves if need be, until it is settled. The error is the number of
-    /// samples that were still unsettled when stopping cut it short.
-    fn deliver(&mut self, body: Body) -> Result<(), u64> {
+    /// Sends `body`, in halves if need be, until it is settled; false where stopping cut
+    /// that short.
+    fn deliver(&mut self, body: &Arc<Body>) -> bool {
         // The parts still to be sent, the next one last.
-        let mut parts = vec![body];
+        let mut parts = vec![Arc::clone(body)];
         while let Some(part) = parts.pop() {
             if let Some(route) = self.updated.try_iter().last() {
                 self.route = route;
@@ -118,12 +116,8 @@ impl Sender {
                         );
                         for half in [right, left] {
                             let content = Arc::clone(&part.content);
-                            parts.push(Body {
-                                bytes: half.bytes,
-                                samples: half.samples,
-                                time_ms: part.time_ms,
-                                content,
-                            });
+                            let Half { bytes, samples } = half;
+                            parts.push(Arc::new(Body { bytes, samples, time_ms: part.time_ms, content }));
                         }
                         continue;
                     }
@@ -142,7 +136,8 @@ impl Sender {
                                     answer.describe()
                                 );
                             }
-                            parts.push(Body { bytes, content, ..part });
+                            let (samples, time_ms) = (part.samples, part.time_ms);
+                            parts.push(Arc::new(Body { bytes, samples, time_ms, content }));
                         }
                         None => self.reject(&part, answer.describe()),
                     }
@@ -165,10 +160,10 @@ impl Sender {
             };
             parts.push(part);
             if self.queue.closed_within(pause) {
-                return Err(parts.iter().map(|part| part.samples).sum());
+                return false;
             }
         }
-        Ok(())
+        true
     }
 
     fn delivered(&mut self, part: &Body) {
@@ -210,12 +205,21 @@ impl Sender {
         self.status.dropped(DropReason::Rejected, part.samples);
         self.status.failed(Outcome::Rejected, DestinationState::Retrying, why);
     }
+}
 
-    /// Stopping: what is not delivered by now is lost, and said to be.
-    fn give_up(&self, in_hand: u64) {
-        self.status.dropped(DropReason::Shutdown, in_hand);
-        let lost = in_hand + self.queue.abandon(DropReason::Shutdown);
-        log::warn!("destination {}: stopping with {lost} samples undelivered; they are lost", self.name);
+/// Stopping: what is undelivered is put by, or lost and said to be.
+fn end(queue: &Queue, name: &str) {
+    match queue.end() {
+        (0, 0) => {}
+        (0, kept) => {
+            log::info!("destination {name}: {kept} samples are undelivered; they wait on disk for the next start")
+        }
+        (lost, 0) => log::warn!("destination {name}: {lost} samples are undelivered and lost"),
+        (lost, kept) => {
+            log::warn!(
+                "destination {name}: {lost} samples are undelivered and lost; {kept} more wait on disk for the next start"
+            );
+        }
     }
 }
 

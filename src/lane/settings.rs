@@ -2,9 +2,12 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::Url;
+use super::spool::{DEFAULT_MAX_BYTES, DEFAULT_SYNC_INTERVAL, SyncPolicy};
 use crate::model::Labels;
 
 /// One destination (`shipper`, or one of `shippers`).
@@ -17,10 +20,22 @@ pub struct Settings {
     pub labels: Labels,
     /// Format and transport.
     pub kind: Kind,
-    /// What may wait for delivery, in bytes as sent; over it the oldest goes, counted.
-    pub queue_max_bytes: usize,
+    /// How what waits for delivery is kept.
+    pub spool: SpoolSettings,
+    /// Requests under way at a time. Above 1 the order in which bodies arrive is not kept;
+    /// remote write, whose receivers insist on it, always has 1.
+    pub workers: usize,
+    /// Requests a second with which a backlog is drained; none: as fast as they are taken.
+    pub drain_rate: Option<f64>,
     /// Pauses between attempts.
     pub retry: RetrySettings,
+}
+
+impl Settings {
+    /// How many senders there are.
+    pub fn senders(&self) -> usize {
+        if matches!(self.kind, Kind::RemoteWrite(_)) { 1 } else { self.workers.max(1) }
+    }
 }
 
 /// A destination's `type` with what belongs to it alone.
@@ -92,9 +107,95 @@ impl Default for RetrySettings {
     }
 }
 
-/// Default of [`Settings::queue_max_bytes`]: days of a small host's ticks, and small
+/// How what waits for a destination is kept (`spool`).
+#[derive(Clone, Debug, PartialEq)]
+pub struct SpoolSettings {
+    /// Where and when it goes to disk.
+    pub mode: SpoolMode,
+    /// The directory of all spools; a destination's own is the one of its name in it.
+    pub dir: Option<PathBuf>,
+    /// What may wait on disk, in bytes; over it the oldest goes, counted.
+    pub max_bytes: u64,
+    /// What may wait in memory, in bytes as sent: in [`SpoolMode::Memory`], and where the
+    /// disk does not take it.
+    pub memory_max_bytes: usize,
+    /// What is older than this is dropped, counted.
+    pub max_age: Option<Duration>,
+    /// When what was written is forced to the device.
+    pub sync: SyncPolicy,
+    /// What all spools together may take.
+    pub budget: Arc<Budget>,
+}
+
+/// Where a body is while it waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SpoolMode {
+    /// On disk when it is not delivered within a second, or finds another waiting.
+    Behind,
+    /// On disk, and forced to the device, before it is sent.
+    Always,
+    /// In memory.
+    Memory,
+}
+
+impl SpoolSettings {
+    /// In memory, at most `max_bytes`.
+    pub fn memory(max_bytes: usize) -> SpoolSettings {
+        SpoolSettings {
+            mode: SpoolMode::Memory,
+            dir: None,
+            max_bytes: max_bytes as u64,
+            memory_max_bytes: max_bytes,
+            max_age: None,
+            sync: SyncPolicy::Interval(DEFAULT_SYNC_INTERVAL),
+            budget: Arc::new(Budget::new(u64::MAX)),
+        }
+    }
+
+    /// Behind the sender, below `dir`, with the defaults for the rest.
+    pub fn behind(dir: impl Into<PathBuf>) -> SpoolSettings {
+        SpoolSettings {
+            mode: SpoolMode::Behind,
+            dir: Some(dir.into()),
+            max_bytes: DEFAULT_MAX_BYTES,
+            ..SpoolSettings::memory(DEFAULT_MEMORY_MAX_BYTES)
+        }
+    }
+}
+
+/// What all spools together may take on disk.
+#[derive(Debug)]
+pub struct Budget {
+    max_bytes: u64,
+    used: AtomicU64,
+}
+
+impl Budget {
+    /// Nothing used of `max_bytes`.
+    pub fn new(max_bytes: u64) -> Budget {
+        Budget { max_bytes, used: AtomicU64::new(0) }
+    }
+
+    /// One spool took `before` and now takes `now`.
+    pub fn changed(&self, before: u64, now: u64) {
+        self.used.fetch_add(now.wrapping_sub(before), Ordering::Relaxed);
+    }
+
+    /// Whether too much is used.
+    pub fn is_exceeded(&self) -> bool {
+        self.used.load(Ordering::Relaxed) > self.max_bytes
+    }
+}
+
+impl PartialEq for Budget {
+    fn eq(&self, other: &Budget) -> bool {
+        self.max_bytes == other.max_bytes
+    }
+}
+
+/// Default of [`SpoolSettings::memory_max_bytes`]: hours of a small host's ticks, and small
 /// enough for a machine with 64 MB of memory.
-pub const DEFAULT_QUEUE_MAX_BYTES: usize = 4 << 20;
+pub const DEFAULT_MEMORY_MAX_BYTES: usize = 4 << 20;
 
 /// Default of [`HttpSettings::timeout`].
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);

@@ -59,9 +59,11 @@ pub fn redacted_url(url: &str) -> String {
     }
 }
 
-/// `http://` and what follows; nothing and all of it where there is no scheme.
+/// `http://` and what follows; nothing and all of it where there is no scheme. What stands
+/// in front of `://` is one only if it could be: credentials stand there in the field, too.
 fn split_scheme(url: &str) -> (&str, &str) {
-    let after = url.find("://").map_or(0, |at| at + "://".len());
+    let is_scheme = |at: &usize| url[..*at].bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b));
+    let after = url.find("://").filter(is_scheme).map_or(0, |at| at + "://".len());
     url.split_at(after)
 }
 
@@ -70,11 +72,13 @@ fn split_scheme(url: &str) -> (&str, &str) {
 fn has_plain_authority(url: &str) -> bool {
     let (_, rest) = split_scheme(url);
     let authority = rest.split('/').next().unwrap_or_default();
-    let port = match authority.rfind(']') {
-        Some(end) => authority[end + 1..].strip_prefix(':'),
-        None => authority.split_once(':').map(|(_, port)| port),
+    let after_host = match authority.strip_prefix('[').and_then(|address| address.split_once(']')) {
+        Some((_, after)) => after,
+        None => authority.find(':').map_or("", |at| &authority[at..]),
     };
-    !authority.contains('@') && port.is_none_or(|port| port.bytes().all(|b| b.is_ascii_digit()))
+    // An empty port is more likely that of `http:` in front of `//`: a scheme written twice.
+    let is_port = |port: &str| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit());
+    !authority.contains('@') && (after_host.is_empty() || after_host.strip_prefix(':').is_some_and(is_port))
 }
 
 #[cfg(test)]
@@ -99,7 +103,18 @@ mod tests {
 
     #[test]
     fn what_is_no_valid_url_still_keeps_its_secret() {
-        for url in ["u:secret@h:9090", "http://u:sec/ret@h", "http://u:sec?ret@h", "u:secret@", "http://u:secret@"] {
+        for url in [
+            "u:secret@h:9090",
+            "http://u:sec/ret@h",
+            "http://u:sec?ret@h",
+            "u:secret@",
+            "http://u:secret@",
+            "u:secret@http://h",
+            "http ://u:secret@h",
+            "http://u:sec]ret/@h",
+            "http://http://u:secret@h/x",
+            "u:secret@http://u:secret@h/x",
+        ] {
             let shown = redacted_url(url);
             assert!(!shown.contains("sec") && !shown.contains("ret"), "{shown}");
         }

@@ -1,13 +1,14 @@
-//! The encoding half of a lane: batches in, bodies out.
+//! The encoding half of a lane: batches in, bodies out; and who looks after its disk.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use crossbeam_channel::Receiver;
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use super::encode::Encoder;
-use super::mailbox::Backlog;
+use super::mailbox::Pending;
 use super::queue::{Body, Queue};
-use crate::host::monotonic;
+use crate::host::{monotonic, wall_ms};
 use crate::model::Batch;
 use crate::telemetry::{DestinationStatus, DropReason, Throttle};
 
@@ -70,9 +71,10 @@ impl BodyMaker {
 /// Encodes for the queue while the sender is busy.
 pub struct Worker {
     pub(super) mailbox: Receiver<Arc<Batch>>,
-    pub(super) backlog: Backlog,
+    pub(super) pending: Pending,
     pub(super) maker: Arc<BodyMaker>,
     pub(super) queue: Arc<Queue>,
+    pub(super) keeper: Sender<()>,
 }
 
 impl Worker {
@@ -87,13 +89,43 @@ impl Worker {
         }
         let _close = Close(Arc::clone(&self.queue));
         while let Ok(batch) = self.mailbox.recv() {
-            match self.maker.make(&batch) {
-                Some(mut body) => {
-                    // An encoder may need more room than its result does, and bodies can wait for long.
-                    body.bytes.shrink_to_fit();
-                    self.queue.push(body);
+            if let Some(mut body) = self.maker.make(&batch) {
+                // An encoder may need more room than its result does, and bodies can wait for long.
+                body.bytes.shrink_to_fit();
+                self.queue.push(body);
+            }
+            self.pending.arrived();
+            // A full channel: it has been told already.
+            let _ = self.keeper.try_send(());
+        }
+        self.queue.park(wall_ms());
+    }
+}
+
+/// Looks after a lane's disk, which may take its time, while something is on it.
+pub struct Keeper {
+    pub(super) poked: Receiver<()>,
+    pub(super) queue: Arc<Queue>,
+}
+
+/// How often the disk is looked after while something is on it.
+const TIDY: Duration = Duration::from_secs(1);
+
+impl Keeper {
+    /// Runs until nobody is left to wake it. In the steady state nobody does.
+    pub fn run(self) {
+        loop {
+            // At first for what an earlier life left on disk.
+            while self.queue.tidy(wall_ms()) {
+                match self.poked.recv_timeout(TIDY) {
+                    Err(RecvTimeoutError::Disconnected) => return,
+                    Err(RecvTimeoutError::Timeout) => {}
+                    // Pushed; the disk is not touched more often for it.
+                    Ok(()) => std::thread::sleep(TIDY / 10),
                 }
-                None => self.backlog.settled(),
+            }
+            if self.poked.recv().is_err() {
+                return;
             }
         }
     }

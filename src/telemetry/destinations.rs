@@ -63,6 +63,10 @@ pub enum DropReason {
     MailboxFull,
     /// The queue reached its cap; the oldest went.
     QueueFull,
+    /// It waited for longer than `spool.max_age`.
+    Expired,
+    /// It was damaged on disk, or removed from there.
+    Damaged,
     /// The destination refused the request for good.
     Rejected,
     /// The format cannot hold the value (NaN or infinity in JSON).
@@ -73,9 +77,11 @@ pub enum DropReason {
 
 impl DropReason {
     /// All of them, in the order of the metrics page.
-    pub const ALL: [DropReason; 5] = [
+    pub const ALL: [DropReason; 7] = [
         DropReason::MailboxFull,
         DropReason::QueueFull,
+        DropReason::Expired,
+        DropReason::Damaged,
         DropReason::Rejected,
         DropReason::Unencodable,
         DropReason::Shutdown,
@@ -86,6 +92,8 @@ impl DropReason {
         match self {
             DropReason::MailboxFull => "mailbox_full",
             DropReason::QueueFull => "queue_full",
+            DropReason::Expired => "expired",
+            DropReason::Damaged => "damaged",
             DropReason::Rejected => "rejected",
             DropReason::Unencodable => "unencodable",
             DropReason::Shutdown => "shutdown",

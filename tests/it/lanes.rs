@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use metricsd::lane::{Compression, HttpSettings, Inlet, Kind, Lane, RetrySettings, Settings};
+use metricsd::lane::{Compression, HttpSettings, Inlet, Kind, Lane, RetrySettings, Settings, SpoolSettings};
 use metricsd::model::{Batch, Labels, Metric, Recorder, Resource};
 use metricsd::telemetry::{DestinationState, DestinationStatus, DropReason, Outcome};
 use prometheus_remote_write::WriteRequest;
@@ -26,21 +26,24 @@ struct Running {
 
 impl Running {
     fn start(kind: Kind) -> Running {
-        Running::start_with(kind, 1 << 20)
+        Running::start_with(kind, SpoolSettings::memory(1 << 20))
     }
 
-    fn start_with(kind: Kind, queue_max_bytes: usize) -> Running {
+    fn start_with(kind: Kind, spool: SpoolSettings) -> Running {
         let status = Arc::new(DestinationStatus::new("test", kind.as_str()));
         let settings = Settings {
             name: "test".to_owned(),
             labels: Labels::of(&[("job", "metricsd"), ("instance", "host-1")]),
             kind,
-            queue_max_bytes,
+            spool,
+            workers: 1,
+            drain_rate: None,
             retry: RetrySettings { min_backoff: Duration::from_millis(1), max_backoff: Duration::from_millis(20) },
         };
         let (inlet, _control, lane) = Lane::new(&settings, Arc::clone(&status), Duration::from_millis(50));
-        let (worker, sender) = (lane.worker, lane.sender);
-        let threads = vec![std::thread::spawn(move || worker.run()), std::thread::spawn(move || sender.run())];
+        let (worker, keeper) = (lane.worker, lane.keeper);
+        let mut threads = vec![std::thread::spawn(move || worker.run()), std::thread::spawn(move || keeper.run())];
+        threads.extend(lane.senders.into_iter().map(|sender| std::thread::spawn(move || sender.run())));
         Running { inlet: Some(inlet), status, recorder: Recorder::new("test", 10), threads }
     }
 
@@ -316,7 +319,7 @@ fn an_outage_longer_than_the_queue_costs_the_oldest_counted() {
     let peer = Peer::start(move |_, _| {
         Reply::status(if is_down.load(std::sync::atomic::Ordering::Relaxed) { 503 } else { 200 })
     });
-    let mut lane = Running::start_with(remote_write(&peer), 1500);
+    let mut lane = Running::start_with(remote_write(&peer), SpoolSettings::memory(1500));
     for tick in 1..=100 {
         lane.tick(tick * 1000);
         // Each tick is queued before the next one, so that the mailbox does not overflow.

@@ -2,6 +2,9 @@
 
 mod allocations;
 mod cli;
+mod delivery;
+mod docs;
+mod e2e;
 mod golden;
 mod lanes;
 mod rules;

@@ -19,9 +19,9 @@ const MAX_DEPTH: usize = 100;
 pub fn select<'m>(mounts: &'m [Mount], settings: &FilesystemSettings) -> Vec<Vec<&'m Mount>> {
     let mut groups: Vec<Vec<&Mount>> = Vec::new();
     let mut group_of = HashMap::new();
-    let by_id: HashMap<u64, usize> = mounts.iter().enumerate().map(|(at, mount)| (mount.id, at)).collect();
+    let tree = Tree::new(mounts);
     for (at, mount) in mounts.iter().enumerate() {
-        if !shown(mount, settings) || is_hidden(at, mounts, &by_id) {
+        if !shown(mount, settings) || tree.is_hidden(at) {
             continue;
         }
         let group = *group_of.entry(mount.device).or_insert_with(|| {
@@ -95,39 +95,56 @@ pub fn has_own_numbers(fstype: &str) -> bool {
     matches!(fstype, "btrfs" | "bcachefs" | "zfs" | "overlay" | "aufs") || may_hang(fstype)
 }
 
-/// Whether walking to the mount point of `mounts[at]` ends in another mount.
-///
-/// That is so where something was mounted over it at the same place, or on the same parent
-/// at a directory above it, and where its parent is hidden in this way.
-fn is_hidden(at: usize, mounts: &[Mount], by_id: &HashMap<u64, usize>) -> bool {
-    let mut at = at;
-    for depth in 0..MAX_DEPTH {
-        let mount = &mounts[at];
-        let covers = |(other_at, other): (usize, &Mount)| {
-            if other_at == at || other.id == mount.id {
-                return false;
-            }
-            let same_place = other.mountpoint == mount.mountpoint;
-            // What covers a parent at its own place is a sibling of the child: seen already.
-            if depth == 0 && same_place && other.parent == mount.id {
-                return true;
-            }
-            // The initial root file system is its own parent on old kernels.
-            other.parent == mount.parent
-                && other.id != other.parent
-                && if same_place { other_at > at } else { mount.mountpoint.starts_with(&other.mountpoint) }
-        };
-        if mounts.iter().enumerate().any(covers) {
-            return true;
-        }
-        match by_id.get(&mount.parent) {
-            // A mount that is its own parent is the start of everything, and hidden by nothing
-            // that matters to what is mounted on it.
-            Some(parent) if mounts[*parent].parent != mounts[*parent].id => at = *parent,
-            _ => return false,
+/// The mounts by what hides them. A host may have thousands (home directories of an
+/// automounter), so nothing here compares each with each.
+struct Tree<'m> {
+    mounts: &'m [Mount],
+    by_id: HashMap<u64, usize>,
+    /// The last mount on a parent at a place.
+    last_on: HashMap<(u64, &'m Path), usize>,
+}
+
+impl<'m> Tree<'m> {
+    fn new(mounts: &'m [Mount]) -> Tree<'m> {
+        let numbered = || mounts.iter().enumerate();
+        // The initial root file system is its own parent on old kernels, and covers nothing.
+        let on_others = numbered().filter(|(_, mount)| mount.id != mount.parent);
+        Tree {
+            mounts,
+            by_id: numbered().map(|(at, mount)| (mount.id, at)).collect(),
+            last_on: on_others.map(|(at, mount)| ((mount.parent, &*mount.mountpoint), at)).collect(),
         }
     }
-    false
+
+    /// Whether walking to the mount point of `mounts[at]` ends in another mount.
+    ///
+    /// That is so where something was mounted over it at the same place, or on the same
+    /// parent at a directory above it, and where its parent is hidden in this way.
+    fn is_hidden(&self, at: usize) -> bool {
+        let mut at = at;
+        for depth in 0..MAX_DEPTH {
+            let mount = &self.mounts[at];
+            // What covers a parent at its own place is a sibling of the child: seen already.
+            if depth == 0 && self.last_on.contains_key(&(mount.id, &*mount.mountpoint)) {
+                return true;
+            }
+            let mut places = mount.mountpoint.ancestors();
+            let beside = places.next().and_then(|place| self.last_on.get(&(mount.parent, place)));
+            if beside.is_some_and(|last| *last > at) {
+                return true;
+            }
+            if places.any(|place| self.last_on.contains_key(&(mount.parent, place))) {
+                return true;
+            }
+            match self.by_id.get(&mount.parent) {
+                // A mount that is its own parent is the start of everything, and hidden by
+                // nothing that matters to what is mounted on it.
+                Some(parent) if self.mounts[*parent].parent != self.mounts[*parent].id => at = *parent,
+                _ => return false,
+            }
+        }
+        false
+    }
 }
 
 #[cfg(test)]
@@ -190,6 +207,48 @@ mod tests {
     fn a_loop_of_parents_ends() {
         let text = "1 2 8:1 / /a rw - ext4 x rw\n2 1 8:2 / /b rw - ext4 y rw\n3 3 8:3 / /c rw - ext4 z rw\n";
         assert_eq!(usual(text), ["/a", "/b", "/c"]);
+    }
+
+    /// The rule in plain words: each mount compared with each.
+    fn is_hidden_by_the_book(at: usize, mounts: &[Mount], depth: usize) -> bool {
+        let mount = &mounts[at];
+        let covered = mounts.iter().enumerate().any(|(other_at, other)| {
+            let same_place = other.mountpoint == mount.mountpoint;
+            let on_it = depth == 0 && same_place && other.parent == mount.id && other.id != mount.id;
+            let is_sibling = other_at != at && other.parent == mount.parent && other.id != other.parent;
+            let over_it = if same_place { other_at > at } else { mount.mountpoint.starts_with(&other.mountpoint) };
+            on_it || is_sibling && over_it
+        });
+        let parent = mounts.iter().position(|other| other.id == mount.parent);
+        let above = parent.filter(|parent| mounts[*parent].parent != mount.parent && depth < MAX_DEPTH);
+        covered || above.is_some_and(|parent| is_hidden_by_the_book(parent, mounts, depth + 1))
+    }
+
+    #[test]
+    fn what_is_hidden_is_found_as_by_comparing_each_with_each() {
+        let places = ["/", "/a", "/a/b", "/a/b/c", "/ab", "/d"];
+        let mut seed = 1u64;
+        let mut random = |below: u64| {
+            seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            (seed >> 33) % below
+        };
+        let mut hidden = 0;
+        for _ in 0..2000 {
+            // A parent is an earlier mount, or for the first one itself or none.
+            let mut text = format!("1 {} 8:1 / / rw - ext4 x rw\n", random(2));
+            for id in 2..=2 + random(7) {
+                let (parent, place) = (1 + random(id - 1), places[random(6) as usize]);
+                text.push_str(&format!("{id} {parent} 8:{id} / {place} rw - ext4 x rw\n"));
+            }
+            let (mounts, _) = parse(text.as_bytes()).unwrap();
+            let tree = Tree::new(&mounts);
+            for at in 0..mounts.len() {
+                let expected = is_hidden_by_the_book(at, &mounts, 0);
+                assert_eq!(tree.is_hidden(at), expected, "line {} of\n{text}", at + 1);
+                hidden += usize::from(expected);
+            }
+        }
+        assert!(hidden > 1000);
     }
 
     #[test]

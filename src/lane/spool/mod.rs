@@ -92,6 +92,7 @@ pub use api::{
 };
 pub use inspect::{Listing, inspect, inspect_one};
 pub use recovery::{Finding, Note, Recovery};
+pub use upkeep::{Chore, ChoreDone};
 
 use disk::Disk;
 use format::{Context, context_id};
@@ -120,6 +121,8 @@ pub struct Spool {
     /// Written and not yet forced to the device: the active file's data; names in the directory.
     data_dirty: bool,
     dir_dirty: bool,
+    /// Full segments' files that are not forced to the device yet.
+    retired: Vec<File>,
     next_seq: u64,
     /// Made when something is read, gone when nothing waits.
     reader: Option<Reader>,
@@ -186,6 +189,7 @@ impl Spool {
             active: None,
             data_dirty: false,
             dir_dirty: false,
+            retired: Vec::new(),
             next_seq: survey.free,
             reader: None,
             taken: BTreeMap::new(),

@@ -30,6 +30,9 @@ enum Target {
     New,
 }
 
+/// Full segments that may wait for the next sync; beyond that a push has to.
+const MAX_RETIRED: usize = 8;
+
 impl Spool {
     /// Puts a frame in, behind all others. Once this returns, it survives the process;
     /// when it survives a power cut, [`SyncPolicy`] says.
@@ -257,10 +260,14 @@ impl Spool {
     /// Lets go of the file that was written to so far.
     fn retire_active(&mut self) {
         let Some(file) = self.active.take() else { return };
-        if self.data_dirty && self.options.sync != SyncPolicy::Never && self.disk.sync_data(&file).is_err() {
-            self.disk_errors += 1;
+        if std::mem::take(&mut self.data_dirty) && self.options.sync != SyncPolicy::Never {
+            if self.retired.len() < MAX_RETIRED {
+                // A push does not wait for the device; the next sync does.
+                self.retired.push(file);
+            } else if self.disk.sync_data(&file).is_err() {
+                self.disk_errors += 1;
+            }
         }
-        self.data_dirty = false;
         if let Some(last) = self.segments.back_mut() {
             last.appendable = false;
         }

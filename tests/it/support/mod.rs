@@ -1,7 +1,9 @@
 //! What the integration tests share.
 
+pub mod kernel;
 pub mod peer;
 pub mod program;
+pub mod prometheus;
 
 use std::time::{Duration, Instant};
 

@@ -17,7 +17,17 @@ pub fn metricsd() -> Command {
     command.env_clear().env("PATH", "/usr/bin:/bin");
     // Log lines without a time, as under systemd.
     command.env("JOURNAL_STREAM", "0:0");
+    // What waits must not outlive a test, nor be met by the next one.
+    command.env("STATE_DIRECTORY", state_dir());
     command
+}
+
+/// A directory for one program's spools, below one for the whole test run.
+fn state_dir() -> PathBuf {
+    static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+    static RUN: std::sync::OnceLock<TempDir> = std::sync::OnceLock::new();
+    let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    RUN.get_or_init(TempDir::new).path().join(format!("state-{number}"))
 }
 
 /// What it printed, as text.
@@ -46,7 +56,7 @@ pub fn run(command: &mut Command) -> Ran {
 pub struct Daemon {
     child: Child,
     pub port: u16,
-    stderr: Arc<Mutex<String>>,
+    stderr: Captured,
 }
 
 impl Daemon {
@@ -61,14 +71,8 @@ impl Daemon {
     /// Starts `command`, which serves on `port`, and waits until it does.
     pub fn spawn(command: &mut Command, port: u16) -> Daemon {
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-        let stderr = Arc::new(Mutex::new(String::new()));
-        let (mut pipe, text) = (child.stderr.take().unwrap(), Arc::clone(&stderr));
-        std::thread::spawn(move || {
-            let mut buffer = [0; 4096];
-            while let Ok(n @ 1..) = pipe.read(&mut buffer) {
-                text.lock().unwrap().push_str(&String::from_utf8_lossy(&buffer[..n]));
-            }
-        });
+        let stderr = Captured::default();
+        stderr.take(child.stderr.take().unwrap());
         let mut daemon = Daemon { child, port, stderr };
         wait_for("metricsd to be ready", || {
             if let Some(status) = daemon.child.try_wait().unwrap() {
@@ -81,7 +85,7 @@ impl Daemon {
 
     /// What it logged so far.
     pub fn log(&self) -> String {
-        self.stderr.lock().unwrap().clone()
+        self.stderr.text()
     }
 
     pub fn pid(&self) -> Pid {
@@ -124,6 +128,28 @@ impl Drop for Daemon {
         if std::thread::panicking() {
             eprintln!("metricsd logged:\n{}", self.log());
         }
+    }
+}
+
+/// What a running program writes, as it comes.
+#[derive(Clone, Default)]
+pub struct Captured(Arc<Mutex<String>>);
+
+impl Captured {
+    /// Reads `pipe` to its end, on a thread of its own.
+    pub fn take(&self, mut pipe: impl Read + Send + 'static) {
+        let text = Arc::clone(&self.0);
+        std::thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(n @ 1..) = pipe.read(&mut buffer) {
+                text.lock().unwrap().push_str(&String::from_utf8_lossy(&buffer[..n]));
+            }
+        });
+    }
+
+    /// All of it so far.
+    pub fn text(&self) -> String {
+        self.0.lock().unwrap().clone()
     }
 }
 

@@ -1,0 +1,110 @@
+//! The collectors over rounds of one kernel file, and what becomes of their samples: request
+//! bodies and pages. The input's first byte says which file; a zero byte begins the next round.
+
+#![no_main]
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use libfuzzer_sys::fuzz_target;
+use metricsd::collectors::{self, Collector, Settings, Tick};
+use metricsd::host::{FsUsage, HostPaths, Scratch, StatFs};
+use metricsd::lane::Compression;
+use metricsd::lane::encode::text::{self, Format};
+use metricsd::lane::encode::{Encoder, json::Json, remote_write::RemoteWrite};
+use metricsd::model::{Batch, Labels, Recorder, Resource};
+
+/// More rounds find nothing that these don't.
+const MAX_ROUNDS: usize = 4;
+
+/// Each path has its own device, so that every mount is visible, and sizes from its length.
+struct Answers;
+
+impl StatFs for Answers {
+    fn usage(&self, path: &Path) -> io::Result<FsUsage> {
+        let total = path.as_os_str().len() as u64;
+        Ok(FsUsage { total, free: total / 2, available: total / 3 })
+    }
+
+    fn device(&self, path: &Path) -> io::Result<(u32, u32)> {
+        Ok((1, path.as_os_str().len() as u32))
+    }
+}
+
+/// A host below the fastest folder there is; this process's own.
+fn root() -> &'static Path {
+    static ROOT: OnceLock<PathBuf> = OnceLock::new();
+    ROOT.get_or_init(|| {
+        let memory = Path::new("/dev/shm");
+        let base = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
+        let root = base.join(format!("metricsd-fuzz-{}", std::process::id()));
+        fs::create_dir_all(root.join("proc/1/net")).unwrap();
+        root
+    })
+}
+
+fuzz_target!(|input: &[u8]| {
+    let Some((which, text)) = input.split_first() else { return };
+    let (file, names): (&str, &[&str]) = match which {
+        b's' | b'b' => ("proc/stat", &["cpu"]),
+        b'm' => ("proc/meminfo", &["memory"]),
+        b'l' => ("proc/loadavg", &["load"]),
+        b'u' => ("proc/uptime", &["uptime"]),
+        b'd' => ("proc/diskstats", &["disk"]),
+        b'n' => ("proc/1/net/dev", &["network"]),
+        b'i' => ("proc/1/mountinfo", &["filesystem"]),
+        _ => return,
+    };
+    let settings = Settings { max_series: 1000, ..Settings::default() };
+    let host = HostPaths::below(root());
+    let built = collectors::build(&settings, &host, Arc::new(Answers));
+    let mut chosen: Vec<(Box<dyn Collector>, Recorder)> = built
+        .fast
+        .into_iter()
+        .filter(|fast| names.contains(&fast.name))
+        .map(|fast| (fast.collector, Recorder::new(fast.name, settings.max_series)))
+        .collect();
+    let mut scratch = Scratch::new();
+    let mut bodies: [Box<dyn Encoder>; 2] = [
+        Box::new(RemoteWrite::new(Labels::of(&[("job", "fuzz")]))),
+        Box::new(Json::new(Labels::EMPTY, Compression::None)),
+    ];
+    let resource = Arc::new(Resource { host: "fuzz".into(), labels: Labels::EMPTY });
+    for (round, text) in text.split(|byte| *byte == 0).take(MAX_ROUNDS).enumerate() {
+        let path = root().join(file);
+        fs::write(&path, text).unwrap();
+        let time_ms = 1_700_000_000_000 + round as i64 * 1000;
+        let tick = Tick { wall_ms: time_ms, monotonic: Duration::from_secs(round as u64) };
+        let mut frames = Vec::new();
+        for (collector, recorder) in &mut chosen {
+            match collector.collect(&tick, &mut scratch, recorder) {
+                Ok(()) => frames.push(recorder.finish(time_ms)),
+                Err(_) => recorder.discard(),
+            }
+        }
+        let samples: usize = frames.iter().map(|frame| frame.samples().len()).sum();
+        for frame in &frames {
+            for (series, value) in frame.samples() {
+                assert!(value.is_finite() && value >= 0.0, "{series:?} {value}");
+                let percent = series.metric.name.contains("percent");
+                assert!(!percent || value <= 100.0 + 1e-9, "{series:?} {value}");
+            }
+        }
+        for (format, marks) in [(Format::Prometheus, 0), (Format::OpenMetrics, 1)] {
+            let mut page = String::new();
+            text::render(&frames, &Labels::EMPTY, format, &mut page);
+            // Whatever a name holds, a sample is a line.
+            assert_eq!(page.lines().filter(|line| line.starts_with("system_")).count(), samples);
+            assert!(page.lines().all(|line| line.starts_with("system_") || line.starts_with("# ")));
+            assert_eq!(page.lines().filter(|line| *line == "# EOF").count(), marks);
+        }
+        let batch = Batch { time_ms, resource: Arc::clone(&resource), frames };
+        for body in &mut bodies {
+            let mut out = Vec::new();
+            assert_eq!(body.encode(&batch, &mut out).samples, samples as u64);
+        }
+    }
+});

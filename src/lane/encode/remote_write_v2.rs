@@ -1,0 +1,326 @@
+//! Prometheus remote write 2.0: a protobuf `io.prometheus.write.v2.Request`.
+//!
+//! The parts of the message that are used here, as of 2.0-rc.4, from
+//! <https://prometheus.io/docs/specs/prw/remote_write_spec_2_0/>:
+//!
+//! ```text
+//! Request    { repeated string symbols = 4; repeated TimeSeries timeseries = 5; }
+//! TimeSeries { repeated uint32 labels_refs = 1; repeated Sample samples = 2; Metadata metadata = 5; }
+//! Sample     { double value = 1; int64 timestamp = 2; int64 start_timestamp = 3; }   milliseconds
+//! Metadata   { MetricType type = 1; uint32 help_ref = 3; uint32 unit_ref = 4; }
+//! ```
+//!
+//! Every text of a request stands once among its symbols, the empty one first, the most
+//! used ones next, so that most references take a byte. The start stood in TimeSeries, as
+//! field 6, before rc.4 (Prometheus before 3.8); receivers of that time skip ours.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint};
+
+use super::remote_write::{self, MAX_UNPACKED, Message, STALE, Version};
+use super::sent::named;
+use super::sources::{Ended, Sources};
+use super::wire::{Field, fields, packed};
+use super::{Content, Half};
+use crate::model::{Batch, Kind, Labels};
+
+/// What goes with every request.
+pub const HEADERS: [(&str, &str); 3] = [
+    ("Content-Type", "application/x-protobuf;proto=io.prometheus.write.v2.Request"),
+    ("Content-Encoding", "snappy"),
+    ("X-Prometheus-Remote-Write-Version", "2.0.0"),
+];
+
+// Numbers of fields.
+const SYMBOLS: u32 = 4;
+const TIMESERIES: u32 = 5;
+const LABELS_REFS: u32 = 1;
+const SAMPLES: u32 = 2;
+const METADATA: u32 = 5;
+const VALUE: u32 = 1;
+const TIMESTAMP: u32 = 2;
+const START_TIMESTAMP: u32 = 3;
+const TYPE: u32 = 1;
+const HELP_REF: u32 = 3;
+const UNIT_REF: u32 = 4;
+
+/// A request's texts, each once, and how often each is referred to.
+#[derive(Default)]
+struct Symbols<'t> {
+    places: HashMap<&'t str, u32>,
+    texts: Vec<(&'t str, u32)>,
+}
+
+impl<'t> Symbols<'t> {
+    /// The text's provisional reference.
+    fn add(&mut self, text: &'t str) -> u32 {
+        match self.places.entry(text) {
+            Entry::Occupied(place) => {
+                let at = *place.get();
+                self.texts[at as usize].1 += 1;
+                at
+            }
+            Entry::Vacant(place) => {
+                let at = self.texts.len() as u32;
+                place.insert(at);
+                self.texts.push((text, 1));
+                at
+            }
+        }
+    }
+
+    /// Writes the table; gives for each provisional reference the one in the message.
+    fn write(&self, out: &mut Vec<u8>) -> Vec<u32> {
+        let mut order: Vec<u32> = (0..self.texts.len() as u32).collect();
+        let (uses, is_empty) = (|at: u32| self.texts[at as usize].1, |at: u32| self.texts[at as usize].0.is_empty());
+        order.sort_by_key(|at| (!is_empty(*at), std::cmp::Reverse(uses(*at))));
+        let mut places = vec![0; order.len()];
+        for (place, at) in order.into_iter().enumerate() {
+            places[at as usize] = place as u32;
+            remote_write::write_text(SYMBOLS, self.texts[at as usize].0, out);
+        }
+        places
+    }
+}
+
+/// A series before the symbols have their places.
+struct Draft {
+    /// Where its references end in the list of all.
+    refs_end: usize,
+    kind: Kind,
+    help: u32,
+    unit: u32,
+    start_ms: i64,
+}
+
+/// Writes the whole message.
+pub fn write(batch: &Batch, labels: &Labels, sources: &Sources, ended: &[Ended], out: &mut Message) {
+    let mut symbols = Symbols::default();
+    symbols.add("");
+    let mut refs = Vec::new();
+    let mut drafts = Vec::new();
+    for (at, frame) in batch.frames.iter().enumerate() {
+        let starts = sources.starts(at, frame);
+        for (at, series) in frame.schema.series().iter().enumerate() {
+            for (name, value) in named(series, labels) {
+                refs.extend([symbols.add(name), symbols.add(value)]);
+            }
+            drafts.push(Draft {
+                refs_end: refs.len(),
+                kind: series.metric.kind,
+                help: symbols.add(&series.metric.help),
+                unit: symbols.add(series.metric.unit),
+                start_ms: starts.get(at).copied().unwrap_or(0),
+            });
+        }
+    }
+    for ended in ended {
+        for (name, value) in &ended.series.labels {
+            refs.extend([symbols.add(name), symbols.add(value)]);
+        }
+        drafts.push(Draft { refs_end: refs.len(), kind: ended.series.kind, help: 0, unit: 0, start_ms: 0 });
+    }
+    let places = symbols.write(&mut out.bytes);
+    refs.iter_mut().for_each(|at| *at = places[*at as usize]);
+    for draft in &mut drafts {
+        draft.help = places[draft.help as usize];
+        draft.unit = places[draft.unit as usize];
+    }
+    let live = batch.frames.iter().enumerate();
+    let live = live.flat_map(|(at, frame)| frame.values.iter().map(move |value| (at, frame.time_ms, *value)));
+    let ended = ended.iter().map(|ended| (usize::MAX, ended.time_ms, STALE));
+    let mut start = 0;
+    for (draft, (frame, time_ms, value)) in drafts.iter().zip(live.chain(ended)) {
+        write_series(draft, &refs[start..draft.refs_end], frame, time_ms, value, out);
+        start = draft.refs_end;
+    }
+}
+
+fn write_series(draft: &Draft, refs: &[u32], frame: usize, time_ms: i64, value: f64, out: &mut Message) {
+    let varint_len = |number: i64| if number == 0 { 0 } else { 1 + encoded_len_varint(number as u64) };
+    let field_len = |len: usize| 1 + encoded_len_varint(len as u64) + len;
+    let refs_len = refs.iter().map(|at| encoded_len_varint(u64::from(*at))).sum::<usize>();
+    // The time is written also where it is 0, so that every message has a place for it.
+    let sample_len = 1 + 8 + 1 + encoded_len_varint(time_ms as u64) + varint_len(draft.start_ms);
+    let metadata_len = 2 + varint_len(draft.help.into()) + varint_len(draft.unit.into());
+    let number = |tag: u32, number: u64, out: &mut Vec<u8>| {
+        if number != 0 {
+            encode_key(tag, WireType::Varint, out);
+            encode_varint(number, out);
+        }
+    };
+    let length = |tag: u32, len: usize, out: &mut Vec<u8>| {
+        encode_key(tag, WireType::LengthDelimited, out);
+        encode_varint(len as u64, out);
+    };
+
+    let bytes = &mut out.bytes;
+    length(TIMESERIES, field_len(refs_len) + field_len(sample_len) + field_len(metadata_len), bytes);
+    length(LABELS_REFS, refs_len, bytes);
+    refs.iter().for_each(|at| encode_varint(u64::from(*at), bytes));
+    length(SAMPLES, sample_len, bytes);
+    encode_key(VALUE, WireType::SixtyFourBit, bytes);
+    out.value(value);
+    encode_key(TIMESTAMP, WireType::Varint, &mut out.bytes);
+    out.time(time_ms, frame);
+    let bytes = &mut out.bytes;
+    number(START_TIMESTAMP, draft.start_ms as u64, bytes);
+    length(METADATA, metadata_len, bytes);
+    let kind = match draft.kind {
+        Kind::Counter => 1,
+        Kind::Gauge => 2,
+    };
+    number(TYPE, kind, bytes);
+    number(HELP_REF, draft.help.into(), bytes);
+    number(UNIT_REF, draft.unit.into(), bytes);
+}
+
+/// A request taken apart: its symbols, and its series as they came.
+struct Request<'b> {
+    symbols: Vec<&'b str>,
+    series: Vec<&'b [u8]>,
+}
+
+impl<'b> Request<'b> {
+    fn parse(message: &'b [u8]) -> Option<Request<'b>> {
+        let mut request = Request { symbols: Vec::new(), series: Vec::new() };
+        for field in fields(message) {
+            match field? {
+                (SYMBOLS, Field::Bytes(text)) => request.symbols.push(std::str::from_utf8(text).ok()?),
+                (TIMESERIES, Field::Bytes(series)) => request.series.push(series),
+                _ => return None,
+            }
+        }
+        Some(request)
+    }
+
+    /// A request of some of the series, with the symbols that they need.
+    fn part(&self, series: &[&'b [u8]]) -> Option<Half> {
+        let mut symbols = Symbols::default();
+        symbols.add("");
+        // The references depend on the table, and the table on all references: two passes.
+        series.iter().try_for_each(|one| self.renumbered(one, |text| symbols.add(text)).map(drop))?;
+        let mut message = Vec::new();
+        let places = symbols.write(&mut message);
+        for one in series {
+            let one = self.renumbered(one, |text| symbols.places.get(text).map_or(0, |at| places[*at as usize]))?;
+            encode_key(TIMESERIES, WireType::LengthDelimited, &mut message);
+            encode_varint(one.len() as u64, &mut message);
+            message.extend_from_slice(&one);
+        }
+        let bytes = snap::raw::Encoder::new().compress_vec(&message).ok()?;
+        Some(Half { bytes, samples: series.len() as u64 })
+    }
+
+    /// A series with other references.
+    fn renumbered(&self, series: &[u8], mut place: impl FnMut(&'b str) -> u32) -> Option<Vec<u8>> {
+        let mut refer = |at: u64| Some(u64::from(place(self.symbol(at)?)));
+        let mut out = Vec::with_capacity(series.len());
+        let mut bytes = |tag: u32, bytes: &[u8]| {
+            encode_key(tag, WireType::LengthDelimited, &mut out);
+            encode_varint(bytes.len() as u64, &mut out);
+            out.extend_from_slice(bytes);
+        };
+        for field in fields(series) {
+            match field? {
+                (LABELS_REFS, Field::Bytes(refs)) => {
+                    let mut renumbered = Vec::new();
+                    for at in packed(refs)? {
+                        encode_varint(refer(at)?, &mut renumbered);
+                    }
+                    bytes(LABELS_REFS, &renumbered);
+                }
+                (METADATA, Field::Bytes(metadata)) => {
+                    let mut renumbered = Vec::new();
+                    for field in fields(metadata) {
+                        let (tag, number) = match field? {
+                            (tag @ (HELP_REF | UNIT_REF), Field::Varint(at)) => (tag, refer(at)?),
+                            (tag, Field::Varint(number)) => (tag, number),
+                            _ => return None,
+                        };
+                        encode_key(tag, WireType::Varint, &mut renumbered);
+                        encode_varint(number, &mut renumbered);
+                    }
+                    bytes(METADATA, &renumbered);
+                }
+                (tag, Field::Bytes(other)) => bytes(tag, other),
+                _ => return None,
+            }
+        }
+        Some(out)
+    }
+
+    fn symbol(&self, at: u64) -> Option<&'b str> {
+        self.symbols.get(usize::try_from(at).ok()?).copied()
+    }
+}
+
+/// The message of a body of ours; none where it is damaged.
+fn unpack(body: &[u8]) -> Option<Vec<u8>> {
+    if snap::raw::decompress_len(body).ok()? > MAX_UNPACKED {
+        return None;
+    }
+    snap::raw::Decoder::new().decompress_vec(body).ok()
+}
+
+/// Whether the content headers are those of a 2.0 request.
+pub fn is_v2(content: &Content) -> bool {
+    content.iter().any(|(name, value)| name.eq_ignore_ascii_case("Content-Type") && value.as_str() == HEADERS[0].1)
+}
+
+/// Halves a 2.0 request by its series, each half with the symbols that it needs.
+pub fn split(body: &[u8]) -> Option<[Half; 2]> {
+    let message = unpack(body)?;
+    let request = Request::parse(&message)?;
+    if request.series.len() < 2 {
+        return None;
+    }
+    let (left, right) = request.series.split_at(request.series.len() / 2);
+    Some([request.part(left)?, request.part(right)?])
+}
+
+/// A 2.0 request as one of 1.0, without metadata and starts, which that has no place for.
+pub fn downgrade(content: &Content, body: &[u8]) -> Option<(Content, Vec<u8>)> {
+    if !is_v2(content) {
+        return None;
+    }
+    let message = unpack(body)?;
+    let request = Request::parse(&message)?;
+    let mut old = Vec::new();
+    for series in &request.series {
+        let mut labels = Vec::new();
+        let mut samples = Vec::new();
+        for field in fields(series) {
+            match field? {
+                (LABELS_REFS, Field::Bytes(refs)) => {
+                    for pair in packed(refs)?.chunks(2) {
+                        let [name, value] = pair else { return None };
+                        labels.push((request.symbol(*name)?, request.symbol(*value)?));
+                    }
+                }
+                (SAMPLES, Field::Bytes(sample)) => samples.push(sample_of(sample)?),
+                (METADATA, _) => {}
+                _ => return None,
+            }
+        }
+        remote_write::write_series(labels.into_iter(), &samples, &mut old);
+    }
+    let bytes = snap::raw::Encoder::new().compress_vec(&old).ok()?;
+    Some((Version::V1.content(), bytes))
+}
+
+/// A sample's value and time.
+fn sample_of(sample: &[u8]) -> Option<(f64, i64)> {
+    let (mut value, mut time_ms) = (0.0, 0);
+    for field in fields(sample) {
+        match field? {
+            (VALUE, Field::Fixed64(bits)) => value = f64::from_le_bytes(bits),
+            (TIMESTAMP, Field::Varint(time)) => time_ms = time as i64,
+            (START_TIMESTAMP, Field::Varint(_)) => {}
+            _ => return None,
+        }
+    }
+    Some((value, time_ms))
+}

@@ -1,0 +1,161 @@
+//! Delivery through outages, restarts and kills: nothing that was collected is missing.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+
+use crate::support::peer::{Peer, Reply};
+use crate::support::program::{Daemon, TempDir};
+use crate::support::wait_for;
+
+/// A peer that is down until it is told otherwise.
+struct Switched {
+    peer: Peer,
+    up: Arc<AtomicBool>,
+}
+
+impl Switched {
+    fn down() -> Switched {
+        let up = Arc::new(AtomicBool::new(false));
+        let is_up = Arc::clone(&up);
+        let peer = Peer::start(move |_, _| Reply::status(if is_up.load(Ordering::Relaxed) { 200 } else { 503 }));
+        Switched { peer, up }
+    }
+
+    fn set_up(&self) {
+        self.up.store(true, Ordering::Relaxed);
+    }
+
+    /// The ticks that it took, by their time in milliseconds, in the order of arrival.
+    fn taken(&self, from: usize) -> Vec<i64> {
+        self.peer.received()[from..].iter().map(|request| time_of(&request.body)).collect()
+    }
+}
+
+fn time_of(payload: &[u8]) -> i64 {
+    let payload: serde_json::Value = serde_json::from_slice(payload).unwrap();
+    payload["timestamp_ms"].as_i64().unwrap()
+}
+
+/// A configuration with the destination under test, and a file that is told of each tick as well.
+fn config(dir: &Path, url: &str, mode: &str) -> String {
+    format!(
+        r#"{{"server": {{"host": "127.0.0.1", "port": PORT}}, "collector": {{"interval_seconds": 0.05}},
+            "spool": {{"dir": "{dir}/spool", "mode": "{mode}"}},
+            "shippers": [{{"name": "remote", "type": "http_json", "endpoint": "{url}",
+                           "retry": {{"min_backoff": "10ms", "max_backoff": "100ms"}}}},
+                         {{"name": "record", "type": "file", "endpoint": "{dir}/record.jsonl"}}]}}"#,
+        dir = dir.display()
+    )
+}
+
+/// The ticks that were collected, as the file has them. A kill may leave half a line.
+fn recorded(dir: &Path) -> Vec<i64> {
+    let text = std::fs::read_to_string(dir.join("record.jsonl")).unwrap_or_default();
+    let whole = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
+    whole.map(|line| time_of(line.as_bytes())).collect()
+}
+
+/// Waits until the destination has nothing left to send.
+fn wait_drained(daemon: &Daemon) {
+    wait_for("the backlog to be drained", || {
+        let frames = daemon.metric("metricsd_destination_queue_frames{destination=\"remote\"}")?;
+        (frames <= 1.0).then_some(())
+    });
+}
+
+#[test]
+fn an_outage_and_a_restart_in_it_leave_no_gap_and_keep_the_order() {
+    let dir = TempDir::new();
+    let remote = Switched::down();
+    let config = config(dir.path(), &remote.peer.url("/in"), "behind");
+    for _ in 0..2 {
+        let before = recorded(dir.path()).len();
+        let mut daemon = Daemon::start(dir.path(), &config);
+        wait_for("ten ticks", || (recorded(dir.path()).len() >= before + 10).then_some(()));
+        daemon.signal(Signal::SIGTERM);
+        assert_eq!(daemon.wait(), 0);
+        assert!(daemon.log().contains("wait on disk for the next start"), "{}", daemon.log());
+    }
+    let attempts = remote.peer.received().len();
+    remote.set_up();
+    let mut daemon = Daemon::start(dir.path(), &config);
+    wait_drained(&daemon);
+    daemon.signal(Signal::SIGTERM);
+    assert_eq!(daemon.wait(), 0);
+    // Each of them once: nobody was killed, so nothing needed to be sent twice.
+    assert_eq!(remote.taken(attempts), recorded(dir.path()));
+    let left: Vec<_> =
+        std::fs::read_dir(dir.path().join("spool/remote")).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(left, ["lock"], "what is delivered is gone from the disk");
+}
+
+/// Kills metricsd in an outage `kills` times, each time at another moment, and then lets it
+/// deliver. At most the newest tick before each kill may be missing.
+fn kill_again_and_again(mode: &str, kills: u32, seed: u64) {
+    let dir = TempDir::new();
+    let remote = Switched::down();
+    let config = config(dir.path(), &remote.peer.url("/in"), mode);
+    let mut random = seed;
+    let mut newest = BTreeSet::new();
+    for _ in 0..kills {
+        let before = recorded(dir.path()).len();
+        let mut daemon = Daemon::start(dir.path(), &config);
+        wait_for("a tick", || (recorded(dir.path()).len() > before).then_some(()));
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        // Not a wait for something: the moment itself is what is being drawn.
+        std::thread::sleep(Duration::from_micros(random % 150_000));
+        daemon.signal(Signal::SIGKILL);
+        daemon.wait();
+        newest.extend(recorded(dir.path()).last().copied());
+    }
+    let collected: BTreeSet<i64> = recorded(dir.path()).into_iter().collect();
+    let attempts = remote.peer.received().len();
+    remote.set_up();
+    let mut daemon = Daemon::start(dir.path(), &config);
+    wait_drained(&daemon);
+    daemon.signal(Signal::SIGTERM);
+    assert_eq!(daemon.wait(), 0, "{}", daemon.log());
+    let delivered: BTreeSet<i64> = remote.taken(attempts).into_iter().collect();
+    let missing: Vec<&i64> = collected.difference(&delivered).collect();
+    assert!(
+        missing.iter().all(|time| mode == "behind" && newest.contains(time)),
+        "{mode}: {} of {} ticks are missing, not only the newest before a kill: {missing:?}; log:\n{}",
+        missing.len(),
+        collected.len(),
+        daemon.log()
+    );
+}
+
+#[test]
+fn kills_at_random_moments_of_an_outage_cost_at_most_the_tick_in_hand() {
+    // 200 kills, some at the same time as others.
+    std::thread::scope(|scope| {
+        for run in 0..8 {
+            scope.spawn(move || kill_again_and_again("behind", 25, 0x9e37_79b9_7f4a_7c15 ^ (run + 1)));
+        }
+    });
+}
+
+#[test]
+fn kills_in_the_mode_always_cost_at_most_a_tick_that_was_never_encoded() {
+    kill_again_and_again("behind", 3, 77);
+}
+
+#[test]
+fn a_destination_that_is_well_leaves_nothing_on_disk() {
+    let dir = TempDir::new();
+    let remote = Switched::down();
+    remote.set_up();
+    let daemon = Daemon::start(dir.path(), &config(dir.path(), &remote.peer.url("/in"), "behind"));
+    wait_for("forty ticks", || (remote.peer.received().len() >= 40).then_some(()));
+    let files: Vec<_> =
+        std::fs::read_dir(dir.path().join("spool/remote")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(files.iter().all(|file| file.ends_with("lock")), "{files:?}\n{}", daemon.log());
+}

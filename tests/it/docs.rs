@@ -1,0 +1,287 @@
+//! The documentation against the code: tables, examples, links.
+//!
+//! What the README says in tables comes from the code's own tables. It stands between
+//! `<!-- generated: NAME -->` and `<!-- /generated -->`, and `make golden` rewrites it.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use metricsd::model::{Metric, Refused};
+use metricsd::telemetry::{CollectorState, CollectorStatus, DestinationStatus, Exposition, Round, Telemetry};
+use metricsd::{cli, collectors, config};
+
+use crate::support::program::{TempDir, metricsd, run};
+
+/// The labels of each family that a collector gives. `Metric` does not hold them, since
+/// only the samples have them; `labels_are_those_of_the_samples` looks at some.
+const LABELS: [(&str, &[&str]); 9] = [
+    ("", &["system_cpu_usage_total_percent", "system_cpu_count"]),
+    ("core", &["system_cpu_usage_percent"]),
+    ("core, mode", &["system_cpu_seconds_total"]),
+    ("", &["system_memory_*", "system_swap_*"]),
+    ("", &["system_load_*"]),
+    ("", &["system_uptime_seconds", "system_boot_time_seconds"]),
+    ("device", &["system_disk_read_*", "system_disk_write_*"]),
+    (
+        "device, fstype, mountpoint",
+        &[
+            "system_disk_total_bytes",
+            "system_disk_used_bytes",
+            "system_disk_free_bytes",
+            "system_disk_usage_percent",
+            "system_disk_stuck",
+        ],
+    ),
+    ("interface", &["system_network_*"]),
+];
+
+/// A generated part of the README: its name, and what it has to be.
+type Section = (&'static str, fn() -> String);
+
+/// A default longer than this does not fit into a table.
+const MAX_DEFAULT: usize = 40;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(file: &str) -> String {
+    fs::read_to_string(root().join(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
+}
+
+/// Every page of ours.
+fn pages() -> Vec<PathBuf> {
+    let mut pages: Vec<PathBuf> = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md"].map(|page| root().join(page)).into();
+    let docs = fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    pages.extend(docs.filter(|path| path.extension().is_some_and(|e| e == "md")));
+    pages
+}
+
+fn labels_of(family: &str) -> &'static str {
+    let stands_for = |pattern: &&str| match pattern.strip_suffix('*') {
+        Some(prefix) => family.starts_with(prefix),
+        None => family == *pattern,
+    };
+    let found: Vec<_> = LABELS.iter().filter(|(_, families)| families.iter().any(&stands_for)).collect();
+    match found[..] {
+        [(labels, _)] => labels,
+        [] => panic!("{family} is new: name its labels in LABELS of tests/it/docs.rs"),
+        _ => panic!("{family} stands more than once in LABELS of tests/it/docs.rs"),
+    }
+}
+
+/// A table in Markdown. A `|` would end its cell, even between backticks.
+fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let mut text = format!("| {} |\n|{}\n", head.join(" | "), "---|".repeat(head.len()));
+    for row in rows {
+        let cells: Vec<String> = row.iter().map(|cell| cell.replace('|', "\\|")).collect();
+        // Writing to a String does not fail.
+        let _ = writeln!(text, "| {} |", cells.join(" | "));
+    }
+    text
+}
+
+fn code(text: &str) -> String {
+    if text.is_empty() { String::new() } else { format!("`{text}`") }
+}
+
+fn family(metric: &Metric, labels: &str) -> Vec<String> {
+    let labels: Vec<String> = labels.split(", ").map(code).collect();
+    vec![
+        code(&metric.name),
+        metric.kind.as_str().to_owned(),
+        metric.unit.to_owned(),
+        labels.join(", "),
+        metric.help.to_string(),
+    ]
+}
+
+const FAMILY: [&str; 5] = ["metric", "kind", "unit", "labels", "meaning"];
+
+fn metrics() -> String {
+    table(&FAMILY, collectors::metrics().map(|metric| family(metric, labels_of(&metric.name))))
+}
+
+/// A program's own page after a collection and a delivery, so that every family is on it.
+fn own_metrics() -> String {
+    let collector = CollectorStatus::new("cpu");
+    let round =
+        Round { state: CollectorState::Ok, at: Duration::ZERO, duration: Duration::ZERO, series: 1, error: None };
+    collector.ended(round, Refused::default());
+    let destination = DestinationStatus::new("prometheus", "prometheus_remote_write");
+    destination.delivered(1, 1, 0);
+    let (collectors, destinations) = (vec![Arc::new(collector)], vec![Arc::new(destination)]);
+    let telemetry = Telemetry::new(Duration::ZERO, 0, Duration::from_secs(60), collectors, destinations);
+    let frame = Exposition::new(&telemetry).frame(&telemetry, 0);
+    let mut rows: Vec<Vec<String>> = Vec::new();
+    for (series, _) in frame.samples() {
+        let names: Vec<&str> = series.labels.iter().map(|(name, _)| name).collect();
+        let row = family(&series.metric, &names.join(", "));
+        if !rows.contains(&row) {
+            rows.push(row);
+        }
+    }
+    table(&FAMILY, rows)
+}
+
+fn configuration() -> String {
+    let rows = config::rows().into_iter().map(|row| {
+        let default = match row.default {
+            "required" => "required".to_owned(),
+            long if long.len() > MAX_DEFAULT => "[in the example](config.example.json)".to_owned(),
+            short => code(short),
+        };
+        vec![code(&row.path), row.takes.to_owned(), default, row.meaning.to_owned()]
+    });
+    table(&["field", "takes", "default", "meaning"], rows)
+}
+
+fn environment() -> String {
+    let over_the_file = config::variables().map(|(name, field)| vec![code(name), code(&field)]);
+    let others = [
+        ("MC_LOG_LEVEL", "the flag `-log-level`, which wins over it"),
+        ("HOST_PROC", "where the host's `/proc` is; default `/proc`"),
+        ("HOST_SYS", "where the host's `/sys` is; default `/sys`"),
+        ("HOST_ROOT", "where the host's `/` is; default `/`"),
+    ];
+    let others = others.map(|(name, what)| vec![code(name), what.to_owned()]);
+    table(&["variable", "stands for"], over_the_file.chain(others))
+}
+
+fn help() -> String {
+    format!("```text\n{}```\n", cli::help())
+}
+
+#[test]
+fn the_readmes_tables_are_those_of_the_code() {
+    let readme = read("README.md");
+    let mut expected = readme.clone();
+    let sections: [Section; 5] = [
+        ("metrics", metrics),
+        ("own metrics", own_metrics),
+        ("configuration", configuration),
+        ("environment", environment),
+        ("help", help),
+    ];
+    for (name, render) in sections {
+        let open = format!("<!-- generated: {name} -->\n");
+        let (before, rest) = expected.split_once(&open).unwrap_or_else(|| panic!("README.md has no {open}"));
+        let (_, after) = rest.split_once("<!-- /generated -->").unwrap_or_else(|| panic!("{name} does not end"));
+        expected = format!("{before}{open}\n{}\n<!-- /generated -->{after}", render());
+    }
+    if std::env::var("METRICSD_GOLDEN").as_deref() == Ok("write") {
+        fs::write(root().join("README.md"), expected).unwrap();
+        return;
+    }
+    let missing: Vec<&str> = expected.lines().filter(|line| !readme.lines().any(|l| l == *line)).collect();
+    assert!(readme == expected, "README.md is out of step; `make golden` rewrites it:\n  {}", missing.join("\n  "));
+}
+
+#[test]
+fn labels_are_those_of_the_samples() {
+    for (_, families) in LABELS {
+        for pattern in families {
+            let prefix = pattern.trim_end_matches('*');
+            assert!(collectors::metrics().any(|metric| metric.name.starts_with(prefix)), "{pattern} is no more");
+        }
+    }
+    // The fixtures have most families; this machine those that need two readings or a mount.
+    let golden = fs::read_dir(root().join("tests/golden")).unwrap().map(|entry| entry.unwrap().path());
+    let mut text: String = golden
+        .filter(|path| path.extension().is_some_and(|e| e == "prom"))
+        .map(|p| fs::read_to_string(p).unwrap())
+        .collect();
+    text.push_str(&run(metricsd().arg("-once")).stdout);
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        let end = line.find(['{', ' ']).unwrap();
+        let mut names = Vec::new();
+        // A label begins after `{` or `",`; a value may hold both, but no bare `"`.
+        let mut rest = line[end..].strip_prefix('{').unwrap_or_default();
+        while let Some((name, after)) = rest.split_once("=\"") {
+            names.push(name);
+            let value = after.char_indices().scan(false, |escaped, (at, c)| {
+                let ends = c == '"' && !*escaped;
+                *escaped = c == '\\' && !*escaped;
+                Some((at, ends))
+            });
+            let close = value.filter(|(_, ends)| *ends).map(|(at, _)| at).next().unwrap();
+            rest = after[close + 1..].strip_prefix(',').unwrap_or_default();
+        }
+        names.sort_unstable();
+        assert_eq!(labels_of(&line[..end]), names.join(", "), "{line}");
+    }
+}
+
+#[test]
+fn every_collector_has_its_row_in_the_readme() {
+    let readme = read("README.md");
+    let rows = readme.lines().skip_while(|line| !line.starts_with("| collector |")).skip(2);
+    let named: Vec<&str> = rows.map_while(|line| line.strip_prefix("| `")?.split('`').next()).collect();
+    let names: Vec<&str> = collectors::names().collect();
+    assert_eq!(named, names, "the README's table of collectors against the code's");
+}
+
+#[test]
+fn the_exit_codes_are_those_of_the_help() {
+    let readme = read("README.md");
+    let rows = readme.lines().skip_while(|line| !line.starts_with("| exit code |")).skip(2);
+    let codes: Vec<&str> = rows.map_while(|line| line.strip_prefix("| ")?.split(' ').next()).collect();
+    let help = cli::help();
+    let line = help.lines().find_map(|line| line.strip_prefix("exit codes: ")).unwrap();
+    let expected: Vec<&str> = line.split(", ").map(|part| part.split(' ').next().unwrap()).collect();
+    assert_eq!(codes, expected);
+}
+
+#[test]
+fn configurations_in_the_documentation_are_good() {
+    let dir = TempDir::new();
+    let mut checked = 0;
+    for page in pages() {
+        let text = fs::read_to_string(&page).unwrap();
+        for block in text.split("```json\n").skip(1) {
+            let path = dir.write("example.json", block.split("```").next().unwrap());
+            let ran = run(metricsd().arg("-check").arg("-config").arg(&path));
+            assert_eq!((ran.code, &*ran.stderr), (0, ""), "{}:\n{block}", page.display());
+            checked += 1;
+        }
+    }
+    assert!(checked >= 2, "{checked} examples found");
+}
+
+#[test]
+fn links_lead_somewhere() {
+    for page in pages() {
+        let text = fs::read_to_string(&page).unwrap();
+        let targets = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+        for target in targets.filter(|target| !target.starts_with("http")) {
+            let (file, anchor) = target.split_once('#').unwrap_or((target, ""));
+            let path = if file.is_empty() { page.clone() } else { page.parent().unwrap().join(file) };
+            assert!(path.exists(), "{}: {target} does not exist", page.display());
+            if !anchor.is_empty() {
+                let anchors: Vec<String> = fs::read_to_string(&path).unwrap().lines().filter_map(anchor_of).collect();
+                assert!(anchors.iter().any(|a| a == anchor), "{}: no heading for {target}", page.display());
+            }
+        }
+    }
+}
+
+/// What a heading is linked as.
+fn anchor_of(line: &str) -> Option<String> {
+    let heading = line.strip_prefix('#')?.trim_start_matches('#').trim();
+    let kept = heading.to_lowercase();
+    Some(
+        kept.chars()
+            .filter(|c| c.is_alphanumeric() || " -_".contains(*c))
+            .map(|c| if c == ' ' { '-' } else { c })
+            .collect(),
+    )
+}
+
+#[test]
+fn the_changelog_knows_this_version() {
+    let heading = format!("\n## [{}]", env!("CARGO_PKG_VERSION"));
+    assert!(read("CHANGELOG.md").contains(&heading), "CHANGELOG.md has no {}", heading.trim());
+}

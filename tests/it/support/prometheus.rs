@@ -1,0 +1,142 @@
+//! A real Prometheus: started for a test, asked over its HTTP API, ended with the test.
+
+use std::collections::BTreeMap;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+
+use super::{program::Captured, wait_for, wait_long_for};
+
+/// A running Prometheus that takes remote writes; killed when dropped.
+pub struct Prometheus {
+    child: Child,
+    pub port: u16,
+    output: Captured,
+}
+
+/// One series of an answer.
+#[derive(Clone, Debug)]
+pub struct Series {
+    /// `__name__` among them.
+    pub labels: BTreeMap<String, String>,
+    /// Milliseconds since the UNIX epoch, and the value then.
+    pub samples: Vec<(i64, f64)>,
+}
+
+impl Series {
+    pub fn name(&self) -> &str {
+        &self.labels["__name__"]
+    }
+
+    pub fn at(&self, time_ms: i64) -> Option<f64> {
+        self.samples.iter().find(|(time, _)| *time == time_ms).map(|(_, value)| *value)
+    }
+}
+
+impl Prometheus {
+    /// Starts one that keeps its data in `dir`, where that of an earlier one may lie, and
+    /// scrapes what `scrape_configs` say, a list in YAML. Waits until it serves.
+    pub fn start(dir: &Path, port: u16, scrape_configs: &str) -> Prometheus {
+        let config = dir.join("prometheus.yml");
+        std::fs::write(&config, format!("scrape_configs: {scrape_configs}\n")).unwrap();
+        let mut child = Command::new("prometheus")
+            .arg(format!("--config.file={}", config.display()))
+            .arg(format!("--storage.tsdb.path={}", dir.join("data").display()))
+            .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+            .arg("--web.enable-remote-write-receiver")
+            .current_dir(dir)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("cannot start prometheus (Debian package: prometheus)");
+        let output = Captured::default();
+        output.take(child.stdout.take().unwrap());
+        output.take(child.stderr.take().unwrap());
+        let mut prometheus = Prometheus { child, port, output };
+        wait_long_for("Prometheus to be ready", || {
+            if let Some(status) = prometheus.child.try_wait().unwrap() {
+                panic!("prometheus ended with {status}");
+            }
+            let response = ureq::get(format!("http://127.0.0.1:{port}/-/ready")).call().ok()?;
+            (response.status() == 200).then_some(())
+        });
+        prometheus
+    }
+
+    /// Asks it to stop, and waits until it has written everything down and is gone.
+    pub fn stop(mut self) {
+        kill(Pid::from_raw(self.child.id() as i32), Signal::SIGTERM).unwrap();
+        wait_for("Prometheus to end", || self.child.try_wait().unwrap());
+    }
+
+    /// The answer to a query whose result has samples with their own times: `name[5m]`.
+    pub fn samples(&self, query: &str) -> Vec<Series> {
+        let data = self.api("query", &[("query", query)]);
+        assert_eq!(data["resultType"], "matrix", "{query}");
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let series = |found: &Value| Series {
+            labels: found["metric"].as_object().unwrap().iter().map(|(n, v)| (n.clone(), text(v))).collect(),
+            samples: found["values"].as_array().unwrap().iter().map(sample).collect(),
+        };
+        data["result"].as_array().unwrap().iter().map(series).collect()
+    }
+
+    /// The value of a query that has one; none where nothing matches.
+    pub fn value(&self, query: &str) -> Option<f64> {
+        let data = self.api("query", &[("query", query)]);
+        assert_eq!(data["resultType"], "vector", "{query}");
+        let results = data["result"].as_array().unwrap();
+        assert!(results.len() < 2, "{query} has several values: {data}");
+        Some(sample(&results.first()?["value"]).1)
+    }
+
+    /// `data` of a successful answer.
+    pub fn api(&self, path: &str, parameters: &[(&str, &str)]) -> Value {
+        let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+        let url = format!("http://127.0.0.1:{}/api/v1/{path}", self.port);
+        let mut response = agent.get(url).query_pairs(parameters.iter().copied()).call().unwrap();
+        // ureq's own bound is meant for pages; an hour of samples is larger.
+        let text = response.body_mut().with_config().limit(1 << 30).read_to_string().unwrap();
+        let mut answer: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(answer["status"], "success", "{path} {parameters:?}: {answer}");
+        answer["data"].take()
+    }
+}
+
+impl Drop for Prometheus {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("prometheus said:\n{}", self.output.text());
+        }
+    }
+}
+
+/// `[1700000000.123, "1.5"]`.
+fn sample(pair: &Value) -> (i64, f64) {
+    let time_ms = (pair[0].as_f64().unwrap() * 1000.0).round() as i64;
+    (time_ms, pair[1].as_str().unwrap().parse().unwrap())
+}
+
+/// A port on which nothing listens and which no outgoing connection is given meanwhile.
+///
+/// Ports that the kernel picks come from a range of their own. One of those may be lost
+/// while nobody listens on it, be it to a client that, trying to connect to it, is given
+/// the very port and finds itself at the other end.
+pub fn reserved_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
+    let first: u16 = range.split_whitespace().next().and_then(|first| first.parse().ok()).unwrap_or(32768);
+    // Runs beside this one start elsewhere.
+    let (low, span) = if first > 12_000 { (10_000, first - 10_000) } else { (20_000, 10_000) };
+    let start = (std::process::id() % 499) as u16 * 17;
+    let port = (0..span).map(|_| low + (start + NEXT.fetch_add(1, Ordering::Relaxed)) % span);
+    port.into_iter().find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).expect("no port is free")
+}
