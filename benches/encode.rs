@@ -9,12 +9,19 @@ use std::time::Duration;
 use metricsd::collectors::{self, Tick};
 use metricsd::host::{HostPaths, SystemStatFs, monotonic};
 use metricsd::lane::Compression;
-use metricsd::lane::encode::{Encoder, json::Json, remote_write::RemoteWrite, text};
+use metricsd::lane::encode::{
+    Encoder,
+    json::Json,
+    remote_write::{RemoteWrite, Version},
+    text,
+};
 use metricsd::model::{Batch, Labels, Metric, Recorder, Resource};
 use metricsd::pipeline::Collectors;
 use nix::time::{ClockId, clock_gettime};
 
 static VALUE: Metric = Metric::gauge("bench_value_bytes", "bytes", "A value.");
+
+const REMOTE_WRITE: [(&str, Version); 2] = [("remote write 1.0", Version::V1), ("remote write 2.0", Version::V2)];
 
 fn main() {
     for host in ["vm", "numa64"] {
@@ -28,10 +35,17 @@ fn main() {
         report(&format!("collect, fixture {host}, {series} series"), series, || {
             std::hint::black_box(collectors.round(&tick, |_| ()));
         });
+        let resource = Arc::new(Resource { host: "host-1".into(), boot_ms: Some(1_699_000_000_000) });
+        let batch = Batch { time_ms: tick.wall_ms, resource, frames };
+        for (name, version) in REMOTE_WRITE {
+            encode(name, &batch, remote_write(version));
+        }
     }
     for series in [100, 10_000] {
         let batch = batch(series);
-        encode("remote write 1.0", &batch, Box::new(RemoteWrite::new(Labels::of(&[("job", "metricsd")]))));
+        for (name, version) in REMOTE_WRITE {
+            encode(name, &batch, remote_write(version));
+        }
         encode("json", &batch, Box::new(Json::new(Labels::EMPTY, Compression::None)));
         encode("json, gzip", &batch, Box::new(Json::new(Labels::EMPTY, Compression::Gzip)));
         let mut page = String::new();
@@ -42,6 +56,10 @@ fn main() {
     }
 }
 
+fn remote_write(version: Version) -> Box<dyn Encoder> {
+    Box::new(RemoteWrite::new(version, Labels::of(&[("instance", "host-1"), ("job", "metricsd")])))
+}
+
 fn encode(name: &str, batch: &Batch, mut encoder: Box<dyn Encoder>) {
     let mut body = Vec::new();
     let series = batch.samples();
@@ -49,7 +67,9 @@ fn encode(name: &str, batch: &Batch, mut encoder: Box<dyn Encoder>) {
         body.clear();
         encoder.encode(batch, &mut body);
     });
-    println!("{:>52} bytes a body, {:.1} a sample", body.len(), body.len() as f64 / series as f64);
+    let plain = snap::raw::decompress_len(&body)
+        .map_or(String::new(), |len| format!(", {:.1} unpacked", len as f64 / series as f64));
+    println!("{:>52} bytes a body, {:.1} a sample{plain}", body.len(), body.len() as f64 / series as f64);
 }
 
 /// A batch of `series` series with labels and values of the usual kind.

@@ -8,7 +8,11 @@ use std::sync::Arc;
 use metricsd::collectors::{self, Tick};
 use metricsd::host::{HostPaths, SystemStatFs, monotonic};
 use metricsd::lane::Compression;
-use metricsd::lane::encode::{Encoder, json::Json, remote_write::RemoteWrite};
+use metricsd::lane::encode::{
+    Encoder,
+    json::Json,
+    remote_write::{RemoteWrite, Version},
+};
 use metricsd::model::{Batch, Labels, Resource};
 use metricsd::pipeline::Collectors;
 
@@ -59,7 +63,7 @@ fn steady_tick(host: &str) -> (usize, u64, Vec<u64>) {
     let (mut collectors, _, _workers) = Collectors::new(built, settings.max_series);
     let resource = Arc::new(Resource { host: "host-1".into(), boot_ms: None });
     let mut encoders: Vec<Box<dyn Encoder>> = vec![
-        Box::new(RemoteWrite::new(Labels::of(&[("job", "metricsd")]))),
+        Box::new(RemoteWrite::new(Version::V1, Labels::of(&[("job", "metricsd")]))),
         Box::new(Json::new(Labels::EMPTY, Compression::None)),
     ];
     let mut last = (0, 0, Vec::new());

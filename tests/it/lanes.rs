@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use metricsd::lane::{Compression, HttpSettings, Inlet, Kind, Lane, RetrySettings, Settings, SpoolSettings};
+use metricsd::lane::{
+    Compression, HttpSettings, Inlet, Kind, Lane, RemoteWriteVersion, RetrySettings, Settings, SpoolSettings,
+};
 use metricsd::model::{Batch, Labels, Metric, Recorder, Resource};
 use metricsd::telemetry::{DestinationState, DestinationStatus, DropReason, Outcome};
 use prometheus_remote_write::WriteRequest;
@@ -75,7 +77,7 @@ fn http(url: String) -> HttpSettings {
 }
 
 fn remote_write(peer: &Peer) -> Kind {
-    Kind::RemoteWrite(http(peer.url("/api/v1/write")))
+    Kind::RemoteWrite(http(peer.url("/api/v1/write")), RemoteWriteVersion::V1)
 }
 
 /// The times of the samples of the first series, in the order of arrival.
@@ -183,7 +185,7 @@ fn a_refused_connection_is_tried_again_until_somebody_listens() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
-    let mut lane = Running::start(Kind::RemoteWrite(http(format!("http://{address}/w"))));
+    let mut lane = Running::start(Kind::RemoteWrite(http(format!("http://{address}/w")), RemoteWriteVersion::V1));
     lane.tick(1000);
     wait_for("the first refusal", || (lane.status.requests(Outcome::Retried) > 1).then_some(()));
     let (state, error) = lane.status.state();
@@ -304,7 +306,7 @@ fn a_reset_after_the_status_counts_as_delivered() {
 fn a_peer_that_hangs_runs_into_the_timeout() {
     let peer = Peer::start(|n, _| if n == 0 { Reply::Hang } else { Reply::status(200) });
     let settings = HttpSettings { timeout: Duration::from_millis(200), ..http(peer.url("/w")) };
-    let mut lane = Running::start(Kind::RemoteWrite(settings));
+    let mut lane = Running::start(Kind::RemoteWrite(settings, RemoteWriteVersion::V1));
     lane.tick(1000);
     wait_for("the timeout", || (lane.status.requests(Outcome::Retried) == 1).then_some(()));
     lane.wait_sent(2);

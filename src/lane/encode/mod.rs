@@ -3,11 +3,13 @@
 pub mod json;
 mod plan;
 pub mod remote_write;
+pub mod remote_write_v2;
 mod sent;
 mod sources;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod text;
+mod wire;
 
 use std::sync::Arc;
 

@@ -1,6 +1,7 @@
-//! Prometheus remote write 1.0: a protobuf `prometheus.WriteRequest`, in snappy's block format.
+//! Prometheus remote write, in snappy's block format: 1.0, a protobuf
+//! `prometheus.WriteRequest`, here; 2.0 in [`super::remote_write_v2`].
 //!
-//! The parts of the message that are used here, from
+//! The parts of the message of 1.0 that are used here, from
 //! <https://prometheus.io/docs/specs/prw/remote_write_spec/>:
 //!
 //! ```text
@@ -24,10 +25,10 @@ use prost::encoding::{WireType, decode_key, decode_varint, encode_key, encode_va
 use super::plan::Plans;
 use super::sent::{Sent, named};
 use super::sources::{Ended, Sources};
-use super::{Content, Encoded, Encoder, Half, content};
+use super::{Content, Encoded, Encoder, Half, content, remote_write_v2};
 use crate::model::{Batch, Labels, Schema};
 
-/// What goes with every request.
+/// What goes with every request of 1.0.
 const HEADERS: [(&str, &str); 3] = [
     ("Content-Type", "application/x-protobuf"),
     ("Content-Encoding", "snappy"),
@@ -35,60 +36,117 @@ const HEADERS: [(&str, &str); 3] = [
 ];
 
 /// A body that unpacks to more than this is none of ours, so halving refuses it.
-const MAX_UNPACKED: usize = 256 << 20;
+pub const MAX_UNPACKED: usize = 256 << 20;
 
 /// The value that says that a series has ended, and that nothing else may have: a NaN of
 /// these bits (`StaleNaN` in Prometheus' `model/value`).
 pub const STALE: f64 = f64::from_bits(0x7ff0_0000_0000_0002);
 
+/// The version of the protocol, and with it the message.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Version {
+    /// `prometheus.WriteRequest`.
+    #[default]
+    V1,
+    /// `io.prometheus.write.v2.Request`.
+    V2,
+}
+
+impl Version {
+    /// The full name of its message.
+    pub fn message(self) -> &'static str {
+        match self {
+            Version::V1 => "prometheus.WriteRequest",
+            Version::V2 => "io.prometheus.write.v2.Request",
+        }
+    }
+
+    /// What goes with a request.
+    pub fn content(self) -> Content {
+        match self {
+            Version::V1 => content(&HEADERS),
+            Version::V2 => content(&remote_write_v2::HEADERS),
+        }
+    }
+}
+
 /// Encodes for one destination.
 pub struct RemoteWrite {
+    version: Version,
     labels: Labels,
     content: Content,
     sources: Sources,
     plans: Plans<Plan>,
-    message: Vec<u8>,
+    message: Message,
     snappy: snap::raw::Encoder,
+}
+
+/// A request before compression, and where in it the numbers are.
+#[derive(Default)]
+pub struct Message {
+    /// The message.
+    pub bytes: Vec<u8>,
+}
+
+impl Message {
+    /// Adds a sample's value.
+    pub fn value(&mut self, value: f64) {
+        self.bytes.extend_from_slice(&value.to_le_bytes());
+    }
+
+    /// Adds the time of the frame at the place `frame`.
+    pub fn time(&mut self, time_ms: i64, _frame: usize) {
+        encode_varint(time_ms as u64, &mut self.bytes);
+    }
 }
 
 impl RemoteWrite {
     /// `labels` are added to every series that has none of that name.
-    pub fn new(labels: Labels) -> RemoteWrite {
+    pub fn new(version: Version, labels: Labels) -> RemoteWrite {
         RemoteWrite {
+            version,
             sources: Sources::new(labels.clone()),
             labels,
-            content: content(&HEADERS),
+            content: version.content(),
             plans: Plans::new(),
-            message: Vec::new(),
+            message: Message::default(),
             snappy: snap::raw::Encoder::new(),
         }
     }
 
     /// The uncompressed message.
     fn message(&mut self, batch: &Batch) -> u64 {
-        self.message.clear();
-        let ended = self.sources.update(batch);
-        let mut samples = ended.len() as u64;
-        for (at, frame) in batch.frames.iter().enumerate() {
-            let time_len = encoded_len_varint(frame.time_ms as u64);
-            let fits = |plan: &Plan| plan.time_len == time_len;
-            let plan = self.plans.get(at, &frame.schema, fits, || Plan::new(&frame.schema, time_len, &self.labels));
-            plan.write(frame.time_ms, &frame.values, &mut self.message);
-            samples += frame.values.len() as u64;
+        self.message.bytes.clear();
+        self.sources.update(batch);
+        let ended = self.sources.ended();
+        match self.version {
+            Version::V1 => write(batch, &self.labels, &mut self.plans, ended, &mut self.message.bytes),
+            Version::V2 => remote_write_v2::write(batch, &self.labels, &self.sources, &mut self.message),
         }
-        for ended in ended {
-            write_ended(ended, &mut self.message);
-        }
-        samples
+        (batch.samples() + ended.len()) as u64
+    }
+}
+
+/// Writes the whole message of 1.0.
+fn write(batch: &Batch, labels: &Labels, plans: &mut Plans<Plan>, ended: &[Ended], out: &mut Vec<u8>) {
+    for (at, frame) in batch.frames.iter().enumerate() {
+        let time_len = encoded_len_varint(frame.time_ms as u64);
+        let fits = |plan: &Plan| plan.time_len == time_len;
+        let plan = plans.get(at, &frame.schema, fits, || Plan::new(&frame.schema, time_len, labels));
+        plan.write(frame.time_ms, &frame.values, out);
+    }
+    for ended in ended {
+        write_series(ended.series.identity().into_iter(), &[(STALE, ended.time_ms)], out);
     }
 }
 
 impl Encoder for RemoteWrite {
     fn encode(&mut self, batch: &Batch, out: &mut Vec<u8>) -> Encoded {
         let samples = self.message(batch);
-        out.resize(snap::raw::max_compress_len(self.message.len()), 0);
+        let message = &self.message.bytes;
+        out.resize(snap::raw::max_compress_len(message.len()), 0);
         // Fails only for a message over 4 GiB or an output shorter than what was just made.
-        match self.snappy.compress(&self.message, out) {
+        match self.snappy.compress(message, out) {
             Ok(len) => {
                 out.truncate(len);
                 Encoded { samples, unencodable: 0 }
@@ -103,6 +161,13 @@ impl Encoder for RemoteWrite {
 
     fn content(&self) -> Content {
         Arc::clone(&self.content)
+    }
+
+    fn fall_back(&mut self) -> bool {
+        let newer = self.version == Version::V2;
+        self.version = Version::V1;
+        self.content = self.version.content();
+        newer
     }
 
     fn sent(&self) -> Sent {
@@ -185,24 +250,34 @@ fn write_labels<'l>(labels: impl Iterator<Item = (&'l str, &'l str)>, out: &mut 
 }
 
 /// A field of text.
-pub(super) fn write_text(tag: u32, text: &str, out: &mut Vec<u8>) {
+pub fn write_text(tag: u32, text: &str, out: &mut Vec<u8>) {
     encode_key(tag, WireType::LengthDelimited, out);
     encode_varint(text.len() as u64, out);
     out.extend_from_slice(text.as_bytes());
 }
 
-/// The whole message of a series that has ended.
-fn write_ended(ended: &Ended, out: &mut Vec<u8>) {
-    let mut labels = Vec::new();
-    write_labels(ended.series.identity().into_iter(), &mut labels);
-    write_head(&labels, encoded_len_varint(ended.time_ms as u64), out);
-    out.extend_from_slice(&STALE.to_le_bytes());
-    encode_key(2, WireType::Varint, out);
-    encode_varint(ended.time_ms as u64, out);
+/// A series' whole message; `labels` are sorted by name.
+pub fn write_series<'l>(labels: impl Iterator<Item = (&'l str, &'l str)>, samples: &[(f64, i64)], out: &mut Vec<u8>) {
+    let mut series = Vec::new();
+    write_labels(labels, &mut series);
+    for (value, time_ms) in samples {
+        encode_key(2, WireType::LengthDelimited, &mut series);
+        encode_varint((1 + 8 + 1 + encoded_len_varint(*time_ms as u64)) as u64, &mut series);
+        encode_key(1, WireType::SixtyFourBit, &mut series);
+        series.extend_from_slice(&value.to_le_bytes());
+        encode_key(2, WireType::Varint, &mut series);
+        encode_varint(*time_ms as u64, &mut series);
+    }
+    encode_key(1, WireType::LengthDelimited, out);
+    encode_varint(series.len() as u64, out);
+    out.extend_from_slice(&series);
 }
 
 /// Halves a compressed request by its series.
-pub fn split(_: &Content, body: &[u8]) -> Option<[Half; 2]> {
+pub fn split(content: &Content, body: &[u8]) -> Option<[Half; 2]> {
+    if remote_write_v2::is_v2(content) {
+        return remote_write_v2::split(body);
+    }
     if snap::raw::decompress_len(body).ok()? > MAX_UNPACKED {
         return None;
     }
@@ -265,7 +340,7 @@ mod tests {
     #[test]
     fn a_batch_reads_back_as_it_was() {
         let extra = Labels::of(&[("job", "metricsd"), ("core", "not this one"), ("A", "first")]);
-        let mut encoder = RemoteWrite::new(extra);
+        let mut encoder = RemoteWrite::new(Version::V1, extra);
         let core = Labels::of(&[("core", "0")]);
         let batch = testing::batch(1_700_000_000_123, &[(&USAGE, &core, 12.5), (&COUNT, &Labels::EMPTY, 0.0)]);
         let mut out = Vec::new();
@@ -283,15 +358,15 @@ mod tests {
     fn the_bytes_are_those_of_a_plain_encoder() {
         let core = Labels::of(&[("core", "0")]);
         let batch = testing::batch(1_700_000_000_123, &[(&USAGE, &core, 12.5), (&USAGE, &Labels::EMPTY, -1.0)]);
-        let mut encoder = RemoteWrite::new(Labels::EMPTY);
+        let mut encoder = RemoteWrite::new(Version::V1, Labels::EMPTY);
         encoder.message(&batch);
-        let reference = WriteRequest::decode(&encoder.message[..]).unwrap();
-        assert_eq!(reference.encode_proto3(), encoder.message);
+        let reference = WriteRequest::decode(&encoder.message.bytes[..]).unwrap();
+        assert_eq!(reference.encode_proto3(), encoder.message.bytes);
     }
 
     #[test]
     fn times_of_any_length_fit() {
-        let mut encoder = RemoteWrite::new(Labels::EMPTY);
+        let mut encoder = RemoteWrite::new(Version::V1, Labels::EMPTY);
         let mut out = Vec::new();
         let batch = testing::batch(0, &[(&USAGE, &Labels::EMPTY, f64::NAN)]);
         for time_ms in [0, 1, 127, 128, 1_700_000_000_000, -1, i64::MIN, i64::MAX] {
@@ -307,7 +382,7 @@ mod tests {
 
     #[test]
     fn frames_that_take_turns_keep_their_plans() {
-        let mut encoder = RemoteWrite::new(Labels::EMPTY);
+        let mut encoder = RemoteWrite::new(Version::V1, Labels::EMPTY);
         let fast = testing::batch(1000, &[(&USAGE, &Labels::EMPTY, 1.0)]);
         let slow = testing::batch(2000, &[(&COUNT, &Labels::EMPTY, 2.0)]);
         for _ in 0..3 {
@@ -326,7 +401,7 @@ mod tests {
 
     #[test]
     fn a_series_that_ended_gets_a_marker_of_the_frame_s_time() {
-        let mut encoder = RemoteWrite::new(Labels::of(&[("job", "metricsd")]));
+        let mut encoder = RemoteWrite::new(Version::V1, Labels::of(&[("job", "metricsd")]));
         let core = Labels::of(&[("core", "0")]);
         let mut encode = |time_ms: i64, samples: &[(&'static crate::model::Metric, &Labels, f64)]| {
             let mut out = Vec::new();
@@ -350,7 +425,7 @@ mod tests {
         let core = Labels::of(&[("core", "0")]);
         let samples = [(&USAGE, &core, 1.0), (&COUNT, &Labels::EMPTY, 2.0), (&USAGE, &Labels::EMPTY, 3.0)];
         let mut out = Vec::new();
-        RemoteWrite::new(Labels::EMPTY).encode(&testing::batch(1000, &samples), &mut out);
+        RemoteWrite::new(Version::V1, Labels::EMPTY).encode(&testing::batch(1000, &samples), &mut out);
         let whole = flat(&decode(&out));
         let [left, right] = split(&none(), &out).unwrap();
         assert_eq!((left.samples, right.samples), (1, 2));

@@ -62,9 +62,8 @@ impl Sources {
         Sources { labels, all: Vec::new(), ended: Vec::new(), revision: 0, since: None }
     }
 
-    /// Takes note of a batch; gives the series that ended with it. Allocates nothing while
-    /// the schemas are those of the last time.
-    pub fn update(&mut self, batch: &Batch) -> &[Ended] {
+    /// Takes note of a batch. Allocates nothing while the schemas are those of the last time.
+    pub fn update(&mut self, batch: &Batch) {
         self.ended.clear();
         for (at, frame) in batch.frames.iter().enumerate() {
             let at = self.place(at, frame);
@@ -86,6 +85,10 @@ impl Sources {
         if !self.ended.is_empty() {
             self.keep_ended_that_nobody_gives();
         }
+    }
+
+    /// The series that ended with the last batch.
+    pub fn ended(&self) -> &[Ended] {
         &self.ended
     }
 
@@ -276,7 +279,8 @@ mod tests {
     }
 
     fn update(sources: &mut Sources, time_ms: i64, frames: Vec<Frame>) -> Vec<(String, i64)> {
-        told(sources.update(&batch(time_ms, frames)))
+        sources.update(&batch(time_ms, frames));
+        told(sources.ended())
     }
 
     #[test]
