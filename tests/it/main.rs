@@ -10,3 +10,4 @@ mod lanes;
 mod rules;
 mod server;
 mod support;
+mod templates;

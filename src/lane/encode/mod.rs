@@ -6,6 +6,7 @@ pub mod remote_write;
 pub mod remote_write_v2;
 mod sent;
 mod sources;
+mod template;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod text;

@@ -25,8 +25,9 @@ use prost::encoding::{WireType, decode_key, decode_varint, encode_key, encode_va
 use super::plan::Plans;
 use super::sent::{Sent, named};
 use super::sources::{Ended, Sources};
+use super::template::Templates;
 use super::{Content, Encoded, Encoder, Half, content, remote_write_v2};
-use crate::model::{Batch, Labels, Schema};
+use crate::model::{Batch, Frame, Labels, Schema};
 
 /// What goes with every request of 1.0.
 const HEADERS: [(&str, &str); 3] = [
@@ -79,6 +80,8 @@ pub struct RemoteWrite {
     plans: Plans<Plan>,
     message: Message,
     snappy: snap::raw::Encoder,
+    /// None: each body is made anew.
+    templates: Option<Templates>,
 }
 
 /// A request before compression, and where in it the numbers are.
@@ -86,16 +89,33 @@ pub struct RemoteWrite {
 pub struct Message {
     /// The message.
     pub bytes: Vec<u8>,
+    /// Where its numbers are, if somebody wants to know.
+    pub holes: Option<Holes>,
+}
+
+/// Where a message's numbers are.
+#[derive(Default)]
+pub struct Holes {
+    /// Where each value begins, in order.
+    pub values: Vec<usize>,
+    /// Where each time begins, and which frame's it is.
+    pub times: Vec<(usize, usize)>,
 }
 
 impl Message {
     /// Adds a sample's value.
     pub fn value(&mut self, value: f64) {
+        if let Some(holes) = &mut self.holes {
+            holes.values.push(self.bytes.len());
+        }
         self.bytes.extend_from_slice(&value.to_le_bytes());
     }
 
     /// Adds the time of the frame at the place `frame`.
-    pub fn time(&mut self, time_ms: i64, _frame: usize) {
+    pub fn time(&mut self, time_ms: i64, frame: usize) {
+        if let Some(holes) = &mut self.holes {
+            holes.times.push((self.bytes.len(), frame));
+        }
         encode_varint(time_ms as u64, &mut self.bytes);
     }
 }
@@ -111,16 +131,21 @@ impl RemoteWrite {
             plans: Plans::new(),
             message: Message::default(),
             snappy: snap::raw::Encoder::new(),
+            templates: Some(Templates::default()),
         }
     }
 
-    /// The uncompressed message.
+    /// One that makes every body anew: what the templates are measured by.
+    pub fn plain(version: Version, labels: Labels) -> RemoteWrite {
+        RemoteWrite { templates: None, ..RemoteWrite::new(version, labels) }
+    }
+
+    /// The uncompressed message; the sources know of the batch.
     fn message(&mut self, batch: &Batch) -> u64 {
         self.message.bytes.clear();
-        self.sources.update(batch);
         let ended = self.sources.ended();
         match self.version {
-            Version::V1 => write(batch, &self.labels, &mut self.plans, ended, &mut self.message.bytes),
+            Version::V1 => write(batch, &self.labels, &mut self.plans, ended, &mut self.message),
             Version::V2 => remote_write_v2::write(batch, &self.labels, &self.sources, &mut self.message),
         }
         (batch.samples() + ended.len()) as u64
@@ -128,27 +153,47 @@ impl RemoteWrite {
 }
 
 /// Writes the whole message of 1.0.
-fn write(batch: &Batch, labels: &Labels, plans: &mut Plans<Plan>, ended: &[Ended], out: &mut Vec<u8>) {
+fn write(batch: &Batch, labels: &Labels, plans: &mut Plans<Plan>, ended: &[Ended], out: &mut Message) {
     for (at, frame) in batch.frames.iter().enumerate() {
         let time_len = encoded_len_varint(frame.time_ms as u64);
         let fits = |plan: &Plan| plan.time_len == time_len;
         let plan = plans.get(at, &frame.schema, fits, || Plan::new(&frame.schema, time_len, labels));
-        plan.write(frame.time_ms, &frame.values, out);
+        plan.write(at, frame, out);
     }
     for ended in ended {
-        write_series(ended.series.identity().into_iter(), &[(STALE, ended.time_ms)], out);
+        write_series(ended.series.identity().into_iter(), &[(STALE, ended.time_ms)], &mut out.bytes);
     }
 }
 
 impl Encoder for RemoteWrite {
     fn encode(&mut self, batch: &Batch, out: &mut Vec<u8>) -> Encoded {
+        self.sources.update(batch);
+        let sources = &self.sources;
+        let epoch = |at: usize, frame: &Frame| sources.epoch(at, frame);
+        // A batch in which something ends is one of its kind.
+        let mut templates = self.templates.as_mut().filter(|_| sources.ended().is_empty());
+        if let Some(template) = templates.as_mut().and_then(|templates| templates.find(batch, epoch)) {
+            template.write(batch, out);
+            return Encoded { samples: batch.samples() as u64, unencodable: 0 };
+        }
+        let wanted = templates.is_some_and(|templates| templates.is_wanted(batch, epoch));
+        self.message.holes = wanted.then(Holes::default);
         let samples = self.message(batch);
+        if let Some(templates) = self.templates.as_mut().filter(|_| wanted) {
+            let sources = &self.sources;
+            let epoch = |at: usize, frame: &Frame| sources.epoch(at, frame);
+            templates.keep(batch, epoch, |epoch| sources.is_current(epoch), &self.message);
+        }
         let message = &self.message.bytes;
         out.resize(snap::raw::max_compress_len(message.len()), 0);
         // Fails only for a message over 4 GiB or an output shorter than what was just made.
         match self.snappy.compress(message, out) {
             Ok(len) => {
                 out.truncate(len);
+                if wanted {
+                    // The next ones come from the template: this room is not needed for long.
+                    self.message = Message::default();
+                }
                 Encoded { samples, unencodable: 0 }
             }
             Err(error) => {
@@ -167,6 +212,9 @@ impl Encoder for RemoteWrite {
         let newer = self.version == Version::V2;
         self.version = Version::V1;
         self.content = self.version.content();
+        if newer && self.templates.is_some() {
+            self.templates = Some(Templates::default());
+        }
         newer
     }
 
@@ -206,20 +254,24 @@ impl Plan {
         Plan { time_len, bytes, ends }
     }
 
-    fn write(&self, time_ms: i64, values: &[f64], out: &mut Vec<u8>) {
+    fn write(&self, at: usize, frame: &Frame, out: &mut Message) {
         // A key and a varint of at most ten bytes.
         let mut time = [0; 11];
         let mut unused = &mut time[..];
         encode_key(2, WireType::Varint, &mut unused);
-        encode_varint(time_ms as u64, &mut unused);
+        encode_varint(frame.time_ms as u64, &mut unused);
         let unused = unused.len();
         let time = &time[..11 - unused];
-        out.reserve(self.bytes.len() + values.len() * (8 + time.len()));
+        out.bytes.reserve(self.bytes.len() + frame.values.len() * (8 + time.len()));
         let mut start = 0;
-        for (end, value) in self.ends.iter().zip(values) {
-            out.extend_from_slice(&self.bytes[start..*end]);
-            out.extend_from_slice(&value.to_le_bytes());
-            out.extend_from_slice(time);
+        for (end, value) in self.ends.iter().zip(frame.values.iter()) {
+            out.bytes.extend_from_slice(&self.bytes[start..*end]);
+            if let Some(holes) = &mut out.holes {
+                holes.values.push(out.bytes.len());
+                holes.times.push((out.bytes.len() + 8 + 1, at));
+            }
+            out.bytes.extend_from_slice(&value.to_le_bytes());
+            out.bytes.extend_from_slice(time);
             start = *end;
         }
     }
@@ -359,6 +411,7 @@ mod tests {
         let core = Labels::of(&[("core", "0")]);
         let batch = testing::batch(1_700_000_000_123, &[(&USAGE, &core, 12.5), (&USAGE, &Labels::EMPTY, -1.0)]);
         let mut encoder = RemoteWrite::new(Version::V1, Labels::EMPTY);
+        encoder.sources.update(&batch);
         encoder.message(&batch);
         let reference = WriteRequest::decode(&encoder.message.bytes[..]).unwrap();
         assert_eq!(reference.encode_proto3(), encoder.message.bytes);

@@ -48,6 +48,8 @@ struct Source {
     /// Of its last frame; none before the first.
     schema: Option<Arc<Schema>>,
     time_ms: i64,
+    /// Another number each time that the schema, or what is known of it, changes.
+    epoch: u64,
     /// When each of the schema's series began to count, in milliseconds; 0 where that is unknown.
     starts: Box<[i64]>,
     /// What its last frame lacked, and the one before had.
@@ -77,6 +79,7 @@ impl Sources {
             let changed = source.update(frame, batch.resource.boot_ms, &self.labels, &mut self.ended);
             if changed || self.ended.len() > known {
                 self.revision += 1;
+                source.epoch = self.revision;
             }
         }
         if self.since.is_some() {
@@ -98,6 +101,17 @@ impl Sources {
             Some(at) => &self.all[at].starts,
             None => &[],
         }
+    }
+
+    /// A number that the source of this frame has for as long as all that is constant in its
+    /// frames stays the same, and no source has again; to be asked after [`Sources::update`].
+    pub fn epoch(&self, at: usize, frame: &Frame) -> u64 {
+        self.find(at, frame).map_or(0, |at| self.all[at].epoch)
+    }
+
+    /// Whether some source has this epoch now.
+    pub fn is_current(&self, epoch: u64) -> bool {
+        self.all.iter().any(|source| source.epoch == epoch)
     }
 
     /// Changes when [`Sources::sent`] does.
@@ -189,6 +203,7 @@ impl Source {
             name,
             schema: None,
             time_ms: i64::MIN,
+            epoch: 0,
             starts: Box::default(),
             missing: Vec::new(),
             inherited: Vec::new(),
