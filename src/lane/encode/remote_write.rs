@@ -172,8 +172,7 @@ impl Encoder for RemoteWrite {
         let epoch = |at: usize, frame: &Frame| sources.epoch(at, frame);
         // A batch in which something ends is one of its kind.
         let mut templates = self.templates.as_mut().filter(|_| sources.ended().is_empty());
-        if let Some(template) = templates.as_mut().and_then(|templates| templates.find(batch, epoch)) {
-            template.write(batch, out);
+        if templates.as_mut().is_some_and(|templates| templates.write(batch, epoch, out)) {
             return Encoded { samples: batch.samples() as u64, unencodable: 0 };
         }
         let wanted = templates.is_some_and(|templates| templates.is_wanted(batch, epoch));

@@ -52,32 +52,36 @@ struct TimeByte {
 /// No earlier value is beside the copy.
 const NONE: u32 = u32::MAX;
 
-/// What there is between two values.
+/// A value's place, and the elements from there to the next one.
 #[derive(Debug)]
-struct Piece {
-    /// Where its elements end in the template; they start where the piece before ends.
+struct Slot {
+    /// Where the elements behind it end in the template; they start where those of the slot
+    /// before end.
     end: u32,
-    /// The value before the bytes that the first element copies, where that is a copy from
-    /// right behind a value: it can take over the high bytes that the piece's preceding
-    /// value has in common with that one.
+    /// The value before the bytes that the first element behind this one copies, where that
+    /// is a copy from right behind a value: the high bytes that both have in common need
+    /// not be written, the copy can take them over.
     after: u32,
-    /// The same for the last element and the low bytes of the value that follows.
+    /// The same for the last element in front of this value, and the low bytes.
     before: u32,
-    /// How far before the piece's end the tag of its last element is.
+    /// How far in front the tag of that last element is, where `before` names a value.
     last_tag: u8,
 }
+
+/// A copy beside a value has two bytes of offset behind its tag.
+const COPY: usize = 3;
 
 /// A compressed request without its numbers.
 #[derive(Debug)]
 pub struct Template {
     /// The unpacked length, as snappy wants it in front.
     preamble: Vec<u8>,
+    /// With some bytes behind them, so that a move of fixed size may read on.
     elements: Vec<u8>,
-    /// One before each value, and one after the last.
-    pieces: Vec<Piece>,
+    /// Where the elements in front of the first value end.
+    first_end: usize,
+    slots: Vec<Slot>,
     times: Vec<TimeByte>,
-    /// This tick's values, as bits.
-    bits: Vec<u64>,
 }
 
 /// What a byte of the message is to the compressor: itself; a value's, which is like no
@@ -111,71 +115,88 @@ impl Template {
     }
 
     /// Writes the body of a batch of the template's shape.
-    pub fn write(&mut self, batch: &Batch, out: &mut Vec<u8>) {
+    fn write(&mut self, batch: &Batch, room: &mut Room, out: &mut Vec<u8>) {
         for time in &self.times {
             // A byte of a varint: seven bits, and whether more follow.
             let time_ms = batch.frames[usize::from(time.class)].time_ms as u64;
             let rest = time_ms >> (7 * u32::from(time.byte));
             self.elements[time.at as usize] = rest as u8 & 0x7f | u8::from(rest > 0x7f) << 7;
         }
-        self.bits.clear();
-        for frame in &batch.frames {
-            self.bits.extend(frame.values.iter().map(|value| value.to_bits()));
+        let values = match &batch.frames[..] {
+            [frame] => &frame.values[..],
+            frames => {
+                room.values.clear();
+                frames.iter().for_each(|frame| room.values.extend_from_slice(&frame.values));
+                &room.values[..]
+            }
+        };
+        debug_assert_eq!(values.len(), self.slots.len());
+        let longest = COPY + self.preamble.len() + self.elements.len() + values.len() * (1 + VALUE) + MOVE;
+        if room.body.len() < longest {
+            room.body.resize(longest, 0);
         }
-        debug_assert_eq!(self.bits.len() + 1, self.pieces.len());
+        let end = self.fill(values, &mut room.body);
+        out.extend_from_slice(&room.body[COPY..end]);
+    }
 
-        let start = out.len();
-        let longest = self.preamble.len() + self.elements.len() + self.bits.len() * (1 + VALUE);
-        out.resize(start + longest + MOVE, 0);
-        let buffer = &mut out[start..];
-        buffer[..self.preamble.len()].copy_from_slice(&self.preamble);
-        let mut to = self.preamble.len();
-        let mut from = 0;
-        // By how much the copy behind the last value is longer.
-        let mut common_high = 0;
-        for (at, piece) in self.pieces.iter().enumerate() {
-            let end = piece.end as usize;
+    /// Writes the body with these values to `body` from [`COPY`] on; gives where it ends.
+    fn fill(&self, values: &[f64], body: &mut [u8]) -> usize {
+        let mut to = COPY + self.preamble.len();
+        body[COPY..to].copy_from_slice(&self.preamble);
+        body[to..to + self.first_end].copy_from_slice(&self.elements[..self.first_end]);
+        to += self.first_end;
+        let mut from = self.first_end;
+        let in_common = |bits: u64, at: u32| values.get(at as usize).map(|earlier| bits ^ earlier.to_bits());
+        for (slot, value) in self.slots.iter().zip(values) {
+            let bits = value.to_bits();
+            let low = in_common(bits, slot.before).map_or(0, |differ| differ.trailing_zeros() / 8);
+            let high = in_common(bits, slot.after).map_or(0, |differ| differ.leading_zeros() / 8);
+            let high = high.min(VALUE as u32 - low);
+            let own = VALUE - (low + high) as usize;
+            let Some(window) = body[to - COPY..].first_chunk_mut::<{ COPY + 1 + VALUE + MOVE }>() else { break };
+            // Tags hold their length, less one, in their upper six bits.
+            let tag = &mut window[COPY - usize::from(slot.last_tag & 3)];
+            *tag = tag.wrapping_add((low as u8) << 2);
+            // With no byte of its own the value has no literal: what is written here is overwritten.
+            window[COPY] = (own as u8).wrapping_sub(1) << 2;
+            let rest = (bits >> (low * 8).min(63)).to_le_bytes();
+            window[COPY + 1..COPY + 1 + VALUE].copy_from_slice(&rest);
+            let begin = COPY + own + usize::from(own > 0);
+            let end = slot.end as usize;
             let len = end - from;
-            match (self.elements.get(from..from + MOVE), buffer.get_mut(to..to + MOVE)) {
-                (Some(elements), Some(buffer)) if len <= MOVE => buffer.copy_from_slice(elements),
-                _ => buffer[to..to + len].copy_from_slice(&self.elements[from..end]),
+            if len <= MOVE {
+                window[begin..begin + MOVE].copy_from_slice(&self.elements[from..from + MOVE]);
+                window[begin] = window[begin].wrapping_add((high as u8) << 2);
+            } else {
+                let begin = to - COPY + begin;
+                body[begin..begin + len].copy_from_slice(&self.elements[from..end]);
+                body[begin] = body[begin].wrapping_add((high as u8) << 2);
             }
-            // Both tags hold their length, less one, in their upper six bits.
-            buffer[to] = buffer[to].wrapping_add((common_high as u8) << 2);
-            to += len;
+            to += begin - COPY + len;
             from = end;
-            let Some(bits) = self.bits.get(at) else { break };
-            let common_low = match self.bits.get(piece.before as usize) {
-                Some(earlier) => (bits ^ earlier).trailing_zeros() as usize / 8,
-                None => 0,
-            };
-            let next = self.pieces.get(at + 1).map_or(NONE, |next| next.after);
-            common_high = match self.bits.get(next as usize) {
-                Some(earlier) => ((bits ^ earlier).leading_zeros() as usize / 8).min(VALUE - common_low),
-                None => 0,
-            };
-            let tag = to - usize::from(piece.last_tag);
-            buffer[tag] = buffer[tag].wrapping_add((common_low as u8) << 2);
-            let own = VALUE - common_low - common_high;
-            if own > 0 {
-                buffer[to] = ((own - 1) as u8) << 2;
-                let low = (common_low as u32 * 8).min(63);
-                buffer[to + 1..to + 1 + VALUE].copy_from_slice(&(bits >> low).to_le_bytes());
-                to += 1 + own;
-            }
         }
-        out.truncate(start + to);
+        to
     }
 
     /// What it takes in memory, about.
     fn bytes(&self) -> usize {
-        self.elements.len() + self.pieces.len() * (size_of::<Piece>() + size_of::<u64>())
+        self.elements.len() + self.slots.len() * size_of::<Slot>()
     }
 }
 
 /// The templates of the batches that come again and again.
 #[derive(Debug, Default)]
-pub struct Templates(Vec<(Shape, Known)>);
+pub struct Templates {
+    known: Vec<(Shape, Known)>,
+    room: Room,
+}
+
+/// What a body is made in: an output of the longest length would have to be filled first.
+#[derive(Debug, Default)]
+struct Room {
+    body: Vec<u8>,
+    values: Vec<f64>,
+}
 
 /// What became of a shape.
 #[derive(Debug)]
@@ -200,20 +221,23 @@ const MAX_SHAPES: usize = 4096;
 const MAX_BYTES: usize = 16 << 20;
 
 impl Templates {
-    /// The batch's template, where there is one.
-    pub fn find(&mut self, batch: &Batch, epoch: impl Fn(usize, &Frame) -> u64) -> Option<&mut Template> {
-        match &mut self.0.iter_mut().find(|(shape, _)| fits(shape, batch, &epoch))?.1 {
-            Known::Made(template) => Some(template),
-            Known::Seen | Known::Hopeless => None,
+    /// Writes the batch's body from its template; false where there is none.
+    pub fn write(&mut self, batch: &Batch, epoch: impl Fn(usize, &Frame) -> u64, out: &mut Vec<u8>) -> bool {
+        match self.known.iter_mut().find(|(shape, _)| fits(shape, batch, &epoch)) {
+            Some((_, Known::Made(template))) => {
+                template.write(batch, &mut self.room, out);
+                true
+            }
+            _ => false,
         }
     }
 
     /// Whether a template is to be made for the batch: it is the second of its shape.
     pub fn is_wanted(&mut self, batch: &Batch, epoch: impl Fn(usize, &Frame) -> u64) -> bool {
-        match self.0.iter().find(|(shape, _)| fits(shape, batch, &epoch)) {
+        match self.known.iter().find(|(shape, _)| fits(shape, batch, &epoch)) {
             Some((_, known)) => matches!(known, Known::Seen),
             None => {
-                self.0.push((shape(batch, epoch), Known::Seen));
+                self.known.push((shape(batch, epoch), Known::Seen));
                 false
             }
         }
@@ -228,16 +252,16 @@ impl Templates {
         is_current: impl Fn(u64) -> bool,
         message: &Message,
     ) {
-        self.0.retain(|(shape, _)| shape.iter().all(|(epoch, ..)| is_current(*epoch)));
+        self.known.retain(|(shape, _)| shape.iter().all(|(epoch, ..)| is_current(*epoch)));
         let bytes_of = |known: &Known| if let Known::Made(template) = known { template.bytes() } else { 0 };
-        let bytes: usize = self.0.iter().map(|(_, known)| bytes_of(known)).sum();
-        if self.0.len() >= MAX_SHAPES || bytes > MAX_BYTES {
-            self.0.clear();
+        let bytes: usize = self.known.iter().map(|(_, known)| bytes_of(known)).sum();
+        if self.known.len() >= MAX_SHAPES || bytes > MAX_BYTES {
+            self.known.clear();
         }
         let shape = shape(batch, epoch);
         let template = Template::new(message, |frame| shape[frame].1);
-        self.0.retain(|(known, _)| *known != shape);
-        self.0.push((shape, template.map_or(Known::Hopeless, |template| Known::Made(Box::new(template)))));
+        self.known.retain(|(known, _)| *known != shape);
+        self.known.push((shape, template.map_or(Known::Hopeless, |template| Known::Made(Box::new(template)))));
     }
 }
 
@@ -269,6 +293,13 @@ struct Compressor<'c> {
     times: Vec<TimeByte>,
 }
 
+/// What stands between two values: the values beside what its outermost elements copy.
+struct Piece {
+    after: u32,
+    before: u32,
+    last_tag: u8,
+}
+
 /// The last element that was written: where its tag is, and what it copies from if it does.
 #[derive(Clone, Copy)]
 struct Element {
@@ -283,16 +314,24 @@ impl<'c> Compressor<'c> {
     }
 
     fn run(mut self, preamble: Vec<u8>) -> Template {
-        let mut pieces = Vec::with_capacity(self.values.len() + 1);
-        let mut start = 0;
-        for at in 0..=self.values.len() {
-            let end = self.values.get(at).copied().unwrap_or(self.cells.len());
-            let piece = self.piece(start, end);
-            pieces.push(piece);
-            start = end + VALUE;
+        let mut slots: Vec<Slot> = Vec::with_capacity(self.values.len());
+        let first = self.piece(0, self.values.first().copied().unwrap_or(self.cells.len()));
+        let first_end = self.elements.len();
+        let mut in_front = first;
+        for (at, value) in self.values.iter().enumerate() {
+            let end = self.values.get(at + 1).copied().unwrap_or(self.cells.len());
+            let behind = self.piece(value + VALUE, end);
+            slots.push(Slot {
+                end: self.elements.len() as u32,
+                after: behind.after,
+                before: in_front.before,
+                last_tag: if in_front.before == NONE { 0 } else { in_front.last_tag },
+            });
+            in_front = behind;
         }
+        self.elements.extend_from_slice(&[0; MOVE]);
         self.elements.shrink_to_fit();
-        Template { preamble, elements: self.elements, pieces, times: self.times, bits: Vec::new() }
+        Template { preamble, elements: self.elements, first_end, slots, times: self.times }
     }
 
     /// The elements for the constant cells from `start` to `end`, a value before and behind.
@@ -333,7 +372,7 @@ impl<'c> Compressor<'c> {
         let after = first.and_then(|first| first.copies?.checked_sub(VALUE)).map_or(NONE, value_at);
         let before = last.and_then(|last| last.copies).map_or(NONE, value_at);
         let last_tag = last.map_or(0, |last| self.elements.len() - last.tag) as u8;
-        Piece { end: self.elements.len() as u32, after, before, last_tag }
+        Piece { after, before, last_tag }
     }
 
     /// The longest match for the cells at `at`: where, and how long; none that does not pay.
