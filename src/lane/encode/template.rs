@@ -27,8 +27,11 @@ const MAX_COPY: usize = 64;
 /// A literal of up to so many bytes has its length in the tag.
 const MAX_SHORT_LITERAL: usize = 60;
 
-/// A copy beside a value may grow by the value's eight bytes.
+/// A value's bytes.
 const VALUE: usize = 8;
+
+/// A copy beside a value is left so much room to grow, rather than none, for one more copy.
+const GROWTH: usize = 4;
 
 /// How many earlier places are tried for the longest match. More cost time when a schema is
 /// compiled, and win little.
@@ -66,6 +69,9 @@ struct Slot {
     before: u32,
     /// How far in front the tag of that last element is, where `before` names a value.
     last_tag: u8,
+    /// By how much the copy in front and the one behind can grow.
+    low_room: u8,
+    high_room: u8,
 }
 
 /// A copy beside a value has two bytes of offset behind its tag.
@@ -149,9 +155,10 @@ impl Template {
         let in_common = |bits: u64, at: u32| values.get(at as usize).map(|earlier| bits ^ earlier.to_bits());
         for (slot, value) in self.slots.iter().zip(values) {
             let bits = value.to_bits();
-            let low = in_common(bits, slot.before).map_or(0, |differ| differ.trailing_zeros() / 8);
+            let low =
+                in_common(bits, slot.before).map_or(0, |differ| differ.trailing_zeros() / 8).min(slot.low_room.into());
             let high = in_common(bits, slot.after).map_or(0, |differ| differ.leading_zeros() / 8);
-            let high = high.min(VALUE as u32 - low);
+            let high = high.min(slot.high_room.into()).min(VALUE as u32 - low);
             let own = VALUE - (low + high) as usize;
             let Some(window) = body[to - COPY..].first_chunk_mut::<{ COPY + 1 + VALUE + MOVE }>() else { break };
             // Tags hold their length, less one, in their upper six bits.
@@ -293,18 +300,21 @@ struct Compressor<'c> {
     times: Vec<TimeByte>,
 }
 
-/// What stands between two values: the values beside what its outermost elements copy.
+/// What stands between two values: beside which values its outermost copies begin and end,
+/// and by how much they can grow.
 struct Piece {
     after: u32,
+    high_room: u8,
     before: u32,
-    last_tag: u8,
+    low_room: u8,
 }
 
-/// The last element that was written: where its tag is, and what it copies from if it does.
+/// A copy beside a value.
 #[derive(Clone, Copy)]
-struct Element {
-    tag: usize,
-    copies: Option<usize>,
+struct Copied {
+    len: usize,
+    /// The end of its source that is on the value's side.
+    beside: usize,
 }
 
 impl<'c> Compressor<'c> {
@@ -325,7 +335,9 @@ impl<'c> Compressor<'c> {
                 end: self.elements.len() as u32,
                 after: behind.after,
                 before: in_front.before,
-                last_tag: if in_front.before == NONE { 0 } else { in_front.last_tag },
+                last_tag: if in_front.before == NONE { 0 } else { COPY as u8 },
+                low_room: in_front.low_room,
+                high_room: behind.high_room,
             });
             in_front = behind;
         }
@@ -336,7 +348,8 @@ impl<'c> Compressor<'c> {
 
     /// The elements for the constant cells from `start` to `end`, a value before and behind.
     fn piece(&mut self, start: usize, end: usize) -> Piece {
-        let (mut first, mut last): (Option<Element>, Option<Element>) = (None, None);
+        // The copies right behind the value in front and right in front of the one behind.
+        let (mut opens, mut closes): (Option<Copied>, Option<Copied>) = (None, None);
         let mut literal = start;
         let mut at = start;
         while at < end {
@@ -347,12 +360,12 @@ impl<'c> Compressor<'c> {
                 Some(found) if !better(found) => {
                     let (source, len) = found;
                     if literal < at {
-                        last = Some(self.literal(literal, at));
-                        first = first.or(last);
+                        self.literal(literal, at);
                     }
-                    let (head, tail) = self.copy(source, at, len, at == start, at + len == end);
-                    first = first.or(Some(head));
-                    last = Some(tail);
+                    let (is_first, is_last) = (at == start, at + len == end);
+                    let (head, tail) = self.copy(at - source, len, is_first, is_last);
+                    opens = opens.or(Some(Copied { len: head, beside: source }).filter(|_| is_first));
+                    closes = Some(Copied { len: tail, beside: source + len }).filter(|_| is_last);
                     (at..at + len).for_each(|at| self.learn(at, end));
                     at += len;
                     literal = at;
@@ -364,15 +377,16 @@ impl<'c> Compressor<'c> {
             }
         }
         if literal < end {
-            last = Some(self.literal(literal, end));
-            first = first.or(last);
+            self.literal(literal, end);
         }
-        // The values before and behind which the first and the last element copy.
         let value_at = |place: usize| self.values.binary_search(&place).map_or(NONE, |at| at as u32);
-        let after = first.and_then(|first| first.copies?.checked_sub(VALUE)).map_or(NONE, value_at);
-        let before = last.and_then(|last| last.copies).map_or(NONE, value_at);
-        let last_tag = last.map_or(0, |last| self.elements.len() - last.tag) as u8;
-        Piece { after, before, last_tag }
+        let room = |copy: Option<Copied>| copy.map_or(0, |copy| (MAX_COPY - copy.len).min(VALUE) as u8);
+        Piece {
+            after: opens.and_then(|copy| copy.beside.checked_sub(VALUE)).map_or(NONE, value_at),
+            high_room: room(opens),
+            before: closes.map_or(NONE, |copy| value_at(copy.beside)),
+            low_room: room(closes),
+        }
     }
 
     /// The longest match for the cells at `at`: where, and how long; none that does not pay.
@@ -404,8 +418,7 @@ impl<'c> Compressor<'c> {
     }
 
     /// Writes the cells from `start` to `end` as a literal.
-    fn literal(&mut self, start: usize, end: usize) -> Element {
-        let tag = self.elements.len();
+    fn literal(&mut self, start: usize, end: usize) {
         let less_one = end - start - 1;
         match less_one {
             0..MAX_SHORT_LITERAL => self.elements.push((less_one as u8) << 2),
@@ -424,26 +437,17 @@ impl<'c> Compressor<'c> {
             }
             self.elements.push(*cell as u8);
         }
-        Element { tag, copies: None }
     }
 
-    /// Writes a match as one copy or more; gives the first and the last of them, of which
-    /// the last copies up to where its `copies` says. Beside a value they leave room to grow.
-    fn copy(&mut self, source: usize, at: usize, len: usize, opens: bool, closes: bool) -> (Element, Element) {
-        let offset = at - source;
-        let head = Element { tag: self.elements.len(), copies: Some(source).filter(|_| opens) };
-        let mut tail = head;
-        let mut left = len;
-        while left > 0 {
-            let is_first = left == len;
-            let room = if is_first && opens { MAX_COPY - VALUE } else { MAX_COPY };
-            let (mut now, mut can_grow) = (left.min(room), is_first && opens);
-            if now == left && closes {
-                can_grow = true;
-                // What is left for the last one has room on that side, too.
-                now = now.min(room - VALUE);
-            }
-            tail.tag = self.elements.len();
+    /// Writes a match as one copy or more, as even as can be; gives the lengths of the first
+    /// and the last. Beside a value they have three bytes and mostly some room to grow.
+    fn copy(&mut self, offset: usize, len: usize, is_first: bool, is_last: bool) -> (usize, usize) {
+        let beside_values = usize::from(is_first) + usize::from(is_last);
+        let count = (len + GROWTH * beside_values).div_ceil(MAX_COPY);
+        let length = |at: usize| (len * (at + 1)) / count - (len * at) / count;
+        for at in 0..count {
+            let now = length(at);
+            let can_grow = (is_first && at == 0) || (is_last && at + 1 == count);
             if (4..12).contains(&now) && offset < 2048 && !can_grow {
                 self.elements.push(1 | ((now - 4) as u8) << 2 | ((offset >> 8) as u8) << 5);
                 self.elements.push(offset as u8);
@@ -451,10 +455,8 @@ impl<'c> Compressor<'c> {
                 self.elements.push(2 | ((now - 1) as u8) << 2);
                 self.elements.extend_from_slice(&(offset as u16).to_le_bytes());
             }
-            left -= now;
         }
-        tail.copies = Some(source + len).filter(|_| closes);
-        (head, tail)
+        (length(0), length(count - 1))
     }
 }
 
