@@ -63,7 +63,10 @@ fn run(invocation: Invocation) -> Exit {
     match invocation.mode {
         Mode::Check => check(&config),
         Mode::Once(format) => once(&config, built, format, &host_name),
-        Mode::Serve => serve(&config, built, &host_name),
+        Mode::Serve => {
+            let boot_ms = collectors::uptime::boot_ms(&paths);
+            serve(&config, built, Arc::new(Resource { host: host_name.into(), boot_ms }))
+        }
     }
 }
 
@@ -106,7 +109,7 @@ fn page(frames: Vec<Frame>, resource: Arc<Resource>, labels: &Labels, format: Fo
     page
 }
 
-fn serve(config: &Config, built: collectors::Built, host_name: &str) -> Exit {
+fn serve(config: &Config, built: collectors::Built, resource: Arc<Resource>) -> Exit {
     let begun = Instant::now();
     log::info!("metricsd {VERSION} starts; configuration: {}", config.source);
     for warning in &config.warnings {
@@ -118,7 +121,7 @@ fn serve(config: &Config, built: collectors::Built, host_name: &str) -> Exit {
     let telemetry =
         Arc::new(Telemetry::new(monotonic(), wall_ms(), config.interval, collector_statuses, destinations.clone()));
 
-    let server = match server::start(&config.server, Arc::clone(&telemetry), host_name) {
+    let server = match server::start(&config.server, Arc::clone(&telemetry), &resource.host) {
         Ok(server) => server,
         Err(error) => {
             log::error!("{error}");
@@ -144,7 +147,7 @@ fn serve(config: &Config, built: collectors::Built, host_name: &str) -> Exit {
             collectors,
             outlets,
             telemetry: Arc::clone(&telemetry),
-            resource: Arc::new(Resource { host: host_name.into(), boot_ms: None }),
+            resource: Arc::clone(&resource),
             interval: config.interval,
             stop: stopped,
         };

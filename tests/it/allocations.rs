@@ -64,10 +64,11 @@ fn steady_tick(host: &str) -> (usize, u64, Vec<u64>) {
     let resource = Arc::new(Resource { host: "host-1".into(), boot_ms: None });
     let mut encoders: Vec<Box<dyn Encoder>> = vec![
         Box::new(RemoteWrite::new(Version::V1, Labels::of(&[("job", "metricsd")]))),
+        Box::new(RemoteWrite::new(Version::V2, Labels::of(&[("job", "metricsd")]))),
         Box::new(Json::new(Labels::EMPTY, Compression::None)),
     ];
     let mut last = (0, 0, Vec::new());
-    let mut capacities = [0; 2];
+    let mut capacities = [0; 3];
     for round in 0..5 {
         let tick = Tick { wall_ms: 1_700_000_000_000 + round * 1000, monotonic: monotonic() };
         let before = COUNT.get();
@@ -93,5 +94,5 @@ fn a_steady_tick_takes_a_few_blocks_however_many_series_there_are() {
     assert!(many > 5 * few, "{few} and {many} series are too alike to compare");
     assert_eq!((small, large), (COLLECT, COLLECT));
     assert_eq!(small_encoded, large_encoded);
-    assert_eq!(small_encoded, [ENCODE, ENCODE]);
+    assert_eq!(small_encoded, [ENCODE, ENCODE, ENCODE]);
 }

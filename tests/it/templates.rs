@@ -123,7 +123,7 @@ fn bodies_are_the_plain_encoder_s_whatever_comes_and_goes() {
         let mut pair = Pair::new(version);
         let mut schemas: Vec<Arc<Schema>> = sources.iter().map(|_| random.schema()).collect();
         let mut time_ms = 0;
-        for _ in 0..600 {
+        for _ in 0..300 {
             time_ms += [1, 127, 1000, 1 << 33][random.below(4) as usize];
             if random.below(12) == 0 {
                 let at = random.below(4) as usize;
@@ -147,7 +147,7 @@ fn bodies_are_the_plain_encoder_s_whatever_comes_and_goes() {
             let resource = Arc::new(Resource { host: "h".into(), boot_ms: Some(1) });
             pair.encode(&Batch { time_ms, resource, frames });
         }
-        assert!(pair.packed_by_us > 100, "{}", pair.packed_by_us);
+        assert!(pair.packed_by_us > 50, "{}", pair.packed_by_us);
     }
 }
 
