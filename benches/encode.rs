@@ -9,7 +9,12 @@ use std::time::Duration;
 use metricsd::collectors::{self, Tick};
 use metricsd::host::{HostPaths, SystemStatFs, monotonic};
 use metricsd::lane::Compression;
-use metricsd::lane::encode::{Encoder, json::Json, remote_write::RemoteWrite, text};
+use metricsd::lane::encode::{
+    Encoder,
+    json::Json,
+    remote_write::{RemoteWrite, Version},
+    text,
+};
 use metricsd::model::{Batch, Labels, Metric, Recorder, Resource};
 use metricsd::pipeline::Collectors;
 use nix::time::{ClockId, clock_gettime};
@@ -28,10 +33,13 @@ fn main() {
         report(&format!("collect, fixture {host}, {series} series"), series, || {
             std::hint::black_box(collectors.round(&tick, |_| ()));
         });
+        let resource = Arc::new(Resource { host: "host-1".into(), boot_ms: Some(1_699_000_000_000) });
+        let batch = Batch { time_ms: tick.wall_ms, resource, frames };
+        remote_write(&batch);
     }
     for series in [100, 10_000] {
         let batch = batch(series);
-        encode("remote write 1.0", &batch, Box::new(RemoteWrite::new(Labels::of(&[("job", "metricsd")]))));
+        remote_write(&batch);
         encode("json", &batch, Box::new(Json::new(Labels::EMPTY, Compression::None)));
         encode("json, gzip", &batch, Box::new(Json::new(Labels::EMPTY, Compression::Gzip)));
         let mut page = String::new();
@@ -42,14 +50,27 @@ fn main() {
     }
 }
 
-fn encode(name: &str, batch: &Batch, mut encoder: Box<dyn Encoder>) {
+/// Both versions, made anew each time and from a template.
+fn remote_write(batch: &Batch) {
+    let labels = Labels::of(&[("instance", "host-1"), ("job", "metricsd")]);
+    for (name, version) in [("remote write 1.0", Version::V1), ("remote write 2.0", Version::V2)] {
+        let plain = encode(&format!("{name}, plain"), batch, Box::new(RemoteWrite::plain(version, labels.clone())));
+        let template = encode(name, batch, Box::new(RemoteWrite::new(version, labels.clone())));
+        println!("{:>52.1} times as fast as plain", plain / template);
+    }
+}
+
+fn encode(name: &str, batch: &Batch, mut encoder: Box<dyn Encoder>) -> f64 {
     let mut body = Vec::new();
     let series = batch.samples();
-    report(&format!("encode {name}, {series} series"), series, || {
+    let median = report(&format!("encode {name}, {series} series"), series, || {
         body.clear();
         encoder.encode(batch, &mut body);
     });
-    println!("{:>52} bytes a body, {:.1} a sample", body.len(), body.len() as f64 / series as f64);
+    let plain = snap::raw::decompress_len(&body)
+        .map_or(String::new(), |len| format!(", {:.1} unpacked", len as f64 / series as f64));
+    println!("{:>52} bytes a body, {:.1} a sample{plain}", body.len(), body.len() as f64 / series as f64);
+    median
 }
 
 /// A batch of `series` series with labels and values of the usual kind.
@@ -59,12 +80,12 @@ fn batch(series: usize) -> Batch {
         let labels = Labels::new([("device", format!("sd{at}")), ("mode", "read".to_owned())]).unwrap();
         out.push(&VALUE, &labels, at as f64 * 1234.5);
     }
-    let resource = Arc::new(Resource { host: "host-1".into() });
+    let resource = Arc::new(Resource { host: "host-1".into(), boot_ms: None });
     Batch { time_ms: 1_700_000_000_000, resource, frames: vec![out.finish(1_700_000_000_000)] }
 }
 
 /// Runs `work` for about half a second after a warm-up; prints the median of batches.
-fn report(name: &str, series: usize, mut work: impl FnMut()) {
+fn report(name: &str, series: usize, mut work: impl FnMut()) -> f64 {
     (0..3).for_each(|_| work());
     let once = time(1, &mut work).max(Duration::from_nanos(100));
     let runs = (Duration::from_millis(50).as_nanos() / once.as_nanos()).clamp(1, 100_000) as u32;
@@ -72,6 +93,7 @@ fn report(name: &str, series: usize, mut work: impl FnMut()) {
     batches.sort();
     let median = batches[4];
     println!("{name:<48} {:>10.2} us {:>9.1} ns/series", us(median), us(median) * 1e3 / series as f64);
+    us(median)
 }
 
 fn time(runs: u32, work: &mut impl FnMut()) -> Duration {

@@ -76,7 +76,7 @@ fn check(config: &Config) -> Exit {
 
 fn once(config: &Config, paths: &HostPaths, format: Format, host_name: &str) -> Exit {
     let built = collectors::build(&config.collectors, paths, Arc::new(SystemStatFs));
-    let resource = Arc::new(Resource { host: host_name.into() });
+    let resource = Arc::new(Resource { host: host_name.into(), boot_ms: None });
     let (collectors, _, workers) = Collectors::new(built, config.collectors.max_series);
     let mut threads = Threads::new();
     if let Err(error) = start_slow(&mut threads, workers) {

@@ -102,7 +102,10 @@ impl Service {
             collectors: runners,
             fanout: Arc::clone(&fanout),
             telemetry: Arc::clone(&telemetry),
-            resource: Arc::new(Resource { host: setup.host_name.as_str().into() }),
+            resource: Arc::new(Resource {
+                host: setup.host_name.as_str().into(),
+                boot_ms: collectors::uptime::boot_ms(&setup.paths),
+            }),
             interval: config.interval,
             plans: planned,
             clock: Clock::of_this_build(),

@@ -105,6 +105,15 @@ pub fn parse_boot_time(text: &[u8]) -> Result<u64, ParseError> {
     Err(ParseError { line: last, what: "the file ends without a btime line".to_owned() })
 }
 
+/// When the host was started, in milliseconds since the UNIX epoch; none where `/proc/stat`
+/// does not say. For what begins with the host; the collector notices when the clock is set.
+pub fn boot_ms(host: &HostPaths) -> Option<i64> {
+    let mut scratch = Scratch::new();
+    let mut stat = KernelFile::new(host.proc("stat"));
+    let seconds = parse_boot_time(stat.read(&mut scratch).ok()?).ok()?;
+    i64::try_from(seconds).ok()?.checked_mul(1000)
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::testing::{Folder, collect, collect_at, cut_everywhere, value};
@@ -132,6 +141,16 @@ mod tests {
         folder.write("proc/uptime", "160.00 1.00\n");
         assert_eq!(boot(&mut uptime, 1_161_900), Some(1000.0), "60 s later, 1.9 s of it slewed");
         assert_eq!(boot(&mut uptime, 1_162_100), Some(5000.0), "2.1 s against the uptime");
+    }
+
+    #[test]
+    fn the_boot_time_by_itself_is_known_where_the_kernel_gives_it() {
+        let folder = Folder::new("uptime-boot");
+        assert_eq!(boot_ms(&folder.host()), None);
+        folder.write("proc/stat", "cpu  1 2 3 4\nbtime 1699181696\nprocesses 3\n");
+        assert_eq!(boot_ms(&folder.host()), Some(1_699_181_696_000));
+        folder.write("proc/stat", "btime x\n");
+        assert_eq!(boot_ms(&folder.host()), None);
     }
 
     #[test]

@@ -233,6 +233,12 @@ pub(super) static SHIPPER: Table = Table {
             "`none` or `gzip` for `http_json`, `snappy` for remote write; null: `none`, or `snappy` for remote write.",
         ),
         field(
+            "protobuf_message",
+            Takes::Text,
+            r#""prometheus.WriteRequest""#,
+            "Message of remote write: that of 1.0, or `io.prometheus.write.v2.Request` (2.0), which falls back to 1.0 where the receiver answers 415.",
+        ),
+        field(
             "labels",
             Takes::Map,
             "{}",
@@ -255,7 +261,7 @@ pub(super) static SHIPPER: Table = Table {
         object("spool", &SHIPPER_SPOOL),
         object("tls", &TLS),
     ],
-    later: &["headers", "basic_auth", "bearer_token", "bearer_token_file", "proxy_url", "protobuf_message"],
+    later: &["headers", "basic_auth", "bearer_token", "bearer_token_file", "proxy_url"],
 };
 
 pub(super) static RETRY: Table = Table {

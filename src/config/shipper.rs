@@ -7,7 +7,9 @@ use super::endpoint;
 use super::fields::{RETRY, SHIPPER};
 use super::section::{Item, Section, any_of};
 use super::{spool, tls};
-use crate::lane::{Compression, DEFAULT_TIMEOUT, HttpSettings, Kind, RetrySettings, Settings, SpoolSettings, Url};
+use crate::lane::{
+    Compression, DEFAULT_TIMEOUT, HttpSettings, Kind, RemoteWriteVersion, RetrySettings, Settings, SpoolSettings, Url,
+};
 use crate::model::Labels;
 use crate::nearest::did_you_mean;
 
@@ -32,6 +34,9 @@ enum Type {
 const TYPES: [Type; 4] = [Type::RemoteWrite, Type::HttpJson, Type::File, Type::Stdout];
 const TYPE_NAMES: [&str; 4] = ["prometheus_remote_write", "http_json", "file", "stdout"];
 const LATER_TYPES: [&str; 4] = ["otlp_http", "influxdb", "datadog", "loki"];
+
+/// What remote write sends where nothing is said.
+const DEFAULT_MESSAGE: &str = "prometheus.WriteRequest";
 
 /// Names and values of labels as they were given, the empty ones too: over a label from
 /// elsewhere an empty value takes it away.
@@ -94,6 +99,7 @@ fn lane(
     let mut timeout = DEFAULT_TIMEOUT;
     shipper.read("timeout", &mut timeout, Item::duration);
     let compression = compression(shipper, kind);
+    let version = remote_write_version(shipper);
     let endpoint = endpoint(shipper, kind);
     let own = shipper.get("labels").map(|item| labels(&item)).unwrap_or_default();
     let tls_is_set = tls::check(shipper);
@@ -111,7 +117,7 @@ fn lane(
     warn_of_unused(shipper, kind, tls_is_set);
     let name_of_type = TYPE_NAMES[kind as usize];
     let kind = match (kind, endpoint) {
-        (Type::RemoteWrite, Endpoint::Url(endpoint)) => Kind::RemoteWrite(HttpSettings { endpoint, timeout }),
+        (Type::RemoteWrite, Endpoint::Url(endpoint)) => Kind::RemoteWrite(HttpSettings { endpoint, timeout }, version),
         (Type::HttpJson, Endpoint::Url(endpoint)) => Kind::HttpJson(HttpSettings { endpoint, timeout }, compression),
         (Type::File, Endpoint::File(path)) => Kind::File(path),
         (Type::Stdout, _) => Kind::Stdout,
@@ -121,7 +127,7 @@ fn lane(
 
     let mut all: BTreeMap<&str, &str> = BTreeMap::new();
     all.extend(global.iter().chain(&own).map(|(name, value)| (name.as_str(), value.as_str())));
-    if matches!(kind, Kind::RemoteWrite(_)) {
+    if matches!(kind, Kind::RemoteWrite(..)) {
         // Prometheus gives these two to all that it scrapes, and dashboards select by them.
         all.entry("job").or_insert("metricsd");
         all.entry("instance").or_insert(host_name);
@@ -205,6 +211,16 @@ fn compression(shipper: &Section<'_>, kind: Option<Type>) -> Compression {
     }
 }
 
+/// Which of remote write's messages.
+fn remote_write_version(shipper: &Section<'_>) -> RemoteWriteVersion {
+    let versions = [RemoteWriteVersion::V1, RemoteWriteVersion::V2];
+    let mut version = RemoteWriteVersion::default();
+    shipper.read("protobuf_message", &mut version, |item| {
+        Some(versions[item.word(&versions.map(RemoteWriteVersion::message))?])
+    });
+    version
+}
+
 fn naming(item: &Item<'_>) {
     let Some(naming) = item.text() else { return };
     match naming.as_str() {
@@ -239,6 +255,14 @@ fn warn_of_unused(shipper: &Section<'_>, kind: Type, tls_is_set: bool) {
     if kind == Type::RemoteWrite {
         if let Some(item) = shipper.get("workers").filter(|item| item.whole(1..=MAX_WORKERS) != Some(1)) {
             item.warning("has no effect: remote write keeps its order by sending one request at a time");
+        }
+    }
+    // Who writes the default out, as the example does, expects nothing of it.
+    if kind != Type::RemoteWrite {
+        if let Some(item) =
+            shipper.get("protobuf_message").filter(|item| item.text().as_deref() != Some(DEFAULT_MESSAGE))
+        {
+            item.warning(format!("has no effect with the type {name:?}"));
         }
     }
     for field in unused {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::fields::{ROOT, SHIPPER, Table, Takes};
 use super::*;
-use crate::lane::{Compression, HttpSettings, Kind, RetrySettings};
+use crate::lane::{Compression, HttpSettings, Kind, RemoteWriteVersion, RetrySettings};
 
 const EXAMPLE: &str = include_str!("../../config.example.json");
 const EXAMPLE_SHIPPER: &str = include_str!("../../docs/examples/shipper.json");
@@ -278,8 +278,13 @@ fn each_type_becomes_its_kind() {
     let kind = |text: &str| loaded(&format!(r#"{{"shipper": {text}}}"#)).lanes.remove(0).kind;
     let http = HttpSettings { endpoint: "http://h:9/x".into(), timeout: Duration::from_secs(30) };
     let network = |name: &str, more: &str| kind(&format!(r#"{{"type": "{name}", "endpoint": "http://h:9/x"{more}}}"#));
-    assert_eq!(network("prometheus_remote_write", ""), Kind::RemoteWrite(http.clone()));
-    assert_eq!(network("prometheus_remote_write", r#", "compression": "snappy""#), Kind::RemoteWrite(http.clone()));
+    let remote_write = |more: &str| network("prometheus_remote_write", more);
+    let (v1, v2) = (RemoteWriteVersion::V1, RemoteWriteVersion::V2);
+    assert_eq!(remote_write(""), Kind::RemoteWrite(http.clone(), v1));
+    assert_eq!(remote_write(r#", "compression": "snappy""#), Kind::RemoteWrite(http.clone(), v1));
+    let message = |name: &str| remote_write(&format!(r#", "protobuf_message": "{name}""#));
+    assert_eq!(message("prometheus.WriteRequest"), Kind::RemoteWrite(http.clone(), v1));
+    assert_eq!(message("io.prometheus.write.v2.Request"), Kind::RemoteWrite(http.clone(), v2));
     assert_eq!(network("http_json", ""), Kind::HttpJson(http.clone(), Compression::None));
     assert_eq!(network("http_json", r#", "compression": "gzip""#), Kind::HttpJson(http, Compression::Gzip));
     assert_eq!(kind(r#"{"type": "file", "endpoint": "file:///var/x"}"#), Kind::File("/var/x".into()));
@@ -296,6 +301,7 @@ fn bad_shippers_are_refused() {
         (r#"{"type": "file"}"#, "shipper.endpoint: required: a path"),
         (r#"{"type": "file", "endpoint": "/tmp"}"#, "is a directory"),
         (r#"{"type": "stdout", "compression": "gzip"}"#, "expected \"none\", got \"gzip\""),
+        (r#"{"type": "stdout", "protobuf_message": "v2"}"#, "expected \"prometheus.WriteRequest\" or"),
         (r#"{"type": "stdout", "name": ""}"#, "shipper.name: expected 1 to 64 letters"),
         (r#"{"type": "stdout", "name": "../x"}"#, "shipper.name: expected 1 to 64 letters"),
         (r#"{"type": "stdout", "labels": {"a-b": "x"}}"#, "labels.a-b: invalid label name \"a-b\""),

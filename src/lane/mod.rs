@@ -29,11 +29,12 @@ use crossbeam_channel::{Receiver, Select, unbounded};
 use crate::telemetry::DestinationStatus;
 
 use self::backoff::Backoff;
-use self::encode::{Downgrade, Encoder, Split, json, remote_write};
+use self::encode::{Downgrade, Encoder, Split, json, remote_write, remote_write_v2};
 use self::queue::Queue;
 use self::transport::Transport;
 use self::worker::BodyMaker;
 
+pub use encode::remote_write::Version as RemoteWriteVersion;
 pub use mailbox::Inlet;
 pub use sender::{GRACE, HOLD, Sender};
 pub use settings::{
@@ -164,7 +165,7 @@ pub(crate) struct Route {
 fn encoder(settings: &Settings) -> Box<dyn Encoder> {
     let labels = settings.labels.clone();
     match &settings.kind {
-        Kind::RemoteWrite(_) => Box::new(remote_write::RemoteWrite::new(labels)),
+        Kind::RemoteWrite(_, version) => Box::new(remote_write::RemoteWrite::new(*version, labels)),
         Kind::HttpJson(_, compression) => Box::new(json::Json::new(labels, *compression)),
         Kind::File(_) | Kind::Stdout => Box::new(json::Json::new(labels, Compression::None)),
     }
@@ -172,11 +173,16 @@ fn encoder(settings: &Settings) -> Box<dyn Encoder> {
 
 fn route(settings: &Settings) -> Route {
     let (transport, split): (Box<dyn Transport>, Option<Split>) = match &settings.kind {
-        Kind::RemoteWrite(http) => (Box::new(transport::Http::new(http.clone())), Some(remote_write::split)),
+        Kind::RemoteWrite(http, _) => (Box::new(transport::Http::new(http.clone())), Some(remote_write::split)),
         Kind::HttpJson(http, _) => (Box::new(transport::Http::new(http.clone())), Some(json::split)),
         Kind::File(path) => (Box::new(transport::File::new(path.clone())), None),
         Kind::Stdout => (Box::new(transport::Stdout), None),
     };
     let backoff = Backoff::new(settings.retry.clone());
-    Route { transport, split, downgrade: None, backoff, drain_rate: settings.drain_rate }
+    // Also where a lane is of 1.0: what waits may be from before it became one.
+    let downgrade: Option<Downgrade> = match &settings.kind {
+        Kind::RemoteWrite(..) => Some(remote_write_v2::downgrade),
+        _ => None,
+    };
+    Route { transport, split, downgrade, backoff, drain_rate: settings.drain_rate }
 }

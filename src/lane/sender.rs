@@ -8,7 +8,7 @@ use crossbeam_channel::{Receiver, never, select};
 use super::Route;
 use super::encode::Half;
 use super::queue::{Body, Held, Queue};
-use super::verdict::Verdict;
+use super::verdict::{Answer, Verdict};
 use super::worker::BodyMaker;
 use crate::host::{monotonic, wall_ms};
 use crate::model::Batch;
@@ -106,7 +106,7 @@ impl Sender {
             let answer = self.route.transport.send(&part.content, &part.bytes);
             let pause = match answer.verdict() {
                 Verdict::Delivered => {
-                    self.delivered(&part);
+                    self.delivered(&part, &answer);
                     continue;
                 }
                 Verdict::Halve => match self.route.split.and_then(|split| split(&part.content, &part.bytes)) {
@@ -124,7 +124,7 @@ impl Sender {
                         continue;
                     }
                     None => {
-                        self.reject(&part, answer.describe());
+                        self.reject(&part, &answer);
                         continue;
                     }
                 },
@@ -141,12 +141,12 @@ impl Sender {
                             let (samples, time_ms) = (part.samples, part.time_ms);
                             parts.push(Arc::new(Body { bytes, samples, time_ms, content }));
                         }
-                        None => self.reject(&part, answer.describe()),
+                        None => self.reject(&part, &answer),
                     }
                     continue;
                 }
                 Verdict::Reject => {
-                    self.reject(&part, answer.describe());
+                    self.reject(&part, &answer);
                     continue;
                 }
                 Verdict::Retry(asked) => {
@@ -169,7 +169,7 @@ impl Sender {
         true
     }
 
-    fn delivered(&mut self, part: &Body) {
+    fn delivered(&mut self, part: &Body, answer: &Answer) {
         self.route.backoff.reset();
         let (state, _) = self.status.state();
         if matches!(state, DestinationState::Retrying | DestinationState::Held) {
@@ -180,7 +180,20 @@ impl Sender {
             );
             self.throttle.reset();
         }
-        self.status.delivered(part.samples, part.bytes.len() as u64, wall_ms());
+        let written = answer.written(part.samples);
+        self.status.delivered(written, part.bytes.len() as u64, wall_ms());
+        let refused = part.samples - written;
+        if refused > 0 {
+            self.status.dropped(DropReason::Refused, refused);
+            if let Some(hidden) = self.throttle.pass(monotonic()) {
+                log::warn!(
+                    "destination {}: took a request but wrote {written} of its {} samples; the others are lost{}",
+                    self.name,
+                    part.samples,
+                    hidden_note(hidden),
+                );
+            }
+        }
     }
 
     fn failed(&mut self, outcome: Outcome, state: DestinationState, why: String, pause: Duration) {
@@ -196,16 +209,19 @@ impl Sender {
         self.status.failed(outcome, state, why);
     }
 
-    fn reject(&mut self, part: &Body, why: String) {
+    fn reject(&mut self, part: &Body, answer: &Answer) {
+        let (why, written) = (answer.describe(), answer.written(part.samples));
+        let lost = part.samples - written;
         if let Some(hidden) = self.throttle.pass(monotonic()) {
             log::error!(
-                "destination {}: will never take this request: {why}; its {} samples are dropped{}",
+                "destination {}: will never take this request: {why}; {lost} of its {} samples are dropped{}",
                 self.name,
                 part.samples,
                 hidden_note(hidden),
             );
         }
-        self.status.dropped(DropReason::Rejected, part.samples);
+        self.status.dropped(DropReason::Rejected, lost);
+        self.status.delivered_in_part(written);
         self.status.failed(Outcome::Rejected, DestinationState::Retrying, why);
     }
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::Url;
 use super::spool::{DEFAULT_MAX_BYTES, DEFAULT_SYNC_INTERVAL, SyncPolicy};
+use super::{RemoteWriteVersion, Url};
 use crate::model::Labels;
 
 /// One destination (`shipper`, or one of `shippers`).
@@ -34,15 +34,15 @@ pub struct Settings {
 impl Settings {
     /// How many senders there are.
     pub fn senders(&self) -> usize {
-        if matches!(self.kind, Kind::RemoteWrite(_)) { 1 } else { self.workers.max(1) }
+        if matches!(self.kind, Kind::RemoteWrite(..)) { 1 } else { self.workers.max(1) }
     }
 }
 
 /// A destination's `type` with what belongs to it alone.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Kind {
-    /// `prometheus_remote_write`, version 1.0. Also gets `job` and `instance` labels where not set.
-    RemoteWrite(HttpSettings),
+    /// `prometheus_remote_write`. Also gets `job` and `instance` labels where not set.
+    RemoteWrite(HttpSettings, RemoteWriteVersion),
     /// `http_json`.
     HttpJson(HttpSettings, Compression),
     /// `file`: one JSON payload a line, appended.
@@ -55,7 +55,7 @@ impl Kind {
     /// The `type` in the configuration.
     pub fn as_str(&self) -> &'static str {
         match self {
-            Kind::RemoteWrite(_) => "prometheus_remote_write",
+            Kind::RemoteWrite(..) => "prometheus_remote_write",
             Kind::HttpJson(..) => "http_json",
             Kind::File(_) => "file",
             Kind::Stdout => "stdout",
@@ -66,7 +66,7 @@ impl Kind {
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Kind::RemoteWrite(http) | Kind::HttpJson(http, _) => write!(f, "{} to {}", self.as_str(), http.endpoint),
+            Kind::RemoteWrite(http, _) | Kind::HttpJson(http, _) => write!(f, "{} to {}", self.as_str(), http.endpoint),
             Kind::File(path) => write!(f, "{} {}", self.as_str(), path.display()),
             Kind::Stdout => f.write_str(self.as_str()),
         }

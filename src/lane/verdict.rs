@@ -15,6 +15,8 @@ pub enum Answer {
         status: u16,
         /// `Retry-After`, from now.
         retry_after: Option<Duration>,
+        /// How much of the request was written.
+        written: Written,
         /// The beginning of the answer's body, printable.
         excerpt: String,
     },
@@ -22,6 +24,19 @@ pub enum Answer {
     Network(String),
     /// Written to where it goes, or not.
     Local(Result<(), String>),
+}
+
+/// What an answer says of the samples that its receiver has written
+/// (`X-Prometheus-Remote-Write-Samples-Written`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// Nothing, and nothing is to be concluded from that.
+    Unsaid,
+    /// So many.
+    Samples(u64),
+    /// Nothing, though the request was one whose receivers have to say it: it was taken for
+    /// something else.
+    Missing,
 }
 
 /// What is to be done with the body.
@@ -46,13 +61,16 @@ impl Answer {
     ///
     /// Remote write's specification would drop on 401, 403, 404 and on redirects. Those
     /// say that address or credentials are wrong, not the data, and an expired token must
-    /// not cost a weekend: the data is kept. Redirects are not followed, since data and
+    /// not cost a weekend: the data is kept. A receiver of 1.0 that does not look at the
+    /// content type finds nothing in a request of 2.0 and calls that a success; it gives
+    /// itself away by not saying what it has written. Redirects are not followed, since data and
     /// credentials do not move to an address that nobody configured.
     pub fn verdict(&self) -> Verdict {
         match self {
             Answer::Local(Ok(())) => Verdict::Delivered,
             Answer::Local(Err(_)) | Answer::Network(_) => Verdict::Retry(None),
-            Answer::Http { status, retry_after, .. } => match status {
+            Answer::Http { status, retry_after, written, .. } => match status {
+                200..=299 if *written == Written::Missing => Verdict::FallBack,
                 200..=299 => Verdict::Delivered,
                 300..=399 | 401 | 403 | 404 => Verdict::Hold,
                 413 => Verdict::Halve,
@@ -64,11 +82,24 @@ impl Answer {
         }
     }
 
+    /// How many of the `sent` samples have arrived with a request that was delivered or
+    /// refused for good.
+    pub fn written(&self, sent: u64) -> u64 {
+        match self {
+            Answer::Http { written: Written::Samples(written), .. } => sent.min(*written),
+            _ if self.verdict() == Verdict::Delivered => sent,
+            _ => 0,
+        }
+    }
+
     /// What went wrong, for logs and `/health`.
     pub fn describe(&self) -> String {
         match self {
             Answer::Local(Ok(())) => "written".to_owned(),
             Answer::Local(Err(error)) | Answer::Network(error) => error.clone(),
+            Answer::Http { status: status @ 200..=299, written: Written::Missing, .. } => {
+                format!("answered {status} without saying what was written: it does not know remote write 2.0")
+            }
             Answer::Http { status, excerpt, .. } if excerpt.is_empty() => format!("answered {status}"),
             Answer::Http { status, excerpt, .. } => format!("answered {status}: {excerpt}"),
         }
@@ -91,7 +122,28 @@ mod tests {
     use super::*;
 
     fn verdict(status: u16) -> Verdict {
-        Answer::Http { status, retry_after: Some(Duration::from_secs(7)), excerpt: String::new() }.verdict()
+        answer(status, Written::Unsaid).verdict()
+    }
+
+    fn answer(status: u16, written: Written) -> Answer {
+        Answer::Http { status, retry_after: Some(Duration::from_secs(7)), written, excerpt: String::new() }
+    }
+
+    #[test]
+    fn what_was_written_is_what_the_answer_says() {
+        assert_eq!(answer(200, Written::Missing).verdict(), Verdict::FallBack);
+        assert_eq!(answer(500, Written::Missing).verdict(), Verdict::Retry(Some(Duration::from_secs(7))));
+        for (status, written, of_ten) in [
+            (200, Written::Unsaid, 10),
+            (204, Written::Samples(4), 4),
+            (204, Written::Samples(11), 10),
+            (400, Written::Samples(4), 4),
+            (400, Written::Missing, 0),
+            (400, Written::Unsaid, 0),
+        ] {
+            assert_eq!(answer(status, written).written(10), of_ten, "{status} {written:?}");
+        }
+        assert_eq!(Answer::Local(Ok(())).written(10), 10);
     }
 
     #[test]

@@ -54,9 +54,12 @@ impl BodyMaker {
         (encoded.samples > 0).then_some(Body { bytes, samples: encoded.samples, time_ms: batch.time_ms, content })
     }
 
-    /// Makes bodies with `encoder` from now on.
-    pub fn replace(&self, encoder: Box<dyn Encoder>) {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner).encoder = encoder;
+    /// Makes bodies with `encoder` from now on. It ends what the one before it has sent and
+    /// it does not send any more, such as series under labels that have changed.
+    pub fn replace(&self, mut encoder: Box<dyn Encoder>) {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        encoder.inherit(inner.encoder.sent());
+        inner.encoder = encoder;
     }
 
     /// Makes bodies of an older format from now on; false where there is none.

@@ -29,6 +29,9 @@ impl Frame {
 pub struct Resource {
     /// The host's name.
     pub host: Arc<str>,
+    /// When the host was started, in milliseconds since the UNIX epoch: since then the
+    /// kernel's counters count. None where that is not known.
+    pub boot_ms: Option<i64>,
 }
 
 /// One tick: every frame that it gave. Shared by all destinations, changed by none.

@@ -75,7 +75,7 @@ impl Running {
             collectors,
             fanout: Arc::new(fanout),
             telemetry: Arc::clone(&telemetry),
-            resource: Arc::new(Resource { host: "host-1".into() }),
+            resource: Arc::new(Resource { host: "host-1".into(), boot_ms: None }),
             interval,
             plans: planned,
             clock: Clock::new(BUILT),
@@ -250,7 +250,11 @@ fn a_lane_ends_with_the_last_holder_of_its_outlet() {
     let (put, got) = unbounded::<i64>();
     let fanout = Fanout::default();
     fanout.exchange(vec![Arc::new(move |batch: &Arc<Batch>| _ = put.send(batch.time_ms))]);
-    let batch = Arc::new(Batch { time_ms: 7, resource: Arc::new(Resource { host: "h".into() }), frames: Vec::new() });
+    let batch = Arc::new(Batch {
+        time_ms: 7,
+        resource: Arc::new(Resource { host: "h".into(), boot_ms: None }),
+        frames: Vec::new(),
+    });
     fanout.put(&batch);
     fanout.exchange(Vec::new());
     fanout.put(&batch);

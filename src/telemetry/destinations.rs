@@ -69,6 +69,8 @@ pub enum DropReason {
     Damaged,
     /// The destination refused the request for good.
     Rejected,
+    /// The destination took the request but not all that was in it.
+    Refused,
     /// The format cannot hold the value (NaN or infinity in JSON).
     Unencodable,
     /// metricsd stopped before they could be delivered.
@@ -77,12 +79,13 @@ pub enum DropReason {
 
 impl DropReason {
     /// All of them, in the order of the metrics page.
-    pub const ALL: [DropReason; 7] = [
+    pub const ALL: [DropReason; 8] = [
         DropReason::MailboxFull,
         DropReason::QueueFull,
         DropReason::Expired,
         DropReason::Damaged,
         DropReason::Rejected,
+        DropReason::Refused,
         DropReason::Unencodable,
         DropReason::Shutdown,
     ];
@@ -95,6 +98,7 @@ impl DropReason {
             DropReason::Expired => "expired",
             DropReason::Damaged => "damaged",
             DropReason::Rejected => "rejected",
+            DropReason::Refused => "refused",
             DropReason::Unencodable => "unencodable",
             DropReason::Shutdown => "shutdown",
         }
@@ -157,6 +161,11 @@ impl DestinationStatus {
         if state.0 != DestinationState::Ok {
             *state = (DestinationState::Ok, None);
         }
+    }
+
+    /// `samples` have arrived with a request that was refused otherwise.
+    pub fn delivered_in_part(&self, samples: u64) {
+        self.samples_sent.fetch_add(samples, Ordering::Relaxed);
     }
 
     /// A request failed: how, what that makes of the destination, and why.

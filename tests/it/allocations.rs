@@ -8,7 +8,11 @@ use std::sync::Arc;
 use metricsd::collectors::{self, Tick};
 use metricsd::host::{HostPaths, SystemStatFs, monotonic};
 use metricsd::lane::Compression;
-use metricsd::lane::encode::{Encoder, json::Json, remote_write::RemoteWrite};
+use metricsd::lane::encode::{
+    Encoder,
+    json::Json,
+    remote_write::{RemoteWrite, Version},
+};
 use metricsd::model::{Batch, Labels, Resource};
 use metricsd::pipeline::Collectors;
 
@@ -57,13 +61,14 @@ fn steady_tick(host: &str) -> (usize, u64, Vec<u64>) {
     let settings = collectors::Settings { max_series: 1_000_000, ..Default::default() };
     let built = collectors::build(&settings, &HostPaths::below(&dir), Arc::new(SystemStatFs));
     let (mut collectors, _, _workers) = Collectors::new(built, settings.max_series);
-    let resource = Arc::new(Resource { host: "host-1".into() });
+    let resource = Arc::new(Resource { host: "host-1".into(), boot_ms: None });
     let mut encoders: Vec<Box<dyn Encoder>> = vec![
-        Box::new(RemoteWrite::new(Labels::of(&[("job", "metricsd")]))),
+        Box::new(RemoteWrite::new(Version::V1, Labels::of(&[("job", "metricsd")]))),
+        Box::new(RemoteWrite::new(Version::V2, Labels::of(&[("job", "metricsd")]))),
         Box::new(Json::new(Labels::EMPTY, Compression::None)),
     ];
     let mut last = (0, 0, Vec::new());
-    let mut capacities = [0; 2];
+    let mut capacities = [0; 3];
     for round in 0..5 {
         let tick = Tick { wall_ms: 1_700_000_000_000 + round * 1000, monotonic: monotonic() };
         let before = COUNT.get();
@@ -89,5 +94,5 @@ fn a_steady_tick_takes_a_few_blocks_however_many_series_there_are() {
     assert!(many > 5 * few, "{few} and {many} series are too alike to compare");
     assert_eq!((small, large), (COLLECT, COLLECT));
     assert_eq!(small_encoded, large_encoded);
-    assert_eq!(small_encoded, [ENCODE, ENCODE]);
+    assert_eq!(small_encoded, [ENCODE, ENCODE, ENCODE]);
 }

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use metricsd::lane::{Compression, HttpSettings, Inlet, Kind, Lane, RetrySettings, Settings, SpoolSettings};
+use metricsd::lane::{
+    Compression, Control, HttpSettings, Inlet, Kind, Lane, RemoteWriteVersion, RetrySettings, Settings, SpoolSettings,
+};
 use metricsd::model::{Batch, Labels, Metric, Recorder, Resource};
 use metricsd::telemetry::{DestinationState, DestinationStatus, DropReason, Outcome};
 use prometheus_remote_write::WriteRequest;
@@ -22,6 +24,8 @@ struct Running {
     status: Arc<DestinationStatus>,
     recorder: Recorder,
     threads: Vec<JoinHandle<()>>,
+    control: Control,
+    settings: Settings,
 }
 
 impl Running {
@@ -40,18 +44,18 @@ impl Running {
             drain_rate: None,
             retry: RetrySettings { min_backoff: Duration::from_millis(1), max_backoff: Duration::from_millis(20) },
         };
-        let (inlet, _control, lane) = Lane::new(&settings, Arc::clone(&status), Duration::from_millis(50));
+        let (inlet, control, lane) = Lane::new(&settings, Arc::clone(&status), Duration::from_millis(50));
         let (worker, keeper) = (lane.worker, lane.keeper);
         let mut threads = vec![std::thread::spawn(move || worker.run()), std::thread::spawn(move || keeper.run())];
         threads.extend(lane.senders.into_iter().map(|sender| std::thread::spawn(move || sender.run())));
-        Running { inlet: Some(inlet), status, recorder: Recorder::new("test", 10), threads }
+        Running { inlet: Some(inlet), status, recorder: Recorder::new("test", 10), threads, control, settings }
     }
 
     /// One tick of two samples at `time_ms`.
     fn tick(&mut self, time_ms: i64) {
         self.recorder.push(&FIRST, &Labels::of(&[("disk", "sda")]), time_ms as f64);
         self.recorder.push(&SECOND, &Labels::EMPTY, 0.5);
-        let resource = Arc::new(Resource { host: "host-1".into() });
+        let resource = Arc::new(Resource { host: "host-1".into(), boot_ms: None });
         let frames = vec![self.recorder.finish(time_ms)];
         self.inlet.as_ref().unwrap().put(&Arc::new(Batch { time_ms, resource, frames }));
     }
@@ -75,7 +79,7 @@ fn http(url: String) -> HttpSettings {
 }
 
 fn remote_write(peer: &Peer) -> Kind {
-    Kind::RemoteWrite(http(peer.url("/api/v1/write")))
+    Kind::RemoteWrite(http(peer.url("/api/v1/write")), RemoteWriteVersion::V1)
 }
 
 /// The times of the samples of the first series, in the order of arrival.
@@ -183,7 +187,7 @@ fn a_refused_connection_is_tried_again_until_somebody_listens() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
-    let mut lane = Running::start(Kind::RemoteWrite(http(format!("http://{address}/w"))));
+    let mut lane = Running::start(Kind::RemoteWrite(http(format!("http://{address}/w")), RemoteWriteVersion::V1));
     lane.tick(1000);
     wait_for("the first refusal", || (lane.status.requests(Outcome::Retried) > 1).then_some(()));
     let (state, error) = lane.status.state();
@@ -304,7 +308,7 @@ fn a_reset_after_the_status_counts_as_delivered() {
 fn a_peer_that_hangs_runs_into_the_timeout() {
     let peer = Peer::start(|n, _| if n == 0 { Reply::Hang } else { Reply::status(200) });
     let settings = HttpSettings { timeout: Duration::from_millis(200), ..http(peer.url("/w")) };
-    let mut lane = Running::start(Kind::RemoteWrite(settings));
+    let mut lane = Running::start(Kind::RemoteWrite(settings, RemoteWriteVersion::V1));
     lane.tick(1000);
     wait_for("the timeout", || (lane.status.requests(Outcome::Retried) == 1).then_some(()));
     lane.wait_sent(2);
@@ -359,4 +363,118 @@ fn stopping_delivers_what_waits_where_the_peer_takes_it() {
     let status = lane.stop();
     assert_eq!(status.samples_sent(), 20);
     assert_eq!(times(&peer.received()).len(), 10);
+}
+
+fn remote_write_2(peer: &Peer) -> Kind {
+    Kind::RemoteWrite(http(peer.url("/api/v1/write")), RemoteWriteVersion::V2)
+}
+
+const V2: &str = "application/x-protobuf;proto=io.prometheus.write.v2.Request";
+
+/// An answer as a receiver of 2.0 gives it.
+fn wrote(samples: u64) -> Reply {
+    Reply::Answer(204, vec![("X-Prometheus-Remote-Write-Samples-Written", samples.to_string())], "")
+}
+
+#[test]
+fn remote_write_2_says_what_it_is_and_hears_what_was_written() {
+    let peer = Peer::start(|n, _| wrote(if n == 1 { 1 } else { 2 }));
+    let mut lane = Running::start(remote_write_2(&peer));
+    for (tick, sent) in [(1000, 2), (2000, 3), (3000, 5)] {
+        lane.tick(tick);
+        lane.wait_sent(sent);
+    }
+    let status = lane.stop();
+    assert_eq!(status.samples_dropped(DropReason::Refused), 1);
+    assert_eq!((status.samples_sent(), status.requests(Outcome::Delivered)), (5, 3));
+    for received in peer.received() {
+        assert_eq!(received.header("content-type"), Some(V2));
+        assert_eq!(received.header("content-encoding"), Some("snappy"));
+        assert_eq!(received.header("x-prometheus-remote-write-version"), Some("2.0.0"));
+        let message = snap::raw::Decoder::new().decompress_vec(&received.body).unwrap();
+        // The table of symbols begins with the empty one; a reader of 1.0 finds nothing.
+        assert_eq!(message[..2], [0x22, 0]);
+        assert!(decode(&received.body).timeseries.is_empty());
+    }
+}
+
+#[test]
+fn a_receiver_of_1_0_gets_1_0_and_what_waits_is_turned() {
+    // One that says so, and one that takes what it does not understand.
+    for refusal in [Reply::status(415), Reply::status(200)] {
+        let is_v2 = |request: &Received| request.header("content-type") == Some(V2);
+        let script = refusal.clone();
+        let peer = Peer::start(move |n, request| match n {
+            // The first waits long enough for the second and third to be encoded as 2.0.
+            0..20 => Reply::status(503),
+            _ if is_v2(request) => script.clone(),
+            _ => Reply::status(200),
+        });
+        let mut lane = Running::start(remote_write_2(&peer));
+        lane.tick(1000);
+        wait_for("a failure", || (lane.status.requests(Outcome::Retried) > 0).then_some(()));
+        for (tick, waiting) in [(2000, 2), (3000, 3)] {
+            lane.tick(tick);
+            wait_for("the tick to be queued", || (lane.status.queue_frames() >= waiting).then_some(()));
+        }
+        lane.wait_sent(6);
+        lane.tick(4000);
+        lane.wait_sent(8);
+        let status = lane.stop();
+        let received = peer.received();
+        let (new, old): (Vec<Received>, Vec<Received>) = received.into_iter().partition(is_v2);
+        assert_eq!(times(&old), [1000, 2000, 3000, 4000], "{refusal:?}");
+        assert_eq!(new.len(), 20 + 3, "the fourth tick was encoded as 1.0: {refusal:?}");
+        for received in &old {
+            assert_eq!(received.header("content-type"), Some("application/x-protobuf"));
+            assert_eq!(received.header("x-prometheus-remote-write-version"), Some("0.1.0"));
+            assert_eq!(decode(&received.body).timeseries.len(), 2);
+        }
+        assert_eq!(status.samples_sent(), 8, "{refusal:?}");
+        assert!(DropReason::ALL.iter().all(|reason| status.samples_dropped(*reason) == 0), "{refusal:?}");
+    }
+}
+
+#[test]
+fn a_request_refused_in_part_is_counted_in_part() {
+    let written = "X-Prometheus-Remote-Write-Samples-Written";
+    let peer = Peer::start(move |_, _| Reply::Answer(400, vec![(written, "1".to_owned())], "out of order sample"));
+    let mut lane = Running::start(remote_write_2(&peer));
+    lane.tick(1000);
+    wait_for("the rejection", || (lane.status.requests(Outcome::Rejected) == 1).then_some(()));
+    let status = lane.stop();
+    assert_eq!((status.samples_sent(), status.samples_dropped(DropReason::Rejected)), (1, 1));
+}
+
+#[test]
+fn a_request_of_2_0_too_large_is_sent_in_halves() {
+    let peer = Peer::start(|n, _| if n == 0 { Reply::status(413) } else { wrote(1) });
+    let mut lane = Running::start(remote_write_2(&peer));
+    lane.tick(1000);
+    lane.wait_sent(2);
+    lane.stop();
+    let received = peer.received();
+    assert_eq!(received.len(), 3);
+    assert!(received.iter().all(|request| request.header("content-type") == Some(V2)));
+}
+
+#[test]
+fn series_under_labels_of_before_a_reload_are_ended() {
+    let peer = Peer::start(|_, _| Reply::status(200));
+    let mut lane = Running::start(remote_write(&peer));
+    lane.tick(1000);
+    lane.wait_sent(2);
+    lane.settings.labels = Labels::of(&[("job", "other")]);
+    lane.control.apply(&lane.settings);
+    lane.tick(2000);
+    lane.wait_sent(4);
+    lane.tick(3000);
+    lane.wait_sent(8);
+    lane.stop();
+    let last = decode(&peer.received().remove(2).body).timeseries;
+    let ended: Vec<_> = last.iter().filter(|s| s.samples[0].value.to_bits() == 0x7ff0000000000002).collect();
+    assert_eq!(ended.len(), 2);
+    for series in ended {
+        assert!(series.labels.iter().any(|label| (&*label.name, &*label.value) == ("job", "metricsd")));
+    }
 }

@@ -12,3 +12,4 @@ mod rules;
 mod server;
 mod shutdown;
 mod support;
+mod templates;

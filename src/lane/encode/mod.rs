@@ -3,13 +3,20 @@
 pub mod json;
 mod plan;
 pub mod remote_write;
+pub mod remote_write_v2;
+mod sent;
+mod sources;
+mod template;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod text;
+mod wire;
 
 use std::sync::Arc;
 
 use crate::model::Batch;
+
+pub use sent::{Sent, SentSeries};
 
 /// Turns batches into request bodies. One per lane: it keeps what it has compiled for the
 /// schemas that it has seen.
@@ -24,6 +31,23 @@ pub trait Encoder: Send {
     /// Turns to an older format, which the receiver understands; false where there is none.
     fn fall_back(&mut self) -> bool {
         false
+    }
+
+    /// The series that bodies were made for and that have not ended, where the format can
+    /// end a series: for the encoder that comes after this one, or for the next start.
+    fn sent(&self) -> Sent {
+        Sent::default()
+    }
+
+    /// Takes note of what another encoder, or one before a restart, has sent to the same
+    /// receiver. What does not come any more is ended.
+    fn inherit(&mut self, sent: Sent) {
+        drop(sent);
+    }
+
+    /// Changes when what [`Encoder::sent`] gives changes, so that it need not be asked each tick.
+    fn revision(&self) -> u64 {
+        0
     }
 }
 

@@ -21,7 +21,7 @@ use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint};
 
 use super::remote_write::{self, MAX_UNPACKED, Message, STALE, Version};
 use super::sent::named;
-use super::sources::{Ended, Sources};
+use super::sources::Sources;
 use super::wire::{Field, fields, packed};
 use super::{Content, Half};
 use crate::model::{Batch, Kind, Labels};
@@ -96,7 +96,8 @@ struct Draft {
 }
 
 /// Writes the whole message.
-pub fn write(batch: &Batch, labels: &Labels, sources: &Sources, ended: &[Ended], out: &mut Message) {
+pub fn write(batch: &Batch, labels: &Labels, sources: &Sources, out: &mut Message) {
+    let ended = sources.ended();
     let mut symbols = Symbols::default();
     symbols.add("");
     let mut refs = Vec::new();
@@ -323,4 +324,145 @@ fn sample_of(sample: &[u8]) -> Option<(f64, i64)> {
         }
     }
     Some((value, time_ms))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use prometheus_remote_write::WriteRequest;
+    use prost_0_12::Message as _;
+
+    use super::*;
+    use crate::lane::encode::Encoder;
+    use crate::lane::encode::remote_write::RemoteWrite;
+    use crate::lane::encode::testing::{self, COUNT, TOTAL, USAGE};
+    use crate::model::Resource;
+
+    fn batch() -> Batch {
+        let core = Labels::of(&[("core", "0")]);
+        let samples = [(&TOTAL, &core, 1.5), (&COUNT, &Labels::EMPTY, 0.0), (&USAGE, &core, f64::INFINITY)];
+        let mut batch = testing::batch(300, &samples);
+        batch.resource = Arc::new(Resource { host: "h".into(), boot_ms: Some(7) });
+        batch
+    }
+
+    fn encoded(batch: &Batch, version: Version) -> Vec<u8> {
+        let mut body = Vec::new();
+        RemoteWrite::new(version, Labels::of(&[("job", "metricsd")])).encode(batch, &mut body);
+        body
+    }
+
+    fn v2() -> Content {
+        Version::V2.content()
+    }
+
+    fn decode(body: &[u8]) -> Vec<(Vec<String>, u64, i64)> {
+        let request = WriteRequest::decode(&unpack(body).unwrap()[..]).unwrap();
+        let series = request.timeseries.into_iter().map(|series| {
+            let labels = series.labels.iter().map(|label| format!("{}={}", label.name, label.value)).collect();
+            (labels, series.samples[0].value.to_bits(), series.samples[0].timestamp)
+        });
+        series.collect()
+    }
+
+    /// Worked out by hand from the definition of the message.
+    #[test]
+    fn a_small_message_is_as_specified() {
+        let core = Labels::of(&[("core", "0")]);
+        let mut batch = testing::batch(300, &[(&TOTAL, &core, 1.5)]);
+        batch.resource = Arc::new(Resource { host: "h".into(), boot_ms: Some(7) });
+        let message = unpack(&{
+            let mut body = Vec::new();
+            RemoteWrite::new(Version::V2, Labels::EMPTY).encode(&batch, &mut body);
+            body
+        });
+        let mut expected = Vec::new();
+        // Each is used once, so they come in the order of first use.
+        for symbol in ["", "__name__", "test_bytes_total", "core", "0", "Bytes.", "bytes"] {
+            expected.extend([0x22, symbol.len() as u8]);
+            expected.extend(symbol.as_bytes());
+        }
+        expected.extend([
+            0x2a, 30, // timeseries
+            0x0a, 4, 1, 2, 3, 4, // labels_refs
+            0x12, 14, 0x09, 0, 0, 0, 0, 0, 0, 0xf8, 0x3f, // samples, value 1.5
+            0x10, 0xac, 0x02, // timestamp 300
+            0x18, 7, // start_timestamp
+            0x2a, 6, 0x08, 1, 0x18, 5, 0x20, 6, // metadata: counter, help, unit
+        ]);
+        assert_eq!(message, Some(expected));
+    }
+
+    #[test]
+    fn a_request_as_one_of_1_0_is_what_1_0_would_have_been() {
+        let (content, body) = downgrade(&v2(), &encoded(&batch(), Version::V2)).unwrap();
+        assert_eq!(content, Version::V1.content());
+        assert_eq!(unpack(&body), unpack(&encoded(&batch(), Version::V1)));
+        assert_eq!(decode(&body)[0].0, ["__name__=test_bytes_total", "core=0", "job=metricsd"]);
+        assert_eq!(downgrade(&content, &body), None, "there is nothing older");
+    }
+
+    #[test]
+    fn a_request_is_halved_with_the_symbols_that_each_half_needs() {
+        let body = encoded(&batch(), Version::V2);
+        let whole = decode(&downgrade(&v2(), &body).unwrap().1);
+        let [left, right] = split(&body).unwrap();
+        assert_eq!((left.samples, right.samples), (1, 2));
+        assert!(split(&left.bytes).is_none());
+        let halves = [&left, &right].map(|half| decode(&downgrade(&v2(), &half.bytes).unwrap().1));
+        assert_eq!(halves.concat(), whole);
+        let message = unpack(&left.bytes).unwrap();
+        let symbols = Request::parse(&message).unwrap().symbols;
+        assert_eq!(symbols, ["", "__name__", "test_bytes_total", "core", "0", "job", "metricsd", "Bytes.", "bytes"]);
+        // One series alone, made anew, is the same message: nothing but the references has changed.
+        let alone = Batch {
+            frames: vec![{
+                let mut frame = testing::batch(300, &[(&TOTAL, &Labels::of(&[("core", "0")]), 1.5)]).frames.remove(0);
+                frame.source = "test".into();
+                frame
+            }],
+            ..batch()
+        };
+        assert_eq!(unpack(&encoded(&alone, Version::V2)).unwrap(), message);
+    }
+
+    #[test]
+    fn an_ended_series_has_a_marker_and_its_type() {
+        let mut encoder = RemoteWrite::new(Version::V2, Labels::EMPTY);
+        let mut body = Vec::new();
+        encoder.encode(&batch(), &mut body);
+        let empty = |time_ms: i64| testing::batch(time_ms, &[]);
+        body.clear();
+        assert_eq!(encoder.encode(&empty(400), &mut body).samples, 3);
+        let message = unpack(&body).unwrap();
+        let request = Request::parse(&message).unwrap();
+        let metadata = |series: &[u8]| {
+            fields(series).flatten().find(|(tag, _)| *tag == METADATA).map(|(_, field)| field == Field::Bytes(&[8, 1]))
+        };
+        assert_eq!(metadata(request.series[0]), Some(true));
+        let read = decode(&downgrade(&v2(), &body).unwrap().1);
+        assert!(read.iter().all(|(_, bits, time)| (*bits, *time) == (0x7ff0000000000002, 400)), "{read:?}");
+    }
+
+    #[test]
+    fn damaged_bodies_are_neither_halved_nor_turned() {
+        let message = unpack(&encoded(&batch(), Version::V2)).unwrap();
+        let mut seen = 0;
+        for at in 0..message.len() {
+            for changed in [message[..at].to_vec(), {
+                let mut flipped = message.clone();
+                flipped[at] ^= 0x55;
+                flipped
+            }] {
+                let body = snap::raw::Encoder::new().compress_vec(&changed).unwrap();
+                // Whatever they say, they say it without a panic.
+                seen += usize::from(split(&body).is_some()) + usize::from(downgrade(&v2(), &body).is_some());
+            }
+        }
+        assert!(seen > 0);
+        for body in [&b""[..], b"not snappy at all", &[0xff, 0xff, 0xff, 0xff, 0x0f, 0]] {
+            assert!(split(body).is_none() && downgrade(&v2(), body).is_none());
+        }
+    }
 }

@@ -14,6 +14,6 @@ pub fn batch(time_ms: i64, samples: &[(&'static Metric, &Labels, f64)]) -> Batch
     for (metric, labels, value) in samples {
         out.push(metric, labels, *value);
     }
-    let resource = Arc::new(Resource { host: "host-1".into() });
+    let resource = Arc::new(Resource { host: "host-1".into(), boot_ms: None });
     Batch { time_ms, resource, frames: vec![out.finish(time_ms)] }
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{self, Write};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::PathBuf;
 
 use super::Transport;
@@ -51,10 +51,31 @@ impl File {
         if let Some(dir) = self.path.parent() {
             fs::create_dir_all(dir)?;
         }
-        let file = fs::OpenOptions::new().create(true).append(true).open(&self.path)?;
+        let mut options = fs::OpenOptions::new();
+        options.create(true).append(true);
+        let file = match options.clone().read(true).open(&self.path) {
+            Ok(file) => {
+                end_torn_line(&file)?;
+                file
+            }
+            // Ours to append to, not to read.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => options.open(&self.path)?,
+            Err(error) => return Err(error),
+        };
         self.open = Some(file.try_clone()?);
         Ok(file)
     }
+}
+
+/// A kill in mid-write leaves half a line; without an end of its own it would spoil the next one.
+fn end_torn_line(mut file: &fs::File) -> io::Result<()> {
+    let Some(last) = file.metadata()?.len().checked_sub(1) else { return Ok(()) };
+    let mut byte = [0];
+    // What is no regular file cannot be read so, and holds no line of ours.
+    if matches!(file.read_at(&mut byte, last), Ok(1)) && byte != *b"\n" {
+        file.write_all(b"\n")?;
+    }
+    Ok(())
 }
 
 impl Transport for File {
@@ -95,6 +116,15 @@ mod tests {
         assert_eq!(file.send(&none(), b"{\"a\":3}"), Answer::Local(Ok(())));
         assert_eq!(fs::read_to_string(&path).unwrap(), "{\"a\":3}\n");
         fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn half_a_line_from_a_kill_stays_alone() {
+        let path = std::env::temp_dir().join(format!("metricsd-torn-{}", std::process::id()));
+        fs::write(&path, "{\"a\":1}\n{\"a\":").unwrap();
+        assert_eq!(File::new(path.clone()).send(&none(), b"{\"a\":3}"), Answer::Local(Ok(())));
+        assert_eq!(fs::read_to_string(&path).unwrap(), "{\"a\":1}\n{\"a\":\n{\"a\":3}\n");
+        fs::remove_file(&path).unwrap();
     }
 
     #[test]

@@ -10,8 +10,8 @@ use super::Transport;
 use super::resolve::OnceResolver;
 use super::tcp::TcpConnector;
 use crate::lane::HttpSettings;
-use crate::lane::encode::Content;
-use crate::lane::verdict::{Answer, retry_after};
+use crate::lane::encode::{Content, remote_write_v2};
+use crate::lane::verdict::{Answer, Written, retry_after};
 
 /// Connections live no longer than this: names move to other addresses, and a balancer's
 /// new backends get their share.
@@ -78,6 +78,7 @@ impl Transport for Http {
                 Answer::Http {
                     status: response.status().as_u16(),
                     retry_after: asked_pause(response.headers()),
+                    written: written(content, response.headers()),
                     excerpt,
                 }
             }
@@ -98,6 +99,20 @@ fn in_words(error: &ureq::Error) -> String {
     match error {
         ureq::Error::Io(error) => error.to_string(),
         other => other.to_string(),
+    }
+}
+
+/// What the answer says of samples. Where it speaks of anything that was written, what it
+/// does not speak of was not.
+fn written(content: &Content, answer: &HeaderMap) -> Written {
+    let [samples, others @ ..] = ["Samples", "Histograms", "Exemplars"]
+        .map(|what| answer.get(format!("X-Prometheus-Remote-Write-{what}-Written")));
+    let samples = samples.and_then(|count| count.to_str().ok()?.trim().parse().ok());
+    match samples {
+        Some(samples) => Written::Samples(samples),
+        None if !remote_write_v2::is_v2(content) => Written::Unsaid,
+        None if others.iter().any(Option::is_some) => Written::Samples(0),
+        None => Written::Missing,
     }
 }
 

@@ -1,0 +1,473 @@
+//! A request compressed once, into which each tick only its numbers are put.
+//!
+//! From tick to tick a request is the same but for the values and the time. Snappy's block
+//! format (<https://github.com/google/snappy/blob/main/format_description.txt>) is a list of
+//! elements, each either a literal (its bytes follow) or a copy of what was unpacked before
+//! (an offset back, a length). So the constant bytes are compressed once, with matches that
+//! neither read nor write a value, and the elements between two values are kept as a piece.
+//! A tick's body is those pieces with a value after each of them. The time is one literal of
+//! the pieces, patched each tick; where it comes again it is a copy.
+//!
+//! Beside a value there is nearly always a copy of what stood beside an earlier value. Where
+//! the two values have bytes in common at that side, as neighbours have (zeros at the low
+//! end, the exponent at the high one), the copy just gets longer by these, and the literal
+//! for the rest shorter.
+
+use prost::encoding::{encode_varint, encoded_len_varint};
+
+use super::remote_write::Message;
+use crate::model::{Batch, Frame};
+
+/// How far back an element can copy from with two bytes of offset.
+const MAX_OFFSET: usize = 65_535;
+
+/// A copy's length has six bits.
+const MAX_COPY: usize = 64;
+
+/// A literal of up to so many bytes has its length in the tag.
+const MAX_SHORT_LITERAL: usize = 60;
+
+/// A value's bytes.
+const VALUE: usize = 8;
+
+/// A copy beside a value is left so much room to grow, rather than none, for one more copy.
+const GROWTH: usize = 4;
+
+/// How many earlier places are tried for the longest match. More cost time when a schema is
+/// compiled, and win little.
+const TRIES: usize = 24;
+
+/// Size of the table of places, as a power of two.
+const HASH_BITS: u32 = 15;
+
+/// A piece that is not longer than this is copied with one move of this size.
+const MOVE: usize = 32;
+
+/// A place in the template of which the time of a frame is one byte.
+#[derive(Debug)]
+struct TimeByte {
+    at: u32,
+    /// Which of the batch's distinct times, and which byte of it.
+    class: u16,
+    byte: u8,
+}
+
+/// No earlier value is beside the copy.
+const NONE: u32 = u32::MAX;
+
+/// A value's place, and the elements from there to the next one.
+#[derive(Debug)]
+struct Slot {
+    /// Where the elements behind it end in the template; they start where those of the slot
+    /// before end.
+    end: u32,
+    /// The value before the bytes that the first element behind this one copies, where that
+    /// is a copy from right behind a value: the high bytes that both have in common need
+    /// not be written, the copy can take them over.
+    after: u32,
+    /// The same for the last element in front of this value, and the low bytes.
+    before: u32,
+    /// How far in front the tag of that last element is, where `before` names a value.
+    last_tag: u8,
+    /// By how much the copy in front and the one behind can grow.
+    low_room: u8,
+    high_room: u8,
+}
+
+/// A copy beside a value has two bytes of offset behind its tag.
+const COPY: usize = 3;
+
+/// A compressed request without its numbers.
+#[derive(Debug)]
+pub struct Template {
+    /// The unpacked length, as snappy wants it in front.
+    preamble: Vec<u8>,
+    /// With some bytes behind them, so that a move of fixed size may read on.
+    elements: Vec<u8>,
+    /// Where the elements in front of the first value end.
+    first_end: usize,
+    slots: Vec<Slot>,
+    times: Vec<TimeByte>,
+}
+
+/// What a byte of the message is to the compressor: itself; a value's, which is like no
+/// other; or a time's, which is like the same byte of the same time.
+type Cell = u16;
+const VALUE_CELL: Cell = 256;
+const FIRST_TIME_CELL: Cell = 512;
+const TIME_CELLS: usize = 10;
+
+impl Template {
+    /// Compresses the constant part of `message`. `class` says for each frame which of the
+    /// batch's distinct times is its own: that of which frame. None where the message is of a size or kind that
+    /// templates are not made for.
+    pub fn new(message: &Message, class: impl Fn(usize) -> usize) -> Option<Template> {
+        let holes = message.holes.as_ref()?;
+        let mut cells: Vec<Cell> = message.bytes.iter().map(|byte| Cell::from(*byte)).collect();
+        u32::try_from(cells.len()).ok()?;
+        for at in &holes.values {
+            cells.get_mut(*at..*at + VALUE)?.fill(VALUE_CELL);
+        }
+        for (at, frame) in &holes.times {
+            let first = FIRST_TIME_CELL as usize + class(*frame) * TIME_CELLS;
+            let len = message.bytes[*at..].iter().position(|byte| byte & 0x80 == 0)? + 1;
+            for byte in 0..len {
+                *cells.get_mut(at + byte)? = Cell::try_from(first + byte).ok()?;
+            }
+        }
+        let mut preamble = Vec::new();
+        encode_varint(cells.len() as u64, &mut preamble);
+        Some(Compressor::new(&cells, &holes.values).run(preamble))
+    }
+
+    /// Writes the body of a batch of the template's shape.
+    fn write(&mut self, batch: &Batch, room: &mut Room, out: &mut Vec<u8>) {
+        for time in &self.times {
+            // A byte of a varint: seven bits, and whether more follow.
+            let time_ms = batch.frames[usize::from(time.class)].time_ms as u64;
+            let rest = time_ms >> (7 * u32::from(time.byte));
+            self.elements[time.at as usize] = rest as u8 & 0x7f | u8::from(rest > 0x7f) << 7;
+        }
+        let values = match &batch.frames[..] {
+            [frame] => &frame.values[..],
+            frames => {
+                room.values.clear();
+                frames.iter().for_each(|frame| room.values.extend_from_slice(&frame.values));
+                &room.values[..]
+            }
+        };
+        debug_assert_eq!(values.len(), self.slots.len());
+        let longest = COPY + self.preamble.len() + self.elements.len() + values.len() * (1 + VALUE) + MOVE;
+        if room.body.len() < longest {
+            room.body.resize(longest, 0);
+        }
+        let end = self.fill(values, &mut room.body);
+        out.extend_from_slice(&room.body[COPY..end]);
+    }
+
+    /// Writes the body with these values to `body` from [`COPY`] on; gives where it ends.
+    fn fill(&self, values: &[f64], body: &mut [u8]) -> usize {
+        let mut to = COPY + self.preamble.len();
+        body[COPY..to].copy_from_slice(&self.preamble);
+        body[to..to + self.first_end].copy_from_slice(&self.elements[..self.first_end]);
+        to += self.first_end;
+        let mut from = self.first_end;
+        let in_common = |bits: u64, at: u32| values.get(at as usize).map(|earlier| bits ^ earlier.to_bits());
+        for (slot, value) in self.slots.iter().zip(values) {
+            let bits = value.to_bits();
+            let low =
+                in_common(bits, slot.before).map_or(0, |differ| differ.trailing_zeros() / 8).min(slot.low_room.into());
+            let high = in_common(bits, slot.after).map_or(0, |differ| differ.leading_zeros() / 8);
+            let high = high.min(slot.high_room.into()).min(VALUE as u32 - low);
+            let own = VALUE - (low + high) as usize;
+            let Some(window) = body[to - COPY..].first_chunk_mut::<{ COPY + 1 + VALUE + MOVE }>() else { break };
+            // Tags hold their length, less one, in their upper six bits.
+            let tag = &mut window[COPY - usize::from(slot.last_tag & 3)];
+            *tag = tag.wrapping_add((low as u8) << 2);
+            // With no byte of its own the value has no literal: what is written here is overwritten.
+            window[COPY] = (own as u8).wrapping_sub(1) << 2;
+            let rest = (bits >> (low * 8).min(63)).to_le_bytes();
+            window[COPY + 1..COPY + 1 + VALUE].copy_from_slice(&rest);
+            let begin = COPY + own + usize::from(own > 0);
+            let end = slot.end as usize;
+            let len = end - from;
+            if len <= MOVE {
+                window[begin..begin + MOVE].copy_from_slice(&self.elements[from..from + MOVE]);
+                window[begin] = window[begin].wrapping_add((high as u8) << 2);
+            } else {
+                let begin = to - COPY + begin;
+                body[begin..begin + len].copy_from_slice(&self.elements[from..end]);
+                body[begin] = body[begin].wrapping_add((high as u8) << 2);
+            }
+            to += begin - COPY + len;
+            from = end;
+        }
+        to
+    }
+
+    /// What it takes in memory, about.
+    fn bytes(&self) -> usize {
+        self.elements.len() + self.slots.len() * size_of::<Slot>()
+    }
+}
+
+/// The templates of the batches that come again and again.
+#[derive(Debug, Default)]
+pub struct Templates {
+    known: Vec<(Shape, Known)>,
+    room: Room,
+}
+
+/// What a body is made in: an output of the longest length would have to be filled first.
+#[derive(Debug, Default)]
+struct Room {
+    body: Vec<u8>,
+    values: Vec<f64>,
+}
+
+/// What became of a shape.
+#[derive(Debug)]
+enum Known {
+    /// It came once.
+    Seen,
+    /// It has a template.
+    Made(Box<Template>),
+    /// It cannot have one.
+    Hopeless,
+}
+
+/// What two batches have in common that differ in nothing but numbers: for each frame the
+/// epoch of its source, the first frame of the same time, and that time's encoded length.
+type Shape = Vec<(u64, usize, usize)>;
+
+/// Shapes that are remembered. A batch is a tick's frames or a slow source's one, so there
+/// are about as many as there are slow sources; the rest is failures.
+const MAX_SHAPES: usize = 4096;
+
+/// Templates beyond this are forgotten, and made again if they are still needed.
+const MAX_BYTES: usize = 16 << 20;
+
+impl Templates {
+    /// Writes the batch's body from its template; false where there is none.
+    pub fn write(&mut self, batch: &Batch, epoch: impl Fn(usize, &Frame) -> u64, out: &mut Vec<u8>) -> bool {
+        match self.known.iter_mut().find(|(shape, _)| fits(shape, batch, &epoch)) {
+            Some((_, Known::Made(template))) => {
+                template.write(batch, &mut self.room, out);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether a template is to be made for the batch: it is the second of its shape.
+    pub fn is_wanted(&mut self, batch: &Batch, epoch: impl Fn(usize, &Frame) -> u64) -> bool {
+        match self.known.iter().find(|(shape, _)| fits(shape, batch, &epoch)) {
+            Some((_, known)) => matches!(known, Known::Seen),
+            None => {
+                self.known.push((shape(batch, epoch), Known::Seen));
+                false
+            }
+        }
+    }
+
+    /// Keeps the template of a batch for which one was wanted; `is_current` says which
+    /// epochs have not passed.
+    pub fn keep(
+        &mut self,
+        batch: &Batch,
+        epoch: impl Fn(usize, &Frame) -> u64,
+        is_current: impl Fn(u64) -> bool,
+        message: &Message,
+    ) {
+        self.known.retain(|(shape, _)| shape.iter().all(|(epoch, ..)| is_current(*epoch)));
+        let bytes_of = |known: &Known| if let Known::Made(template) = known { template.bytes() } else { 0 };
+        let bytes: usize = self.known.iter().map(|(_, known)| bytes_of(known)).sum();
+        if self.known.len() >= MAX_SHAPES || bytes > MAX_BYTES {
+            self.known.clear();
+        }
+        let shape = shape(batch, epoch);
+        let template = Template::new(message, |frame| shape[frame].1);
+        self.known.retain(|(known, _)| *known != shape);
+        self.known.push((shape, template.map_or(Known::Hopeless, |template| Known::Made(Box::new(template)))));
+    }
+}
+
+fn shape(batch: &Batch, epoch: impl Fn(usize, &Frame) -> u64) -> Shape {
+    let of = |(at, frame): (usize, &Frame)| {
+        let same = batch.frames.iter().position(|other| other.time_ms == frame.time_ms);
+        (epoch(at, frame), same.unwrap_or(at), encoded_len_varint(frame.time_ms as u64))
+    };
+    batch.frames.iter().enumerate().map(of).collect()
+}
+
+fn fits(shape: &Shape, batch: &Batch, epoch: impl Fn(usize, &Frame) -> u64) -> bool {
+    shape.len() == batch.frames.len()
+        && shape.iter().zip(batch.frames.iter().enumerate()).all(|((of, same, len), (at, frame))| {
+            *of == epoch(at, frame)
+                && batch.frames[*same].time_ms == frame.time_ms
+                && *len == encoded_len_varint(frame.time_ms as u64)
+        })
+}
+
+/// Makes a template.
+struct Compressor<'c> {
+    cells: &'c [Cell],
+    values: &'c [usize],
+    /// The last place of each hash of four cells, and for each place the one before it.
+    last: Vec<u32>,
+    before: Vec<u32>,
+    elements: Vec<u8>,
+    times: Vec<TimeByte>,
+}
+
+/// What stands between two values: beside which values its outermost copies begin and end,
+/// and by how much they can grow.
+struct Piece {
+    after: u32,
+    high_room: u8,
+    before: u32,
+    low_room: u8,
+}
+
+/// A copy beside a value.
+#[derive(Clone, Copy)]
+struct Copied {
+    len: usize,
+    /// The end of its source that is on the value's side.
+    beside: usize,
+}
+
+impl<'c> Compressor<'c> {
+    fn new(cells: &'c [Cell], values: &'c [usize]) -> Compressor<'c> {
+        let before = vec![NONE; cells.len()];
+        Compressor { cells, values, last: vec![NONE; 1 << HASH_BITS], before, elements: Vec::new(), times: Vec::new() }
+    }
+
+    fn run(mut self, preamble: Vec<u8>) -> Template {
+        let mut slots: Vec<Slot> = Vec::with_capacity(self.values.len());
+        let first = self.piece(0, self.values.first().copied().unwrap_or(self.cells.len()));
+        let first_end = self.elements.len();
+        let mut in_front = first;
+        for (at, value) in self.values.iter().enumerate() {
+            let end = self.values.get(at + 1).copied().unwrap_or(self.cells.len());
+            let behind = self.piece(value + VALUE, end);
+            slots.push(Slot {
+                end: self.elements.len() as u32,
+                after: behind.after,
+                before: in_front.before,
+                last_tag: if in_front.before == NONE { 0 } else { COPY as u8 },
+                low_room: in_front.low_room,
+                high_room: behind.high_room,
+            });
+            in_front = behind;
+        }
+        self.elements.extend_from_slice(&[0; MOVE]);
+        self.elements.shrink_to_fit();
+        Template { preamble, elements: self.elements, first_end, slots, times: self.times }
+    }
+
+    /// The elements for the constant cells from `start` to `end`, a value before and behind.
+    fn piece(&mut self, start: usize, end: usize) -> Piece {
+        // The copies right behind the value in front and right in front of the one behind.
+        let (mut opens, mut closes): (Option<Copied>, Option<Copied>) = (None, None);
+        let mut literal = start;
+        let mut at = start;
+        while at < end {
+            let found = self.longest(at, end);
+            // A copy one place on may be so much longer that a literal of one more byte pays.
+            let better = |(_, len): (usize, usize)| self.longest(at + 1, end).is_some_and(|(_, next)| next > len + 1);
+            match found {
+                Some(found) if !better(found) => {
+                    let (source, len) = found;
+                    if literal < at {
+                        self.literal(literal, at);
+                    }
+                    let (is_first, is_last) = (at == start, at + len == end);
+                    let (head, tail) = self.copy(at - source, len, is_first, is_last);
+                    opens = opens.or(Some(Copied { len: head, beside: source }).filter(|_| is_first));
+                    closes = Some(Copied { len: tail, beside: source + len }).filter(|_| is_last);
+                    (at..at + len).for_each(|at| self.learn(at, end));
+                    at += len;
+                    literal = at;
+                }
+                _ => {
+                    self.learn(at, end);
+                    at += 1;
+                }
+            }
+        }
+        if literal < end {
+            self.literal(literal, end);
+        }
+        let value_at = |place: usize| self.values.binary_search(&place).map_or(NONE, |at| at as u32);
+        let room = |copy: Option<Copied>| copy.map_or(0, |copy| (MAX_COPY - copy.len).min(VALUE) as u8);
+        Piece {
+            after: opens.and_then(|copy| copy.beside.checked_sub(VALUE)).map_or(NONE, value_at),
+            high_room: room(opens),
+            before: closes.map_or(NONE, |copy| value_at(copy.beside)),
+            low_room: room(closes),
+        }
+    }
+
+    /// The longest match for the cells at `at`: where, and how long; none that does not pay.
+    fn longest(&self, at: usize, end: usize) -> Option<(usize, usize)> {
+        let mut best = None;
+        let mut candidate = self.last[hash(self.cells.get(at..end)?)?];
+        for _ in 0..TRIES {
+            let source = candidate as usize;
+            if candidate == NONE || at - source > MAX_OFFSET {
+                break;
+            }
+            let same = self.cells[at..end].iter().zip(&self.cells[source..]);
+            let len = same.take_while(|(a, b)| a == b).count();
+            // Copies of some length beside a value on both sides are worth a byte more.
+            let least = if at - source < 2048 && len <= 11 { 4 } else { 5 };
+            if len >= least && best.is_none_or(|(_, longest)| len > longest) {
+                best = Some((source, len));
+            }
+            candidate = self.before[source];
+        }
+        best
+    }
+
+    /// Makes the cells at `at` known to later matches.
+    fn learn(&mut self, at: usize, end: usize) {
+        if let Some(key) = hash(&self.cells[at..end]) {
+            self.before[at] = std::mem::replace(&mut self.last[key], at as u32);
+        }
+    }
+
+    /// Writes the cells from `start` to `end` as a literal.
+    fn literal(&mut self, start: usize, end: usize) {
+        let less_one = end - start - 1;
+        match less_one {
+            0..MAX_SHORT_LITERAL => self.elements.push((less_one as u8) << 2),
+            _ => {
+                // The tag says how many bytes of length follow.
+                let bytes = (less_one as u32).to_le_bytes();
+                let count = 4 - (less_one as u32).leading_zeros() as usize / 8;
+                self.elements.push((59 + count as u8) << 2);
+                self.elements.extend_from_slice(&bytes[..count]);
+            }
+        }
+        for cell in &self.cells[start..end] {
+            if *cell >= FIRST_TIME_CELL {
+                let (class, byte) = time_of(*cell);
+                self.times.push(TimeByte { at: self.elements.len() as u32, class, byte });
+            }
+            self.elements.push(*cell as u8);
+        }
+    }
+
+    /// Writes a match as one copy or more, as even as can be; gives the lengths of the first
+    /// and the last. Beside a value they have three bytes and mostly some room to grow.
+    fn copy(&mut self, offset: usize, len: usize, is_first: bool, is_last: bool) -> (usize, usize) {
+        let beside_values = usize::from(is_first) + usize::from(is_last);
+        let count = (len + GROWTH * beside_values).div_ceil(MAX_COPY);
+        let length = |at: usize| (len * (at + 1)) / count - (len * at) / count;
+        for at in 0..count {
+            let now = length(at);
+            let can_grow = (is_first && at == 0) || (is_last && at + 1 == count);
+            if (4..12).contains(&now) && offset < 2048 && !can_grow {
+                self.elements.push(1 | ((now - 4) as u8) << 2 | ((offset >> 8) as u8) << 5);
+                self.elements.push(offset as u8);
+            } else {
+                self.elements.push(2 | ((now - 1) as u8) << 2);
+                self.elements.extend_from_slice(&(offset as u16).to_le_bytes());
+            }
+        }
+        (length(0), length(count - 1))
+    }
+}
+
+/// A hash of the first four cells; none where there are fewer.
+fn hash(cells: &[Cell]) -> Option<usize> {
+    let key = cells.first_chunk::<4>()?.iter().fold(0, |key, cell| key << 16 | u64::from(*cell));
+    Some((key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - HASH_BITS)) as usize)
+}
+
+/// Which of the batch's times a cell belongs to, and which byte of it that is.
+fn time_of(cell: Cell) -> (u16, u8) {
+    let at = cell - FIRST_TIME_CELL;
+    (at / TIME_CELLS as u16, (at % TIME_CELLS as u16) as u8)
+}
