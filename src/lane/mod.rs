@@ -14,6 +14,7 @@ pub mod encode;
 mod mailbox;
 mod queue;
 mod sender;
+mod series_file;
 mod settings;
 pub mod spool;
 mod transport;
@@ -21,7 +22,7 @@ mod url;
 mod verdict;
 mod worker;
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Select, unbounded};
@@ -64,15 +65,16 @@ impl Lane {
         let count = settings.senders();
         let queue = Arc::new(Queue::new(&settings.name, &settings.spool, Arc::clone(&status), count));
         let (inlet, outlets) = mailbox::mailbox(Arc::clone(&queue), Arc::clone(&status));
-        let maker = Arc::new(BodyMaker::new(settings.name.clone(), encoder(settings), Arc::clone(&status)));
+        let series = settings.spool.series_file(&settings.name);
+        let maker = BodyMaker::new(settings.name.clone(), encoder(settings), Arc::clone(&status), series, outlets.poke);
+        let maker = Arc::new(maker);
         let worker = Worker {
             mailbox: outlets.mailbox,
             pending: outlets.pending,
             maker: Arc::clone(&maker),
             queue: Arc::clone(&queue),
-            keeper: outlets.poke,
         };
-        let keeper = Keeper { poked: outlets.poked, queue: Arc::clone(&queue) };
+        let keeper = Keeper { poked: outlets.poked, queue: Arc::clone(&queue), maker: Arc::downgrade(&maker) };
         let (mut senders, mut updates) = (Vec::new(), Vec::new());
         for _ in 0..count {
             let (update, updated) = unbounded();
@@ -90,7 +92,11 @@ impl Lane {
                 last_chance_taken: false,
             });
         }
-        (inlet, Control { name: settings.name.clone(), queue, maker, updates }, Lane { worker, keeper, senders })
+        (
+            inlet,
+            Control { name: settings.name.clone(), queue, maker: Arc::downgrade(&maker), updates },
+            Lane { worker, keeper, senders },
+        )
     }
 }
 
@@ -98,7 +104,8 @@ impl Lane {
 pub struct Control {
     name: String,
     queue: Arc<Queue>,
-    maker: Arc<BodyMaker>,
+    /// Weak: a lane ends when its threads do, whoever could still change it.
+    maker: Weak<BodyMaker>,
     updates: Vec<crossbeam_channel::Sender<Route>>,
 }
 
@@ -119,7 +126,9 @@ impl Control {
     /// Takes up new settings: what waits stays, what is sent or encoded from now on follows
     /// them. A pause before the next attempt ends.
     pub fn apply(&self, settings: &Settings) {
-        self.maker.replace(encoder(settings));
+        if let Some(maker) = self.maker.upgrade() {
+            maker.replace(encoder(settings));
+        }
         for update in &self.updates {
             // A sender is gone only when the lane is being stopped.
             let _ = update.send(route(settings));

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use super::encode::Content;
+use super::series_file::SeriesFile;
 use super::settings::{Budget, SpoolMode, SpoolSettings};
 use super::spool::{Count, Options, Spool, Stats, SyncPolicy};
 use crate::telemetry::{DestinationStatus, DropReason};
@@ -453,6 +454,12 @@ fn less(now: Count, before: Count) -> Count {
 }
 
 impl SpoolSettings {
+    /// Where it is written down which series the destination `name` has; none: nowhere.
+    pub(super) fn series_file(&self, name: &str) -> Option<SeriesFile> {
+        let dir = self.dir.as_ref().filter(|_| self.mode != SpoolMode::Memory)?;
+        Some(SeriesFile::new(dir, name))
+    }
+
     /// How the spool of the destination `name` is kept; none: in memory only.
     fn options(&self, name: &str) -> Option<Options> {
         let dir = self.dir.as_ref().filter(|_| self.mode != SpoolMode::Memory)?;

@@ -1,6 +1,6 @@
 //! The encoding half of a lane: batches in, bodies out; and who looks after its disk.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
@@ -8,6 +8,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use super::encode::Encoder;
 use super::mailbox::Pending;
 use super::queue::{Body, Queue};
+use super::series_file::SeriesFile;
 use crate::host::{monotonic, wall_ms};
 use crate::model::Batch;
 use crate::telemetry::{DestinationStatus, DropReason, Throttle};
@@ -17,6 +18,10 @@ pub struct BodyMaker {
     name: String,
     status: Arc<DestinationStatus>,
     inner: Mutex<Inner>,
+    /// What the destination has been sent, on disk; none where nothing of it is kept there.
+    series: Option<Mutex<SeriesFile>>,
+    /// Wakes the keeper.
+    keeper: Sender<()>,
 }
 
 struct Inner {
@@ -24,13 +29,44 @@ struct Inner {
     throttle: Throttle,
     /// What the last body needed, so that the next one is allocated once.
     capacity: usize,
+    /// The series that the keeper was last told of.
+    revision: u64,
 }
 
 impl BodyMaker {
-    /// A maker with an encoder of its own.
-    pub fn new(name: String, encoder: Box<dyn Encoder>, status: Arc<DestinationStatus>) -> BodyMaker {
-        let inner = Inner { encoder, throttle: Throttle::new(super::LOG_EVERY), capacity: 0 };
-        BodyMaker { name, status, inner: Mutex::new(inner) }
+    /// A maker with an encoder of its own, which takes up what an earlier life had sent.
+    pub fn new(
+        name: String,
+        mut encoder: Box<dyn Encoder>,
+        status: Arc<DestinationStatus>,
+        series: Option<SeriesFile>,
+        keeper: Sender<()>,
+    ) -> BodyMaker {
+        if let Some(sent) = series.as_ref().and_then(SeriesFile::load) {
+            encoder.inherit(sent);
+        }
+        let revision = encoder.revision();
+        let inner = Inner { encoder, throttle: Throttle::new(super::LOG_EVERY), capacity: 0, revision };
+        BodyMaker { name, status, inner: Mutex::new(inner), series: series.map(Mutex::new), keeper }
+    }
+
+    /// Writes down which series the destination has, if that has changed. `last`: there will
+    /// be no other occasion.
+    pub fn save_series(&self, last: bool) {
+        let Some(file) = &self.series else { return };
+        let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
+        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let revision = inner.encoder.revision();
+        // Nothing sent yet: what an earlier life wrote down still holds.
+        if revision == 0 || !file.is_due(revision, last) {
+            return;
+        }
+        let sent = inner.encoder.sent();
+        // Encoding goes on while the disk takes its time.
+        drop(inner);
+        if let Err(error) = file.save(revision, &sent) {
+            log::debug!("destination {}: cannot write its list of series: {error}", self.name);
+        }
     }
 
     /// The batch as a body; none where no sample of it can be sent.
@@ -49,6 +85,11 @@ impl BodyMaker {
                     encoded.unencodable
                 );
             }
+        }
+        let revision = inner.encoder.revision();
+        if std::mem::replace(&mut inner.revision, revision) != revision && self.series.is_some() {
+            // A full channel: it has been told already.
+            let _ = self.keeper.try_send(());
         }
         let content = inner.encoder.content();
         (encoded.samples > 0).then_some(Body { bytes, samples: encoded.samples, time_ms: batch.time_ms, content })
@@ -74,7 +115,6 @@ pub struct Worker {
     pub(super) pending: Pending,
     pub(super) maker: Arc<BodyMaker>,
     pub(super) queue: Arc<Queue>,
-    pub(super) keeper: Sender<()>,
 }
 
 impl Worker {
@@ -96,9 +136,10 @@ impl Worker {
             }
             self.pending.arrived();
             // A full channel: it has been told already.
-            let _ = self.keeper.try_send(());
+            let _ = self.maker.keeper.try_send(());
         }
         self.queue.park(wall_ms());
+        self.maker.save_series(true);
     }
 }
 
@@ -106,6 +147,8 @@ impl Worker {
 pub struct Keeper {
     pub(super) poked: Receiver<()>,
     pub(super) queue: Arc<Queue>,
+    /// Weak: the maker wakes this thread, and this thread ends when nobody can any more.
+    pub(super) maker: Weak<BodyMaker>,
 }
 
 /// How often the disk is looked after while something is on it.
@@ -116,7 +159,9 @@ impl Keeper {
     pub fn run(self) {
         loop {
             // At first for what an earlier life left on disk.
+            self.save_series();
             while self.queue.tidy(wall_ms()) {
+                self.save_series();
                 match self.poked.recv_timeout(TIDY) {
                     Err(RecvTimeoutError::Disconnected) => return,
                     Err(RecvTimeoutError::Timeout) => {}
@@ -127,6 +172,12 @@ impl Keeper {
             if self.poked.recv().is_err() {
                 return;
             }
+        }
+    }
+
+    fn save_series(&self) {
+        if let Some(maker) = self.maker.upgrade() {
+            maker.save_series(false);
         }
     }
 }

@@ -1,0 +1,87 @@
+//! The list of series that a destination has been sent, on disk: so that a series that is
+//! gone after a restart can be ended there.
+//!
+//! It is written when the set of series changes, never in a steady tick, and read at the
+//! start. Without it, or where it is damaged, the receiver learns of the end by its own
+//! staleness rule, minutes later: nothing is lost.
+
+use std::fs;
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::encode::Sent;
+
+/// A list of the largest host is a few megabytes; more is not a list of ours.
+const MAX_BYTES: u64 = 16 << 20;
+
+/// One destination's list.
+#[derive(Debug)]
+pub struct SeriesFile {
+    path: PathBuf,
+    /// The revision that is on disk, and since when.
+    saved: Option<(u64, Instant)>,
+}
+
+/// How long a list stays as it is, however often the set of series changes: on a host whose
+/// devices come and go each second it must not wear out the flash.
+const REST: Duration = Duration::from_secs(60);
+
+impl SeriesFile {
+    /// The list of the destination `name`, beside its spool in `dir`.
+    pub fn new(dir: &Path, name: &str) -> SeriesFile {
+        SeriesFile { path: dir.join(format!("{name}.series")), saved: None }
+    }
+
+    /// What an earlier life had sent; none where it is not known.
+    pub fn load(&self) -> Option<Sent> {
+        let mut bytes = Vec::new();
+        fs::File::open(&self.path).ok()?.take(MAX_BYTES + 1).read_to_end(&mut bytes).ok()?;
+        let sent = if bytes.len() as u64 <= MAX_BYTES { Sent::from_bytes(&bytes) } else { None };
+        if sent.is_none() {
+            log::warn!("{} is damaged; series that ended meanwhile are not said to have ended", self.path.display());
+        }
+        sent
+    }
+
+    /// Whether `revision` is not what is on disk, and is to be written now; `last` is for
+    /// the end, when there is no later.
+    pub fn is_due(&self, revision: u64, last: bool) -> bool {
+        self.saved.is_none_or(|(saved, since)| saved != revision && (last || since.elapsed() >= REST))
+    }
+
+    /// Puts `sent` in the place of what is there. A crash leaves the one or the other.
+    pub fn save(&mut self, revision: u64, sent: &Sent) -> io::Result<()> {
+        // Also where it fails: a disk that is full is not asked again each second for this.
+        self.saved = Some((revision, Instant::now()));
+        let tmp = self.path.with_extension("series.tmp");
+        let mut options = fs::OpenOptions::new();
+        let file = options.write(true).create(true).truncate(true).mode(0o600).open(&tmp)?;
+        io::Write::write_all(&mut &file, &sent.to_bytes())?;
+        fs::rename(&tmp, &self.path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_saved_is_loaded_and_damage_is_nothing() {
+        let dir = std::env::temp_dir().join(format!("metricsd-series-{}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        let mut file = SeriesFile::new(&dir, "remote");
+        assert_eq!(file.load(), None);
+        assert!(file.is_due(3, false));
+        file.save(3, &Sent::default()).unwrap();
+        assert!(!file.is_due(3, true) && file.is_due(4, true));
+        assert!(!file.is_due(4, false), "not so soon after the last one");
+        assert_eq!(file.load(), Some(Sent::default()));
+        fs::write(dir.join("remote.series"), "not a list").unwrap();
+        assert_eq!(file.load(), None);
+        fs::remove_dir_all(&dir).unwrap();
+        assert!(file.save(5, &Sent::default()).is_err());
+        assert!(!file.is_due(5, true));
+    }
+}
