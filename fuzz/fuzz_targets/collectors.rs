@@ -12,7 +12,7 @@ use std::time::Duration;
 use libfuzzer_sys::fuzz_target;
 use metricsd::collectors::{self, Collector, Settings, Tick};
 use metricsd::host::{FsUsage, HostPaths, Scratch, StatFs};
-use metricsd::lane::Compression;
+use metricsd::lane::{Compression, RemoteWriteVersion};
 use metricsd::lane::encode::text::{self, Format};
 use metricsd::lane::encode::{Encoder, json::Json, remote_write::RemoteWrite};
 use metricsd::model::{Batch, Labels, Recorder, Resource};
@@ -68,11 +68,12 @@ fuzz_target!(|input: &[u8]| {
         .map(|fast| (fast.collector, Recorder::new(fast.name, settings.max_series)))
         .collect();
     let mut scratch = Scratch::new();
-    let mut bodies: [Box<dyn Encoder>; 2] = [
-        Box::new(RemoteWrite::new(Labels::of(&[("job", "fuzz")]))),
+    let mut bodies: [Box<dyn Encoder>; 3] = [
+        Box::new(RemoteWrite::new(RemoteWriteVersion::V2, Labels::EMPTY)),
+        Box::new(RemoteWrite::new(RemoteWriteVersion::V1, Labels::of(&[("job", "fuzz")]))),
         Box::new(Json::new(Labels::EMPTY, Compression::None)),
     ];
-    let resource = Arc::new(Resource { host: "fuzz".into() });
+    let resource = Arc::new(Resource { host: "fuzz".into(), boot_ms: None });
     for (round, text) in text.split(|byte| *byte == 0).take(MAX_ROUNDS).enumerate() {
         let path = root().join(file);
         fs::write(&path, text).unwrap();
