@@ -67,7 +67,10 @@ fn encode(name: &str, batch: &Batch, mut encoder: Box<dyn Encoder>) -> f64 {
         body.clear();
         encoder.encode(batch, &mut body);
     });
+    let is_snappy = encoder.content().iter().any(|(_, value)| value == "snappy");
     let plain = snap::raw::decompress_len(&body)
+        .ok()
+        .filter(|_| is_snappy)
         .map_or(String::new(), |len| format!(", {:.1} unpacked", len as f64 / series as f64));
     println!("{:>52} bytes a body, {:.1} a sample{plain}", body.len(), body.len() as f64 / series as f64);
     median

@@ -54,7 +54,8 @@ fn compare(kind: &str, ticks: u32, interval: f64) {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let config = format!(
         r#"{{"server":{{"host":"127.0.0.1","port":{port}}},"collector":{{"interval_seconds":{interval}}},
-            "shipper":{{"type":"{kind}","endpoint":"{}"}}}}"#,
+            "spool":{{"dir":"{}/spool"}},"shipper":{{"type":"{kind}","endpoint":"{}"}}}}"#,
+        dir.display(),
         ours.url
     );
     let config_path = dir.join("config.json");
