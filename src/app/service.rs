@@ -110,6 +110,7 @@ impl Service {
             plans: planned,
             clock: Clock::of_this_build(),
             read: Box::new(read_clocks),
+            ended: Vec::new(),
             nudge_at: None,
         };
         let sched = threads.spawn("sched", move || scheduler.run()).map_err(no_thread)?;

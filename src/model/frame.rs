@@ -18,6 +18,11 @@ pub struct Frame {
 }
 
 impl Frame {
+    /// The last frame of a source that gives nothing any more: all its series have ended.
+    pub fn ended(source: &str, time_ms: i64) -> Frame {
+        Frame { source: source.into(), schema: Arc::new(Schema::new([])), time_ms, values: Arc::from([]) }
+    }
+
     /// Each series with its value.
     pub fn samples(&self) -> impl ExactSizeIterator<Item = (&Series, f64)> {
         self.schema.series().iter().zip(self.values.iter().copied())

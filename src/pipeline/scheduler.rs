@@ -41,6 +41,8 @@ pub struct Scheduler {
     pub clock: Clock,
     /// Reads the clocks.
     pub read: Box<dyn FnMut() -> Reading + Send>,
+    /// Sources that a reload has taken away, and whose end is still to be sent; none at first.
+    pub ended: Vec<&'static str>,
     /// When the lanes are to be told that a while has passed since the last batch; none at first.
     pub nudge_at: Option<Duration>,
 }
@@ -96,7 +98,10 @@ impl Scheduler {
         let tick = (self.read)().tick();
         for gone in self.collectors.change(&plan.order, plan.fresh, &tick) {
             self.telemetry.latest.remove(gone);
+            self.ended.push(gone);
         }
+        // One that was made anew goes on under its name.
+        self.ended.retain(|gone| !plan.order.contains(gone));
         self.interval = plan.interval;
     }
 
@@ -106,7 +111,14 @@ impl Scheduler {
         self.say(&reading, &ruling);
         let tick = reading.tick();
         let latest = &self.telemetry.latest;
-        let frames = self.collectors.round(&tick, |silent| latest.remove(silent));
+        let mut frames = self.collectors.round(&tick, |silent| latest.remove(silent));
+        if ruling.stamp.is_some() {
+            // A source that a reload has taken away says so once, with a frame of nothing:
+            // its series have ended, and are not merely late.
+            let gone = self.ended.drain(..).filter(|gone| frames.iter().all(|frame| &*frame.source != *gone));
+            let last: Vec<Frame> = gone.map(|source| Frame::ended(source, tick.wall_ms)).collect();
+            frames.extend(last);
+        }
         self.publish(tick.wall_ms, ruling.stamp, frames);
         for slow in &mut self.collectors.slow {
             slow.tick(&tick, ruling.stamp, self.interval);
@@ -121,9 +133,13 @@ impl Scheduler {
     /// brings a time of their own.
     fn publish(&mut self, time_ms: i64, stamp: Option<Stamp>, frames: Vec<Frame>) {
         for frame in &frames {
-            self.telemetry.latest.put(frame);
+            if frame.values.is_empty() {
+                self.telemetry.latest.remove(&frame.source);
+            } else {
+                self.telemetry.latest.put(frame);
+            }
         }
-        if stamp.is_none() || self.fanout.is_empty() || frames.iter().all(|frame| frame.values.is_empty()) {
+        if stamp.is_none() || self.fanout.is_empty() || frames.is_empty() {
             return;
         }
         self.fanout.put(&Arc::new(Batch { time_ms, resource: Arc::clone(&self.resource), frames }));

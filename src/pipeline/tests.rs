@@ -80,6 +80,7 @@ impl Running {
             plans: planned,
             clock: Clock::new(BUILT),
             read: Box::new(clocks(walls.to_vec())),
+            ended: Vec::new(),
             nudge_at: None,
         };
         let thread = std::thread::spawn(move || scheduler.run());
@@ -205,7 +206,11 @@ fn a_slow_collector_that_hangs_delays_neither_the_beat_nor_the_end() {
 fn a_plan_changes_the_interval_and_keeps_collectors_whose_settings_stay() {
     let running = Running::start(fast(&["a", "b", "c"]), Duration::from_secs(3600), &[NOW]);
     let values = |batch: &Batch| -> Vec<(String, f64)> {
-        batch.frames.iter().map(|frame| (frame.source.to_string(), frame.values[0])).collect()
+        batch
+            .frames
+            .iter()
+            .map(|frame| (frame.source.to_string(), frame.values.first().map_or(-1.0, |value| *value)))
+            .collect()
     };
     let of = |pairs: &[(&str, f64)]| pairs.iter().map(|(name, value)| (name.to_string(), *value)).collect::<Vec<_>>();
     assert_eq!(values(&running.batch()), of(&[("a", 1.0), ("b", 1.0), ("c", 1.0)]));
@@ -213,7 +218,7 @@ fn a_plan_changes_the_interval_and_keeps_collectors_whose_settings_stay() {
     let fresh = Fresh::new(fast(&["d", "b"]), 100, &running.done);
     let plan = Plan { interval: QUICK, order: vec!["d", "a", "b"], fresh };
     running.plans.as_ref().unwrap().send(plan).unwrap();
-    assert_eq!(values(&running.batch()), of(&[("d", 1.0), ("a", 2.0), ("b", 1.0)]));
+    assert_eq!(values(&running.batch()), of(&[("d", 1.0), ("a", 2.0), ("b", 1.0), ("c", -1.0)]), "c ends");
     assert_eq!(values(&running.batch()), of(&[("d", 2.0), ("a", 3.0), ("b", 2.0)]));
     let names: Vec<_> = running.telemetry.latest.frames().iter().map(|frame| frame.source.to_string()).collect();
     assert_eq!(names, ["a", "b", "d"]);

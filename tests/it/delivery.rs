@@ -214,40 +214,60 @@ fn what_a_hanging_destination_holds_at_the_end_is_counted_or_kept() {
     }
 }
 
+/// A configuration with and without the collector `load`.
+fn with_load(dir: &Path, peer: &Peer, load: bool) -> String {
+    format!(
+        r#"{{"server": {{"host": "127.0.0.1", "port": PORT}},
+            "collector": {{"interval_seconds": 0.5, "enable_load": {load}}},
+            "spool": {{"dir": "{}/spool"}},
+            "shipper": {{"name": "remote", "type": "prometheus_remote_write", "endpoint": "{}"}}}}"#,
+        dir.display(),
+        peer.url("/in")
+    )
+}
+
+/// The values that a request has of `system_load_1m`, as bits.
+fn load(body: &[u8]) -> Vec<u64> {
+    let message = snap::raw::Decoder::new().decompress_vec(body).unwrap();
+    let request: prometheus_remote_write::WriteRequest = prost_0_12::Message::decode(&message[..]).unwrap();
+    let series = request.timeseries.into_iter();
+    let load = series.filter(|series| series.labels.iter().any(|label| label.value == "system_load_1m"));
+    load.flat_map(|series| series.samples).map(|sample| sample.value.to_bits()).collect()
+}
+
+/// Waits for Prometheus' staleness marker for `system_load_1m` among the requests from `from`
+/// on, and finds nothing of it after that.
+fn wait_ended(peer: &Peer, from: usize) {
+    let marked = |body: &[u8]| load(body) == [0x7ff0_0000_0000_0002];
+    let at = crate::support::wait_long_for("the end of the series", || {
+        peer.received()[from..].iter().position(|request| marked(&request.body))
+    });
+    wait_for("two more ticks", || (peer.received().len() >= from + at + 3).then_some(()));
+    assert!(peer.received()[from + at + 1..].iter().all(|request| load(&request.body).is_empty()));
+}
+
 #[test]
 fn a_series_that_is_gone_after_a_restart_is_ended() {
     let dir = TempDir::new();
     let peer = Peer::start(|_, _| Reply::status(200));
-    let config = |load: bool| {
-        format!(
-            r#"{{"server": {{"host": "127.0.0.1", "port": PORT}},
-                "collector": {{"interval_seconds": 0.5, "enable_load": {load}}},
-                "spool": {{"dir": "{}/spool"}},
-                "shipper": {{"name": "remote", "type": "prometheus_remote_write", "endpoint": "{}"}}}}"#,
-            dir.path().display(),
-            peer.url("/in")
-        )
-    };
-    /// The values that a request has of `system_load_1m`, as bits.
-    fn load(body: &[u8]) -> Vec<u64> {
-        let message = snap::raw::Decoder::new().decompress_vec(body).unwrap();
-        let request: prometheus_remote_write::WriteRequest = prost_0_12::Message::decode(&message[..]).unwrap();
-        let series = request.timeseries.into_iter();
-        let load = series.filter(|series| series.labels.iter().any(|label| label.value == "system_load_1m"));
-        load.flat_map(|series| series.samples).map(|sample| sample.value.to_bits()).collect()
-    }
-    let mut daemon = Daemon::start(dir.path(), &config(true));
+    let mut daemon = Daemon::start(dir.path(), &with_load(dir.path(), &peer, true));
     wait_for("two ticks", || (peer.received().len() >= 2).then_some(()));
     daemon.signal(Signal::SIGTERM);
     daemon.wait();
     let before = peer.received().len();
     assert_eq!(load(&peer.received()[0].body).len(), 1);
-    let _daemon = Daemon::start(dir.path(), &config(false));
-    // Prometheus' staleness marker.
-    let marked = |body: &[u8]| load(body) == [0x7ff0_0000_0000_0002];
-    crate::support::wait_long_for("the end of the series", || {
-        peer.received()[before..].iter().any(|request| marked(&request.body)).then_some(())
-    });
-    let values: usize = peer.received()[before..].iter().map(|request| load(&request.body).len()).sum();
-    assert_eq!(values, 1, "it is ended once, and not sent otherwise");
+    let _daemon = Daemon::start(dir.path(), &with_load(dir.path(), &peer, false));
+    wait_ended(&peer, before);
+}
+
+#[test]
+fn the_series_of_a_collector_that_a_reload_switches_off_are_ended() {
+    let dir = TempDir::new();
+    let peer = Peer::start(|_, _| Reply::status(200));
+    let daemon = Daemon::start(dir.path(), &with_load(dir.path(), &peer, true));
+    wait_for("two ticks", || (peer.received().len() >= 2).then_some(()));
+    let config = with_load(dir.path(), &peer, false).replace("PORT", &daemon.port.to_string());
+    std::fs::write(dir.path().join("config.json"), config).unwrap();
+    daemon.signal(Signal::SIGHUP);
+    wait_ended(&peer, 0);
 }
