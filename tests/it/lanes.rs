@@ -34,6 +34,10 @@ impl Running {
     }
 
     fn start_with(kind: Kind, spool: SpoolSettings) -> Running {
+        Running::start_at(kind, spool, None)
+    }
+
+    fn start_at(kind: Kind, spool: SpoolSettings, drain_rate: Option<f64>) -> Running {
         let status = Arc::new(DestinationStatus::new("test", kind.as_str()));
         let settings = Settings {
             name: "test".to_owned(),
@@ -41,7 +45,7 @@ impl Running {
             kind,
             spool,
             workers: 1,
-            drain_rate: None,
+            drain_rate,
             retry: RetrySettings { min_backoff: Duration::from_millis(1), max_backoff: Duration::from_millis(20) },
         };
         let (inlet, control, lane) = Lane::new(&settings, Arc::clone(&status), Duration::from_millis(50));
@@ -477,4 +481,28 @@ fn series_under_labels_of_before_a_reload_are_ended() {
     for series in ended {
         assert!(series.labels.iter().any(|label| (&*label.name, &*label.value) == ("job", "metricsd")));
     }
+}
+
+#[test]
+fn a_backlog_is_drained_no_faster_than_the_rate_allows() {
+    let up = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let is_up = Arc::clone(&up);
+    let peer = Peer::start(move |_, _| {
+        Reply::status(if is_up.load(std::sync::atomic::Ordering::Relaxed) { 200 } else { 503 })
+    });
+    let mut lane = Running::start_at(remote_write(&peer), SpoolSettings::memory(1 << 20), Some(20.0));
+    for tick in 1..=6 {
+        lane.tick(tick * 1000);
+        wait_for("the tick to be queued", || (lane.status.queue_frames() == tick as u64).then_some(()));
+    }
+    let attempts = peer.received().len();
+    up.store(true, std::sync::atomic::Ordering::Relaxed);
+    lane.wait_sent(12);
+    let taken = peer.received()[attempts..].to_vec();
+    assert_eq!(times(&taken[taken.len() - 5..]), [2000, 3000, 4000, 5000, 6000]);
+    // The first one came straight; between those that waited there is a twentieth of a second.
+    for pair in taken[taken.len() - 5..].windows(2) {
+        assert!(pair[1].at - pair[0].at >= Duration::from_millis(45), "{:?}", pair[1].at - pair[0].at);
+    }
+    lane.stop();
 }
