@@ -83,6 +83,10 @@ impl<K: Serialize, V: Serialize> Serialize for Ordered<K, V> {
     }
 }
 
+/// A body that has waited for longer is late, whatever the interval: a request that is well
+/// takes a fraction of this.
+const LATE_SECONDS: f64 = 10.0;
+
 /// Looks at everything once.
 pub(super) fn examine(telemetry: &Telemetry, now: Now) -> Health {
     let subjects = telemetry.subjects();
@@ -165,6 +169,10 @@ fn destination(status: &DestinationStatus, now: Now, reasons: &mut Vec<String>) 
     if matches!(state, DestinationState::Retrying | DestinationState::Held) {
         let why = last_error.as_deref().unwrap_or("no reason given");
         reasons.push(format!("destination {} is {}: {why}", status.name(), state.as_str()));
+    } else if status.queue_oldest_seconds(now.wall_ms) > LATE_SECONDS {
+        // Nothing has failed: it sits on a request, or a backlog is still being drained.
+        let behind = Duration::from_secs(status.queue_oldest_seconds(now.wall_ms) as u64);
+        reasons.push(format!("destination {} is {} behind", status.name(), go_duration(behind)));
     }
     Destination {
         r#type: status.kind(),
@@ -353,5 +361,15 @@ mod tests {
         // What was refused once, long ago, is in the counter only.
         telemetry.subjects().collectors[1].ended(round(CollectorState::Ok, START, None), Refused::default());
         assert_eq!(examine(&telemetry, after(1.0)).reasons.len(), 2);
+    }
+
+    #[test]
+    fn a_destination_that_sits_on_what_it_is_given_is_behind() {
+        let telemetry = telemetry(60_000);
+        let now = after(1.0);
+        telemetry.subjects().destinations[0].queue(1, 100, Some(now.wall_ms - 9_000));
+        assert_eq!(examine(&telemetry, now).reasons, [""; 0]);
+        telemetry.subjects().destinations[0].queue(1, 100, Some(now.wall_ms - 75_000));
+        assert_eq!(examine(&telemetry, now).reasons, ["destination prom is 1m15s behind"]);
     }
 }
