@@ -1,11 +1,86 @@
 //! Log lines on standard error: one line each, level first.
+//!
+//! Whoever reads standard error may stop reading (a paused shipper, a full disk behind
+//! `tee`), and then a write blocks. So lines go through a bounded channel to a thread that
+//! does nothing else; collection and delivery never wait for a reader. Lines that find the
+//! channel full are dropped, and their number is said when there is room again.
 
-use std::io::Write;
+use std::io::{self, Write};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
+use crossbeam_channel::{Sender, bounded};
+use env_logger::Target;
 use log::LevelFilter;
+use nix::sys::signal::SigSet;
 
 use crate::host::wall_ms;
 use crate::telemetry::{panic_message, rfc3339};
+
+/// Lines that may wait for the reader: a burst of a start with 64 destinations fits.
+const LINES: usize = 512;
+
+/// How long the end waits for lines to be read.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
+static WRITER: OnceLock<Sender<Message>> = OnceLock::new();
+
+/// Lines that found the channel full.
+static DROPPED: AtomicU64 = AtomicU64::new(0);
+
+enum Message {
+    Line(Vec<u8>),
+    /// All lines before this are to be out; say so by dropping it.
+    Flush(#[allow(dead_code)] Sender<()>),
+}
+
+/// The logger's end: takes a line and never blocks.
+struct Lines(Sender<Message>);
+
+impl Write for Lines {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        if self.0.try_send(Message::Line(line.to_vec())).is_err() {
+            DROPPED.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Starts the thread that writes; none where there is no thread to be had.
+fn start_writer() -> Option<Lines> {
+    let (lines, messages) = bounded(LINES);
+    let write = move || {
+        // Signals are for the thread that waits for them.
+        let _ = SigSet::all().thread_block();
+        for message in messages {
+            let Message::Line(line) = message else { continue };
+            let mut out = io::stderr();
+            // A reader that is gone is no reason to stop.
+            let _ = out.write_all(&line);
+            let dropped = DROPPED.swap(0, Ordering::Relaxed);
+            if dropped > 0 {
+                let _ = writeln!(out, "warn  {dropped} log lines were dropped: nobody read standard error");
+            }
+        }
+    };
+    std::thread::Builder::new().name("log".to_owned()).stack_size(64 << 10).spawn(write).ok()?;
+    let _ = WRITER.set(lines.clone());
+    Some(Lines(lines))
+}
+
+/// Waits until the lines so far are written, but not for a reader that does not read.
+pub fn finish() {
+    let Some(writer) = WRITER.get() else { return };
+    let (flushed, done) = bounded(0);
+    if writer.send_timeout(Message::Flush(flushed), LAST_WORDS).is_ok() {
+        let _ = done.recv_timeout(LAST_WORDS);
+    }
+}
 
 /// Starts logging at `level`. Libraries speak from warnings on, so that `-log-level debug`
 /// shows our doings and not each byte of theirs. The journal stamps lines itself, so
@@ -13,7 +88,9 @@ use crate::telemetry::{panic_message, rfc3339};
 pub fn start(level: LevelFilter) {
     let theirs = level.min(LevelFilter::Warn);
     let timed = std::env::var_os("JOURNAL_STREAM").is_none();
+    let target = start_writer().map_or(Target::Stderr, |lines| Target::Pipe(Box::new(lines)));
     let started = env_logger::Builder::new()
+        .target(target)
         .filter_level(theirs)
         .filter_module("metricsd", level)
         .format(move |out, record| {

@@ -35,7 +35,11 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
     match cli::parse(args, &config::process_env) {
         Ok(Command::Help) => print(&cli::help()),
         Ok(Command::Version) => print(&cli::version()),
-        Ok(Command::Run(invocation)) => run(invocation),
+        Ok(Command::Run(invocation)) => {
+            let exit = run(invocation);
+            logging::finish();
+            exit
+        }
         Err(error) => {
             complain(&error);
             error.exit()
@@ -45,10 +49,6 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
 
 fn run(invocation: Invocation) -> Exit {
     logging::start(invocation.log_level);
-    if let Err(error) = signals::block() {
-        complain(&format!("cannot block signals: {error}"));
-        return Exit::Internal;
-    }
     let host_name = host_name();
     let source = config::Source::from(invocation.config);
     let config = match config::load(source.clone(), &config::process_env, &host_name) {
@@ -63,7 +63,14 @@ fn run(invocation: Invocation) -> Exit {
         Mode::Check => check(&config),
         Mode::Spool => spool::list(&config.spool),
         Mode::Once(format) => once(&config, &paths, format, &host_name),
-        Mode::Serve => Service::serve(Setup { source, paths, host_name }, config),
+        // Not earlier: what hangs before this, such as a configuration from a pipe, can be interrupted.
+        Mode::Serve => {
+            if let Err(error) = signals::block() {
+                complain(&format!("cannot block signals: {error}"));
+                return Exit::Internal;
+            }
+            Service::serve(Setup { source, paths, host_name }, config)
+        }
     }
 }
 
@@ -124,5 +131,7 @@ fn print(text: &str) -> Exit {
 
 /// Says on standard error what is wrong, before or beside the log.
 fn complain(what: &(impl std::fmt::Display + ?Sized)) {
+    // After what was logged before it.
+    logging::finish();
     let _ = writeln!(io::stderr(), "metricsd: {what}");
 }

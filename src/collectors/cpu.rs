@@ -81,7 +81,7 @@ impl Cpu {
     }
 
     fn read(&mut self, scratch: &mut Scratch) -> Result<(), CollectError> {
-        let text = self.file.read(scratch)?;
+        let text = self.file.read(scratch).map_err(CollectError::of_required)?;
         parse(text, &mut self.readings).map_err(|error| error.of(self.file.path()))?;
         self.take();
         Ok(())

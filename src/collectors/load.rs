@@ -29,7 +29,7 @@ impl Load {
 
 impl Collector for Load {
     fn collect(&mut self, _tick: &Tick, scratch: &mut Scratch, out: &mut Recorder) -> Result<(), CollectError> {
-        let text = self.file.read(scratch)?;
+        let text = self.file.read(scratch).map_err(CollectError::of_required)?;
         let averages = parse(text).map_err(|error| error.of(self.file.path()))?;
         for (metric, average) in LOAD.iter().zip(averages) {
             out.push(metric, &Labels::EMPTY, average);
@@ -82,9 +82,9 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_file_is_an_absence() {
+    fn a_missing_file_is_a_failure() {
         let folder = Folder::new("load-missing");
-        assert!(matches!(collect(&mut Load::new(&folder.host())), Err(CollectError::Absent(_))));
+        assert!(matches!(collect(&mut Load::new(&folder.host())), Err(CollectError::Failed(_))));
     }
 
     #[test]

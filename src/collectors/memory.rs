@@ -36,7 +36,7 @@ impl Memory {
 
 impl Collector for Memory {
     fn collect(&mut self, _tick: &Tick, scratch: &mut Scratch, out: &mut Recorder) -> Result<(), CollectError> {
-        let text = self.file.read(scratch)?;
+        let text = self.file.read(scratch).map_err(CollectError::of_required)?;
         let memory = parse(text).map_err(|error| error.of(self.file.path()))?;
         emit(&memory, out);
         Ok(())

@@ -299,6 +299,14 @@ impl fmt::Display for CollectError {
 
 impl std::error::Error for CollectError {}
 
+impl CollectError {
+    /// For a file that every Linux has: where it is missing, the root is the wrong one, or
+    /// something is broken, and that is a failure.
+    pub fn of_required(error: ReadError) -> CollectError {
+        CollectError::Failed(error.to_string())
+    }
+}
+
 impl From<ReadError> for CollectError {
     fn from(error: ReadError) -> CollectError {
         match error {

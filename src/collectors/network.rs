@@ -114,7 +114,7 @@ impl Interface {
 
 impl Collector for Network {
     fn collect(&mut self, _tick: &Tick, scratch: &mut Scratch, out: &mut Recorder) -> Result<(), CollectError> {
-        let text = self.file.read(scratch)?;
+        let text = self.file.read(scratch).map_err(CollectError::of_required)?;
         self.take(text).map_err(|error| error.of(self.file.path()))?;
         self.emit(out);
         Ok(())

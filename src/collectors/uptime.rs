@@ -67,7 +67,7 @@ impl Uptime {
 
 impl Collector for Uptime {
     fn collect(&mut self, tick: &Tick, scratch: &mut Scratch, out: &mut Recorder) -> Result<(), CollectError> {
-        let text = self.uptime.read(scratch)?;
+        let text = self.uptime.read(scratch).map_err(CollectError::of_required)?;
         let uptime = parse(text).map_err(|error| error.of(self.uptime.path()))?;
         out.push(&UPTIME, &Labels::EMPTY, uptime);
         if let Some(boot) = self.boot_time(tick.wall_ms as f64 / 1000.0 - uptime, scratch)? {

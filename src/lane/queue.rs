@@ -92,7 +92,7 @@ impl Queue {
     /// The queue of the destination `name`, with what it kept from an earlier life.
     pub fn new(name: &str, settings: &SpoolSettings, status: Arc<DestinationStatus>, senders: usize) -> Queue {
         let (ready, changed) = bounded(1);
-        let disk = settings.options(name).and_then(|options| open(name, options));
+        let disk = settings.options(name).and_then(|options| open(name, options, &status));
         let inner = Inner {
             settings: settings.clone(),
             disk,
@@ -319,6 +319,7 @@ impl Queue {
             match inner.put_on_disk(&self.status) {
                 Ok(()) if inner.disk_failed.is_some() => {
                     inner.disk_failed = None;
+                    self.status.keeps_badly(None);
                     log::info!("destination {}: its spool works again", self.name);
                 }
                 Ok(()) => {}
@@ -329,6 +330,8 @@ impl Queue {
                             self.name
                         );
                     }
+                    self.status
+                        .keeps_badly(Some(format!("what waits is in memory until its spool works again: {error}")));
                     inner.disk_failed = Some(now);
                 }
             }
@@ -423,7 +426,7 @@ fn push(disk: &mut Spool, body: &Body, taken: bool, status: &DestinationStatus) 
 }
 
 /// Opens a spool and says what was found in it.
-fn open(name: &str, options: Options) -> Option<Spool> {
+fn open(name: &str, options: Options, status: &DestinationStatus) -> Option<Spool> {
     let dir = options.dir.clone();
     match Spool::open(options, crate::host::wall_ms()) {
         Ok((spool, recovery)) => {
@@ -442,6 +445,7 @@ fn open(name: &str, options: Options) -> Option<Spool> {
         }
         Err(error) => {
             log::warn!("destination {name}: {error}; what waits for it is kept in memory only");
+            status.keeps_badly(Some(format!("what waits is in memory only: {error}")));
             None
         }
     }

@@ -111,7 +111,8 @@ impl Sender {
                 }
                 Verdict::Halve => match self.route.split.and_then(|split| split(&part.content, &part.bytes)) {
                     Some([left, right]) => {
-                        log::info!(
+                        // Each tick, for a receiver with a low limit.
+                        log::debug!(
                             "destination {}: {} bytes are too many for it; sending them in halves",
                             self.name,
                             part.bytes.len()
@@ -222,7 +223,8 @@ impl Sender {
         }
         self.status.dropped(DropReason::Rejected, lost);
         self.status.delivered_in_part(written);
-        self.status.failed(Outcome::Rejected, DestinationState::Retrying, why);
+        // It answers, and nothing is tried again; the error stays until something is delivered.
+        self.status.failed(Outcome::Rejected, DestinationState::Ok, format!("dropped what it was sent: {why}"));
     }
 }
 

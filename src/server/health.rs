@@ -174,6 +174,10 @@ fn destination(status: &DestinationStatus, now: Now, reasons: &mut Vec<String>) 
         let behind = Duration::from_secs(status.queue_oldest_seconds(now.wall_ms) as u64);
         reasons.push(format!("destination {} is {} behind", status.name(), go_duration(behind)));
     }
+    if let (DestinationState::Ok, Some(why)) = (state, &last_error) {
+        reasons.push(format!("destination {}: {why}", status.name()));
+    }
+    reasons.extend(status.trouble().map(|why| format!("destination {}: {why}", status.name())));
     Destination {
         r#type: status.kind(),
         state: state.as_str(),

@@ -121,6 +121,7 @@ pub struct DestinationStatus {
     /// Wall-clock milliseconds; `i64::MIN` before the first.
     last_success_ms: AtomicI64,
     state: Mutex<(DestinationState, Option<String>)>,
+    trouble: Mutex<Option<String>>,
 }
 
 impl DestinationStatus {
@@ -138,6 +139,7 @@ impl DestinationStatus {
             queue_oldest_ms: AtomicI64::new(i64::MIN),
             last_success_ms: AtomicI64::new(i64::MIN),
             state: Mutex::new((DestinationState::Waiting, None)),
+            trouble: Mutex::default(),
         }
     }
 
@@ -158,7 +160,7 @@ impl DestinationStatus {
         self.last_success_ms.store(wall_ms, Ordering::Relaxed);
         self.requests[Outcome::Delivered as usize].fetch_add(1, Ordering::Relaxed);
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.0 != DestinationState::Ok {
+        if state.0 != DestinationState::Ok || state.1.is_some() {
             *state = (DestinationState::Ok, None);
         }
     }
@@ -166,6 +168,16 @@ impl DestinationStatus {
     /// `samples` have arrived with a request that was refused otherwise.
     pub fn delivered_in_part(&self, samples: u64) {
         self.samples_sent.fetch_add(samples, Ordering::Relaxed);
+    }
+
+    /// What is wrong with how its data is kept, or nothing.
+    pub fn keeps_badly(&self, why: Option<String>) {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = why;
+    }
+
+    /// What is wrong with how its data is kept.
+    pub fn trouble(&self) -> Option<String> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// A request failed: how, what that makes of the destination, and why.

@@ -221,3 +221,42 @@ fn fixture_processes_of_a_container_come_from_the_hosts_init() {
     // proc/1/net/dev's figure, not proc/self's or proc/net's.
     assert!(ran.stdout.contains("system_network_bytes_recv_total{interface=\"eth0\"} 77777777777\n"), "{}", ran.stdout);
 }
+
+#[test]
+fn a_log_that_nobody_reads_stops_neither_the_beat_nor_the_end() {
+    let dir = TempDir::new();
+    let port = free_port();
+    // Each debug line counts: a destination that fails at every tick fills a pipe in a moment.
+    let config = format!(
+        r#"{{"server": {{"host": "127.0.0.1", "port": {port}}}, "collector": {{"interval_seconds": 0.05}},
+            "shippers": [{}]}}"#,
+        (0..40)
+            .map(|n| format!(r#"{{"name": "{}{n}", "type": "file", "endpoint": "/proc/none/{n}"}}"#, "x".repeat(60)))
+            .collect::<Vec<_>>()
+            .join(",")
+    );
+    let path = dir.write("config.json", &config);
+    let mut child = metricsd()
+        .args(["-log-level", "debug", "-config"])
+        .arg(&path)
+        .stdin(std::process::Stdio::null())
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    // A page of a pipe: full after some tens of lines.
+    let pipe = child.stderr.take().unwrap();
+    nix::fcntl::fcntl(&pipe, nix::fcntl::FcntlArg::F_SETPIPE_SZ(4096)).unwrap();
+    let collections = || {
+        let agent: ureq::Agent = ureq::Agent::config_builder().build().into();
+        let mut page = agent.get(format!("http://127.0.0.1:{port}/metrics")).call().ok()?;
+        let page = page.body_mut().read_to_string().ok()?;
+        page.lines().find_map(|line| line.strip_prefix("metricsd_collections_total ")?.parse::<f64>().ok())
+    };
+    let first = wait_for("a collection", collections);
+    wait_for("the beat to go on", || collections().filter(|count| *count > first + 40.0));
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(child.id() as i32), Signal::SIGTERM).unwrap();
+    let status = wait_for("the end", || child.try_wait().unwrap());
+    assert_eq!(status.code(), Some(0));
+    drop(pipe);
+}

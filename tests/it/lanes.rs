@@ -255,7 +255,7 @@ fn a_poisoned_request_is_dropped_counted_and_the_next_one_goes_on() {
     lane.tick(1000);
     wait_for("the rejection", || (lane.status.requests(Outcome::Rejected) == 1).then_some(()));
     let (_, error) = lane.status.state();
-    assert_eq!(error.as_deref(), Some("answered 400: out of order sample"));
+    assert_eq!(error.as_deref(), Some("dropped what it was sent: answered 400: out of order sample"));
     lane.tick(2000);
     lane.wait_sent(2);
     let status = lane.stop();

@@ -78,7 +78,7 @@ impl Filesystem {
     fn refresh(&mut self, tick: &Tick, scratch: &mut Scratch) -> Result<(), CollectError> {
         let look_again = self.look_again_at.is_some_and(|at| tick.monotonic >= at);
         if self.text.is_empty() || look_again || self.file.may_have_changed() {
-            let text = self.file.read(scratch)?;
+            let text = self.file.read(scratch).map_err(CollectError::of_required)?;
             if text.is_empty() || look_again || text != self.text {
                 let (mounts, bad) = mountinfo::parse(text).map_err(|error| error.of(self.file.path()))?;
                 if let Some(bad) = bad {
