@@ -8,12 +8,14 @@
 //! | [`host`] | the kernel's files and calls, the clocks | nothing |
 //! | [`collectors`] | one file a collector, one table of them all | model, host |
 //! | [`pipeline`] | the beat, stamps, rounds, slow collectors, fan-out | model, host, collectors, telemetry |
-//! | [`lane`] | one per destination: encode, queue, send | model, host, telemetry |
+//! | [`tls`] | certificates, keys, roots: what handshakes need, kept in step with its files | nothing |
+//! | [`secret`] | passwords and tokens that nothing prints | nothing |
+//! | [`lane`] | one per destination: encode, queue, send | model, host, telemetry, tls, secret |
 //! | [`lane::encode`] | frames to bytes, one file a format. No I/O | model, lane::Compression |
 //! | [`lane::spool`] | what waits, on disk. Blind to its payload | nothing |
 //! | [`server`] | /health, /metrics, behind a connection guard | model, host, telemetry, lane::encode |
 //! | [`telemetry`] | metricsd's own numbers | model, host |
-//! | [`config`] | what was written, and what it means | model, host, collectors, lane, server, nearest |
+//! | [`config`] | what was written, and what it means | model, host, collectors, lane, server, tls, secret, nearest |
 //! | [`cli`] | flags | telemetry, nearest |
 //! | [`nearest`] | spelling help for the two above | nothing |
 //! | [`app`] | wiring only: build, start, wait, reload, stop | everything |
@@ -32,5 +34,7 @@ pub mod lane;
 pub mod model;
 pub mod nearest;
 pub mod pipeline;
+pub mod secret;
 pub mod server;
 pub mod telemetry;
+pub mod tls;

@@ -8,7 +8,7 @@ use ureq::http::Uri;
 use super::section::Item;
 use crate::lane::Url;
 
-/// An `http://` URL.
+/// An `http://` or `https://` URL.
 pub(super) fn http_url(item: &Item<'_>) -> Option<Url> {
     checked(item, http(&item.text()?)).map(Url::new)
 }
@@ -27,11 +27,10 @@ fn http(url: &str) -> Result<String, String> {
     if url.is_empty() {
         return Err("is no URL; expected one such as http://host:9090/api/v1/write".to_owned());
     }
-    let (scheme, rest) = url.split_once("://").ok_or("has no scheme; a URL begins with http://")?;
-    match scheme.to_ascii_lowercase().as_str() {
-        "http" => {}
-        "https" => return Err("needs TLS, which is not available in this version; use http://".to_owned()),
-        _ => return Err("has an unknown scheme; use http://".to_owned()),
+    let (scheme, rest) = url.split_once("://").ok_or("has no scheme; a URL begins with http:// or https://")?;
+    let scheme = scheme.to_ascii_lowercase();
+    if !["http", "https"].contains(&scheme.as_str()) {
+        return Err("has an unknown scheme; use http:// or https://".to_owned());
     }
     if rest.contains('#') {
         return Err("has a fragment (#), which is never sent; remove it, or write %23".to_owned());
@@ -47,7 +46,7 @@ fn http(url: &str) -> Result<String, String> {
     if !port.is_none_or(is_port) {
         return Err("has a bad port; expected 1 to 65535".to_owned());
     }
-    let url = format!("http://{rest}");
+    let url = format!("{scheme}://{rest}");
     match Uri::try_from(url.as_str()) {
         Ok(_) => Ok(url),
         Err(error) => Err(format!("is not a valid URL: {error}")),
@@ -134,6 +133,7 @@ mod tests {
             "http://[::1]:9090/",
             "http://[2001:db8::1]",
             "http://a_b.example",
+            "https://h:443/x",
         ] {
             assert_eq!(http(url).as_deref(), Ok(url));
         }
@@ -147,7 +147,6 @@ mod tests {
             ("127.0.0.1:9090/api", "no scheme"),
             ("prometheus", "no scheme"),
             ("ftp://h/", "unknown scheme"),
-            ("https://h/", "TLS"),
             ("http://", "no host"),
             ("http:///path", "no host"),
             ("http://:9090/", "no host"),

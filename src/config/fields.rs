@@ -219,7 +219,12 @@ pub(super) static SHIPPER: Table = Table {
     fields: &[
         field("name", Takes::Text, "null", "Name in logs and metrics, unique among the destinations; null: its type."),
         field("type", Takes::Text, "", "`prometheus_remote_write`, `http_json`, `file` or `stdout`."),
-        field("endpoint", Takes::Text, "", "`http://` URL; for `file` a path or a `file://` URL. `stdout` needs none."),
+        field(
+            "endpoint",
+            Takes::Text,
+            "",
+            "`http://` or `https://` URL; for `file` a path or a `file://` URL. `stdout` needs none.",
+        ),
         field(
             "timeout",
             Takes::Duration,
@@ -323,15 +328,25 @@ pub(super) static SHIPPER_SPOOL: Table = Table {
 
 pub(super) static TLS: Table = Table {
     fields: &[
-        field("enabled", Takes::Bool, "false", "TLS; not available in this version."),
+        field(
+            "enabled",
+            Takes::Bool,
+            "false",
+            "Whether the fields below count; an `https://` endpoint speaks TLS in any case.",
+        ),
         field("cert_file", Takes::Text, "null", "Client certificate (PEM); together with `key_file`."),
         field("key_file", Takes::Text, "null", "Client key (PEM); together with `cert_file`."),
         field("ca_file", Takes::Text, "null", "PEM bundle that verifies the server; null: the system's roots."),
-        field("server_name", Takes::Text, "null", "Name for SNI and verification; null: the endpoint's host."),
-        field("insecure_skip_verify", Takes::Bool, "false", "Accept any server certificate."),
+        field(
+            "server_name",
+            Takes::Text,
+            "null",
+            "Name for SNI and verification: a host name or an IP address; null: the endpoint's host.",
+        ),
+        field("insecure_skip_verify", Takes::Bool, "false", "Accept any server certificate; warned of at every start."),
         field("min_version", Takes::Text, r#""TLS1.2""#, "`TLS1.2` or `TLS1.3`; lower ones mean `TLS1.2`."),
         field("max_version", Takes::Text, r#""TLS1.3""#, "`TLS1.2` or `TLS1.3`."),
-        field("cipher_suites", Takes::Texts, "null", "IANA names; null: the library's choice."),
+        field("cipher_suites", Takes::Texts, "null", "IANA names, offered in this order; null: the library's choice."),
         field("session_tickets", Takes::Bool, "true", "Session resumption."),
     ],
     later: &[],

@@ -6,12 +6,14 @@ use std::path::PathBuf;
 use super::endpoint;
 use super::fields::{RETRY, SHIPPER};
 use super::section::{Item, Section, any_of};
-use super::{spool, tls};
+use super::spool;
+use super::tls::{self, Tls};
 use crate::lane::{
     Compression, DEFAULT_TIMEOUT, HttpSettings, Kind, RemoteWriteVersion, RetrySettings, Settings, SpoolSettings, Url,
 };
 use crate::model::Labels;
 use crate::nearest::did_you_mean;
+use crate::tls::ClientSettings;
 
 /// Each destination has threads and a queue of its own.
 const MAX_SHIPPERS: usize = 64;
@@ -102,7 +104,7 @@ fn lane(
     let version = remote_write_version(shipper);
     let endpoint = endpoint(shipper, kind);
     let own = shipper.get("labels").map(|item| labels(&item)).unwrap_or_default();
-    let tls_is_set = tls::check(shipper);
+    let tls = tls_of(shipper, &endpoint);
     if let Some(item) = shipper.get("naming") {
         naming(&item);
     }
@@ -114,11 +116,15 @@ fn lane(
     shipper.read("drain_rate", &mut drain_rate, |item| Some(Some(item.number(0.001..=1e6)?)));
 
     let kind = kind?;
-    warn_of_unused(shipper, kind, tls_is_set);
+    warn_of_unused(shipper, kind);
     let name_of_type = TYPE_NAMES[kind as usize];
     let kind = match (kind, endpoint) {
-        (Type::RemoteWrite, Endpoint::Url(endpoint)) => Kind::RemoteWrite(HttpSettings { endpoint, timeout }, version),
-        (Type::HttpJson, Endpoint::Url(endpoint)) => Kind::HttpJson(HttpSettings { endpoint, timeout }, compression),
+        (Type::RemoteWrite, Endpoint::Url(endpoint)) => {
+            Kind::RemoteWrite(HttpSettings { endpoint, timeout, tls }, version)
+        }
+        (Type::HttpJson, Endpoint::Url(endpoint)) => {
+            Kind::HttpJson(HttpSettings { endpoint, timeout, tls }, compression)
+        }
         (Type::File, Endpoint::File(path)) => Kind::File(path),
         (Type::Stdout, _) => Kind::Stdout,
         _ => return None,
@@ -245,7 +251,7 @@ fn retry(shipper: &Section<'_>) -> RetrySettings {
 }
 
 /// Says what has no effect with this type, so that nobody waits for one.
-fn warn_of_unused(shipper: &Section<'_>, kind: Type, tls_is_set: bool) {
+fn warn_of_unused(shipper: &Section<'_>, kind: Type) {
     let name = TYPE_NAMES[kind as usize];
     let unused: &[&str] = match kind {
         Type::RemoteWrite | Type::HttpJson => &[],
@@ -270,9 +276,21 @@ fn warn_of_unused(shipper: &Section<'_>, kind: Type, tls_is_set: bool) {
             item.warning(format!("has no effect with the type {name:?}"));
         }
     }
-    if let Some(item) = shipper.get("tls").filter(|_| tls_is_set) {
-        item.warning("has no effect while its enabled is false");
+}
+
+/// How an `https://` endpoint is spoken to.
+fn tls_of(shipper: &Section<'_>, endpoint: &Endpoint) -> Option<ClientSettings> {
+    let https = matches!(endpoint, Endpoint::Url(url) if url.is_https());
+    let Tls { enabled, is_set, settings } = tls::read(shipper, https);
+    let item = shipper.get("tls");
+    if enabled && matches!(endpoint, Endpoint::Url(_)) && !https {
+        item.inspect(|item| item.problem("enabled, but the endpoint is http://; write https://, or set it to false"));
+        return None;
     }
+    if is_set && !enabled {
+        item.inspect(|item| item.warning("has no effect while its enabled is false"));
+    }
+    https.then(|| if enabled { settings } else { ClientSettings::default() })
 }
 
 /// The members of a map of labels whose names can be used.

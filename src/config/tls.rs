@@ -1,71 +1,104 @@
-//! TLS settings by the rules of the field, although this version cannot use them yet: a
-//! configuration that is accepted today must not turn out wrong when it can.
+//! The `tls` object of one who connects: names and versions by their rules, files as they
+//! are now.
+
+use std::path::PathBuf;
+
+use rustls::pki_types::ServerName;
 
 use super::fields::TLS;
 use super::section::{Item, Section};
 use crate::nearest::did_you_mean;
+use crate::tls::{ClientSettings, OLD_SUITES, SUITES_12, SUITES_13, VERSIONS, Version};
 
-/// Versions in their order; what stands before `TLS1.2` is not offered any more.
-const VERSIONS: [&str; 4] = ["TLS1.0", "TLS1.1", "TLS1.2", "TLS1.3"];
 const TLS12: usize = 2;
 const TLS13: usize = 3;
 
-const SUITES_13: [&str; 3] = ["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"];
+/// What `tls` says, and whether it is to be used.
+pub(super) struct Tls {
+    /// `enabled`, with its place.
+    pub enabled: bool,
+    /// Whether anything else in it is set to other than its default.
+    pub is_set: bool,
+    pub settings: ClientSettings,
+}
 
-const SUITES_12: [&str; 6] = [
-    "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
-    "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
-    "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256",
-    "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
-    "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384",
-    "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
-];
+/// Reads `tls` of `parent`. The files are looked at where `used` says that they will be.
+pub(super) fn read(parent: &Section<'_>, used: bool) -> Tls {
+    let tls = parent.section("tls", &TLS);
+    let mut enabled = false;
+    tls.read("enabled", &mut enabled, Item::bool);
+    let mut settings = ClientSettings::default();
 
-/// Weak suites that configurations in the field still name. No library worth using has them.
-const SUITES_OLD: [&str; 10] = [
-    "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA256",
-    "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA256",
-    "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA",
-    "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA",
-    "TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA",
-    "TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA",
-    "TLS_RSA_WITH_AES_128_GCM_SHA256",
-    "TLS_RSA_WITH_AES_256_GCM_SHA384",
-    "TLS_RSA_WITH_AES_128_CBC_SHA",
-    "TLS_RSA_WITH_AES_256_CBC_SHA",
-];
-
-/// Checks `shipper.tls`. Whether anything in it is set to other than its default.
-pub(super) fn check(shipper: &Section<'_>) -> bool {
-    let tls = shipper.section("tls", &TLS);
-    let mut set = false;
-
-    if let Some(item) = tls.get("enabled").filter(|item| item.bool() == Some(true)) {
-        item.problem("TLS is not available in this version; set it to false and use an http:// endpoint");
-    }
     let files = ["cert_file", "key_file"].map(|name| given_text(&tls, name));
-    if let [Some(one), None] | [None, Some(one)] = &files {
-        one.problem("cert_file and key_file go together; give both or neither");
+    match &files {
+        [Some((_, certificate)), Some((_, key))] => {
+            settings.identity = Some((PathBuf::from(certificate), PathBuf::from(key)));
+        }
+        [Some((one, _)), None] | [None, Some((one, _))] => {
+            one.problem("cert_file and key_file go together; give both or neither");
+        }
+        [None, None] => {}
     }
-    set |= files.iter().any(Option::is_some);
-    set |= given_text(&tls, "ca_file").is_some();
-    set |= given_text(&tls, "server_name").is_some();
-    if let Some(item) = tls.get("insecure_skip_verify") {
-        set |= item.bool() == Some(true);
+    settings.ca_file = given_text(&tls, "ca_file").map(|(_, file)| PathBuf::from(file));
+    if let Some((item, name)) = given_text(&tls, "server_name") {
+        match ServerName::try_from(name) {
+            Ok(name) => settings.server_name = Some(name),
+            Err(_) => drop(item.expected::<()>("a host name or an IP address, without a port")),
+        }
     }
-    if let Some(item) = tls.get("session_tickets") {
-        set |= item.bool() == Some(false);
+    tls.read("insecure_skip_verify", &mut settings.insecure_skip_verify, Item::bool);
+    tls.read("session_tickets", &mut settings.session_tickets, Item::bool);
+    let [min, max] = versions(&tls);
+    settings.min_version = of_place(min);
+    settings.max_version = of_place(max);
+    if let Some(item) = tls.get("cipher_suites") {
+        settings.cipher_suites = suites(&item, min, max);
     }
+    let is_set = settings != ClientSettings::default() || files.iter().any(Option::is_some);
+    if used && enabled {
+        check_files(&tls, &settings);
+        if settings.insecure_skip_verify {
+            let item = tls.get("insecure_skip_verify");
+            item.inspect(|item| {
+                item.warning("any certificate of the server is accepted: whoever is in between reads all")
+            });
+        }
+    }
+    Tls { enabled, is_set, settings }
+}
 
-    let min = version(&tls, "min_version").map_or(TLS12, |(item, version)| {
-        set |= version != TLS12;
+/// Whether the files are there and go together.
+fn check_files(tls: &Section<'_>, settings: &ClientSettings) {
+    match settings.check() {
+        Ok(warnings) => {
+            for warning in warnings {
+                tls.get("key_file").inspect(|item| item.warning(warning));
+            }
+        }
+        Err(error) => {
+            let named = |item: &Item<'_>| item.text().is_some_and(|text| error.path.as_os_str() == text.as_str());
+            let fields = ["cert_file", "key_file", "ca_file"].into_iter().filter_map(|name| tls.get(name));
+            match fields.rev().find(named) {
+                Some(item) => item.problem(error.to_string()),
+                None => tls.problem(error.to_string()),
+            }
+        }
+    }
+}
+
+fn of_place(version: usize) -> Version {
+    if version >= TLS13 { Version::Tls13 } else { Version::Tls12 }
+}
+
+/// `min_version` and `max_version`, as places in [`VERSIONS`] that are offered.
+fn versions(tls: &Section<'_>) -> [usize; 2] {
+    let min = version(tls, "min_version").map_or(TLS12, |(item, version)| {
         if version < TLS12 {
             item.warning(format!("{} is not offered any more; TLS1.2 is used", item.described()));
         }
         version.max(TLS12)
     });
-    let max = version(&tls, "max_version").map_or(TLS13, |(item, version)| {
-        set |= version != TLS13;
+    let max = version(tls, "max_version").map_or(TLS13, |(item, version)| {
         if version < TLS12 {
             item.problem(format!("{} is not offered any more; expected \"TLS1.2\" or \"TLS1.3\"", item.described()));
         } else if version < min {
@@ -74,15 +107,14 @@ pub(super) fn check(shipper: &Section<'_>) -> bool {
         // What was refused must not make further complaints of its own.
         version.max(min)
     });
-    if let Some(item) = tls.get("cipher_suites") {
-        set |= suites(&item, min, max);
-    }
-    set
+    [min, max]
 }
 
 /// The field `name` if it is given; an empty string is what Go's default looks like, so it counts as none.
-fn given_text<'v>(tls: &Section<'v>, name: &'static str) -> Option<Item<'v>> {
-    tls.get(name).filter(|item| item.text().is_some_and(|text| !text.is_empty()))
+fn given_text<'v>(tls: &Section<'v>, name: &'static str) -> Option<(Item<'v>, String)> {
+    let item = tls.get(name)?;
+    let text = item.text().filter(|text| !text.is_empty())?;
+    Some((item, text))
 }
 
 fn version<'v>(tls: &Section<'v>, name: &'static str) -> Option<(Item<'v>, usize)> {
@@ -94,31 +126,32 @@ fn version<'v>(tls: &Section<'v>, name: &'static str) -> Option<(Item<'v>, usize
     Some((item, version))
 }
 
-/// Checks the list of suites. Whether it names any.
-fn suites(list: &Item<'_>, min: usize, max: usize) -> bool {
-    let Some(items) = list.list() else { return false };
-    let mut usable = items.is_empty();
-    let mut refused = false;
+/// The suites to offer, in their order; none: all.
+fn suites(list: &Item<'_>, min: usize, max: usize) -> Vec<String> {
+    let Some(items) = list.list() else { return Vec::new() };
+    let mut usable = Vec::new();
+    let mut refused = items.is_empty();
     for item in &items {
         let Some(name) = item.text() else {
             refused = true;
             continue;
         };
-        let name = name.as_str();
-        if SUITES_13.contains(&name) {
-            usable |= max >= TLS13;
-        } else if SUITES_12.contains(&name) {
-            usable |= min <= TLS12;
-        } else if SUITES_OLD.contains(&name) {
+        let known = name.as_str();
+        let offered = (SUITES_13.contains(&known) && max >= TLS13) || (SUITES_12.contains(&known) && min <= TLS12);
+        if offered {
+            usable.push(name);
+        } else if SUITES_13.contains(&known) || SUITES_12.contains(&known) {
+            item.warning(format!("{} is not of these versions of TLS and is skipped", item.described()));
+        } else if OLD_SUITES.contains(&known) {
             item.warning(format!("{} is too weak to be offered and is skipped", item.described()));
         } else {
-            let known = SUITES_13.iter().chain(&SUITES_12).copied();
-            item.problem(format!("unknown cipher suite {}{}", item.described(), did_you_mean(name, known)));
+            let all = SUITES_13.iter().chain(&SUITES_12).copied();
+            item.problem(format!("unknown cipher suite {}{}", item.described(), did_you_mean(known, all)));
             refused = true;
         }
     }
-    if !usable && !refused {
+    if usable.is_empty() && !refused {
         list.problem("none of these suites can be used with these versions of TLS");
     }
-    !items.is_empty()
+    usable
 }

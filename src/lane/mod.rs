@@ -32,7 +32,7 @@ use crate::telemetry::DestinationStatus;
 use self::backoff::Backoff;
 use self::encode::{Downgrade, Encoder, Split, json, remote_write, remote_write_v2};
 use self::queue::Queue;
-use self::transport::Transport;
+use self::transport::{Access, Transport};
 use self::worker::BodyMaker;
 
 pub use encode::remote_write::Version as RemoteWriteVersion;
@@ -75,6 +75,7 @@ impl Lane {
             queue: Arc::clone(&queue),
         };
         let keeper = Keeper { poked: outlets.poked, queue: Arc::clone(&queue), maker: Arc::downgrade(&maker) };
+        let access = access(settings);
         let (mut senders, mut updates) = (Vec::new(), Vec::new());
         for _ in 0..count {
             let (update, updated) = unbounded();
@@ -84,7 +85,7 @@ impl Lane {
                 straight: outlets.straight.clone(),
                 maker: Arc::clone(&maker),
                 queue: Arc::clone(&queue),
-                route: route(settings),
+                route: route(settings, access.as_ref()),
                 updated,
                 status: Arc::clone(&status),
                 hold,
@@ -129,16 +130,17 @@ impl Control {
         if let Some(maker) = self.maker.upgrade() {
             maker.replace(encoder(settings));
         }
+        let access = access(settings);
         for update in &self.updates {
             // A sender is gone only when the lane is being stopped.
-            let _ = update.send(route(settings));
+            let _ = update.send(route(settings, access.as_ref()));
         }
     }
 }
 
-/// Waits for `pause`, or until there are new settings, or the queue is closed; says whether
-/// that is so.
-fn rest(queue: &Queue, updated: &Receiver<Route>, pause: Duration) -> bool {
+/// Waits for `pause`, or until there are new settings or credentials, or the queue is closed;
+/// says whether that is so.
+fn rest(queue: &Queue, updated: &Receiver<Route>, transport: &mut dyn Transport, pause: Duration) -> bool {
     let until = Instant::now() + pause;
     loop {
         let mut news = Select::new();
@@ -150,8 +152,12 @@ fn rest(queue: &Queue, updated: &Receiver<Route>, pause: Duration) -> bool {
                 if queue.is_closed() {
                     return true;
                 }
-                // Pushed: what comes out of a pause looks into the queue anyway.
+                // Pushed, so a tick has passed: often enough for a look at the files. What comes
+                // out of a pause looks into the queue anyway.
                 let _ = queue.changed().try_recv();
+                if transport.has_new_credentials() {
+                    return false;
+                }
             }
             // Nobody is left who could bring settings: the lane is about to be stopped.
             Ok(_) if updated.is_empty() => {
@@ -180,12 +186,22 @@ fn encoder(settings: &Settings) -> Box<dyn Encoder> {
     }
 }
 
-fn route(settings: &Settings) -> Route {
-    let (transport, split): (Box<dyn Transport>, Option<Split>) = match &settings.kind {
-        Kind::RemoteWrite(http, _) => (Box::new(transport::Http::new(http.clone())), Some(remote_write::split)),
-        Kind::HttpJson(http, _) => (Box::new(transport::Http::new(http.clone())), Some(json::split)),
-        Kind::File(path) => (Box::new(transport::File::new(path.clone())), None),
-        Kind::Stdout => (Box::new(transport::Stdout), None),
+/// What the senders of a lane share, where it goes over the network.
+fn access(settings: &Settings) -> Option<Arc<Access>> {
+    let http = settings.kind.http()?;
+    Some(Arc::new(Access::new(&settings.name, http.clone())))
+}
+
+fn route(settings: &Settings, access: Option<&Arc<Access>>) -> Route {
+    let transport: Box<dyn Transport> = match (&settings.kind, access) {
+        (Kind::File(path), _) => Box::new(transport::File::new(path.clone())),
+        (_, Some(access)) => Box::new(transport::Http::new(Arc::clone(access))),
+        (_, None) => Box::new(transport::Stdout),
+    };
+    let split: Option<Split> = match &settings.kind {
+        Kind::RemoteWrite(..) => Some(remote_write::split),
+        Kind::HttpJson(..) => Some(json::split),
+        Kind::File(_) | Kind::Stdout => None,
     };
     let backoff = Backoff::new(settings.retry.clone());
     // Also where a lane is of 1.0: what waits may be from before it became one.

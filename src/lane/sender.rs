@@ -163,7 +163,8 @@ impl Sender {
             };
             parts.push(part);
             // Stopping: one more attempt, for a destination that has just come back.
-            if super::rest(&self.queue, &self.updated, pause) && std::mem::replace(&mut self.last_chance_taken, true) {
+            let stopping = super::rest(&self.queue, &self.updated, &mut *self.route.transport, pause);
+            if stopping && std::mem::replace(&mut self.last_chance_taken, true) {
                 return false;
             }
         }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::spool::{DEFAULT_MAX_BYTES, DEFAULT_SYNC_INTERVAL, SyncPolicy};
 use super::{RemoteWriteVersion, Url};
 use crate::model::Labels;
+use crate::tls;
 
 /// One destination (`shipper`, or one of `shippers`).
 #[derive(Clone, Debug, PartialEq)]
@@ -61,6 +62,14 @@ impl Kind {
             Kind::Stdout => "stdout",
         }
     }
+
+    /// How it is reached, if over the network.
+    pub fn http(&self) -> Option<&HttpSettings> {
+        match self {
+            Kind::RemoteWrite(http, _) | Kind::HttpJson(http, _) => Some(http),
+            Kind::File(_) | Kind::Stdout => None,
+        }
+    }
 }
 
 impl fmt::Display for Kind {
@@ -76,8 +85,10 @@ impl fmt::Display for Kind {
 /// How a network destination is reached.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HttpSettings {
-    /// `http://host[:port]/path`, checked to be a URL.
+    /// `http://host[:port]/path` or `https://`, checked to be a URL.
     pub endpoint: Url,
+    /// How an `https://` endpoint is spoken to; none for `http://`.
+    pub tls: Option<tls::ClientSettings>,
     /// From connecting to the last byte of the answer.
     pub timeout: Duration,
 }

@@ -13,6 +13,11 @@ impl Url {
         Url(url.into())
     }
 
+    /// Whether it is spoken to over TLS.
+    pub fn is_https(&self) -> bool {
+        self.0.starts_with("https://")
+    }
+
     /// The whole of it, credentials included: for the transport, never for people.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -1,17 +1,20 @@
 //! POST over a kept-alive connection, with a deadline on everything.
 
 use std::io::Read;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use ureq::http::{HeaderMap, Response};
+use ureq::unversioned::transport::Connector;
 use ureq::{Agent, Body};
 
-use super::Transport;
 use super::resolve::OnceResolver;
 use super::tcp::TcpConnector;
-use crate::lane::HttpSettings;
+use super::tls::{TlsConnector, tls_error};
+use super::{Access, Transport};
 use crate::lane::encode::{Content, remote_write_v2};
 use crate::lane::verdict::{Answer, Written, retry_after};
+use crate::tls;
 
 /// Connections live no longer than this: names move to other addresses, and a balancer's
 /// new backends get their share.
@@ -26,18 +29,21 @@ const EXCERPT: usize = 512;
 
 /// Posts to one endpoint.
 pub struct Http {
-    settings: HttpSettings,
+    access: Arc<Access>,
+    /// Of what the connection was made with.
+    generation: u64,
     resolver: OnceResolver,
     agent: Option<(Agent, Instant)>,
 }
 
 impl Http {
     /// Connects to nothing yet.
-    pub fn new(settings: HttpSettings) -> Http {
-        Http { settings, resolver: OnceResolver::default(), agent: None }
+    pub fn new(access: Arc<Access>) -> Http {
+        Http { access, generation: 0, resolver: OnceResolver::default(), agent: None }
     }
 
     fn agent(&mut self) -> Agent {
+        self.refresh();
         if self.agent.as_ref().is_some_and(|(_, made)| made.elapsed() > MAX_CONNECTION_AGE) {
             self.disconnect();
         }
@@ -46,7 +52,7 @@ impl Http {
                 .http_status_as_error(false)
                 .max_redirects(0)
                 .max_redirects_will_error(false)
-                .timeout_global(Some(self.settings.timeout))
+                .timeout_global(Some(self.access.settings().timeout))
                 .max_idle_connections(1)
                 .max_idle_connections_per_host(1)
                 .max_idle_age(MAX_CONNECTION_AGE)
@@ -54,9 +60,22 @@ impl Http {
                 .proxy(None)
                 .user_agent(concat!("metricsd/", env!("CARGO_PKG_VERSION")))
                 .build();
-            (Agent::with_parts(config, TcpConnector, self.resolver.clone()), Instant::now())
+            let connector = ().chain(TcpConnector).chain(TlsConnector(self.access.tls()));
+            (Agent::with_parts(config, connector, self.resolver.clone()), Instant::now())
         });
         agent.clone()
+    }
+
+    /// Looks at the files that a connection is made with, and gives up one that was made with
+    /// others. Whether they have changed.
+    fn refresh(&mut self) -> bool {
+        let generation = self.access.refresh();
+        let renewed = generation != self.generation;
+        if renewed {
+            self.disconnect();
+            self.generation = generation;
+        }
+        renewed
     }
 
     /// Closes the connection and forgets the address.
@@ -68,7 +87,7 @@ impl Http {
 
 impl Transport for Http {
     fn send(&mut self, content: &Content, body: &[u8]) -> Answer {
-        let mut request = self.agent().post(self.settings.endpoint.as_str());
+        let mut request = self.agent().post(self.access.settings().endpoint.as_str());
         for (name, value) in content.iter() {
             request = request.header(name, value);
         }
@@ -84,9 +103,13 @@ impl Transport for Http {
             }
             Err(error) => {
                 self.disconnect();
-                Answer::Network(format!("{}: {}", self.settings.endpoint, in_words(&error)))
+                Answer::Network(format!("{}: {}", self.access.settings().endpoint, in_words(&error)))
             }
         }
+    }
+
+    fn has_new_credentials(&mut self) -> bool {
+        self.refresh()
     }
 }
 
@@ -97,7 +120,11 @@ fn asked_pause(headers: &HeaderMap) -> Option<Duration> {
 /// What went wrong, without ureq's own prefix for the kernel's words.
 fn in_words(error: &ureq::Error) -> String {
     match error {
-        ureq::Error::Io(error) => error.to_string(),
+        ureq::Error::Io(error) => match tls_error(error) {
+            Some(error) => tls::in_words(error),
+            None => error.to_string(),
+        },
+        ureq::Error::Other(error) => error.to_string(),
         other => other.to_string(),
     }
 }

@@ -1,13 +1,16 @@
 //! How bodies leave: over HTTP, into a file, to standard output.
 
+mod access;
 mod file;
 mod http;
 mod resolve;
 mod tcp;
+mod tls;
 
 use super::encode::Content;
 use super::verdict::Answer;
 
+pub use access::Access;
 pub use file::File;
 pub use file::Stdout;
 pub use http::Http;
@@ -17,4 +20,10 @@ pub trait Transport: Send {
     /// Sends `body`, described by `content`, and waits for the answer, within the
     /// destination's timeout.
     fn send(&mut self, content: &Content, body: &[u8]) -> Answer;
+
+    /// Whether what a destination may have refused us for is different by now: a file with
+    /// a certificate or a secret has changed. Asked once a tick while it holds us off.
+    fn has_new_credentials(&mut self) -> bool {
+        false
+    }
 }

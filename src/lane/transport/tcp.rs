@@ -12,7 +12,7 @@ use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::sys::socket::{MsgFlags, recv};
+use nix::sys::socket::{MsgFlags, recv, send};
 use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, Transport, time};
 
 /// What head and body of most requests fit into; a larger body leaves as it comes.
@@ -20,7 +20,7 @@ const GATHER: usize = 64 << 10;
 
 /// ureq's defaults are 128 KiB each way. Answers are short, and bodies are copied through
 /// in steps of this.
-const BUFFER: usize = 16 << 10;
+pub(super) const BUFFER: usize = 16 << 10;
 
 /// A name with several addresses shares the time for connecting among them.
 const MIN_CONNECT: Duration = Duration::from_millis(100);
@@ -98,6 +98,19 @@ impl Tcp {
         // A large body is rare; its buffer is not kept for it.
         self.gathered.shrink_to(GATHER);
         Ok(())
+    }
+}
+
+/// Longer than an alert of TLS, shorter than any request.
+const ALERT: usize = 64;
+
+impl Drop for Tcp {
+    /// An alert that says why we leave helps whoever reads the server's log; it must not
+    /// cost us a wait.
+    fn drop(&mut self) {
+        if (1..=ALERT).contains(&self.gathered.len()) {
+            let _ = send(self.stream.as_raw_fd(), &self.gathered, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL);
+        }
     }
 }
 

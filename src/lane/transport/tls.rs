@@ -1,0 +1,119 @@
+//! TLS over a connection, with a rustls configuration of our own: ureq's has no knob for
+//! the name, for resumption or for versions.
+
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::sync::Arc;
+
+use rustls::{ClientConnection, StreamOwned};
+use ureq::unversioned::transport::{
+    Buffers, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, Transport, TransportAdapter,
+};
+
+use super::tcp::BUFFER;
+use crate::tls::{self, Client};
+
+/// Shakes hands on connections to `https://`, and leaves others as they are.
+#[derive(Clone)]
+pub struct TlsConnector(pub Option<Arc<Client>>);
+
+impl<In: Transport> Connector<In> for TlsConnector {
+    type Out = Either<In, Tls>;
+
+    fn connect(&self, details: &ConnectionDetails<'_>, chained: Option<In>) -> Result<Option<Self::Out>, ureq::Error> {
+        let Some(connection) = chained else { return Ok(None) };
+        if !details.needs_tls() || connection.is_tls() {
+            return Ok(Some(Either::A(connection)));
+        }
+        let client = self.0.as_deref().ok_or(ureq::Error::TlsRequired)?;
+        let config = client.config().map_err(other)?;
+        let host = details.uri.host().unwrap_or_default();
+        let name = client.server_name(host).map_err(other)?;
+        let mut conn = ClientConnection::new(config, name).map_err(|error| other(tls::in_words(&error)))?;
+        let mut sock = TransportAdapter::new(connection.boxed(), Arc::clone(&details.current_time));
+        sock.set_timeout(details.timeout);
+        while conn.is_handshaking() {
+            conn.complete_io(&mut sock).map_err(|error| in_handshake(details, error))?;
+        }
+        let buffers = LazyBuffers::new(BUFFER, BUFFER);
+        Ok(Some(Either::B(Tls { buffers, stream: StreamOwned { conn, sock } })))
+    }
+}
+
+impl fmt::Debug for TlsConnector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TlsConnector")
+    }
+}
+
+fn other(why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> ureq::Error {
+    ureq::Error::Other(why.into())
+}
+
+/// What went wrong, with the word that it was in the handshake where nothing else says so.
+fn in_handshake(details: &ConnectionDetails<'_>, error: io::Error) -> ureq::Error {
+    if let Some(error) = tls_error(&error) {
+        return other(tls::in_words(error));
+    }
+    let is_late = matches!(error.get_ref().and_then(|inner| inner.downcast_ref()), Some(ureq::Error::Timeout(_)));
+    let port = details.uri.port_u16().unwrap_or(443);
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => {
+            other(format!("unexpected eof while reading: port {port} closed the connection in the TLS handshake"))
+        }
+        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
+            other(format!("connection reset by peer in the TLS handshake; does port {port} speak TLS?"))
+        }
+        _ if is_late => other(format!("no answer in the TLS handshake in time; does port {port} speak TLS?")),
+        _ => error.into(),
+    }
+}
+
+/// The cause where it is one of TLS.
+pub(super) fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
+    error.get_ref()?.downcast_ref()
+}
+
+/// One connection, after its handshake.
+pub struct Tls {
+    buffers: LazyBuffers,
+    stream: StreamOwned<ClientConnection, TransportAdapter>,
+}
+
+impl Transport for Tls {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        &mut self.buffers
+    }
+
+    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
+        self.stream.sock.set_timeout(timeout);
+        self.stream.write_all(&self.buffers.output()[..amount])?;
+        Ok(())
+    }
+
+    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
+        self.stream.sock.set_timeout(timeout);
+        let read = match self.stream.read(self.buffers.input_append_buf()) {
+            Ok(read) => read,
+            // An end without TLS' own goodbye. Whether the answer is whole, HTTP knows.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => 0,
+            Err(error) => return Err(error.into()),
+        };
+        self.buffers.input_appended(read);
+        Ok(read > 0)
+    }
+
+    fn is_open(&mut self) -> bool {
+        self.stream.sock.get_mut().is_open()
+    }
+
+    fn is_tls(&self) -> bool {
+        true
+    }
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Tls({:?})", self.stream.sock.inner())
+    }
+}

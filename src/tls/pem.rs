@@ -1,0 +1,69 @@
+//! Certificates and keys out of PEM files.
+
+use std::path::Path;
+
+use rustls::pki_types::pem::{Error as PemError, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+use super::files::FileError;
+
+/// A certificate with its chain, and its key.
+#[derive(Debug)]
+pub struct Identity {
+    /// The certificate first, then what leads to its root.
+    pub chain: Vec<CertificateDer<'static>>,
+    /// Of the first of them; that it is, rustls checks.
+    pub key: PrivateKeyDer<'static>,
+}
+
+/// Every certificate in `pem`, the content of `path`; at least one. Other sections, text
+/// between them and Windows line ends are passed over.
+pub fn certificates(path: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, FileError> {
+    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    let certificates = certificates.map_err(|error| FileError::new(path, torn(&error)))?;
+    if certificates.is_empty() {
+        return Err(FileError::new(path, format!("holds no certificate in PEM form{}", instead(pem))));
+    }
+    Ok(certificates)
+}
+
+/// The first private key in `pem`, the content of `path`: PKCS#1, PKCS#8 or SEC1.
+pub fn private_key(path: &Path, pem: &[u8]) -> Result<PrivateKeyDer<'static>, FileError> {
+    let encrypted = [b"ENCRYPTED PRIVATE KEY".as_slice(), b"Proc-Type: 4,ENCRYPTED"];
+    if encrypted.iter().any(|mark| contains(pem, mark)) {
+        let why = "the key is encrypted; decrypt it (openssl pkey -in FILE -out FILE.plain) and protect it by its mode";
+        return Err(FileError::new(path, why));
+    }
+    PrivateKeyDer::from_pem_slice(pem).map_err(|error| match error {
+        PemError::NoItemsFound => {
+            FileError::new(path, format!("holds no private key in PEM form (PKCS#1, PKCS#8 or SEC1){}", instead(pem)))
+        }
+        error => FileError::new(path, torn(&error)),
+    })
+}
+
+fn torn(error: &PemError) -> String {
+    match error {
+        PemError::MissingSectionEnd { .. } => "a PEM section has no END line; the file may be cut off".to_owned(),
+        PemError::IllegalSectionStart { .. } => "a PEM section begins with a bad line".to_owned(),
+        PemError::Base64Decode(_) => "a PEM section holds what is no base64".to_owned(),
+        other => format!("is not PEM: {other}"),
+    }
+}
+
+/// A hint at what the file seems to be.
+fn instead(pem: &[u8]) -> &'static str {
+    if pem.starts_with(&[0x30, 0x82]) {
+        "; it looks like DER (openssl x509 -inform der, or openssl pkey -inform der, makes PEM of it)"
+    } else if contains(pem, b"PRIVATE KEY-----") {
+        "; it holds a private key"
+    } else if contains(pem, b"-----BEGIN CERTIFICATE-----") {
+        "; it holds a certificate"
+    } else {
+        ""
+    }
+}
+
+fn contains(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len()).any(|window| window == part)
+}

@@ -1,0 +1,109 @@
+//! What went wrong between two ends of TLS: the cause in openssl's words, which are those
+//! that people search for, and the remedy.
+
+use rustls::{AlertDescription, CertificateError, Error, InvalidMessage, OtherError};
+
+use super::verify::SelfSigned;
+
+/// `error` in one line.
+pub fn in_words(error: &Error) -> String {
+    match error {
+        Error::InvalidCertificate(error) => certificate(error),
+        Error::AlertReceived(alert) => received(*alert),
+        Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
+            "wrong version number: what answers does not speak TLS; is it an http:// port?".to_owned()
+        }
+        Error::PeerIncompatible(what) => {
+            format!("unsupported protocol: the server takes none of our versions or cipher suites ({what:?})")
+        }
+        Error::NoCertificatesPresented => "peer did not return a certificate".to_owned(),
+        Error::PeerMisbehaved(what) => format!("the peer breaks the rules of TLS ({what:?})"),
+        error => format!("TLS: {error}"),
+    }
+}
+
+fn certificate(error: &CertificateError) -> String {
+    match error {
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            "certificate has expired: renew the server's certificate, or set this machine's clock".to_owned()
+        }
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            "certificate is not yet valid: look at this machine's clock".to_owned()
+        }
+        CertificateError::UnknownIssuer => {
+            "unable to get local issuer certificate: the server's certificate is not from an authority in ca_file (or \
+             the system's roots), or the server does not send its intermediate certificate"
+                .to_owned()
+        }
+        CertificateError::NotValidForName => {
+            "hostname mismatch: set tls.server_name to a name of the certificate".to_owned()
+        }
+        CertificateError::NotValidForNameContext { expected, presented } if presented.is_empty() => {
+            format!(
+                "hostname mismatch: the certificate has no subjectAltName, so it is for no host; {} was expected",
+                expected.to_str()
+            )
+        }
+        CertificateError::NotValidForNameContext { expected, presented } => format!(
+            "hostname mismatch: the certificate is for {}, not for {}; set tls.server_name to a name of the certificate",
+            presented.join(", "),
+            expected.to_str()
+        ),
+        CertificateError::BadSignature => {
+            "certificate signature failure: the chain is not the certificate's".to_owned()
+        }
+        CertificateError::BadEncoding => "the server's certificate is garbled".to_owned(),
+        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
+            "unsuitable certificate purpose: the server's certificate is not one for servers".to_owned()
+        }
+        CertificateError::Revoked => "certificate revoked".to_owned(),
+        CertificateError::Other(OtherError(inner)) if inner.downcast_ref::<SelfSigned>().is_some() => {
+            "self-signed certificate: give the certificate itself as tls.ca_file".to_owned()
+        }
+        CertificateError::Other(OtherError(inner)) => match inner.downcast_ref::<webpki::Error>() {
+            Some(webpki::Error::UnsupportedCertVersion) => {
+                "the server's certificate is of X.509 version 1; it takes version 3".to_owned()
+            }
+            Some(webpki::Error::CaUsedAsEndEntity) => {
+                "the server shows a CA's certificate as its own; name that very certificate in tls.ca_file".to_owned()
+            }
+            _ => format!("the server's certificate is refused: {inner}"),
+        },
+        error => format!("the server's certificate is refused: {error}"),
+    }
+}
+
+/// What the peer said before it hung up.
+fn received(alert: AlertDescription) -> String {
+    let text = match alert {
+        AlertDescription::ProtocolVersion => {
+            "tlsv1 alert protocol version: the server speaks none of the versions from tls.min_version to max_version"
+        }
+        AlertDescription::HandshakeFailure => {
+            "sslv3 alert handshake failure: no cipher suite or key in common, or the server wants a client certificate"
+        }
+        AlertDescription::CertificateRequired => {
+            "tlsv13 alert certificate required: set tls.cert_file and tls.key_file"
+        }
+        AlertDescription::UnknownCA => {
+            "tlsv1 alert unknown ca: the server does not trust the authority of tls.cert_file"
+        }
+        AlertDescription::BadCertificate => {
+            "sslv3 alert bad certificate: the server refuses tls.cert_file, or wants one and got none"
+        }
+        AlertDescription::CertificateExpired => "sslv3 alert certificate expired: renew tls.cert_file",
+        AlertDescription::CertificateRevoked => "sslv3 alert certificate revoked: replace tls.cert_file",
+        AlertDescription::CertificateUnknown | AlertDescription::UnsupportedCertificate => {
+            "sslv3 alert certificate unknown: the server refuses tls.cert_file"
+        }
+        AlertDescription::AccessDenied => "tlsv1 alert access denied: the server refuses this client's certificate",
+        AlertDescription::DecryptError => "tlsv1 alert decrypt error: the server refuses the handshake's signature",
+        AlertDescription::UnrecognisedName => {
+            "tlsv1 unrecognized name: the server has no such name; set tls.server_name"
+        }
+        AlertDescription::InsufficientSecurity => "tlsv1 alert insufficient security: the server wants other suites",
+        AlertDescription::InternalError => "tlsv1 alert internal error: the server's TLS failed; see its log",
+        other => return format!("the server ended TLS with the alert {other:?}"),
+    };
+    text.to_owned()
+}
