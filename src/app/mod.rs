@@ -14,6 +14,8 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
+use log::LevelFilter;
+
 use crate::cli::{self, Command, Exit, Format, Invocation, Mode};
 use crate::collectors;
 use crate::config::{self, Config};
@@ -48,7 +50,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
 }
 
 fn run(invocation: Invocation) -> Exit {
-    logging::start(invocation.log_level);
+    logging::start();
     let host_name = host_name();
     let source = config::Source::from(invocation.config);
     let config = match config::load(source.clone(), &config::process_env, &host_name) {
@@ -58,6 +60,8 @@ fn run(invocation: Invocation) -> Exit {
             return Exit::Config;
         }
     };
+    let log_level = invocation.log_level;
+    logging::set_level(level(log_level, &config));
     let paths = config::host_paths(invocation.root.as_deref(), &config::process_env);
     match invocation.mode {
         Mode::Check => check(&config),
@@ -69,9 +73,14 @@ fn run(invocation: Invocation) -> Exit {
                 complain(&format!("cannot block signals: {error}"));
                 return Exit::Internal;
             }
-            Service::serve(Setup { source, paths, host_name }, config)
+            Service::serve(Setup { source, paths, host_name, log_level }, config)
         }
     }
+}
+
+/// From what level on to log: `said` by the command line or the environment, or else by `config`.
+fn level(said: Option<LevelFilter>, config: &Config) -> LevelFilter {
+    said.or(config.log_level).unwrap_or(LevelFilter::Info)
 }
 
 fn check(config: &Config) -> Exit {

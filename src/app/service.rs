@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, select, unbounded};
+use log::LevelFilter;
 
 use super::lanes::Running;
 use super::reload::Reloads;
@@ -33,6 +34,8 @@ pub struct Setup {
     pub source: Source,
     pub paths: HostPaths,
     pub host_name: String,
+    /// `-log-level` or `MC_LOG_LEVEL`, over the configuration's.
+    pub log_level: Option<LevelFilter>,
 }
 
 /// Everything that runs.

@@ -102,6 +102,18 @@ fn no_field_is_in_the_table_without_being_read() {
 }
 
 #[test]
+fn log_levels_are_words() {
+    let level = |text: &str| loaded(&format!(r#"{{"log_level": {text}}}"#)).log_level;
+    assert_eq!(level("\"debug\""), Some(LevelFilter::Debug));
+    assert_eq!(level("\"error\""), Some(LevelFilter::Error));
+    assert_eq!(level("null"), None);
+    assert_eq!(
+        problem(r#"{"log_level": "warning"}"#),
+        "c.json:1:15: log_level: expected \"debug\", \"info\", \"warn\" or \"error\", got \"warning\""
+    );
+}
+
+#[test]
 fn null_counts_as_not_given() {
     assert_eq!(loaded(r#"{"server": {"host": null, "port": null}, "collector": null, "labels": null}"#), loaded("{}"));
     assert_eq!(loaded(r#"{"shipper": null, "shippers": null, "endpoints": null}"#), loaded("{}"));

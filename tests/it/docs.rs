@@ -143,7 +143,7 @@ fn configuration() -> String {
 fn environment() -> String {
     let over_the_file = config::variables().map(|(name, field)| vec![code(name), code(&field)]);
     let others = [
-        ("MC_LOG_LEVEL", "the flag `-log-level`, which wins over it"),
+        ("MC_LOG_LEVEL", "`log_level`; the flag `-log-level` wins over both"),
         ("HOST_PROC", "where the host's `/proc` is; default `/proc`"),
         ("HOST_SYS", "where the host's `/sys` is; default `/sys`"),
         ("HOST_ROOT", "where the host's `/` is; default `/`"),
