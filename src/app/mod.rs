@@ -9,6 +9,8 @@ mod signals;
 mod spool;
 mod threads;
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -53,13 +55,20 @@ fn run(invocation: Invocation) -> Exit {
     logging::start();
     let host_name = host_name();
     let source = config::Source::from(invocation.config);
-    let config = match config::load(source.clone(), &config::process_env, &host_name) {
+    let asked = RefCell::new(BTreeSet::from(["MC_LOG_LEVEL".to_owned()]));
+    let env = |name: &str| {
+        asked.borrow_mut().insert(name.to_owned());
+        config::process_env(name)
+    };
+    let mut config = match config::load(source.clone(), &env, &host_name) {
         Ok(config) => config,
         Err(problems) => {
             complain(&problems);
             return Exit::Config;
         }
     };
+    let unknown = config::unknown_variables(config::process_env_names(), |name| asked.borrow().contains(name));
+    config.warnings.extend(unknown);
     let log_level = invocation.log_level;
     logging::set_level(level(log_level, &config));
     let paths = config::host_paths(invocation.root.as_deref(), &config::process_env);

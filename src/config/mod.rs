@@ -32,7 +32,7 @@ use crate::lane;
 use crate::model::Labels;
 use crate::server;
 
-pub use env::{host_paths, process_env, variables};
+pub use env::{host_paths, process_env, process_env_names, unknown_variables, variables};
 pub use fields::{Row, rows};
 pub use problem::{Problem, Problems};
 

@@ -122,6 +122,26 @@ fn a_config_json_in_the_working_directory_is_read() {
 }
 
 #[test]
+fn a_mistyped_variable_is_warned_of_at_the_start_and_by_check() {
+    let dir = TempDir::new();
+    let path = dir.write("config.json", r#"{"labels": {"zone": "${MC_ZONE}"}}"#);
+    let with_variables = |command: &mut std::process::Command| {
+        command.arg("-config").arg(&path).env("MC_ZONE", "z").env("MC_SHIPPER_ENDPOIN", "http://secret/");
+    };
+    let mut check = metricsd();
+    with_variables(check.arg("-check"));
+    let ran = run(&mut check);
+    let said =
+        "MC_SHIPPER_ENDPOIN: no variable of metricsd's, and without effect; did you mean \"MC_SHIPPER_ENDPOINT\"?";
+    assert_eq!((ran.code, ran.stderr), (0, format!("metricsd: warning: {said}\n")));
+    let port = free_port();
+    let mut command = metricsd();
+    with_variables(command.env("MC_SERVER_HOST", "127.0.0.1").env("MC_SERVER_PORT", port.to_string()));
+    let daemon = Daemon::spawn(&mut command, port);
+    assert!(daemon.log().contains(&format!("warn  {said}\n")), "{}", daemon.log());
+}
+
+#[test]
 fn what_is_collected_before_the_end_is_delivered() {
     let dir = TempDir::new();
     let peer = Peer::start(|_, _| Reply::status(200));
