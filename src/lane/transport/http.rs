@@ -1,10 +1,10 @@
 //! POST over a kept-alive connection, with a deadline on everything.
 
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::time::{Duration, Instant, SystemTime};
 
 use ureq::http::{HeaderMap, Response};
-use ureq::{Agent, Body};
+use ureq::{Agent, Body, Timeout};
 
 use super::Transport;
 use super::resolve::OnceResolver;
@@ -84,7 +84,7 @@ impl Transport for Http {
             }
             Err(error) => {
                 self.disconnect();
-                Answer::Network(format!("{}: {}", self.settings.endpoint, in_words(&error)))
+                Answer::Network(format!("{}: {}", self.settings.endpoint, in_words(&error, self.settings.timeout)))
             }
         }
     }
@@ -94,10 +94,20 @@ fn asked_pause(headers: &HeaderMap) -> Option<Duration> {
     retry_after(headers.get("Retry-After")?.to_str().ok()?, SystemTime::now())
 }
 
-/// What went wrong, without ureq's own prefix for the kernel's words.
-fn in_words(error: &ureq::Error) -> String {
+/// What went wrong, for people: how far it had come, and which setting ended the wait.
+fn in_words(error: &ureq::Error, timeout: Duration) -> String {
+    let within = |what: &str| format!("{what} within {timeout:?} (shipper.timeout)");
     match error {
+        ureq::Error::Timeout(Timeout::Resolve) => within("the name server did not answer"),
+        ureq::Error::Timeout(Timeout::Connect) => within("no connection came about"),
+        ureq::Error::Timeout(Timeout::SendRequest | Timeout::SendBody) => within("the request was not taken"),
+        ureq::Error::Timeout(_) => within("no complete answer"),
+        // ureq's own end of file, where the kernel's errors have a number.
+        ureq::Error::Io(error) if error.kind() == ErrorKind::UnexpectedEof && error.raw_os_error().is_none() => {
+            "the connection was closed before an answer came".to_owned()
+        }
         ureq::Error::Io(error) => error.to_string(),
+        ureq::Error::Protocol(error) => format!("what came back is no HTTP answer: {error}"),
         other => other.to_string(),
     }
 }
@@ -135,7 +145,47 @@ fn printable(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+    use std::net::{TcpListener, TcpStream};
+
     use super::*;
+
+    /// What is said of a request to a peer that reads it and then does `with` the connection.
+    fn failure(with: fn(TcpStream)) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let endpoint = format!("http://{}/in", listener.local_addr().unwrap());
+        let peer = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let _ = stream.read(&mut [0; 4096]);
+            with(stream);
+        });
+        let timeout = Duration::from_millis(200);
+        let mut http = Http::new(HttpSettings { endpoint: endpoint.as_str().into(), timeout });
+        let answer = http.send(&Content::default(), b"body");
+        peer.join().unwrap();
+        let Answer::Network(said) = answer else { panic!("{answer:?}") };
+        said.strip_prefix(&format!("{endpoint}: ")).unwrap().to_owned()
+    }
+
+    #[test]
+    fn failures_say_how_far_the_request_came() {
+        let hang = |stream: TcpStream| {
+            // Until the other side gives up.
+            let _ = (&stream).read(&mut [0]);
+        };
+        assert_eq!(failure(hang), "no complete answer within 200ms (shipper.timeout)");
+        assert_eq!(failure(drop), "the connection was closed before an answer came");
+        let lie = |mut stream: TcpStream| stream.write_all(b"220 smtp.example ESMTP\r\n\r\n").unwrap();
+        let said = failure(lie);
+        assert!(said.starts_with("what came back is no HTTP answer: "), "{said}");
+        let within = Duration::from_secs(30);
+        let said = |part| in_words(&ureq::Error::Timeout(part), within);
+        assert_eq!(said(Timeout::Resolve), "the name server did not answer within 30s (shipper.timeout)");
+        assert_eq!(said(Timeout::Connect), "no connection came about within 30s (shipper.timeout)");
+        assert_eq!(said(Timeout::SendBody), "the request was not taken within 30s (shipper.timeout)");
+        let refused = std::io::Error::from_raw_os_error(nix::errno::Errno::ECONNREFUSED as i32);
+        assert_eq!(in_words(&ureq::Error::Io(refused), within), "Connection refused (os error 111)");
+    }
 
     #[test]
     fn what_a_peer_says_becomes_one_printable_line() {
