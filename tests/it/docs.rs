@@ -282,6 +282,24 @@ fn anchor_of(line: &str) -> Option<String> {
 }
 
 #[test]
+fn make_run_names_the_binary_where_it_is() {
+    let said = |target: Option<&str>| {
+        let mut make = std::process::Command::new("make");
+        make.current_dir(root()).args(["--dry-run", "run"]).env_remove("CARGO_BUILD_TARGET_DIR");
+        match target {
+            Some(target) => make.env("CARGO_TARGET_DIR", target),
+            None => make.env_remove("CARGO_TARGET_DIR"),
+        };
+        Some(run(&mut make)).filter(|ran| ran.code == 0).map(|ran| ran.stdout)
+    };
+    if std::process::Command::new("make").arg("--version").output().is_err() {
+        return println!("skipped, no make here");
+    }
+    assert!(said(Some("/elsewhere")).unwrap().contains("one round  /elsewhere/release/metricsd -once"));
+    assert!(said(None).unwrap().contains("one round  target/release/metricsd -once"));
+}
+
+#[test]
 fn the_changelog_knows_this_version() {
     let heading = format!("\n## [{}]", env!("CARGO_PKG_VERSION"));
     assert!(read("CHANGELOG.md").contains(&heading), "CHANGELOG.md has no {}", heading.trim());
