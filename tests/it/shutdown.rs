@@ -125,6 +125,32 @@ fn a_file_of_the_kernels_that_hangs_keeps_neither_the_end_nor_the_data() {
 }
 
 #[test]
+fn a_second_signal_ends_it_at_once_whatever_hangs() {
+    let dir = TempDir::new();
+    host_without_loadavg(&dir);
+    let hung = Peer::start(|_, _| Reply::Hang);
+    let port = free_port();
+    let path = dir.write("config.json", &config(&json("hung", &hung)).replace("PORT", &port.to_string()));
+    let mount = dir.path().join("mount");
+    let mut program = metricsd();
+    program.arg("-config").arg(path).arg("-root").arg(dir.path());
+    // Where there can be no such mount, the destination alone hangs.
+    let with_mount = with_silent_mount(&mount, &program);
+    let mut daemon = Daemon::spawn(&mut with_mount.unwrap_or(program), port);
+    wait_for("a request", || (!hung.received().is_empty()).then_some(()));
+    symlink(mount.join("loadavg"), dir.path().join("proc/loadavg")).unwrap();
+    // Some rounds of the beat, so that one of them hangs.
+    std::thread::sleep(Duration::from_millis(500));
+    daemon.signal(Signal::SIGTERM);
+    wait_for("the first signal to be heard", || daemon.log().contains("a second signal ends").then_some(()));
+    let begun = Instant::now();
+    daemon.signal(Signal::SIGTERM);
+    assert_eq!(daemon.wait(), 0);
+    // One that waited for the round would take two seconds, one that waited for the destination five.
+    assert!(begun.elapsed() < Duration::from_millis(1500), "it took {:?}", begun.elapsed());
+}
+
+#[test]
 fn a_mount_that_never_answers_does_not_keep_the_end() {
     let dir = TempDir::new();
     let place = dir.path().join("mount");
