@@ -1,5 +1,6 @@
 //! Wiring only: build, start consumers first, wait, stop producers first.
 
+mod check;
 mod gate;
 mod lanes;
 mod logging;
@@ -73,7 +74,7 @@ fn run(invocation: Invocation) -> Exit {
     logging::set_level(level(log_level, &config));
     let paths = config::host_paths(invocation.root.as_deref(), &config::process_env);
     match invocation.mode {
-        Mode::Check => check(&config),
+        Mode::Check => check(&config, &paths),
         Mode::Spool => spool::list(&config.spool),
         Mode::Once(format) => once(&config, &paths, format, &host_name),
         // Not earlier: what hangs before this, such as a configuration from a pipe, can be interrupted.
@@ -92,8 +93,8 @@ fn level(said: Option<LevelFilter>, config: &Config) -> LevelFilter {
     said.or(config.log_level).unwrap_or(LevelFilter::Info)
 }
 
-fn check(config: &Config) -> Exit {
-    for warning in &config.warnings {
+fn check(config: &Config, paths: &HostPaths) -> Exit {
+    for warning in config.warnings.iter().chain(&check::warnings(config, paths)) {
         complain(&format!("warning: {warning}"));
     }
     print(&format!("{}: the configuration is good; destinations: {}\n", config.source, config.lanes.len()))
