@@ -2,6 +2,8 @@
 
 SHELL := /bin/bash
 CARGO ?= cargo
+# Where cargo puts what it builds.
+TARGET := $(or $(CARGO_TARGET_DIR),$(CARGO_BUILD_TARGET_DIR),target)
 # What the tests of `make e2e` start, and the package of Debian and Ubuntu that has it.
 E2E_PROGRAMS := prometheus:prometheus promtool:prometheus free:procps
 
@@ -18,7 +20,7 @@ run: build ## build and start with the example configuration
 	@echo
 	@echo '  metrics    http://localhost:8080/metrics'
 	@echo '  health     http://localhost:8080/health'
-	@echo '  one round  target/release/metricsd -once'
+	@echo '  one round  $(TARGET)/release/metricsd -once'
 	@echo '  stop       Ctrl-C'
 	@echo
 	@$(CARGO) run --release --locked --quiet -- -config config.example.json

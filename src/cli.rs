@@ -54,8 +54,8 @@ pub struct Invocation {
     pub config: Option<PathBuf>,
     /// `-root`, if it was given.
     pub root: Option<PathBuf>,
-    /// `-log-level`, else `MC_LOG_LEVEL`, else info.
-    pub log_level: LevelFilter,
+    /// `-log-level`, else `MC_LOG_LEVEL`; either goes over the configuration's `log_level`.
+    pub log_level: Option<LevelFilter>,
 }
 
 /// What to do with the configuration.
@@ -155,7 +155,8 @@ static FLAGS: [Flag; 9] = [
             typed.log_level = Some(log_level(&value.to_string_lossy())?);
             Ok(())
         }),
-        help: "debug, info, warn or error (default info, or MC_LOG_LEVEL)",
+        help: "debug, info, warn or error (default: MC_LOG_LEVEL, else the configuration's\n\
+               log_level, else info)",
     },
     Flag {
         name: "check",
@@ -226,7 +227,7 @@ pub fn parse(
         .filter(|level| !level.is_empty())
         .map(|level| log_level(&level).map_err(|why| UsageError::Variable(format!("MC_LOG_LEVEL: {why}"))))
         .transpose()?;
-    let log_level = typed.log_level.or(from_env).unwrap_or(LevelFilter::Info);
+    let log_level = typed.log_level.or(from_env);
     Ok(Command::Run(Invocation { mode, config: typed.config, root: typed.root, log_level }))
 }
 
@@ -348,7 +349,7 @@ mod tests {
 
     #[test]
     fn nothing_typed_means_serve_with_defaults() {
-        let plain = Invocation { mode: Mode::Serve, config: None, root: None, log_level: LevelFilter::Info };
+        let plain = Invocation { mode: Mode::Serve, config: None, root: None, log_level: None };
         assert_eq!(run(&[]), plain);
     }
 
@@ -364,7 +365,7 @@ mod tests {
             assert_eq!(run(args).config, Some(PathBuf::from("x.json")));
         }
         assert_eq!(run(&["-config=-odd=name"]).config, Some(PathBuf::from("-odd=name")));
-        assert_eq!(run(&["-root", "/host", "-log-level=debug"]).log_level, LevelFilter::Debug);
+        assert_eq!(run(&["-root", "/host", "-log-level=debug"]).log_level, Some(LevelFilter::Debug));
     }
 
     #[test]
@@ -421,9 +422,9 @@ mod tests {
             Ok(Command::Run(invocation)) => invocation.log_level,
             other => panic!("{other:?}"),
         };
-        assert_eq!(level(with("error", &[])), LevelFilter::Error);
-        assert_eq!(level(with("error", &["-log-level", "warn"])), LevelFilter::Warn);
-        assert_eq!(level(with("", &[])), LevelFilter::Info);
+        assert_eq!(level(with("error", &[])), Some(LevelFilter::Error));
+        assert_eq!(level(with("error", &["-log-level", "warn"])), Some(LevelFilter::Warn));
+        assert_eq!(level(with("", &[])), None);
         let error = with("loud", &[]).unwrap_err();
         assert_eq!(error.exit(), Exit::Config);
         assert_eq!(error.to_string(), "MC_LOG_LEVEL: expected debug, info, warn or error, got \"loud\"");

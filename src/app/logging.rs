@@ -82,17 +82,16 @@ pub fn finish() {
     }
 }
 
-/// Starts logging at `level`. Libraries speak from warnings on, so that `-log-level debug`
-/// shows our doings and not each byte of theirs. The journal stamps lines itself, so
-/// there they come without a time.
-pub fn start(level: LevelFilter) {
-    let theirs = level.min(LevelFilter::Warn);
+/// Starts logging, at warnings; [`set_level`] says at what then. Libraries speak from warnings
+/// on, so that the level `debug` shows our doings and not each byte of theirs. The journal
+/// stamps lines itself, so there they come without a time.
+pub fn start() {
     let timed = std::env::var_os("JOURNAL_STREAM").is_none();
     let target = start_writer().map_or(Target::Stderr, |lines| Target::Pipe(Box::new(lines)));
     let started = env_logger::Builder::new()
         .target(target)
-        .filter_level(theirs)
-        .filter_module("metricsd", level)
+        .filter_level(LevelFilter::Warn)
+        .filter_module("metricsd", LevelFilter::Debug)
         .format(move |out, record| {
             let text = record.args().to_string();
             // A peer's words may hold line breaks; a log line is one line.
@@ -107,10 +106,17 @@ pub fn start(level: LevelFilter) {
         .try_init();
     // In a test a logger may be there already.
     drop(started);
+    log::set_max_level(LevelFilter::Warn);
     std::panic::set_hook(Box::new(|panic| {
         let thread = std::thread::current();
         let message = panic_message(panic.payload());
         let place = panic.location().map_or_else(String::new, |at| format!(" at {}:{}", at.file(), at.line()));
         log::error!("thread {} panicked{place}: {message}; this is a bug", thread.name().unwrap_or("?"));
     }));
+}
+
+/// Logs from `level` on, from now on. What is below it costs a look at an atomic, since the
+/// macros of `log` ask before they format anything.
+pub fn set_level(level: LevelFilter) {
+    log::set_max_level(level);
 }

@@ -1,5 +1,6 @@
 //! Wiring only: build, start consumers first, wait, stop producers first.
 
+mod check;
 mod gate;
 mod lanes;
 mod logging;
@@ -9,10 +10,14 @@ mod signals;
 mod spool;
 mod threads;
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
+
+use log::LevelFilter;
 
 use crate::cli::{self, Command, Exit, Format, Invocation, Mode};
 use crate::collectors;
@@ -48,19 +53,28 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
 }
 
 fn run(invocation: Invocation) -> Exit {
-    logging::start(invocation.log_level);
+    logging::start();
     let host_name = host_name();
     let source = config::Source::from(invocation.config);
-    let config = match config::load(source.clone(), &config::process_env, &host_name) {
+    let asked = RefCell::new(BTreeSet::from(["MC_LOG_LEVEL".to_owned()]));
+    let env = |name: &str| {
+        asked.borrow_mut().insert(name.to_owned());
+        config::process_env(name)
+    };
+    let mut config = match config::load(source.clone(), &env, &host_name) {
         Ok(config) => config,
         Err(problems) => {
             complain(&problems);
             return Exit::Config;
         }
     };
+    let unknown = config::unknown_variables(config::process_env_names(), |name| asked.borrow().contains(name));
+    config.warnings.extend(unknown);
+    let log_level = invocation.log_level;
+    logging::set_level(level(log_level, &config));
     let paths = config::host_paths(invocation.root.as_deref(), &config::process_env);
     match invocation.mode {
-        Mode::Check => check(&config),
+        Mode::Check => check(&config, &paths),
         Mode::Spool => spool::list(&config.spool),
         Mode::Once(format) => once(&config, &paths, format, &host_name),
         // Not earlier: what hangs before this, such as a configuration from a pipe, can be interrupted.
@@ -69,13 +83,18 @@ fn run(invocation: Invocation) -> Exit {
                 complain(&format!("cannot block signals: {error}"));
                 return Exit::Internal;
             }
-            Service::serve(Setup { source, paths, host_name }, config)
+            Service::serve(Setup { source, paths, host_name, log_level }, config)
         }
     }
 }
 
-fn check(config: &Config) -> Exit {
-    for warning in &config.warnings {
+/// From what level on to log: `said` by the command line or the environment, or else by `config`.
+fn level(said: Option<LevelFilter>, config: &Config) -> LevelFilter {
+    said.or(config.log_level).unwrap_or(LevelFilter::Info)
+}
+
+fn check(config: &Config, paths: &HostPaths) -> Exit {
+    for warning in config.warnings.iter().chain(&check::warnings(config, paths)) {
         complain(&format!("warning: {warning}"));
     }
     print(&format!("{}: the configuration is good; destinations: {}\n", config.source, config.lanes.len()))

@@ -12,6 +12,8 @@ use std::time::Instant;
 use crossbeam_channel::{Receiver, bounded, never};
 
 use super::lanes::Running;
+use super::level;
+use super::logging;
 use super::service::{Service, Setup, start_slow};
 use super::threads::Id;
 use crate::collectors;
@@ -153,6 +155,7 @@ impl Service {
         })?;
 
         // Nothing fails from here on.
+        logging::set_level(level(self.setup.log_level, &config));
         for warning in &config.warnings {
             log::warn!("{warning}");
         }

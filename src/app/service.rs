@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, select, unbounded};
+use log::LevelFilter;
 
 use super::lanes::Running;
 use super::reload::Reloads;
@@ -33,6 +34,8 @@ pub struct Setup {
     pub source: Source,
     pub paths: HostPaths,
     pub host_name: String,
+    /// `-log-level` or `MC_LOG_LEVEL`, over the configuration's.
+    pub log_level: Option<LevelFilter>,
 }
 
 /// Everything that runs.
@@ -203,8 +206,10 @@ impl Service {
         let begun = Instant::now();
         let Service { mut threads, fanout, mut lanes, plans, server, sched, .. } = self;
         drop(plans);
-        if !threads.wait_for(sched, LAST_ROUND) {
-            log::warn!("a collector hangs; its round is left behind");
+        if !threads.wait_for(sched, LAST_ROUND, signals) {
+            if !threads.is_hurried() {
+                log::warn!("a collector hangs; its round is left behind");
+            }
             threads.forgo(sched);
         }
         fanout.exchange(Vec::new());
@@ -219,7 +224,9 @@ impl Service {
         drop(server);
         // A sender that hangs has not seen to what it leaves.
         controls.iter().for_each(Control::finish);
-        if left > 0 {
+        if threads.is_hurried() {
+            log::warn!("a second signal: what is under way is not waited for");
+        } else if left > 0 {
             log::warn!("threads that did not end in time and are left behind: {left}");
         }
         log::info!("stopped in {:.1?}", begun.elapsed());

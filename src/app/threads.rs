@@ -14,6 +14,8 @@ pub struct Threads {
     ends: Receiver<Ended>,
     running: HashMap<Id, Running>,
     next: Id,
+    /// Asked a second time to stop: nothing is waited for any more.
+    hurried: bool,
 }
 
 /// Tells a thread from all others that were ever started, those of the same name too.
@@ -56,7 +58,7 @@ impl Threads {
     /// None yet.
     pub fn new() -> Threads {
         let (ended, ends) = unbounded();
-        Threads { ended, ends, running: HashMap::new(), next: 0 }
+        Threads { ended, ends, running: HashMap::new(), next: 0, hurried: false }
     }
 
     /// Starts a thread. The kernel shows the first 15 bytes of its name.
@@ -108,36 +110,48 @@ impl Threads {
         self.running.remove(&ended.id).is_some_and(|running| !running.asked || ended.panicked)
     }
 
-    /// Waits for one, for a while. Whether it has ended.
-    pub fn wait_for(&mut self, id: Id, patience: Duration) -> bool {
-        let deadline = Instant::now() + patience;
-        while self.running.contains_key(&id) {
-            let Ok(ended) = self.ends.recv_deadline(deadline) else { return false };
-            self.has_ended(&ended);
-        }
-        true
+    /// Whether a second signal ended one of the waits below.
+    pub fn is_hurried(&self) -> bool {
+        self.hurried
+    }
+
+    /// Waits for one, until `patience` is over or `signals` asks once more to stop. Whether it
+    /// has ended.
+    pub fn wait_for(&mut self, id: Id, patience: Duration, signals: &Receiver<Signal>) -> bool {
+        self.wait_until(|threads| !threads.running.contains_key(&id), patience, signals)
     }
 
     /// Waits for those that are awaited, until `patience` is over or `signals` asks once more
     /// to stop. How many are left.
     pub fn wait(&mut self, patience: Duration, signals: &Receiver<Signal>) -> usize {
+        let left = |threads: &Threads| threads.running.values().filter(|running| running.awaited).count();
+        self.wait_until(|threads| left(threads) == 0, patience, signals);
+        left(self)
+    }
+
+    fn wait_until(
+        &mut self,
+        is_over: impl Fn(&Threads) -> bool,
+        patience: Duration,
+        signals: &Receiver<Signal>,
+    ) -> bool {
         let deadline = Instant::now() + patience;
-        loop {
-            let left = self.running.values().filter(|running| running.awaited).count();
-            if left == 0 {
-                return 0;
+        while !is_over(self) {
+            if self.hurried {
+                return false;
             }
             crossbeam_channel::select! {
                 recv(self.ends) -> ended => {
                     // We hold a sender ourselves, so there is always an end in it.
-                    let Ok(ended) = ended else { return left };
+                    let Ok(ended) = ended else { return false };
                     self.has_ended(&ended);
                 }
                 // systemd may send a SIGHUP right behind its SIGTERM; that is no hurry.
-                recv(signals) -> signal => if signal != Ok(Signal::Reload) { return left },
-                default(deadline.saturating_duration_since(Instant::now())) => return left,
+                recv(signals) -> signal => self.hurried |= signal != Ok(Signal::Reload),
+                default(deadline.saturating_duration_since(Instant::now())) => return false,
             }
         }
+        true
     }
 }
 
@@ -164,7 +178,7 @@ mod tests {
             })
             .collect();
         assert_eq!(missed.iter().filter(|missed| **missed).count(), 1);
-        assert!(threads.wait_for(first, Duration::ZERO));
+        assert!(threads.wait_for(first, Duration::ZERO, &crossbeam_channel::never()));
         assert_eq!(threads.running.len(), 0);
     }
 
@@ -184,5 +198,18 @@ mod tests {
         threads.spawn("stays", move || _ = stays.recv()).unwrap();
         told.send(Signal::Stop).unwrap();
         assert_eq!(threads.wait(Duration::from_secs(3600), &signals), 1);
+    }
+
+    #[test]
+    fn a_second_signal_ends_the_wait_for_one_and_all_that_follow() {
+        let mut threads = Threads::new();
+        let (told, signals) = bounded(1);
+        let (_go, gone) = bounded::<()>(0);
+        let id = threads.spawn("stays", move || _ = gone.recv()).unwrap();
+        assert!(!threads.wait_for(id, Duration::from_millis(1), &signals) && !threads.is_hurried());
+        told.send(Signal::Stop).unwrap();
+        assert!(!threads.wait_for(id, Duration::from_secs(3600), &signals));
+        assert_eq!(threads.wait(Duration::from_secs(3600), &signals), 1);
+        assert!(threads.is_hurried());
     }
 }

@@ -84,7 +84,7 @@ pub struct MemInfo {
 impl MemInfo {
     /// What programs can have without swapping. Kernels before 3.14 do not say, and then it
     /// is free memory and caches, without shared memory, which counts as cache but can't be
-    /// dropped. Kernels before 2.6.32 do not tell that part, nor those before 2.6.19 the slab's.
+    /// dropped.
     pub fn available(&self) -> Option<u64> {
         self.available.or_else(|| {
             let caches = self.buffers?.saturating_add(self.cached?).saturating_add(self.reclaimable.unwrap_or(0));
@@ -106,14 +106,22 @@ impl MemInfo {
 /// 1024 bytes. Lines that are not needed are not looked at; a needed one that is not
 /// understood makes the whole text an error, one that is missing only what depends on it,
 /// unless it is MemTotal.
+///
+/// A text that was cut at the end of a line would pass for one of a kernel that knows fewer
+/// fields, and what it seems to leave for programs would be wrong. So the text has to reach
+/// beyond what is taken of it: to `Dirty`, which every kernel prints behind the swap, and
+/// without `MemAvailable` also to `SUnreclaim`, the first one behind the caches.
 pub fn parse(text: &[u8]) -> Result<MemInfo, ParseError> {
     let mut info = MemInfo::default();
     let mut total = None;
+    let (mut beyond_swap, mut beyond_caches) = (false, false);
     let mut last = 1;
     for (line, content) in lines(whole(text)?) {
         last = line;
         let Some(colon) = content.iter().position(|b| *b == b':') else { continue };
         let (name, rest) = content.split_at(colon);
+        beyond_swap |= name == b"Dirty";
+        beyond_caches |= name == b"SUnreclaim";
         let field = match name {
             b"MemTotal" => &mut total,
             b"MemAvailable" => &mut info.available,
@@ -133,7 +141,14 @@ pub fn parse(text: &[u8]) -> Result<MemInfo, ParseError> {
             _ => return Err(ParseError::expected(line, "a size in kB", content)),
         };
     }
-    info.total = total.ok_or_else(|| ParseError { line: last, what: "the file ends without MemTotal".to_owned() })?;
+    let without = |field| ParseError { line: last, what: format!("the file ends without {field}") };
+    info.total = total.ok_or_else(|| without("MemTotal"))?;
+    if !beyond_swap {
+        return Err(without("Dirty"));
+    }
+    if info.available.is_none() && !beyond_caches {
+        return Err(without("MemAvailable and SUnreclaim"));
+    }
     Ok(info)
 }
 
@@ -142,8 +157,9 @@ mod tests {
     use super::super::testing::{collect, cut_everywhere, fixture, have_fixtures, samples, value};
     use super::*;
 
+    /// What is emitted of `text` and of the lines that end every kernel's file.
     fn seen(text: &str) -> Vec<(String, f64)> {
-        let info = parse(text.as_bytes()).unwrap();
+        let info = parse(format!("{text}Dirty: 9 kB\nSUnreclaim: 9 kB\n").as_bytes()).unwrap();
         samples(|out| emit(&info, out))
     }
 
@@ -172,7 +188,7 @@ mod tests {
             "MemTotal: 1000 kB\nMemFree: 100 kB\nBuffers: 20 kB\nCached: 300 kB\nShmem: 70 kB\nSReclaimable: 50 kB\n";
         assert_eq!(value(&seen(new), "system_memory_available_bytes"), Some(409_600.0));
         assert_eq!(value(&seen(new), "system_memory_used_bytes"), Some(614_400.0));
-        // Before 2.6.19, neither shared memory nor the slab's parts: 420 kB.
+        // A container's runtime may leave out shared memory and the slab's parts: 420 kB.
         let old = "MemTotal: 1000 kB\nMemFree: 100 kB\nBuffers: 20 kB\nCached: 300 kB\n";
         assert_eq!(value(&seen(old), "system_memory_available_bytes"), Some(430_080.0));
     }
@@ -226,6 +242,27 @@ mod tests {
         assert_eq!(error("MemTotal: x kB\n"), "line 1: expected a size in kB, got \"MemTotal: x kB\"");
         assert_eq!(error("MemTotal: 1\n"), "line 1: expected a size in kB, got \"MemTotal: 1\"");
         assert_eq!(error("MemTotal: 1 kB\nMemFr"), "line 2: expected a whole line, got \"MemFr\"");
+    }
+
+    #[test]
+    fn a_text_that_is_cut_at_the_end_of_a_line_is_not_taken_for_an_old_kernels() {
+        let error = |text: &str| parse(text.as_bytes()).unwrap_err().to_string();
+        let old = "MemTotal: 9 kB\nMemFree: 1 kB\n";
+        assert_eq!(error(old), "line 2: the file ends without Dirty");
+        assert_eq!(error(&format!("{old}Dirty: 0 kB\n")), "line 3: the file ends without MemAvailable and SUnreclaim");
+    }
+
+    #[test]
+    fn every_cut_gives_nothing_or_what_the_whole_gives() {
+        for host in ["vm", "numa64", "container-v1", "old-kernel", "arm-board"] {
+            let Ok(text) = std::fs::read(fixture(host).proc("meminfo")) else { return };
+            let emitted = |info: MemInfo| samples(|out| emit(&info, out));
+            let whole = emitted(parse(&text).unwrap());
+            for at in 0..text.len() {
+                let cut = parse(&text[..at]).map(emitted);
+                assert!(cut.clone().is_ok_and(|cut| cut == whole) || cut.is_err(), "{host}: {at} bytes: {cut:?}");
+            }
+        }
     }
 
     #[test]

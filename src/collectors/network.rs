@@ -161,7 +161,8 @@ pub struct Direction {
 /// See <https://www.kernel.org/doc/html/latest/filesystems/proc.html#networking-info-in-proc-net>.
 /// The name ends at the last colon (an alias has one of its own, `eth0:1`), which a number
 /// may touch. Further columns are ignored. A line that is not understood is an error, and
-/// its collector then sends nothing of the round.
+/// its collector then sends nothing of the round. As in diskstats nothing marks the end, so a
+/// text that was cut at the end of a line is one of fewer interfaces.
 pub fn parse(text: &[u8]) -> impl Iterator<Item = Result<Line<'_>, ParseError>> {
     lines(text).filter_map(|(line, content)| {
         if line <= 2 {

@@ -10,6 +10,7 @@ use super::json::{Data, Entry, Origin, Value};
 use super::problem::{Path, quoted};
 use super::section::{Context, any_of};
 use crate::host::HostPaths;
+use crate::nearest::did_you_mean;
 
 /// A variable and the field that it stands for.
 struct Override {
@@ -44,6 +45,9 @@ static OVERRIDES: [Override; 12] = [
     over("MC_TLS_INSECURE_SKIP_VERIFY", &["shipper", "tls", "insecure_skip_verify"], Takes::Bool),
 ];
 
+/// What all variables that are laid over the file begin with.
+const PREFIX: &str = "MC_";
+
 const SHIPPER_TYPE: &str = "MC_SHIPPER_TYPE";
 
 /// Each variable that is laid over the file, with the field that it stands for.
@@ -59,6 +63,26 @@ const FALSE: [&str; 6] = ["0", "f", "F", "false", "FALSE", "False"];
 /// whoever checks it will refuse it rather than take it for unset.
 pub fn process_env(name: &str) -> Option<String> {
     std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
+}
+
+/// The names of this process's variables, what is not UTF-8 in them replaced.
+pub fn process_env_names() -> impl Iterator<Item = String> {
+    std::env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned())
+}
+
+/// A warning for each of `names` that begins as ours do and was not `asked` for, by us or by
+/// a `${NAME}` of the file: most likely a typing mistake. Sorted; values are not looked at.
+pub fn unknown_variables(names: impl IntoIterator<Item = String>, asked: impl Fn(&str) -> bool) -> Vec<String> {
+    let mut unknown: Vec<String> =
+        names.into_iter().filter(|name| name.starts_with(PREFIX) && !asked(name.as_str())).collect();
+    unknown.sort();
+    let known = || OVERRIDES.iter().map(|over| over.variable).chain(["MC_LOG_LEVEL"]);
+    let warning = |name: &String| {
+        let nearest = did_you_mean(name, known());
+        // A name may hold anything but `=`, line breaks too.
+        format!("{}: no variable of metricsd's, and without effect{nearest}", name.escape_debug())
+    };
+    unknown.iter().map(warning).collect()
 }
 
 /// Where the host's roots are: below `root` (`-root`) if it was given, else where

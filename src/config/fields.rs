@@ -101,6 +101,12 @@ const fn object(name: &'static str, table: &'static Table) -> Field {
 
 pub(super) static ROOT: Table = Table {
     fields: &[
+        field(
+            "log_level",
+            Takes::Text,
+            "null",
+            "`debug`, `info`, `warn` or `error`; null: `info`. `-log-level` and `MC_LOG_LEVEL` go over it. A reload takes it up.",
+        ),
         object("server", &SERVER),
         object("collector", &COLLECTOR),
         field("labels", Takes::Map, "{}", "Labels added to every metric of every destination."),

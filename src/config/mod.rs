@@ -25,12 +25,14 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use log::LevelFilter;
+
 use crate::collectors;
 use crate::lane;
 use crate::model::Labels;
 use crate::server;
 
-pub use env::{host_paths, process_env, variables};
+pub use env::{host_paths, process_env, process_env_names, unknown_variables, variables};
 pub use fields::{Row, rows};
 pub use problem::{Problem, Problems};
 
@@ -48,6 +50,8 @@ pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 pub struct Config {
     /// What was read: the file as it was named, or `built-in defaults`.
     pub source: String,
+    /// From what level on to log, where neither the command line nor the environment says.
+    pub log_level: Option<LevelFilter>,
     /// The HTTP server.
     pub server: server::Settings,
     /// Time between two collections, 50 ms to a day.
@@ -103,8 +107,8 @@ pub fn load(source: Source, env: Env<'_>, host_name: &str) -> Result<Config, Pro
     env::lay_over(&mut root, &cx);
     let meaning = read::read(&cx, &root, host_name);
     let warnings = cx.finish()?;
-    let read::Meaning { server, interval, collectors, lanes, spool, labels } = meaning;
-    Ok(Config { source: name, server, interval, collectors, lanes, spool, labels, warnings })
+    let read::Meaning { log_level, server, interval, collectors, lanes, spool, labels } = meaning;
+    Ok(Config { source: name, log_level, server, interval, collectors, lanes, spool, labels, warnings })
 }
 
 /// Whether anything is there, be it a link to nowhere: what an operator put there must be

@@ -3,6 +3,8 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use log::LevelFilter;
+
 use super::fields::{COLLECTOR, DISK, FILESYSTEM, NETWORK, ROOT, SERVER};
 use super::json::Value;
 use super::problem::Path;
@@ -22,8 +24,16 @@ const INTERVAL_SECONDS: std::ops::RangeInclusive<f64> = 0.05..=86_400.0;
 /// Default time between collections.
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(60);
 
+const LOG_LEVELS: [(&str, LevelFilter); 4] = [
+    ("debug", LevelFilter::Debug),
+    ("info", LevelFilter::Info),
+    ("warn", LevelFilter::Warn),
+    ("error", LevelFilter::Error),
+];
+
 /// What the configuration says, if no problem was noted on the way.
 pub(super) struct Meaning {
+    pub log_level: Option<LevelFilter>,
     pub server: server::Settings,
     pub interval: Duration,
     pub collectors: collectors::Settings,
@@ -38,10 +48,15 @@ pub(super) fn read(cx: &Context<'_>, root: &Value<'_>, host_name: &str) -> Meani
     if let Some(item) = root.get("endpoints").filter(|item| item.list().is_some_and(|list| !list.is_empty())) {
         item.problem("scraping application endpoints is not available in this version; leave the list empty");
     }
+    let mut log_level = None;
+    root.read("log_level", &mut log_level, |item| {
+        Some(Some(LOG_LEVELS[item.word(&LOG_LEVELS.map(|(word, _)| word))?].1))
+    });
     let global: GivenLabels = root.get("labels").map(|item| shipper::labels(&item)).unwrap_or_default();
     let spool = spool::common(&root);
     let (interval, collectors) = collectors(&root.section("collector", &COLLECTOR));
     Meaning {
+        log_level,
         server: server(&root.section("server", &SERVER)),
         interval,
         collectors,

@@ -56,7 +56,9 @@ pub(super) fn lanes(
     if let Some(list) = root.get("shippers") {
         let items = list.list().unwrap_or_default();
         if short.is_some() && !items.is_empty() {
+            // Whatever else is wrong with them (two of one name, most likely) may be gone with this.
             list.problem("shippers and shipper are given together; move shipper into the list");
+            return Vec::new();
         }
         if items.len() > MAX_SHIPPERS {
             list.problem(format!("{} destinations, at most {MAX_SHIPPERS} are possible", items.len()));
@@ -297,6 +299,10 @@ fn tls_of(shipper: &Section<'_>, endpoint: &Endpoint) -> Option<ClientSettings> 
 pub(super) fn labels(item: &Item<'_>) -> GivenLabels {
     let mut given = GivenLabels::new();
     for (member, name, value) in item.map() {
+        if name.starts_with("__") {
+            member.problem("names that begin with __ are Prometheus' own; choose another one");
+            continue;
+        }
         match Labels::new([(name.as_str(), "")]) {
             Ok(_) => given.push((name, value)),
             Err(error) => member.problem(error.to_string()),

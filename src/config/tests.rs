@@ -102,6 +102,18 @@ fn no_field_is_in_the_table_without_being_read() {
 }
 
 #[test]
+fn log_levels_are_words() {
+    let level = |text: &str| loaded(&format!(r#"{{"log_level": {text}}}"#)).log_level;
+    assert_eq!(level("\"debug\""), Some(LevelFilter::Debug));
+    assert_eq!(level("\"error\""), Some(LevelFilter::Error));
+    assert_eq!(level("null"), None);
+    assert_eq!(
+        problem(r#"{"log_level": "warning"}"#),
+        "c.json:1:15: log_level: expected \"debug\", \"info\", \"warn\" or \"error\", got \"warning\""
+    );
+}
+
+#[test]
 fn null_counts_as_not_given() {
     assert_eq!(loaded(r#"{"server": {"host": null, "port": null}, "collector": null, "labels": null}"#), loaded("{}"));
     assert_eq!(loaded(r#"{"shipper": null, "shippers": null, "endpoints": null}"#), loaded("{}"));
@@ -305,7 +317,11 @@ fn bad_shippers_are_refused() {
         (r#"{"type": "stdout", "name": "../x"}"#, "shipper.name: expected 1 to 64 letters"),
         (r#"{"type": "stdout", "labels": {"a-b": "x"}}"#, "labels.a-b: invalid label name \"a-b\""),
         (r#"{"type": "stdout", "labels": {"a": 1}}"#, "labels.a: expected a string, got 1"),
-        (r#"{"type": "stdout", "labels": {"__name__": "x"}}"#, "invalid label name"),
+        (r#"{"type": "stdout", "labels": {"__name__": "x"}}"#, "names that begin with __ are Prometheus' own"),
+        (
+            r#"{"type": "stdout", "labels": {"__meta": "x"}}"#,
+            "labels.__meta: names that begin with __ are Prometheus' own; choose another one",
+        ),
         (r#"{"type": "stdout", "spool": {"max_bytes": 1}}"#, "from 65536 to 1099511627776, got 1"),
         ("7", "shipper: expected an object, got 7"),
     ] {
@@ -325,6 +341,11 @@ fn names_are_unique_and_default_to_the_type() {
     );
     assert_eq!(
         problem(r#"{"shipper": {"type": "stdout"}, "shippers": [{"type": "stdout", "name": "b"}]}"#),
+        "c.json:1:45: shippers: shippers and shipper are given together; move shipper into the list"
+    );
+    // Of the same name and with more mistakes: still one problem.
+    assert_eq!(
+        problem(r#"{"shipper": {"type": "stdout"}, "shippers": [{"type": "stdout"}, {"type": "x", "y": 1}]}"#),
         "c.json:1:45: shippers: shippers and shipper are given together; move shipper into the list"
     );
     // The example's empty list may stay where someone fills in `shipper`.
@@ -461,6 +482,20 @@ fn variables_make_a_shipper_or_speak_of_the_first_of_several() {
     assert_eq!(
         load_with("{}", &[("MC_TLS_ENABLED", "0")]).unwrap().warnings,
         ["MC_TLS_ENABLED: shipper.tls.enabled: no shipper is configured; this is not used"]
+    );
+}
+
+#[test]
+fn variables_that_nobody_asks_for_are_warned_of_with_the_nearest_one() {
+    let names = ["PATH", "MC_SHIPPER_ENDPOIN", "MC_SID", "MC_LOG_LEVL", "MC_SHIPPER_TYPE", "MC_MINE", "XMC_A"];
+    let asked = |name: &str| name == "MC_SHIPPER_TYPE" || name == "MC_MINE";
+    assert_eq!(
+        unknown_variables(names.map(str::to_owned), asked),
+        [
+            "MC_LOG_LEVL: no variable of metricsd's, and without effect; did you mean \"MC_LOG_LEVEL\"?",
+            "MC_SHIPPER_ENDPOIN: no variable of metricsd's, and without effect; did you mean \"MC_SHIPPER_ENDPOINT\"?",
+            "MC_SID: no variable of metricsd's, and without effect",
+        ]
     );
 }
 

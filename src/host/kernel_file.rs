@@ -1,12 +1,14 @@
 //! A kernel file that is opened once and read again each tick.
 
 use std::fmt;
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::AsFd;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
 
@@ -120,7 +122,7 @@ impl KernelFile {
         }
         let mut first_error = None;
         for (at, path) in self.candidates.iter().enumerate() {
-            let read = File::open(path)
+            let read = open(path)
                 .map_err(|error| match error.kind() {
                     io::ErrorKind::NotFound => ReadError::Missing(path.clone()),
                     _ => ReadError::Io(path.clone(), error),
@@ -148,6 +150,12 @@ impl KernelFile {
     }
 }
 
+/// Opens a file and never waits for it: below a root that is no host's, a name may be a FIFO,
+/// and whoever opens one otherwise waits for a writer. The kernel's own files know no difference.
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)
+}
+
 /// Reads to the end. One `pread` is not always enough: seq_file hands out files of many
 /// records a page at a time, so there only a read of nothing says that the end is there.
 fn read_whole(file: &File, path: &Path, in_one_piece: bool, buffer: &mut Vec<u8>) -> Result<usize, ReadError> {
@@ -171,6 +179,10 @@ fn read_whole(file: &File, path: &Path, in_one_piece: bool, buffer: &mut Vec<u8>
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.raw_os_error() == Some(Errno::ESPIPE as i32) => {
+                let what = "it is a pipe or a terminal, which no kernel file is";
+                return Err(ReadError::Io(path.to_owned(), io::Error::other(what)));
+            }
             Err(error) => return Err(ReadError::Io(path.to_owned(), error)),
         }
     }
@@ -235,5 +247,15 @@ mod tests {
         assert!(matches!(directory, Err(ReadError::Io(..))));
         let endless = KernelFile::new("/dev/zero").read(&mut scratch).map(drop);
         assert!(matches!(endless, Err(ReadError::TooLarge(_))));
+    }
+
+    #[test]
+    fn a_pipe_is_refused_and_not_waited_for() {
+        let path = std::env::temp_dir().join(format!("metricsd-pipe-{}", std::process::id()));
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let error = KernelFile::new(&path).read(&mut Scratch::new()).map(drop).unwrap_err();
+        let said = format!("cannot read {}: it is a pipe or a terminal, which no kernel file is", path.display());
+        assert_eq!(error.to_string(), said);
+        std::fs::remove_file(&path).unwrap();
     }
 }

@@ -2,11 +2,15 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::collectors::{CollectError, Collector, Tick};
 use crate::host::{Scratch, monotonic};
 use crate::model::{Frame, Recorder};
-use crate::telemetry::{CollectorState, CollectorStatus, Round, panic_message};
+use crate::telemetry::{CollectorState, CollectorStatus, Round, Throttle, panic_message};
+
+/// A host that has too many series has them each round; said at the first one and each hour.
+const CAPPED_EVERY: Duration = Duration::from_secs(3600);
 
 /// A collector with what it writes to and what is known of it.
 pub struct Runner {
@@ -15,12 +19,16 @@ pub struct Runner {
     status: Arc<CollectorStatus>,
     /// What the log was last told of it, so that it is told once.
     said: Option<String>,
+    max_series: usize,
+    /// For the log line on series over the cap.
+    capped: Throttle,
 }
 
 impl Runner {
     /// A runner for `collector`, which may give `max_series` series a round.
     pub fn new(collector: Box<dyn Collector>, status: Arc<CollectorStatus>, max_series: usize) -> Runner {
-        Runner { collector, recorder: Recorder::new(status.name(), max_series), status, said: None }
+        let recorder = Recorder::new(status.name(), max_series);
+        Runner { collector, recorder, status, said: None, max_series, capped: Throttle::new(CAPPED_EVERY) }
     }
 
     /// The collector's name.
@@ -56,8 +64,22 @@ impl Runner {
         self.say(state, error.as_deref());
         let series = frame.as_ref().map_or(0, |frame| frame.values.len());
         let round = Round { state, at: ended, duration: ended.saturating_sub(begun), series, error };
-        self.status.ended(round, self.recorder.take_refused());
+        let refused = self.recorder.take_refused();
+        self.say_capped(refused.max_series, ended);
+        self.status.ended(round, refused);
         frame
+    }
+
+    /// Logs that `over` series of a round that ended at `now` were refused, if any were.
+    fn say_capped(&mut self, over: u64, now: Duration) {
+        if over > 0 && self.capped.pass(now).is_some() {
+            log::warn!(
+                "collector {}: {over} series are left out: it gives more than collector.max_series ({}); raise that, or \
+                 exclude what is not needed",
+                self.name(),
+                self.max_series
+            );
+        }
     }
 
     /// Logs what has changed since the last round.
@@ -77,8 +99,6 @@ impl Runner {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::model::{Labels, Metric};
 

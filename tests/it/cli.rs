@@ -122,6 +122,102 @@ fn a_config_json_in_the_working_directory_is_read() {
 }
 
 #[test]
+fn a_mistyped_variable_is_warned_of_at_the_start_and_by_check() {
+    let dir = TempDir::new();
+    let path = dir.write("config.json", r#"{"labels": {"zone": "${MC_ZONE}"}}"#);
+    let with_variables = |command: &mut std::process::Command| {
+        command.arg("-config").arg(&path).env("MC_ZONE", "z").env("MC_SHIPPER_ENDPOIN", "http://secret/");
+    };
+    let mut check = metricsd();
+    with_variables(check.arg("-check"));
+    let ran = run(&mut check);
+    let said =
+        "MC_SHIPPER_ENDPOIN: no variable of metricsd's, and without effect; did you mean \"MC_SHIPPER_ENDPOINT\"?";
+    assert_eq!((ran.code, ran.stderr), (0, format!("metricsd: warning: {said}\n")));
+    let port = free_port();
+    let mut command = metricsd();
+    with_variables(command.env("MC_SERVER_HOST", "127.0.0.1").env("MC_SERVER_PORT", port.to_string()));
+    let daemon = Daemon::spawn(&mut command, port);
+    assert!(daemon.log().contains(&format!("warn  {said}\n")), "{}", daemon.log());
+}
+
+#[test]
+fn a_cap_on_series_that_is_reached_is_said_once() {
+    let dir = TempDir::new();
+    let capped = r#""collector": {"interval_seconds": 0.05, "max_series": 2}"#;
+    // Of the seven families of memory, five.
+    let said = "warn  collector memory: 5 series are left out: it gives more than collector.max_series (2); raise that";
+    let path = dir.write("once.json", &format!("{{{capped}}}"));
+    let ran = run(metricsd().arg("-once").arg("-config").arg(path));
+    assert_eq!((ran.code, ran.stderr.matches(said).count()), (0, 1), "{}", ran.stderr);
+    let daemon =
+        Daemon::start(dir.path(), &format!(r#"{{"server": {{"host": "127.0.0.1", "port": PORT}}, {capped}}}"#));
+    wait_for("some ticks", || daemon.metric("metricsd_collections_total").filter(|count| *count > 5.0));
+    assert_eq!(daemon.log().matches(said).count(), 1, "{}", daemon.log());
+}
+
+#[test]
+fn check_warns_of_a_root_that_is_no_hosts_and_binds_no_port() {
+    let dir = TempDir::new();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut check = metricsd();
+    check.current_dir(dir.path()).arg("-check").env("MC_SERVER_HOST", "127.0.0.1");
+    check.env("MC_SERVER_PORT", taken.local_addr().unwrap().port().to_string());
+    let ran = run(&mut check);
+    assert_eq!((ran.code, &*ran.stderr), (0, ""));
+    let said =
+        |proc: String| format!("metricsd: warning: {proc}: has no stat and no meminfo, so it is no host's /proc;");
+    let root = dir.path().display().to_string();
+    let ran = run(check.arg("-root").arg(dir.path()));
+    assert!(ran.code == 0 && ran.stderr.starts_with(&said(format!("{root}/proc"))), "{}", ran.stderr);
+    let ran = run(metricsd().current_dir(dir.path()).arg("-check").env("HOST_PROC", dir.path()));
+    assert!(ran.code == 0 && ran.stderr.starts_with(&said(root)), "{}", ran.stderr);
+}
+
+#[test]
+fn check_warns_of_a_spool_that_this_user_may_not_write_to() {
+    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::process::CommandExt;
+
+    let dir = TempDir::new();
+    let check = |spool: &std::path::Path, mode: &str| {
+        let text = format!(
+            r#"{{"spool": {{"dir": "{}", "mode": "{mode}"}},
+                "shipper": {{"type": "http_json", "endpoint": "http://127.0.0.1:9/"}}}}"#,
+            spool.display()
+        );
+        let mut command = metricsd();
+        command.arg("-check").arg("-config").arg(dir.write("config.json", &text));
+        command
+    };
+    let file = dir.write("file", "");
+    let ran = run(&mut check(&file.join("spool"), "behind"));
+    let said = "cannot be written to: ";
+    assert!(ran.code == 0 && ran.stderr.contains(said), "{}", ran.stderr);
+    assert_eq!(run(&mut check(&file.join("spool"), "memory")).stderr, "");
+    let spool = dir.path().join("not/yet/there");
+    assert_eq!(run(&mut check(&spool, "behind")).stderr, "");
+    assert!(!dir.path().join("not").exists(), "looked at, and not made");
+
+    let closed = dir.path().join("closed");
+    std::fs::create_dir(&closed).unwrap();
+    std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(0o555)).unwrap();
+    let mut command = check(&closed.join("spool"), "behind");
+    if nix::unistd::geteuid().is_root() {
+        // Root may write everywhere; nobody may, if it can run the program at all where this checkout lies.
+        command.uid(65534).gid(65534);
+    }
+    match command.output() {
+        Ok(output) => {
+            let ran = crate::support::program::Ran::from(output);
+            let said = format!("spool.dir: {}/spool {said}{}: Permission denied", closed.display(), closed.display());
+            assert!(ran.code == 0 && ran.stderr.contains(&said), "{}", ran.stderr);
+        }
+        Err(error) => println!("skipped, the program does not run as nobody: {error}"),
+    }
+}
+
+#[test]
 fn what_is_collected_before_the_end_is_delivered() {
     let dir = TempDir::new();
     let peer = Peer::start(|_, _| Reply::status(200));

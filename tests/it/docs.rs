@@ -143,7 +143,7 @@ fn configuration() -> String {
 fn environment() -> String {
     let over_the_file = config::variables().map(|(name, field)| vec![code(name), code(&field)]);
     let others = [
-        ("MC_LOG_LEVEL", "the flag `-log-level`, which wins over it"),
+        ("MC_LOG_LEVEL", "`log_level`; the flag `-log-level` wins over both"),
         ("HOST_PROC", "where the host's `/proc` is; default `/proc`"),
         ("HOST_SYS", "where the host's `/sys` is; default `/sys`"),
         ("HOST_ROOT", "where the host's `/` is; default `/`"),
@@ -279,6 +279,24 @@ fn anchor_of(line: &str) -> Option<String> {
             .map(|c| if c == ' ' { '-' } else { c })
             .collect(),
     )
+}
+
+#[test]
+fn make_run_names_the_binary_where_it_is() {
+    let said = |target: Option<&str>| {
+        let mut make = std::process::Command::new("make");
+        make.current_dir(root()).args(["--dry-run", "run"]).env_remove("CARGO_BUILD_TARGET_DIR");
+        match target {
+            Some(target) => make.env("CARGO_TARGET_DIR", target),
+            None => make.env_remove("CARGO_TARGET_DIR"),
+        };
+        Some(run(&mut make)).filter(|ran| ran.code == 0).map(|ran| ran.stdout)
+    };
+    if std::process::Command::new("make").arg("--version").output().is_err() {
+        return println!("skipped, no make here");
+    }
+    assert!(said(Some("/elsewhere")).unwrap().contains("one round  /elsewhere/release/metricsd -once"));
+    assert!(said(None).unwrap().contains("one round  target/release/metricsd -once"));
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 
 use crate::support::peer::{Peer, Received, Reply};
-use crate::support::program::{Daemon, TempDir, free_port};
+use crate::support::program::{Daemon, TempDir, free_port, metricsd};
 use crate::support::wait_for;
 
 /// A daemon, and the file that it reads again.
@@ -213,6 +213,33 @@ fn collectors_and_interval_change_and_what_is_off_is_gone() {
     program.reload(&config(QUICK, ""));
     wait_for("the load again", || program.daemon.metric("system_load_1m"));
     wait_for("its row", || program.daemon.metric("metricsd_collector_success{collector=\"load\"}"));
+}
+
+#[test]
+fn the_log_level_comes_and_goes_with_a_reload_and_the_command_line_wins() {
+    let quiet = config(QUICK, "");
+    let loud = quiet.replacen('{', r#"{"log_level": "debug", "#, 1);
+    let mut program = Reloaded::start(&quiet);
+    // A page leaves a line at debug. Lines keep their order, so behind a reload's it would be there.
+    program.daemon.get("/first").unwrap();
+    program.reload(&loud);
+    program.daemon.get("/second").unwrap();
+    wait_for("a line of debug", || (program.said("GET /second -> 404") == 1).then_some(()));
+    program.reload(&quiet);
+    program.daemon.get("/third").unwrap();
+    program.reload(&quiet);
+    assert_eq!((program.said("/first"), program.said("/third")), (0, 0), "{}", program.daemon.log());
+
+    let dir = TempDir::new();
+    let port = free_port();
+    let path = dir.write("config.json", &loud.replace("PORT", &port.to_string()));
+    let mut command = metricsd();
+    command.arg("-config").arg(path).env("MC_LOG_LEVEL", "info");
+    let daemon = Daemon::spawn(&mut command, port);
+    daemon.get("/fourth").unwrap();
+    daemon.signal(Signal::SIGHUP);
+    wait_for("the reload", || daemon.log().contains("reloaded in").then_some(()));
+    assert!(!daemon.log().contains("GET /"), "{}", daemon.log());
 }
 
 #[test]

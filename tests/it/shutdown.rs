@@ -51,9 +51,39 @@ fn a_destination_that_hangs_keeps_neither_the_end_nor_another_ones_data() {
     assert!(slow.received().len() as f64 >= collections, "what waited was delivered");
 }
 
-#[test]
-fn a_file_of_the_kernels_that_hangs_keeps_neither_the_end_nor_the_data() {
-    let dir = TempDir::new();
+/// A mount whose server never says a word, in a mount namespace that ends with the program.
+const SILENT_MOUNT: &str = r#"
+    exec 3<>/dev/fuse
+    mount -i -t fuse.silent -o fd=3,rootmode=40000,user_id=0,group_id=0 silent "$1" || exit 99
+    shift
+    exec "$@"
+"#;
+
+/// `program` with such a mount at `place`; none where this machine allows none.
+fn with_silent_mount(place: &Path, program: &Command) -> Option<Command> {
+    std::fs::create_dir(place).unwrap();
+    let in_namespace = |program: &Command| {
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "sh", "-c", SILENT_MOUNT, "sh"]).arg(place).arg(program.get_program());
+        let env = program.get_envs().filter_map(|(name, value)| Some((name, value?)));
+        command.args(program.get_args()).env_clear().envs(env).env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+        command
+    };
+    match in_namespace(&Command::new("true")).stdin(Stdio::null()).output() {
+        Ok(tried) if tried.status.success() => Some(in_namespace(program)),
+        Ok(tried) => {
+            println!("skipped, no mount here: {}", String::from_utf8_lossy(&tried.stderr));
+            None
+        }
+        Err(error) => {
+            println!("skipped, no unshare here: {error}");
+            None
+        }
+    }
+}
+
+/// A host in `dir` like the fixture `vm`, without its `loadavg`.
+fn host_without_loadavg(dir: &TempDir) {
     let vm = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/vm");
     std::fs::create_dir(dir.path().join("proc")).unwrap();
     for entry in std::fs::read_dir(vm.join("proc")).unwrap().map(Result::unwrap) {
@@ -62,6 +92,12 @@ fn a_file_of_the_kernels_that_hangs_keeps_neither_the_end_nor_the_data() {
         }
     }
     symlink(vm.join("sys"), dir.path().join("sys")).unwrap();
+}
+
+#[test]
+fn a_file_of_the_kernels_that_hangs_keeps_neither_the_end_nor_the_data() {
+    let dir = TempDir::new();
+    host_without_loadavg(&dir);
     let peer = Peer::start(|_, _| {
         std::thread::sleep(Duration::from_millis(100));
         Reply::status(200)
@@ -70,10 +106,13 @@ fn a_file_of_the_kernels_that_hangs_keeps_neither_the_end_nor_the_data() {
     let text = config(&json("slow", &peer)).replace("PORT", &port.to_string());
     // Without those that hand in between two ticks, requests are ticks.
     let path = dir.write("config.json", &text.replace("0.05", r#"0.05, "enable_disk": false"#));
-    let mut daemon = Daemon::spawn(metricsd().arg("-config").arg(path).arg("-root").arg(dir.path()), port);
+    let mount = dir.path().join("mount");
+    let mut program = metricsd();
+    program.arg("-config").arg(path).arg("-root").arg(dir.path());
+    let Some(mut command) = with_silent_mount(&mount, &program) else { return };
+    let mut daemon = Daemon::spawn(&mut command, port);
     wait_for("some ticks", || (peer.received().len() > 3).then_some(()));
-    // Whoever opens a FIFO waits until somebody writes.
-    nix::unistd::mkfifo(&dir.path().join("proc/loadavg"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    symlink(mount.join("loadavg"), dir.path().join("proc/loadavg")).unwrap();
     let mut last = -1.0;
     wait_for("the beat to stop", || {
         std::thread::sleep(Duration::from_millis(500));
@@ -85,38 +124,44 @@ fn a_file_of_the_kernels_that_hangs_keeps_neither_the_end_nor_the_data() {
     assert_eq!(peer.received().len() as f64, last, "every tick from before was delivered");
 }
 
-/// A mount whose server never says a word, in a mount namespace that ends with the program.
-const SILENT_MOUNT: &str = r#"
-    exec 3<>/dev/fuse
-    mount -i -t fuse.silent -o fd=3,rootmode=40000,user_id=0,group_id=0 silent "$1" || exit 99
-    shift
-    exec "$@"
-"#;
+#[test]
+fn a_second_signal_ends_it_at_once_whatever_hangs() {
+    let dir = TempDir::new();
+    host_without_loadavg(&dir);
+    let hung = Peer::start(|_, _| Reply::Hang);
+    let port = free_port();
+    let path = dir.write("config.json", &config(&json("hung", &hung)).replace("PORT", &port.to_string()));
+    let mount = dir.path().join("mount");
+    let mut program = metricsd();
+    program.arg("-config").arg(path).arg("-root").arg(dir.path());
+    // Where there can be no such mount, the destination alone hangs.
+    let with_mount = with_silent_mount(&mount, &program);
+    let mut daemon = Daemon::spawn(&mut with_mount.unwrap_or(program), port);
+    wait_for("a request", || (!hung.received().is_empty()).then_some(()));
+    symlink(mount.join("loadavg"), dir.path().join("proc/loadavg")).unwrap();
+    // Some rounds of the beat, so that one of them hangs.
+    std::thread::sleep(Duration::from_millis(500));
+    daemon.signal(Signal::SIGTERM);
+    wait_for("the first signal to be heard", || daemon.log().contains("a second signal ends").then_some(()));
+    let begun = Instant::now();
+    daemon.signal(Signal::SIGTERM);
+    assert_eq!(daemon.wait(), 0);
+    // One that waited for the round would take two seconds, one that waited for the destination five.
+    assert!(begun.elapsed() < Duration::from_millis(1500), "it took {:?}", begun.elapsed());
+}
 
 #[test]
 fn a_mount_that_never_answers_does_not_keep_the_end() {
     let dir = TempDir::new();
     let place = dir.path().join("mount");
-    std::fs::create_dir(&place).unwrap();
-    let in_namespace = |program: &Command| {
-        let mut command = Command::new("unshare");
-        command.args(["--mount", "sh", "-c", SILENT_MOUNT, "sh"]).arg(&place).arg(program.get_program());
-        command.args(program.get_args()).env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
-        command
-    };
-    match in_namespace(&Command::new("true")).stdin(Stdio::null()).output() {
-        Ok(tried) if tried.status.success() => {}
-        Ok(tried) => return println!("skipped, no mount here: {}", String::from_utf8_lossy(&tried.stderr)),
-        Err(error) => return println!("skipped, no unshare here: {error}"),
-    }
     let port = free_port();
     let text = format!(
         r#"{{"server": {{"host": "127.0.0.1", "port": {port}}},
             "collector": {{"interval_seconds": 0.05, "filesystem": {{"timeout": "500ms"}}}}}}"#
     );
     let path = dir.write("config.json", &text);
-    let mut program = metricsd();
-    let mut daemon = Daemon::spawn(&mut in_namespace(program.arg("-config").arg(path)), port);
+    let Some(mut command) = with_silent_mount(&place, metricsd().arg("-config").arg(path)) else { return };
+    let mut daemon = Daemon::spawn(&mut command, port);
     let stuck =
         format!(r#"system_disk_stuck{{device="silent",fstype="fuse.silent",mountpoint="{}"}}"#, place.display());
     wait_for("the mount to be stuck", || daemon.metric(&stuck).filter(|stuck| *stuck == 1.0));

@@ -1,17 +1,18 @@
 //! POST over a kept-alive connection, with a deadline on everything.
 
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use ureq::http::{HeaderMap, Response};
 use ureq::unversioned::transport::Connector;
-use ureq::{Agent, Body};
+use ureq::{Agent, Body, Timeout};
 
 use super::resolve::OnceResolver;
 use super::tcp::TcpConnector;
 use super::tls::{TlsConnector, tls_error};
 use super::{Access, Transport};
+use crate::lane::HttpSettings;
 use crate::lane::encode::{Content, remote_write_v2};
 use crate::lane::verdict::{Answer, Written, retry_after};
 use crate::tls;
@@ -103,7 +104,8 @@ impl Transport for Http {
             }
             Err(error) => {
                 self.disconnect();
-                Answer::Network(format!("{}: {}", self.access.settings().endpoint, in_words(&error)))
+                let HttpSettings { endpoint, timeout, .. } = self.access.settings();
+                Answer::Network(format!("{endpoint}: {}", in_words(&error, *timeout)))
             }
         }
     }
@@ -117,16 +119,32 @@ fn asked_pause(headers: &HeaderMap) -> Option<Duration> {
     retry_after(headers.get("Retry-After")?.to_str().ok()?, SystemTime::now())
 }
 
-/// What went wrong, without ureq's own prefix for the kernel's words.
-fn in_words(error: &ureq::Error) -> String {
+/// What went wrong, for people: how far it had come, and which setting ended the wait.
+fn in_words(error: &ureq::Error, timeout: Duration) -> String {
+    let within = |what: &str| format!("{what} within {timeout:?} (shipper.timeout)");
     match error {
-        ureq::Error::Io(error) => match tls_error(error) {
-            Some(error) => tls::in_words(error),
-            None => error.to_string(),
+        ureq::Error::Timeout(Timeout::Resolve) => within("the name server did not answer"),
+        ureq::Error::Timeout(Timeout::Connect) => within("no connection came about"),
+        ureq::Error::Timeout(Timeout::SendRequest | Timeout::SendBody) => within("the request was not taken"),
+        ureq::Error::Timeout(_) => within("no complete answer"),
+        ureq::Error::Io(error) => match (tls_error(error), from_below(error)) {
+            (Some(error), _) => tls::in_words(error),
+            (None, Some(error)) => in_words(error, timeout),
+            // ureq's own end of file, where the kernel's errors have a number.
+            (None, None) if error.kind() == ErrorKind::UnexpectedEof && error.raw_os_error().is_none() => {
+                "the connection was closed before an answer came".to_owned()
+            }
+            (None, None) => error.to_string(),
         },
+        ureq::Error::Protocol(error) => format!("what came back is no HTTP answer: {error}"),
         ureq::Error::Other(error) => error.to_string(),
         other => other.to_string(),
     }
+}
+
+/// What the connection under TLS said.
+fn from_below(error: &std::io::Error) -> Option<&ureq::Error> {
+    error.get_ref()?.downcast_ref()
 }
 
 /// What the answer says of samples. Where it speaks of anything that was written, what it
@@ -162,7 +180,48 @@ fn printable(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+    use std::net::{TcpListener, TcpStream};
+
     use super::*;
+
+    /// What is said of a request to a peer that reads it and then does `with` the connection.
+    fn failure(with: fn(TcpStream)) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let endpoint = format!("http://{}/in", listener.local_addr().unwrap());
+        let peer = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let _ = stream.read(&mut [0; 4096]);
+            with(stream);
+        });
+        let timeout = Duration::from_millis(200);
+        let settings = HttpSettings { endpoint: endpoint.as_str().into(), timeout, tls: None };
+        let mut http = Http::new(Arc::new(Access::new("x", settings)));
+        let answer = http.send(&Content::default(), b"body");
+        peer.join().unwrap();
+        let Answer::Network(said) = answer else { panic!("{answer:?}") };
+        said.strip_prefix(&format!("{endpoint}: ")).unwrap().to_owned()
+    }
+
+    #[test]
+    fn failures_say_how_far_the_request_came() {
+        let hang = |stream: TcpStream| {
+            // Until the other side gives up.
+            let _ = (&stream).read(&mut [0]);
+        };
+        assert_eq!(failure(hang), "no complete answer within 200ms (shipper.timeout)");
+        assert_eq!(failure(drop), "the connection was closed before an answer came");
+        let lie = |mut stream: TcpStream| stream.write_all(b"220 smtp.example ESMTP\r\n\r\n").unwrap();
+        let said = failure(lie);
+        assert!(said.starts_with("what came back is no HTTP answer: "), "{said}");
+        let within = Duration::from_secs(30);
+        let said = |part| in_words(&ureq::Error::Timeout(part), within);
+        assert_eq!(said(Timeout::Resolve), "the name server did not answer within 30s (shipper.timeout)");
+        assert_eq!(said(Timeout::Connect), "no connection came about within 30s (shipper.timeout)");
+        assert_eq!(said(Timeout::SendBody), "the request was not taken within 30s (shipper.timeout)");
+        let refused = std::io::Error::from_raw_os_error(nix::errno::Errno::ECONNREFUSED as i32);
+        assert_eq!(in_words(&ureq::Error::Io(refused), within), "Connection refused (os error 111)");
+    }
 
     #[test]
     fn what_a_peer_says_becomes_one_printable_line() {

@@ -48,7 +48,7 @@ impl Resolver for OnceResolver {
     fn resolve(&self, uri: &Uri, _: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if state.known.is_none() {
-            state.known = Some(state.look_up(uri, *timeout.after, timeout.reason)?);
+            state.known = Some(state.look_up(uri, *timeout.after)?);
         }
         let mut found = self.empty();
         for address in state.known.iter().flatten().take(MAX_ADDRESSES) {
@@ -59,7 +59,7 @@ impl Resolver for OnceResolver {
 }
 
 impl State {
-    fn look_up(&mut self, uri: &Uri, within: Duration, reason: ureq::Timeout) -> Result<Vec<SocketAddr>, ureq::Error> {
+    fn look_up(&mut self, uri: &Uri, within: Duration) -> Result<Vec<SocketAddr>, ureq::Error> {
         let lookup = match self.under_way.take() {
             Some(lookup) => lookup,
             None => start(uri)?,
@@ -70,7 +70,7 @@ impl State {
             Ok(Err(error)) => Err(ureq::Error::Io(error)),
             Err(_) => {
                 self.under_way = Some(lookup);
-                Err(ureq::Error::Timeout(reason))
+                Err(ureq::Error::Timeout(ureq::Timeout::Resolve))
             }
         }
     }

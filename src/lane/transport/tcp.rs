@@ -33,7 +33,7 @@ impl Connector for TcpConnector {
     type Out = Tcp;
 
     fn connect(&self, details: &ConnectionDetails<'_>, _: Option<()>) -> Result<Option<Tcp>, ureq::Error> {
-        let deadline = Deadline::of(details.timeout);
+        let deadline = Deadline::of(details.timeout, ureq::Timeout::Connect);
         let mut last = None;
         let mut left = details.addrs.len() as u32;
         for address in &details.addrs {
@@ -48,7 +48,10 @@ impl Connector for TcpConnector {
             }
         }
         match last {
-            Some(error) if error.kind() == ErrorKind::TimedOut => Err(ureq::Error::Timeout(ureq::Timeout::Connect)),
+            // Ours; the kernel's own limit has a number.
+            Some(error) if error.kind() == ErrorKind::TimedOut && error.raw_os_error().is_none() => {
+                Err(ureq::Error::Timeout(ureq::Timeout::Connect))
+            }
             Some(error) => Err(error.into()),
             None => Err(ureq::Error::HostNotFound),
         }
@@ -124,12 +127,12 @@ impl Transport for Tcp {
         if self.gathered.len() < GATHER {
             return Ok(());
         }
-        self.flush(&Deadline::of(timeout.for_write()))
+        self.flush(&Deadline::of(timeout.for_write(), ureq::Timeout::SendBody))
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
-        self.flush(&Deadline::of(timeout.for_write()))?;
-        let deadline = Deadline::of(timeout.for_read());
+        self.flush(&Deadline::of(timeout.for_write(), ureq::Timeout::SendBody))?;
+        let deadline = Deadline::of(timeout.for_read(), ureq::Timeout::RecvResponse);
         loop {
             let timeout = coarse(deadline.remaining()?);
             if timeout != self.read_timeout {
@@ -175,7 +178,8 @@ fn coarse(remaining: Duration) -> Duration {
     }
 }
 
-/// A moment by which something has to be done, and ureq's word for missing it.
+/// A moment by which something has to be done, and ureq's word for missing it: which part of
+/// the request it was, since the one timeout that is set is for all of them together.
 struct Deadline {
     at: Option<Instant>,
     reason: ureq::Timeout,
@@ -185,12 +189,12 @@ struct Deadline {
 const NEVER: Duration = Duration::from_secs(86_400);
 
 impl Deadline {
-    fn of(timeout: NextTimeout) -> Deadline {
+    fn of(timeout: NextTimeout, reason: ureq::Timeout) -> Deadline {
         let at = match timeout.after {
             time::Duration::Exact(after) => Instant::now().checked_add(after),
             time::Duration::NotHappening => None,
         };
-        Deadline { at, reason: timeout.reason }
+        Deadline { at, reason }
     }
 
     /// What is left, never nothing.

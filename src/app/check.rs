@@ -1,0 +1,53 @@
+//! What `-check` says beyond the configuration: whether this host and this user fit it.
+
+use std::io::ErrorKind;
+use std::path::Path;
+
+use nix::unistd::{AccessFlags, eaccess};
+
+use crate::config::Config;
+use crate::host::HostPaths;
+use crate::lane::SpoolMode;
+
+/// A line for each thing that would not work if metricsd were started now, by this user. They
+/// are no problems of the configuration: it may be checked on another host, or by another user.
+pub fn warnings(config: &Config, paths: &HostPaths) -> Vec<String> {
+    let mut warnings: Vec<String> = no_proc(paths).into_iter().collect();
+    let to_disk = |lane: &&crate::lane::Settings| lane.spool.mode != SpoolMode::Memory;
+    if let Some(dir) = config.lanes.iter().find(to_disk).and_then(|lane| lane.spool.dir.as_deref()) {
+        warnings.extend(not_writable(dir).map(|why| {
+            format!("spool.dir: {} cannot be written to: {why}; what waits would be in memory only", dir.display())
+        }));
+    }
+    warnings
+}
+
+/// Whether `/proc` lacks what every kernel shows in it.
+fn no_proc(paths: &HostPaths) -> Option<String> {
+    let missing: Vec<&str> = ["stat", "meminfo"].into_iter().filter(|file| !paths.proc(file).exists()).collect();
+    let proc = paths.proc("");
+    let proc = proc.display().to_string();
+    (!missing.is_empty()).then(|| {
+        format!(
+            "{}: has no {}, so it is no host's /proc; see -root and HOST_PROC",
+            proc.trim_end_matches('/'),
+            missing.join(" and no ")
+        )
+    })
+}
+
+/// Why this user can't make files in `dir`, or, where it is not there yet, make it.
+fn not_writable(dir: &Path) -> Option<String> {
+    for at in dir.ancestors() {
+        match at.metadata() {
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Some(format!("{}: {error}", at.display())),
+            Ok(found) if !found.is_dir() => return Some(format!("{} is no directory", at.display())),
+            Ok(_) => {
+                let refused = eaccess(at, AccessFlags::W_OK | AccessFlags::X_OK).err()?;
+                return Some(format!("{}: {}", at.display(), refused.desc()));
+            }
+        }
+    }
+    None
+}
