@@ -10,6 +10,7 @@
 //! that within its grace.
 
 mod backoff;
+mod budget;
 pub mod encode;
 mod mailbox;
 mod queue;
@@ -35,12 +36,13 @@ use self::queue::Queue;
 use self::transport::{Access, Transport};
 use self::worker::BodyMaker;
 
+pub use budget::Budget;
 pub use encode::remote_write::Version as RemoteWriteVersion;
 pub use mailbox::Inlet;
 pub use sender::{GRACE, HOLD, Sender};
 pub use settings::{
-    Budget, Compression, DEFAULT_MEMORY_MAX_BYTES, DEFAULT_TIMEOUT, HttpSettings, Kind, RetrySettings, Settings,
-    SpoolMode, SpoolSettings,
+    Compression, DEFAULT_MEMORY_MAX_BYTES, DEFAULT_TIMEOUT, HttpSettings, Kind, RetrySettings, Settings, SpoolMode,
+    SpoolSettings,
 };
 pub use url::{Url, redacted_url};
 pub use worker::{Keeper, Worker};

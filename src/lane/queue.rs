@@ -14,9 +14,10 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
+use super::budget::Share;
 use super::encode::Content;
 use super::series_file::SeriesFile;
-use super::settings::{Budget, SpoolMode, SpoolSettings};
+use super::settings::{SpoolMode, SpoolSettings};
 use super::spool::{Count, Options, Spool, Stats, SyncPolicy};
 use crate::telemetry::{DestinationStatus, DropReason};
 
@@ -54,7 +55,7 @@ pub struct Held {
 pub struct Queue {
     name: String,
     status: Arc<DestinationStatus>,
-    budget: Arc<Budget>,
+    share: Share,
     /// Senders that have not ended; the last one calls [`Queue::end`].
     senders: AtomicUsize,
     inner: Mutex<Inner>,
@@ -107,7 +108,7 @@ impl Queue {
         let queue = Queue {
             name: name.to_owned(),
             status,
-            budget: Arc::clone(&settings.budget),
+            share: settings.budget.share(),
             senders: AtomicUsize::new(senders),
             inner: Mutex::new(inner),
             ready: Mutex::new(Some(ready)),
@@ -290,7 +291,7 @@ impl Queue {
         self.status.dropped(DropReason::Shutdown, lost);
         self.report(&mut inner);
         let mut kept = 0;
-        self.budget.changed(inner.told.disk_bytes, 0);
+        self.share.set(0, None);
         if let Some(disk) = inner.disk.take() {
             kept = disk.stats().waiting.samples;
             if let Err(error) = disk.close() {
@@ -336,10 +337,8 @@ impl Queue {
                 }
             }
         }
-        let budget = Arc::clone(&self.budget);
         self.report(inner);
-        // Whoever makes the total too large gives way: with its oldest, as under its own cap.
-        while budget.is_exceeded() && inner.disk.as_mut().is_some_and(|disk| disk.drop_oldest().frames > 0) {
+        while self.share.has_to_give() && inner.disk.as_mut().is_some_and(|disk| disk.drop_oldest().frames > 0) {
             self.report(inner);
         }
         while inner.memory_bytes > inner.settings.memory_max_bytes {
@@ -367,7 +366,7 @@ impl Queue {
         ] {
             self.status.dropped(reason, less(now, before).samples);
         }
-        self.budget.changed(told.disk_bytes, stats.disk_bytes);
+        self.share.set(stats.disk_bytes, stats.oldest_ms);
         let unsaved = inner.held.iter().filter(|in_hand| in_hand.on_disk.is_none());
         let (mut frames, mut bytes) = (stats.waiting.frames, stats.waiting.bytes);
         for body in unsaved.map(|in_hand| &*in_hand.body).chain(&inner.memory) {
@@ -483,6 +482,7 @@ mod tests {
     use std::path::{Path, PathBuf};
 
     use super::*;
+    use crate::lane::Budget;
     use crate::lane::encode::content;
 
     /// A directory that is gone with the value.
@@ -649,18 +649,32 @@ mod tests {
     }
 
     #[test]
-    fn over_the_budget_of_all_spools_whoever_pushes_gives_way() {
+    fn over_the_budget_of_all_spools_the_oldest_gives_way() {
         let dir = Dir::new("budget");
-        let budget = Arc::new(Budget::new(100_000));
-        let settings =
-            SpoolSettings { budget: Arc::clone(&budget), max_bytes: 1 << 20, ..SpoolSettings::behind(&dir.0) };
-        let (queue, status) = queue(&settings);
-        let _in_hand = queue.hold(body(0, 10));
-        for time_ms in 1..200 {
-            queue.push(body(time_ms, 1000));
+        let budget = Arc::new(Budget::new(2_000_000));
+        let settings = SpoolSettings {
+            budget: Arc::clone(&budget),
+            max_bytes: 4 << 20,
+            sync: SyncPolicy::Never,
+            ..SpoolSettings::behind(&dir.0)
+        };
+        let queue = |name: &str| {
+            let status = Arc::new(DestinationStatus::new(name, "file"));
+            (Queue::new(name, &settings, Arc::clone(&status), 1), status)
+        };
+        let (old, old_status) = queue("old");
+        let _in_hand = old.hold(body(0, 10));
+        (1..190).for_each(|time_ms| old.push(body(time_ms, 10_000)));
+        assert_eq!(old_status.samples_dropped(DropReason::QueueFull), 0);
+        // A destination that goes away later, while the old one goes on failing.
+        let (new, new_status) = queue("new");
+        let _in_hand = new.hold(body(1000, 10));
+        for time_ms in 1001..1080 {
+            new.push(body(time_ms, 10_000));
+            old.push(body(time_ms, 10_000));
         }
-        assert!(!budget.is_exceeded());
-        assert!(status.samples_dropped(DropReason::QueueFull) > 0);
-        assert!(status.queue_frames() < 199);
+        assert_eq!(new_status.samples_dropped(DropReason::QueueFull), 0);
+        assert!(old_status.samples_dropped(DropReason::QueueFull) > 0);
+        assert!(budget.excess() <= 20_000, "{}", budget.excess());
     }
 }

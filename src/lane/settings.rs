@@ -3,9 +3,9 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::budget::Budget;
 use super::spool::{DEFAULT_MAX_BYTES, DEFAULT_SYNC_INTERVAL, SyncPolicy};
 use super::{RemoteWriteVersion, Url};
 use crate::model::Labels;
@@ -171,36 +171,6 @@ impl SpoolSettings {
             max_bytes: DEFAULT_MAX_BYTES,
             ..SpoolSettings::memory(DEFAULT_MEMORY_MAX_BYTES)
         }
-    }
-}
-
-/// What all spools together may take on disk.
-#[derive(Debug)]
-pub struct Budget {
-    max_bytes: u64,
-    used: AtomicU64,
-}
-
-impl Budget {
-    /// Nothing used of `max_bytes`.
-    pub fn new(max_bytes: u64) -> Budget {
-        Budget { max_bytes, used: AtomicU64::new(0) }
-    }
-
-    /// One spool took `before` and now takes `now`.
-    pub fn changed(&self, before: u64, now: u64) {
-        self.used.fetch_add(now.wrapping_sub(before), Ordering::Relaxed);
-    }
-
-    /// Whether too much is used.
-    pub fn is_exceeded(&self) -> bool {
-        self.used.load(Ordering::Relaxed) > self.max_bytes
-    }
-}
-
-impl PartialEq for Budget {
-    fn eq(&self, other: &Budget) -> bool {
-        self.max_bytes == other.max_bytes
     }
 }
 

@@ -1,0 +1,106 @@
+//! What all spools together may take on disk.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// What all spools together may take on disk, and who has how much of it.
+#[derive(Debug)]
+pub struct Budget {
+    max_bytes: u64,
+    shares: Mutex<Shares>,
+}
+
+#[derive(Debug, Default)]
+struct Shares {
+    next: u64,
+    taken: BTreeMap<u64, Taken>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Taken {
+    bytes: u64,
+    /// Stamp of the oldest that waits; the end of time where nothing does.
+    oldest_ms: i64,
+}
+
+/// One spool's part of a [`Budget`]; given back when dropped.
+#[derive(Debug)]
+pub struct Share {
+    budget: Arc<Budget>,
+    id: u64,
+}
+
+impl Budget {
+    /// Nothing used of `max_bytes`.
+    pub fn new(max_bytes: u64) -> Budget {
+        Budget { max_bytes, shares: Mutex::default() }
+    }
+
+    /// A part of it, of nothing yet.
+    pub fn share(self: &Arc<Budget>) -> Share {
+        let mut shares = self.lock();
+        let id = shares.next;
+        shares.next += 1;
+        Share { budget: Arc::clone(self), id }
+    }
+
+    /// By how many bytes it is exceeded.
+    pub fn excess(&self) -> u64 {
+        self.lock().taken.values().map(|taken| taken.bytes).sum::<u64>().saturating_sub(self.max_bytes)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Shares> {
+        self.shares.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Share {
+    /// This spool takes `bytes` now, the oldest of which is of `oldest_ms`.
+    pub fn set(&self, bytes: u64, oldest_ms: Option<i64>) {
+        let taken = Taken { bytes, oldest_ms: oldest_ms.unwrap_or(i64::MAX) };
+        self.budget.lock().taken.insert(self.id, taken);
+    }
+
+    /// Whether all together take too much and this spool has the oldest of it. So a
+    /// destination that has just gone away is not starved by one that has been gone for
+    /// weeks. Each looks when it is written to, once a tick, so the cap may be passed by a
+    /// little for as long; where it is by much, the one that holds the oldest can't give,
+    /// and whoever writes does.
+    pub fn has_to_give(&self) -> bool {
+        let excess = self.budget.excess();
+        let shares = self.budget.lock();
+        let Some(own) = shares.taken.get(&self.id) else { return false };
+        let is_oldest = shares.taken.values().all(|other| own.oldest_ms <= other.oldest_ms);
+        excess > 0 && (is_oldest || excess > self.budget.max_bytes / 16)
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.budget.lock().taken.remove(&self.id);
+    }
+}
+
+impl PartialEq for Budget {
+    fn eq(&self, other: &Budget) -> bool {
+        self.max_bytes == other.max_bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_that_cannot_give_does_not_have_all_others_pass_the_cap() {
+        let budget = Arc::new(Budget::new(1600));
+        let [stuck, other] = [budget.share(), budget.share()];
+        stuck.set(1500, Some(1));
+        other.set(200, Some(2));
+        assert!(stuck.has_to_give() && !other.has_to_give());
+        other.set(201, Some(2));
+        assert!(other.has_to_give());
+        drop(stuck);
+        assert!(!other.has_to_give());
+    }
+}
