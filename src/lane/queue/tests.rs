@@ -1,0 +1,200 @@
+//! What the queue keeps, in which order, and what it drops.
+
+use std::path::{Path, PathBuf};
+
+use super::*;
+use crate::lane::Budget;
+use crate::lane::encode::content;
+
+/// A directory that is gone with the value.
+struct Dir(PathBuf);
+
+impl Dir {
+    fn new(name: &str) -> Dir {
+        let dir = std::env::temp_dir().join(format!("metricsd-queue-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&dir);
+        Dir(dir)
+    }
+}
+
+impl Drop for Dir {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn queue(settings: &SpoolSettings) -> (Queue, Arc<DestinationStatus>) {
+    let status = Arc::new(DestinationStatus::new("test", "stdout"));
+    (Queue::new("test", settings, Arc::clone(&status), 1), status)
+}
+
+fn body(time_ms: i64, len: usize) -> Body {
+    Body { bytes: vec![7; len], samples: 3, time_ms, content: content(&[("Content-Type", "test")]) }
+}
+
+/// Takes and settles all that is there.
+fn drain(queue: &Queue) -> Vec<i64> {
+    let mut times = Vec::new();
+    while let Some(held) = queue.take(0) {
+        assert_eq!(held.body.samples, 3);
+        assert_eq!(*held.body.content, [("Content-Type".to_owned(), "test".to_owned())]);
+        times.push(held.body.time_ms);
+        queue.settled(&held);
+    }
+    times
+}
+
+fn segments(dir: &Path) -> usize {
+    let Ok(entries) = std::fs::read_dir(dir.join("test")) else { return 0 };
+    entries.filter(|entry| entry.as_ref().unwrap().path().extension().is_some_and(|e| e == "seg")).count()
+}
+
+#[test]
+fn in_memory_over_the_cap_the_oldest_goes_and_is_counted() {
+    let (queue, status) = queue(&SpoolSettings::memory(100));
+    for time_ms in 0..4 {
+        queue.push(body(time_ms, 40));
+    }
+    assert_eq!(status.samples_dropped(DropReason::QueueFull), 6);
+    assert_eq!((status.queue_frames(), status.queue_bytes()), (2, 80));
+    let held = queue.take(0).unwrap();
+    assert_eq!(held.body.time_ms, 2);
+    assert_eq!((status.queue_frames(), status.queue_bytes()), (2, 80), "what is in hand still counts");
+    queue.settled(&held);
+    assert_eq!((status.queue_frames(), status.queue_bytes()), (1, 40));
+    assert_eq!(status.queue_oldest_seconds(1003), 1.0);
+    queue.push(body(9, 101));
+    assert_eq!(status.queue_frames(), 0, "a body that alone is over the cap does not stay");
+}
+
+#[test]
+fn in_memory_what_is_undelivered_at_the_end_is_lost_and_counted() {
+    let (queue, status) = queue(&SpoolSettings::memory(100));
+    queue.push(body(1, 1));
+    queue.push(body(2, 1));
+    let _held = queue.take(0).unwrap();
+    assert!(!queue.closed_within(Duration::ZERO));
+    queue.close();
+    assert!(queue.closed_within(Duration::from_secs(3600)));
+    assert_eq!(queue.end(), (6, 0));
+    assert_eq!(status.samples_dropped(DropReason::Shutdown), 6);
+}
+
+#[test]
+fn a_body_that_is_delivered_at_once_never_touches_the_disk() {
+    let dir = Dir::new("healthy");
+    let (queue, status) = queue(&SpoolSettings::behind(&dir.0));
+    for time_ms in 0..10 {
+        let held = queue.hold(body(time_ms, 10));
+        assert!(!queue.is_late());
+        assert_eq!(status.queue_frames(), 1);
+        queue.settled(&held);
+    }
+    assert!(!queue.tidy(0), "there is nothing to look after");
+    assert_eq!((status.queue_frames(), segments(&dir.0)), (0, 0));
+    assert_eq!(queue.end(), (0, 0));
+}
+
+#[test]
+fn a_second_body_puts_both_on_disk_and_a_crash_loses_neither() {
+    let dir = Dir::new("crash");
+    let (crashed, status) = queue(&SpoolSettings::behind(&dir.0));
+    let _in_hand = crashed.hold(body(1, 10));
+    assert_eq!(segments(&dir.0), 0);
+    crashed.push(body(2, 10));
+    crashed.push(body(3, 10));
+    assert_eq!((segments(&dir.0), status.queue_frames(), status.queue_bytes()), (1, 3, 30));
+    // What a crash is: nothing is said to anybody.
+    drop(crashed);
+    let (queue, status) = queue(&SpoolSettings::behind(&dir.0));
+    assert_eq!(status.queue_frames(), 3);
+    assert_eq!(drain(&queue), [1, 2, 3]);
+    assert_eq!(status.queue_frames(), 0);
+}
+
+#[test]
+fn what_was_settled_does_not_come_again_after_a_clean_end() {
+    let dir = Dir::new("settled");
+    let (first, _) = queue(&SpoolSettings::behind(&dir.0));
+    let straight = first.hold(body(1, 10));
+    first.push(body(2, 10));
+    first.push(body(3, 10));
+    first.settled(&straight);
+    let second = first.take(0).unwrap();
+    assert_eq!(second.body.time_ms, 2);
+    first.settled(&second);
+    let _third = first.take(0).unwrap();
+    first.close();
+    assert_eq!(first.end(), (0, 3), "the one in hand waits for the next start");
+    let (queue, _) = queue(&SpoolSettings::behind(&dir.0));
+    assert_eq!(drain(&queue), [3]);
+    queue.tidy(0);
+    assert_eq!(segments(&dir.0), 0, "an empty spool leaves no segment behind");
+}
+
+#[test]
+fn stopping_puts_the_body_in_hand_on_disk_at_once() {
+    let dir = Dir::new("park");
+    let (hung, _) = queue(&SpoolSettings::behind(&dir.0));
+    let _in_hand = hung.hold(body(1, 10));
+    hung.park(0);
+    // The sender hangs: the process ends without the queue's end.
+    drop(hung);
+    assert_eq!(drain(&queue(&SpoolSettings::behind(&dir.0)).0), [1]);
+}
+
+#[test]
+fn in_the_mode_always_a_body_is_on_disk_before_it_is_sent() {
+    let dir = Dir::new("always");
+    let settings = SpoolSettings { mode: SpoolMode::Always, ..SpoolSettings::behind(&dir.0) };
+    let (first, _) = queue(&settings);
+    let _in_hand = first.hold(body(1, 10));
+    assert_eq!(segments(&dir.0), 1);
+    drop(first);
+    assert_eq!(drain(&queue(&settings).0), [1]);
+}
+
+#[test]
+fn a_disk_that_does_not_take_it_leaves_it_in_memory_in_order() {
+    let dir = Dir::new("nodir");
+    // A file where the directory should be.
+    std::fs::write(&dir.0, "").unwrap();
+    let (queue, status) = queue(&SpoolSettings::behind(&dir.0));
+    let held = queue.hold(body(1, 10));
+    queue.push(body(2, 10));
+    queue.push(body(3, 10));
+    assert_eq!(status.queue_frames(), 3);
+    queue.settled(&held);
+    assert_eq!(drain(&queue), [2, 3]);
+    std::fs::remove_file(&dir.0).unwrap();
+}
+
+#[test]
+fn over_the_budget_of_all_spools_the_oldest_gives_way() {
+    let dir = Dir::new("budget");
+    let budget = Arc::new(Budget::new(2_000_000));
+    let settings = SpoolSettings {
+        budget: Arc::clone(&budget),
+        max_bytes: 4 << 20,
+        sync: SyncPolicy::Never,
+        ..SpoolSettings::behind(&dir.0)
+    };
+    let queue = |name: &str| {
+        let status = Arc::new(DestinationStatus::new(name, "file"));
+        (Queue::new(name, &settings, Arc::clone(&status), 1), status)
+    };
+    let (old, old_status) = queue("old");
+    let _in_hand = old.hold(body(0, 10));
+    (1..190).for_each(|time_ms| old.push(body(time_ms, 10_000)));
+    assert_eq!(old_status.samples_dropped(DropReason::QueueFull), 0);
+    // A destination that goes away later, while the old one goes on failing.
+    let (new, new_status) = queue("new");
+    let _in_hand = new.hold(body(1000, 10));
+    for time_ms in 1001..1080 {
+        new.push(body(time_ms, 10_000));
+        old.push(body(time_ms, 10_000));
+    }
+    assert_eq!(new_status.samples_dropped(DropReason::QueueFull), 0);
+    assert!(old_status.samples_dropped(DropReason::QueueFull) > 0);
+    assert!(budget.excess() <= 20_000, "{}", budget.excess());
+}
