@@ -3,6 +3,7 @@
 
 mod agreement;
 mod book;
+mod isolation;
 mod outage;
 mod receivers;
 
