@@ -22,15 +22,16 @@ use nix::time::{ClockId, clock_gettime};
 static VALUE: Metric = Metric::gauge("bench_value_bytes", "bytes", "A value.");
 
 fn main() {
-    for host in ["vm", "numa64"] {
-        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(host);
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    let hosts = ["vm", "numa64"].map(|name| (format!("fixture {name}"), fixtures.join(name)));
+    for (host, dir) in hosts.into_iter().chain([("this host".to_owned(), "/".into())]) {
         let settings = collectors::Settings::default();
         let built = collectors::build(&settings, &HostPaths::below(&dir), Arc::new(SystemStatFs));
         let (mut collectors, _, _workers) = Collectors::new(built, settings.max_series);
         let tick = Tick { wall_ms: 1_700_000_000_000, monotonic: monotonic() };
         let frames = collectors.round(&tick, |_| ());
         let series: usize = frames.iter().map(|frame| frame.values.len()).sum();
-        report(&format!("collect, fixture {host}, {series} series"), series, || {
+        report(&format!("collect, {host}, {series} series"), series, || {
             std::hint::black_box(collectors.round(&tick, |_| ()));
         });
         let resource = Arc::new(Resource { host: "host-1".into(), boot_ms: Some(1_699_000_000_000) });
@@ -50,17 +51,23 @@ fn main() {
     }
 }
 
-/// Both versions, made anew each time and from a template.
+/// Both versions, made anew each time and from a template, and the one's bytes against the
+/// other's.
 fn remote_write(batch: &Batch) {
     let labels = Labels::of(&[("instance", "host-1"), ("job", "metricsd")]);
-    for (name, version) in [("remote write 1.0", Version::V1), ("remote write 2.0", Version::V2)] {
-        let plain = encode(&format!("{name}, plain"), batch, Box::new(RemoteWrite::plain(version, labels.clone())));
-        let template = encode(name, batch, Box::new(RemoteWrite::new(version, labels.clone())));
+    let sizes = [("remote write 1.0", Version::V1), ("remote write 2.0", Version::V2)].map(|(name, version)| {
+        let (plain, _) =
+            encode(&format!("{name}, plain"), batch, Box::new(RemoteWrite::plain(version, labels.clone())));
+        let (template, sizes) = encode(name, batch, Box::new(RemoteWrite::new(version, labels.clone())));
         println!("{:>52.1} times as fast as plain", plain / template);
-    }
+        sizes
+    });
+    let ratio = |at: usize| sizes[1][at] as f64 / sizes[0][at] as f64;
+    println!("{:>52.2} times the bytes of 1.0; {:.2} times before compression", ratio(0), ratio(1));
 }
 
-fn encode(name: &str, batch: &Batch, mut encoder: Box<dyn Encoder>) -> f64 {
+/// The median time, and the bytes of a body: as it is, and unpacked.
+fn encode(name: &str, batch: &Batch, mut encoder: Box<dyn Encoder>) -> (f64, [usize; 2]) {
     let mut body = Vec::new();
     let series = batch.samples();
     let median = report(&format!("encode {name}, {series} series"), series, || {
@@ -68,12 +75,11 @@ fn encode(name: &str, batch: &Batch, mut encoder: Box<dyn Encoder>) -> f64 {
         encoder.encode(batch, &mut body);
     });
     let is_snappy = encoder.content().iter().any(|(_, value)| value == "snappy");
-    let plain = snap::raw::decompress_len(&body)
-        .ok()
-        .filter(|_| is_snappy)
-        .map_or(String::new(), |len| format!(", {:.1} unpacked", len as f64 / series as f64));
-    println!("{:>52} bytes a body, {:.1} a sample{plain}", body.len(), body.len() as f64 / series as f64);
-    median
+    let unpacked = if is_snappy { snap::raw::decompress_len(&body).unwrap() } else { body.len() };
+    let a_sample = |len: usize| len as f64 / series as f64;
+    let plain = if is_snappy { format!(", {:.1} unpacked", a_sample(unpacked)) } else { String::new() };
+    println!("{:>52} bytes a body, {:.1} a sample{plain}", body.len(), a_sample(body.len()));
+    (median, [body.len(), unpacked])
 }
 
 /// A batch of `series` series with labels and values of the usual kind.

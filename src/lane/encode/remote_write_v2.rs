@@ -121,7 +121,14 @@ pub fn write(batch: &Batch, labels: &Labels, sources: &Sources, out: &mut Messag
         for (name, value) in &ended.series.labels {
             refs.extend([symbols.add(name), symbols.add(value)]);
         }
-        drafts.push(Draft { refs_end: refs.len(), kind: ended.series.kind, help: 0, unit: 0, start_ms: 0 });
+        // With its metadata: a receiver takes none for a change of it.
+        drafts.push(Draft {
+            refs_end: refs.len(),
+            kind: ended.series.kind,
+            help: symbols.add(&ended.series.help),
+            unit: symbols.add(&ended.series.unit),
+            start_ms: 0,
+        });
     }
     let places = symbols.write(&mut out.bytes);
     refs.iter_mut().for_each(|at| *at = places[*at as usize]);
@@ -428,7 +435,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ended_series_has_a_marker_and_its_type() {
+    fn an_ended_series_has_a_marker_and_its_metadata() {
         let mut encoder = RemoteWrite::new(Version::V2, Labels::EMPTY);
         let mut body = Vec::new();
         encoder.encode(&batch(), &mut body);
@@ -437,10 +444,11 @@ mod tests {
         assert_eq!(encoder.encode(&empty(400), &mut body).samples, 3);
         let message = unpack(&body).unwrap();
         let request = Request::parse(&message).unwrap();
-        let metadata = |series: &[u8]| {
-            fields(series).flatten().find(|(tag, _)| *tag == METADATA).map(|(_, field)| field == Field::Bytes(&[8, 1]))
-        };
-        assert_eq!(metadata(request.series[0]), Some(true));
+        // The first one is a counter of bytes.
+        let place = |text: &str| request.symbols.iter().position(|symbol| *symbol == text).unwrap() as u8;
+        let metadata = [TYPE as u8 * 8, 1, HELP_REF as u8 * 8, place("Bytes."), UNIT_REF as u8 * 8, place("bytes")];
+        let found = fields(request.series[0]).flatten().find(|(tag, _)| *tag == METADATA);
+        assert_eq!(found, Some((METADATA, Field::Bytes(&metadata))));
         let read = decode(&downgrade(&v2(), &body).unwrap().1);
         assert!(read.iter().all(|(_, bits, time)| (*bits, *time) == (0x7ff0000000000002, 400)), "{read:?}");
     }

@@ -6,13 +6,14 @@
 //! next start, which then ends what does not come any more.
 //!
 //! ```text
-//! file    "MDSERIES" version:u8=1 crc32:u32le(of all that follows) snappy(list)
+//! file    "MDSERIES" version:u8=2 crc32:u32le(of all that follows) snappy(list)
 //! list    { source }
 //! source  name:text count:varint { series }
-//! series  kind:u8(g|c) count:varint { name:text value:text }     labels, __name__ among them
+//! series  kind:u8(g|c) help:text unit:text count:varint { name:text value:text }     labels, __name__ among them
 //! text    length:varint utf-8
 //! ```
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use prost::encoding::{decode_varint, encode_varint};
@@ -23,7 +24,7 @@ use crate::model::{Kind, Labels, Series};
 /// The label that holds the metric's name.
 pub const NAME: &str = "__name__";
 
-const MAGIC: &[u8; 9] = b"MDSERIES\x01";
+const MAGIC: &[u8; 9] = b"MDSERIES\x02";
 
 /// More series than this are not remembered: their receiver forgets them by itself, minutes
 /// later than it could.
@@ -39,13 +40,18 @@ pub struct SentSeries {
     pub labels: Box<[(Box<str>, Box<str>)]>,
     /// What its values were.
     pub kind: Kind,
+    /// Its metric's help.
+    pub help: Cow<'static, str>,
+    /// Its metric's unit.
+    pub unit: Cow<'static, str>,
 }
 
 impl SentSeries {
     /// `series` as it is sent with the labels `extra` added.
     pub fn of(series: &Series, extra: &Labels) -> SentSeries {
         let labels = named(series, extra).into_iter().map(|(name, value)| (name.into(), value.into())).collect();
-        SentSeries { labels, kind: series.metric.kind }
+        let metric = &series.metric;
+        SentSeries { labels, kind: metric.kind, help: metric.help.clone(), unit: metric.unit.into() }
     }
 
     /// The labels, borrowed: what tells a series from every other one.
@@ -81,6 +87,8 @@ impl Sent {
             encode_varint(series.len() as u64, &mut list);
             for one in series {
                 list.push(if one.kind == Kind::Counter { b'c' } else { b'g' });
+                write_text(&one.help, &mut list);
+                write_text(&one.unit, &mut list);
                 encode_varint(one.labels.len() as u64, &mut list);
                 for (name, value) in &one.labels {
                     write_text(name, &mut list);
@@ -155,10 +163,12 @@ fn read_series(rest: &mut &[u8]) -> Option<SentSeries> {
         b'g' => Kind::Gauge,
         _ => return None,
     };
+    let mut text = || Some(Cow::from(read_text(rest)?.to_owned()));
+    let (help, unit) = (text()?, text()?);
     let pairs = read_count(rest)?;
     let labels: Option<Box<[_]>> =
         (0..pairs).map(|_| Some((read_text(rest)?.into(), read_text(rest)?.into()))).collect();
-    Some(SentSeries { labels: labels?, kind })
+    Some(SentSeries { labels: labels?, kind, help, unit })
 }
 
 #[cfg(test)]
@@ -207,8 +217,9 @@ mod tests {
         // With a good checksum: counts and lengths beyond the end, other kinds, broken text.
         for list in [
             &b"\x01a\x7f"[..],
-            b"\x01a\x01x\x00",
-            b"\x01a\x01g\x01\x01",
+            b"\x01a\x01x\x00\x00\x00",
+            b"\x01a\x01g\x00\x00\x01\x01",
+            b"\x01a\x01g\x05\x00\x00",
             b"\x7fa",
             b"\x01\xff\x00",
             b"\x01a\xff\xff\xff\xff\xff\xff\xff\xff\x01",

@@ -78,6 +78,11 @@ fn every_native_metric_agrees_with_the_kernels_own_figures() {
     let dir = TempDir::new();
     let prometheus = Prometheus::start(dir.path(), reserved_port(), "[]");
     let _daemon = daemon(&dir, 0.5, &remote_write(prometheus.port));
+    agree(&prometheus);
+}
+
+/// Holds what a metricsd of [`daemon`] writes to `prometheus` against the kernel's figures.
+pub fn agree(prometheus: &Prometheus) {
     let mountpoints = wait_for("the first tick", || {
         let uptime = prometheus.samples("system_uptime_seconds[5m]");
         let spaces = prometheus.samples("system_disk_total_bytes[5m]");
@@ -93,7 +98,7 @@ fn every_native_metric_agrees_with_the_kernels_own_figures() {
 
     let until = Instant::now() + PATIENCE;
     loop {
-        let round = Round::take(&prometheus, &mountpoints);
+        let round = Round::take(prometheus, &mountpoints);
         let (wrong, doubtful) = round.faults();
         assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
         if doubtful.is_empty() {

@@ -1,8 +1,11 @@
-//! Against a real Prometheus: what the program says of this machine, compared with what the
+//! Against real receivers: what the program says of this machine, compared with what the
 //! machine says itself. `make e2e` runs these.
 
 mod agreement;
+mod book;
+mod isolation;
 mod outage;
+mod receivers;
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -24,13 +27,18 @@ fn now_ms() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64
 }
 
-/// A metricsd that writes to `prometheus` every `interval` seconds.
+/// A metricsd that collects every `interval` seconds.
 fn daemon(dir: &TempDir, interval: f64, shippers: &str) -> Daemon {
-    let config = format!(
-        r#"{{"server": {{"host": "127.0.0.1", "port": PORT}}, "collector": {{"interval_seconds": {interval}}},
+    Daemon::start(dir.path(), &config(interval, "", shippers))
+}
+
+/// Its configuration, with `collector` among the collector's settings.
+fn config(interval: f64, collector: &str, shippers: &str) -> String {
+    format!(
+        r#"{{"server": {{"host": "127.0.0.1", "port": PORT}},
+            "collector": {{{collector}"interval_seconds": {interval}}},
             "labels": {{"site": "test \"1\""}}, "shippers": [{shippers}]}}"#
-    );
-    Daemon::start(dir.path(), &config)
+    )
 }
 
 fn remote_write(port: u16) -> String {

@@ -4,6 +4,7 @@ pub mod kernel;
 pub mod peer;
 pub mod program;
 pub mod prometheus;
+pub mod receivers;
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! A real Prometheus: started for a test, asked over its HTTP API, ended with the test.
+//! A real Prometheus, or what has its HTTP API: started for a test, asked, ended with it.
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::{program::Captured, wait_for, wait_long_for};
 
-/// A running Prometheus that takes remote writes; killed when dropped.
+/// A running server that takes remote writes; killed when dropped.
 pub struct Prometheus {
     child: Child,
     pub port: u16,
@@ -39,40 +39,47 @@ impl Series {
 }
 
 impl Prometheus {
-    /// Starts one that keeps its data in `dir`, where that of an earlier one may lie, and
-    /// scrapes what `scrape_configs` say, a list in YAML. Waits until it serves.
+    /// Starts the system's own, which keeps its data in `dir`, where that of an earlier one may
+    /// lie, and scrapes what `scrape_configs` say, a list in YAML. Waits until it serves.
     pub fn start(dir: &Path, port: u16, scrape_configs: &str) -> Prometheus {
-        let config = dir.join("prometheus.yml");
-        std::fs::write(&config, format!("scrape_configs: {scrape_configs}\n")).unwrap();
-        let mut child = Command::new("prometheus")
-            .arg(format!("--config.file={}", config.display()))
+        Prometheus::start_as(Command::new("prometheus"), dir, port, &format!("scrape_configs: {scrape_configs}\n"))
+    }
+
+    /// Starts `program` with a configuration in YAML.
+    pub fn start_as(mut program: Command, dir: &Path, port: u16, config: &str) -> Prometheus {
+        let path = dir.join("prometheus.yml");
+        std::fs::write(&path, config).unwrap();
+        program
+            .arg(format!("--config.file={}", path.display()))
             .arg(format!("--storage.tsdb.path={}", dir.join("data").display()))
             .arg(format!("--web.listen-address=127.0.0.1:{port}"))
-            .arg("--web.enable-remote-write-receiver")
-            .current_dir(dir)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("cannot start prometheus (Debian package: prometheus)");
+            .arg("--web.enable-remote-write-receiver");
+        Prometheus::serve(program, dir, port, "/-/ready")
+    }
+
+    /// Starts `command`, and waits until the page `ready` is there on `port`.
+    pub fn serve(mut command: Command, dir: &Path, port: u16, ready: &str) -> Prometheus {
+        let child = command.current_dir(dir).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let mut child = child
+            .unwrap_or_else(|error| panic!("cannot start {:?} ({error}); make e2e brings it", command.get_program()));
         let output = Captured::default();
         output.take(child.stdout.take().unwrap());
         output.take(child.stderr.take().unwrap());
-        let mut prometheus = Prometheus { child, port, output };
-        wait_long_for("Prometheus to be ready", || {
-            if let Some(status) = prometheus.child.try_wait().unwrap() {
-                panic!("prometheus ended with {status}");
+        let mut server = Prometheus { child, port, output };
+        wait_long_for("the server to be ready", || {
+            if let Some(status) = server.child.try_wait().unwrap() {
+                panic!("it ended with {status}");
             }
-            let response = ureq::get(format!("http://127.0.0.1:{port}/-/ready")).call().ok()?;
+            let response = ureq::get(format!("http://127.0.0.1:{port}{ready}")).call().ok()?;
             (response.status() == 200).then_some(())
         });
-        prometheus
+        server
     }
 
     /// Asks it to stop, and waits until it has written everything down and is gone.
     pub fn stop(mut self) {
         kill(Pid::from_raw(self.child.id() as i32), Signal::SIGTERM).unwrap();
-        wait_for("Prometheus to end", || self.child.try_wait().unwrap());
+        wait_for("the server to end", || self.child.try_wait().unwrap());
     }
 
     /// The answer to a query whose result has samples with their own times: `name[5m]`.
@@ -114,7 +121,7 @@ impl Drop for Prometheus {
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {
-            eprintln!("prometheus said:\n{}", self.output.text());
+            eprintln!("the server said:\n{}", self.output.text());
         }
     }
 }
