@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use metricsd::secret::Secret;
 use metricsd::server::{AuthSettings, SecretSource, Settings};
 use metricsd::tls::{ServerSettings, Version};
@@ -248,7 +250,10 @@ fn what_is_no_tls_is_told_or_dropped_and_the_next_one_served() {
         stream.read_to_end(&mut said).unwrap();
         // A fatal alert (RFC 8446, section 6), or nothing where it was not even a message.
         assert!(said.is_empty() || said.starts_with(&[21, 3]) && said[5] == 2, "{bytes:?}: {said:?}");
-        assert!(!bytes.starts_with(b"\x16\x03\x02") || said[6] == 70, "protocol_version: {said:?}");
+        assert!(
+            !bytes.starts_with(b"\x16\x03\x02") || [40, 70].contains(&said[6]),
+            "no version, or nothing else in common: {said:?}"
+        );
     }
     // Gone in the middle of a handshake, by an end and by a reset.
     for linger in [None, Some(Duration::ZERO)] {
@@ -425,9 +430,7 @@ fn a_new_certificate_is_used_and_half_of_one_is_not() {
 }
 
 fn basic(user: &str, password: &str) -> String {
-    let command = format!("printf %s '{user}:{password}' | base64 -w0");
-    let output = std::process::Command::new("sh").arg("-c").arg(command).output().unwrap();
-    format!("Authorization: Basic {}\r\n", String::from_utf8(output.stdout).unwrap())
+    format!("Authorization: Basic {}\r\n", STANDARD.encode(format!("{user}:{password}")))
 }
 
 fn bearer(token: &str) -> String {
@@ -455,7 +458,7 @@ fn nothing_but_live_is_answered_without_credentials() {
         format!("Authorization: {TOKEN}\r\n"),
         "Authorization:\r\n".to_owned(),
         "Authorization: Digest username=\"scraper\"\r\n".to_owned(),
-        "Authorization: Basic \x01\r\n".to_owned().replace('\x01', "!!!!"),
+        "Authorization: Basic !!!!\r\n".to_owned(),
     ];
     let refusal = ask("GET", "/metrics", "");
     for (method, path, status) in [

@@ -3,6 +3,7 @@
 
 mod agreement;
 mod outage;
+mod secured;
 
 use std::io::Write;
 use std::process::{Command, Stdio};
