@@ -385,8 +385,10 @@ fn two_thousand_unfinished_handshakes_starve_nobody() {
         }
         slowest = slowest.max(live_takes(at, &config));
     }
-    // The promise is a second; the rest is for a machine that is busy with other tests.
-    assert!(slowest < Duration::from_secs(2), "/live took {slowest:?}");
+    // All of them ahead of a probe, 64 at a time for 30 ms: a second, and the handshakes. The
+    // rest is for a machine that is busy with other tests; were it deadlines that made room,
+    // it would take minutes.
+    assert!(slowest < Duration::from_secs(5), "/live took {slowest:?}");
     drop(idle);
     until("all of them are gone", || server_sockets(at.port()) == 1);
     assert_eq!(get(at, &config, "/live").unwrap().status, 200);
