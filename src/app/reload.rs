@@ -20,7 +20,7 @@ use crate::collectors;
 use crate::config::{self, Config};
 use crate::host::SystemStatFs;
 use crate::pipeline::{Fresh, Plan};
-use crate::server::{self, Bound, Server, StartError};
+use crate::server::{self, Bound, Security, Server, StartError};
 
 /// A configuration that was checked, and what was made ready for it.
 pub struct Prepared {
@@ -32,6 +32,8 @@ pub struct Prepared {
 enum Port {
     /// It stays.
     Same,
+    /// It stays, and who may come in, and how, is another matter.
+    Secured(Security),
     /// The new one is ours.
     Bound(Bound),
     /// Only the server that runs is in the way: `0.0.0.0:8080` is to become `127.0.0.1:8080`.
@@ -109,6 +111,9 @@ fn prepare(setup: &Setup, server: Option<&server::Settings>) -> Result<Prepared,
     })?;
     let port = match server {
         Some(server) if *server == config.server => Port::Same,
+        Some(server) if server.is_same_address(&config.server) => {
+            Port::Secured(Security::new(&config.server).map_err(|error| refused(&error))?)
+        }
         _ => match Bound::new(&config.server) {
             Ok(bound) => Port::Bound(bound),
             Err(StartError::Taken(..)) if server.is_some_and(|server| server.port == config.server.port) => {
@@ -197,6 +202,12 @@ impl Service {
         let (telemetry, host) = (&self.telemetry, &self.setup.host_name);
         match port {
             Port::Same => Ok(None),
+            Port::Secured(security) => {
+                if let Some(server) = &self.server {
+                    server.secure(security);
+                }
+                Ok(None)
+            }
             Port::Bound(bound) => bound.serve(Arc::clone(telemetry), host).map(Some).map_err(|error| refused(&error)),
             Port::OursToFree => {
                 self.server = None;

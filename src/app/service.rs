@@ -251,7 +251,7 @@ pub(super) fn start_slow(threads: &mut Threads, workers: Vec<SlowWorker>) -> io:
 
 fn exit_of(error: &StartError) -> Exit {
     match error {
-        StartError::Resolve(..) | StartError::NotLocal(..) => Exit::Config,
+        StartError::Resolve(..) | StartError::NotLocal(..) | StartError::Files(..) => Exit::Config,
         StartError::Taken(..) => Exit::Unavailable,
         StartError::Permission(..) => Exit::Permission,
         StartError::Other(..) => Exit::Internal,

@@ -127,6 +127,48 @@ pub(super) static SERVER: Table = Table {
     fields: &[
         field("host", Takes::Text, r#""0.0.0.0""#, "Address that the HTTP server binds: an IP address or a host name."),
         field("port", Takes::Whole, "8080", "Port of the HTTP server, 1 to 65535."),
+        object("tls", &SERVER_TLS),
+        object("basic_auth", &SERVER_BASIC_AUTH),
+        field(
+            "bearer_token",
+            Takes::Text,
+            "null",
+            "Token that clients have to send for everything but `/live`; where there is `basic_auth` too, either will do.",
+        ),
+        field("bearer_token_file", Takes::Text, "null", "The file that holds it; read again when it changes."),
+    ],
+    later: &[],
+};
+
+pub(super) static SERVER_TLS: Table = Table {
+    fields: &[
+        field("enabled", Takes::Bool, "false", "Whether the HTTP server speaks TLS, and nothing else."),
+        field("cert_file", Takes::Text, "null", "Its certificate, with its chain (PEM); read again when it changes."),
+        field("key_file", Takes::Text, "null", "Its key (PEM)."),
+        field(
+            "client_ca_file",
+            Takes::Text,
+            "null",
+            "PEM bundle; if given, every client has to show a certificate from one of these authorities, for `/live` too.",
+        ),
+        field("min_version", Takes::Text, r#""TLS1.2""#, "`TLS1.2` or `TLS1.3`; lower ones mean `TLS1.2`."),
+        field("max_version", Takes::Text, r#""TLS1.3""#, "`TLS1.2` or `TLS1.3`."),
+        field(
+            "cipher_suites",
+            Takes::Texts,
+            "null",
+            "IANA names, preferred in this order; null: the library's, as the client prefers.",
+        ),
+        field("session_tickets", Takes::Bool, "true", "Session resumption; with `client_ca_file` there is none."),
+    ],
+    later: &[],
+};
+
+pub(super) static SERVER_BASIC_AUTH: Table = Table {
+    fields: &[
+        field("username", Takes::Text, "null", "User that clients have to name for everything but `/live`."),
+        field("password", Takes::Text, "null", "The password; better from `${NAME}` or a file."),
+        field("password_file", Takes::Text, "null", "The file that holds it; read again when it changes."),
     ],
     later: &[],
 };

@@ -2,7 +2,7 @@
 //!
 //! A file's text becomes a tree whose values know their place (`json`), the environment
 //! is laid over it (`env`), and a table of fields (`fields`) leads the reading
-//! (`section`, `read`, `shipper`). Whatever is wrong is noted and the reading goes on,
+//! (`section`, `read`, `server`, `shipper`). Whatever is wrong is noted and the reading goes on,
 //! so that an operator sees all problems at once. What comes out holds no invalid state.
 
 mod duration;
@@ -14,6 +14,7 @@ mod json;
 mod problem;
 mod read;
 mod section;
+mod server;
 mod shipper;
 mod spool;
 #[cfg(test)]
@@ -30,7 +31,6 @@ use log::LevelFilter;
 use crate::collectors;
 use crate::lane;
 use crate::model::Labels;
-use crate::server;
 
 pub use env::{host_paths, process_env, process_env_names, unknown_variables, variables};
 pub use fields::{Row, rows};
@@ -53,7 +53,7 @@ pub struct Config {
     /// From what level on to log, where neither the command line nor the environment says.
     pub log_level: Option<LevelFilter>,
     /// The HTTP server.
-    pub server: server::Settings,
+    pub server: crate::server::Settings,
     /// Time between two collections, 50 ms to a day.
     pub interval: Duration,
     /// The collectors.

@@ -1,21 +1,20 @@
-//! From the tree to settings: the server and the collectors.
+//! From the tree to settings: the whole, and the collectors.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use log::LevelFilter;
 
-use super::fields::{COLLECTOR, DISK, FILESYSTEM, NETWORK, ROOT, SERVER};
+use super::fields::{COLLECTOR, DISK, FILESYSTEM, NETWORK, ROOT};
 use super::json::Value;
 use super::problem::Path;
 use super::section::{Context, Item, Section};
+use super::server;
 use super::shipper::{self, GivenLabels};
 use super::spool;
 
 use crate::collectors::{self, Filter, Pattern};
 use crate::lane;
 use crate::model::Labels;
-use crate::server;
 
 /// Shortest and longest time between collections, in seconds: the kernel's own figures are
 /// not much finer than the one, and with more than a day it is no monitoring.
@@ -34,7 +33,7 @@ const LOG_LEVELS: [(&str, LevelFilter); 4] = [
 /// What the configuration says, if no problem was noted on the way.
 pub(super) struct Meaning {
     pub log_level: Option<LevelFilter>,
-    pub server: server::Settings,
+    pub server: crate::server::Settings,
     pub interval: Duration,
     pub collectors: collectors::Settings,
     pub lanes: Vec<lane::Settings>,
@@ -57,7 +56,7 @@ pub(super) fn read(cx: &Context<'_>, root: &Value<'_>, host_name: &str) -> Meani
     let (interval, collectors) = collectors(&root.section("collector", &COLLECTOR));
     Meaning {
         log_level,
-        server: server(&root.section("server", &SERVER)),
+        server: server::read(&root),
         interval,
         collectors,
         lanes: shipper::lanes(&root, &spool, &global, host_name),
@@ -65,26 +64,6 @@ pub(super) fn read(cx: &Context<'_>, root: &Value<'_>, host_name: &str) -> Meani
         // A name that was given twice has been noted already.
         labels: Labels::new(global).unwrap_or(Labels::EMPTY),
     }
-}
-
-fn server(section: &Section<'_>) -> server::Settings {
-    let mut settings = server::Settings::default();
-    section.read("host", &mut settings.host, host);
-    section.read("port", &mut settings.port, |item| Some(item.whole(1..=65535)? as u16));
-    settings
-}
-
-/// An address to bind. Brackets around IPv6 are what Go's `host:port` needed, so they are taken off.
-fn host(item: &Item<'_>) -> Option<String> {
-    let text = item.text()?;
-    let host = text.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(&text);
-    let address = host.split('%').next().unwrap_or(host);
-    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
-    let is_name = (1..=253).contains(&host.len()) && host.bytes().all(allowed);
-    if address.parse::<IpAddr>().is_ok() || is_name {
-        return Some(host.to_owned());
-    }
-    item.expected("an IP address or a host name; \"0.0.0.0\" stands for all addresses")
 }
 
 fn collectors(section: &Section<'_>) -> (Duration, collectors::Settings) {

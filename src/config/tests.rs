@@ -48,7 +48,7 @@ fn shipper(more: &str) -> String {
 #[test]
 fn nothing_said_means_defaults_and_no_destination() {
     let config = loaded("{}");
-    assert_eq!(config.server, server::Settings { host: "0.0.0.0".into(), port: 8080 });
+    assert_eq!(config.server, crate::server::Settings::default());
     assert_eq!(config.interval, Duration::from_secs(60));
     assert_eq!(config.collectors, collectors::Settings::default());
     assert_eq!(config.lanes, []);

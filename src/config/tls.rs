@@ -1,5 +1,5 @@
-//! The `tls` object of one who connects: names and versions by their rules, files as they
-//! are now.
+//! The `tls` object of one who connects, and what the server's has in common with it: names
+//! and versions by their rules, files as they are now.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use rustls::pki_types::ServerName;
 use super::fields::TLS;
 use super::section::{Item, Section};
 use crate::nearest::did_you_mean;
-use crate::tls::{ClientSettings, OLD_SUITES, SUITES_12, SUITES_13, VERSIONS, Version};
+use crate::tls::{ClientSettings, FileError, OLD_SUITES, SUITES_12, SUITES_13, VERSIONS, Version};
 
 const TLS12: usize = 2;
 const TLS13: usize = 3;
@@ -48,15 +48,10 @@ pub(super) fn read(parent: &Section<'_>, used: bool) -> Tls {
     }
     tls.read("insecure_skip_verify", &mut settings.insecure_skip_verify, Item::bool);
     tls.read("session_tickets", &mut settings.session_tickets, Item::bool);
-    let [min, max] = versions(&tls);
-    settings.min_version = of_place(min);
-    settings.max_version = of_place(max);
-    if let Some(item) = tls.get("cipher_suites") {
-        settings.cipher_suites = suites(&item, min, max);
-    }
+    (settings.min_version, settings.max_version, settings.cipher_suites) = offer(&tls);
     let is_set = settings != ClientSettings::default() || files.iter().any(Option::is_some);
     if used && enabled {
-        check_files(&tls, &settings);
+        note_files(&tls, settings.check(), &["cert_file", "key_file", "ca_file"]);
         if settings.insecure_skip_verify {
             let item = tls.get("insecure_skip_verify");
             item.inspect(|item| {
@@ -67,23 +62,33 @@ pub(super) fn read(parent: &Section<'_>, used: bool) -> Tls {
     Tls { enabled, is_set, settings }
 }
 
-/// Whether the files are there and go together.
-fn check_files(tls: &Section<'_>, settings: &ClientSettings) {
-    match settings.check() {
+/// Notes what a look at the files of `section` brought, each at the one of `fields` that
+/// names the file.
+pub(super) fn note_files(section: &Section<'_>, outcome: Result<Vec<String>, FileError>, fields: &[&'static str]) {
+    match outcome {
         Ok(warnings) => {
+            // They are about the secret one: the key, where there are several.
+            let field = fields.iter().find(|name| **name == "key_file").or(fields.first());
             for warning in warnings {
-                tls.get("key_file").inspect(|item| item.warning(warning));
+                field.and_then(|name| section.get(name)).inspect(|item| item.warning(warning));
             }
         }
         Err(error) => {
             let named = |item: &Item<'_>| item.text().is_some_and(|text| error.path.as_os_str() == text.as_str());
-            let fields = ["cert_file", "key_file", "ca_file"].into_iter().filter_map(|name| tls.get(name));
+            let fields = fields.iter().filter_map(|name| section.get(name));
             match fields.rev().find(named) {
                 Some(item) => item.problem(error.to_string()),
-                None => tls.problem(error.to_string()),
+                None => section.problem(error.to_string()),
             }
         }
     }
+}
+
+/// Versions and cipher suites: `min_version`, `max_version` and `cipher_suites`.
+pub(super) fn offer(tls: &Section<'_>) -> (Version, Version, Vec<String>) {
+    let [min, max] = versions(tls);
+    let suites = tls.get("cipher_suites").map(|item| suites(&item, min, max)).unwrap_or_default();
+    (of_place(min), of_place(max), suites)
 }
 
 fn of_place(version: usize) -> Version {
@@ -111,7 +116,7 @@ fn versions(tls: &Section<'_>) -> [usize; 2] {
 }
 
 /// The field `name` if it is given; an empty string is what Go's default looks like, so it counts as none.
-fn given_text<'v>(tls: &Section<'v>, name: &'static str) -> Option<(Item<'v>, String)> {
+pub(super) fn given_text<'v>(tls: &Section<'v>, name: &'static str) -> Option<(Item<'v>, String)> {
     let item = tls.get(name)?;
     let text = item.text().filter(|text| !text.is_empty())?;
     Some((item, text))

@@ -18,6 +18,7 @@ pub(super) fn bytes(response: &Response, head_only: bool) -> Vec<u8> {
         ("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'"),
     ];
     fields.extend(response.allow.map(|allow| ("Allow", allow)));
+    fields.extend(response.challenges.iter().map(|challenge| ("WWW-Authenticate", *challenge)));
     let headers = fields.into_iter().filter_map(|(name, value)| Header::from_bytes(name, value).ok()).collect();
     let mut out = Closing { bytes: Vec::with_capacity(512 + body.len()), said: false };
     let printed = tiny_http::Response::new(StatusCode(response.status), headers, body, Some(body.len()), None)

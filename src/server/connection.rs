@@ -2,20 +2,27 @@
 //!
 //! ```text
 //! Reading --head complete--> Waiting --answer--> Writing --sent--> Lingering --> Closed
-//!    \-------- refused: 400, 408, 431, 505 --------^
+//!    |\-------- refused: 400, 408, 431, 505 -------^                 ^
+//!    \-- TLS failed: its alert is sent ------------------------------/
 //! ```
+//!
+//! The handshake of TLS is a part of Reading: whoever has not finished it has sent no head,
+//! and is bound by the same deadline.
 
-use std::io::{self, Read, Write};
-use std::net::{IpAddr, Shutdown, TcpStream};
+use std::io;
+use std::net::IpAddr;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use nix::poll::PollFlags;
 
 use super::answer;
 use super::head::{self, Head, MAX_HEAD_BYTES, Request};
-use super::routes::{self, Response};
+use super::routes::Response;
+use super::stream::{Failure, Stage, Stream};
 
-/// From accept to a complete head. A client that is there sends it in one packet.
+/// From accept to a complete head, a handshake included. A client that is there sends it in
+/// one packet, or in three.
 const HEAD_TIME: Duration = Duration::from_secs(5);
 
 /// Wait for one of the few heavy answers to be through.
@@ -39,26 +46,41 @@ const LINGER_BYTES: usize = 64 << 10;
 /// What a fresh connection is left in peace for, however many wait behind it: its request
 /// may come a moment later than itself. Short, because nobody else is taken in meanwhile:
 /// 64 connections each 15 ms empty the 4,096 that the kernel keeps waiting within a second.
+/// With TLS a request comes two messages later than the connection, so each step of a
+/// handshake that was taken gives it this time again.
 const CHANCE: Duration = Duration::from_millis(15);
 
 /// One client.
 #[derive(Debug)]
 pub(super) struct Connection {
-    pub(super) stream: TcpStream,
+    stream: Stream,
     pub(super) peer: IpAddr,
     /// When the present state began.
     since: Duration,
     state: State,
     /// Whether the client may send more than its head.
     more: bool,
+    /// Why its TLS failed, until somebody asks.
+    failure: Option<rustls::Error>,
 }
 
 #[derive(Debug)]
 enum State {
-    Reading { head: Vec<u8> },
+    /// `step`: when its handshake last took a step.
+    Reading {
+        head: Vec<u8>,
+        step: Duration,
+    },
     Waiting(Request),
-    Writing { answer: Vec<u8>, sent: usize, progress: Duration, heavy: bool },
-    Lingering { budget: usize },
+    Writing {
+        answer: Vec<u8>,
+        sent: usize,
+        progress: Duration,
+        heavy: bool,
+    },
+    Lingering {
+        budget: usize,
+    },
     Closed,
 }
 
@@ -74,9 +96,10 @@ pub(super) enum Rank {
 }
 
 impl Connection {
-    /// `stream` does not block.
-    pub(super) fn new(stream: TcpStream, peer: IpAddr, now: Duration) -> Connection {
-        Connection { stream, peer, since: now, state: State::Reading { head: Vec::new() }, more: false }
+    /// A client at `peer` has come.
+    pub(super) fn new(stream: Stream, peer: IpAddr, now: Duration) -> Connection {
+        let state = State::Reading { head: Vec::new(), step: now };
+        Connection { stream, peer, since: now, state, more: false, failure: None }
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -107,9 +130,15 @@ impl Connection {
         self.state = State::Closed;
     }
 
+    /// Why its TLS failed, once.
+    pub(super) fn take_failure(&mut self) -> Option<rustls::Error> {
+        self.failure.take()
+    }
+
     /// What to poll for. A connection that waits is still told of its client's end.
     pub(super) fn interest(&self) -> PollFlags {
         match self.state {
+            State::Reading { .. } if self.stream.wants_write() => PollFlags::POLLIN | PollFlags::POLLOUT,
             State::Reading { .. } | State::Lingering { .. } => PollFlags::POLLIN,
             State::Writing { .. } => PollFlags::POLLOUT,
             State::Waiting(_) | State::Closed => PollFlags::empty(),
@@ -131,7 +160,7 @@ impl Connection {
     pub(super) fn evictable(&self) -> Option<(Rank, Duration)> {
         match self.state {
             State::Lingering { .. } => Some((Rank::Done, self.since)),
-            State::Reading { .. } => Some((Rank::Idle, self.since + CHANCE)),
+            State::Reading { step, .. } => Some((Rank::Idle, step + CHANCE)),
             State::Writing { progress, .. } => Some((Rank::Stalled, progress + YIELD_TIME)),
             State::Waiting(_) | State::Closed => None,
         }
@@ -140,7 +169,14 @@ impl Connection {
     /// Takes the next step that `events` allow. `scratch` holds a whole head.
     pub(super) fn ready(&mut self, events: PollFlags, scratch: &mut [u8; MAX_HEAD_BYTES], now: Duration) {
         match self.state {
-            State::Reading { .. } => self.read_head(scratch, now),
+            State::Reading { .. } => {
+                if events.contains(PollFlags::POLLOUT) && self.stream.flush().is_err() {
+                    return self.close();
+                }
+                if events != PollFlags::POLLOUT {
+                    self.read_head(scratch, now);
+                }
+            }
             State::Writing { .. } => self.write(now),
             State::Lingering { .. } => self.drain(scratch),
             State::Waiting(_) if !events.is_empty() => self.close(),
@@ -151,15 +187,16 @@ impl Connection {
     /// The deadline has passed.
     pub(super) fn expire(&mut self, now: Duration) {
         match self.state {
+            // Nothing can be said to it.
+            State::Reading { .. } if self.stream.stage() < Stage::Open => self.close(),
             State::Reading { .. } => self.refuse(&Response::text(408, "no complete request within 5 seconds"), now),
             State::Waiting(_) => self.refuse(&Response::text(503, "too many requests are under way; try again"), now),
             State::Writing { .. } | State::Lingering { .. } | State::Closed => self.close(),
         }
     }
 
-    /// Begins to write the answer of the request that waits.
-    pub(super) fn answer(&mut self, answer: Vec<u8>, now: Duration) {
-        let heavy = self.waiting().is_some_and(routes::is_heavy);
+    /// Begins to write the answer of the request that waits; `heavy` if it is one of the few.
+    pub(super) fn answer(&mut self, answer: Vec<u8>, heavy: bool, now: Duration) {
         self.state = State::Writing { answer, sent: 0, progress: now, heavy };
         self.since = now;
         self.write(now);
@@ -168,17 +205,32 @@ impl Connection {
     /// Answers what is no request; what else the client sends is not looked at.
     fn refuse(&mut self, response: &Response, now: Duration) {
         self.more = true;
-        self.answer(answer::bytes(response, false), now);
+        self.answer(answer::bytes(response, false), false, now);
     }
 
     fn read_head(&mut self, scratch: &mut [u8; MAX_HEAD_BYTES], now: Duration) {
-        let State::Reading { head } = &mut self.state else { return };
+        let State::Reading { head, step } = &mut self.state else { return };
         let room = MAX_HEAD_BYTES - head.len();
-        let new = match self.stream.read(&mut scratch[..room]) {
+        let stage = self.stream.stage();
+        let read = self.stream.read(&mut scratch[..room]);
+        if self.stream.stage() > stage {
+            *step = now;
+        }
+        let new = match read {
             Ok(0) if head.is_empty() => return self.close(),
             Ok(0) => return self.refuse(&Response::text(400, "the request ended before its head did"), now),
             Ok(length) => &scratch[..length],
-            Err(error) => return self.failed(&error),
+            Err(Failure::NotYet) => return,
+            Err(Failure::Gone) => return self.close(),
+            Err(Failure::NotTls) => {
+                return self.refuse(&Response::text(400, "this port speaks TLS; write https://"), now);
+            }
+            Err(Failure::Tls(error)) => {
+                self.failure = Some(error);
+                // Closing at once could cost the client the alert that tells it why.
+                self.more = true;
+                return self.finish(now);
+            }
         };
         // A head ends with a line's end, so only such bytes are worth a look at the whole,
         // or a client could have us parse 8 KiB for each byte it sends. The first ones are
@@ -203,11 +255,12 @@ impl Connection {
     fn write(&mut self, now: Duration) {
         let State::Writing { answer, sent, progress, .. } = &mut self.state else { return };
         match self.stream.write(&answer[*sent..]) {
-            Ok(0) => self.close(),
-            Ok(length) => {
-                *sent += length;
-                *progress = now;
-                if *sent == answer.len() {
+            Ok(written) => {
+                *sent += written.taken;
+                if written.moved {
+                    *progress = now;
+                }
+                if *sent == answer.len() && written.flushed {
                     self.finish(now);
                 }
             }
@@ -217,7 +270,7 @@ impl Connection {
 
     /// All is sent. Who may be sending still is listened to for a moment.
     fn finish(&mut self, now: Duration) {
-        if self.stream.shutdown(Shutdown::Write).is_err() {
+        if self.stream.shutdown().is_err() {
             return self.close();
         }
         self.since = now;
@@ -231,7 +284,7 @@ impl Connection {
     /// Reads and forgets.
     fn drain(&mut self, scratch: &mut [u8]) {
         let State::Lingering { budget } = &mut self.state else { return };
-        match self.stream.read(scratch) {
+        match self.stream.discard(scratch) {
             Ok(0) => self.close(),
             Ok(length) => {
                 // It does send more than a request.
@@ -249,5 +302,11 @@ impl Connection {
         if !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) {
             self.close();
         }
+    }
+}
+
+impl AsFd for Connection {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
     }
 }

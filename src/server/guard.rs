@@ -2,8 +2,10 @@
 //! holds has a bound.
 //!
 //! What a crowd of clients can cost: `MAX_CONNECTIONS` descriptors, a head of 8 KiB for each,
-//! `MAX_HEAVY` pages of metrics, no thread. The rest waits in the kernel's queue, and who sends
-//! nothing makes room for who comes.
+//! with TLS some 128 KiB more while its handshake is under way and 32 later, `MAX_HEAVY` pages
+//! of metrics, no thread. The rest waits in the kernel's queue, and who sends nothing, or does
+//! not finish its handshake, makes room for who comes. Each client has one step of its
+//! handshake a turn, and only who may see metrics takes the place of a page.
 
 use std::cmp::Reverse;
 use std::io;
@@ -21,6 +23,7 @@ use super::Site;
 use super::connection::{Connection, YIELD_TIME};
 use super::head::MAX_HEAD_BYTES;
 use super::routes;
+use super::stream::Stream;
 
 /// Clients at once. A scraper or two, a probe, a few people; below what any limit on open
 /// files allows.
@@ -81,10 +84,14 @@ impl Guard {
                 return;
             }
             let now = host::monotonic();
+            self.site.take_up();
             // Whoever has sent something is served before anyone has to make room.
             for (connection, happened) in self.connections.iter_mut().zip(&events.connections) {
                 if !happened.is_empty() {
                     connection.ready(*happened, &mut self.scratch, now);
+                }
+                if let Some(error) = connection.take_failure() {
+                    self.site.security.handshake_failed(connection.peer, &error, now);
                 }
                 if connection.deadline() <= now {
                     connection.expire(now);
@@ -115,7 +122,7 @@ impl Guard {
         fds.push(PollFd::new(self.stop.as_fd(), PollFlags::POLLIN));
         let listen = if accepting { PollFlags::POLLIN } else { PollFlags::empty() };
         fds.push(PollFd::new(self.listener.as_fd(), listen));
-        fds.extend(self.connections.iter().map(|c| PollFd::new(c.stream.as_fd(), c.interest())));
+        fds.extend(self.connections.iter().map(|c| PollFd::new(c.as_fd(), c.interest())));
 
         events.connections.clear();
         match poll(&mut fds, timeout) {
@@ -161,18 +168,21 @@ impl Guard {
         self.connections.sort_by_key(Connection::since);
         for at in 0..self.connections.len() {
             let Some(request) = self.connections[at].waiting() else { continue };
-            if routes::is_heavy(request) && !heavy_slot(&mut self.connections, now) {
+            let heavy = routes::is_heavy(request) && self.site.security.admits(request.authorization.as_ref());
+            if heavy && !heavy_slot(&mut self.connections, now) {
                 continue;
             }
-            let Some(request) = self.connections[at].waiting() else { continue };
-            let answer = self.site.answer(request);
-            self.connections[at].answer(answer, now);
+            let connection = &mut self.connections[at];
+            let Some(request) = connection.waiting() else { continue };
+            let answer = self.site.answer(request, connection.peer, now);
+            connection.answer(answer, heavy, now);
         }
         self.connections.retain(|connection| !connection.is_closed());
     }
 
     /// Takes new clients until there are none, or no room.
     fn accept(&mut self, now: Duration) {
+        self.site.security.refresh(now);
         for _ in 0..MAX_CONNECTIONS {
             if self.connections.len() >= MAX_CONNECTIONS {
                 match victim(&self.connections, now) {
@@ -182,9 +192,20 @@ impl Guard {
             }
             match self.listener.accept() {
                 Ok((stream, peer)) if stream.set_nonblocking(true).is_ok() => {
-                    let mut connection = Connection::new(stream, peer.ip(), now);
-                    // Its request is often here already.
+                    let peer = peer.ip();
+                    let session = match self.site.security.session() {
+                        Ok(session) => session,
+                        Err(error) => {
+                            self.site.security.handshake_failed(peer, &error, now);
+                            continue;
+                        }
+                    };
+                    let mut connection = Connection::new(Stream::new(stream, session), peer, now);
+                    // Its request, or its TLS hello, is often here already.
                     connection.ready(PollFlags::POLLIN, &mut self.scratch, now);
+                    if let Some(error) = connection.take_failure() {
+                        self.site.security.handshake_failed(peer, &error, now);
+                    }
                     if !connection.is_closed() {
                         self.connections.push(connection);
                     }
@@ -263,7 +284,7 @@ mod tests {
             .map(|(peer, age_ms)| {
                 let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
                 stream.set_nonblocking(true).unwrap();
-                Connection::new(stream, *peer, now - Duration::from_millis(*age_ms))
+                Connection::new(Stream::new(stream, None), *peer, now - Duration::from_millis(*age_ms))
             })
             .collect()
     }

@@ -2,6 +2,8 @@
 //!
 //! Strict where HTTP asks for it (RFC 9112): what is not well-formed is refused, never guessed at.
 
+use crate::secret::Secret;
+
 use super::routes::Response;
 
 /// What a head may hold, the request line included. Browsers with a purse of cookies stay
@@ -20,6 +22,8 @@ pub struct Request {
     pub path: String,
     /// All `Accept` fields, joined with commas; empty where there is none.
     pub accept: String,
+    /// The `Authorization` field.
+    pub authorization: Option<Secret>,
 }
 
 /// What stands in the bytes so far.
@@ -49,6 +53,7 @@ pub(super) fn parse(bytes: &[u8]) -> Head {
 
 fn complete(head: &httparse::Request<'_, '_>, trailing: bool) -> Head {
     let mut accept = String::new();
+    let mut authorization = None;
     let mut hosts = 0;
     let mut body = false;
     for header in head.headers.iter() {
@@ -58,6 +63,11 @@ fn complete(head: &httparse::Request<'_, '_>, trailing: bool) -> Head {
                 accept.push(',');
             }
             accept.push_str(&String::from_utf8_lossy(header.value));
+        } else if is("authorization") {
+            let field = Secret::new(String::from_utf8_lossy(header.value));
+            if authorization.replace(field).is_some() {
+                return refused(400, "a request has at most one Authorization header");
+            }
         } else if is("host") {
             hosts += 1;
         } else if is("content-length") || is("transfer-encoding") {
@@ -72,6 +82,7 @@ fn complete(head: &httparse::Request<'_, '_>, trailing: bool) -> Head {
         method: head.method.unwrap_or_default().to_owned(),
         path: path_of(head.path.unwrap_or_default()).to_owned(),
         accept,
+        authorization,
     };
     Head::Complete(request, body || trailing)
 }
@@ -79,7 +90,7 @@ fn complete(head: &httparse::Request<'_, '_>, trailing: bool) -> Head {
 /// The path of a request target, which may also be a whole URL (RFC 9112, section 3.2.2).
 fn path_of(target: &str) -> &str {
     let path = match target.split_once("://") {
-        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => {
+        Some((scheme, rest)) if ["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) => {
             rest.find(['/', '?']).map_or("/", |at| &rest[at..])
         }
         _ => target,
@@ -140,6 +151,7 @@ mod tests {
         for (target, path) in [
             ("http://host:8080/health", "/health"),
             ("HTTP://host/health?x", "/health"),
+            ("https://host:8443/live", "/live"),
             ("http://host", "/"),
             ("http://host?x=/y", "/"),
             ("/a#b", "/a"),
@@ -157,6 +169,7 @@ mod tests {
         assert_eq!(status(b"GET /health HTTP/1.1\r\n\r\n"), 400);
         assert_eq!(status(b"GET /health HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"), 400);
         assert_eq!(status(b"GET /health HTTP/1.1\r\nHost : a\r\n\r\n"), 400);
+        assert_eq!(status(b"GET / HTTP/1.0\r\nAuthorization: a\r\nAuthorization: a\r\n\r\n"), 400);
         assert_eq!(status(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), 505);
     }
 

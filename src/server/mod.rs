@@ -10,8 +10,12 @@
 //! ```text
 //! client -> guard: accept, read, parse -> routes: Request -> Response -> tiny_http: bytes -> guard: write
 //! ```
+//!
+//! The bytes pass through TLS (`stream`) where that is configured, and credentials (`auth`)
+//! are asked for before a request is looked at further; both follow their files (`security`).
 
 mod answer;
+mod auth;
 mod connection;
 mod guard;
 mod head;
@@ -19,26 +23,33 @@ mod health;
 mod negotiate;
 mod page;
 mod routes;
+mod security;
+mod stream;
 
 use std::fmt;
 use std::io;
-use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs};
 use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use nix::sys::socket::{Backlog, listen};
 
 use crate::host;
 use crate::telemetry::{Exposition, Telemetry};
+use crate::tls::{FileError, ServerSettings};
 
 use guard::Guard;
 use head::Request;
 use routes::{Now, Response, View};
 
-/// A page of metrics is built in a few frames; the default of 2 MiB is only address space,
-/// but limits on that exist.
+pub use auth::{AuthSettings, SecretSource, password_form, token_form};
+pub use security::Security;
+
+/// A page of metrics is built in a few frames, and a handshake needs some 20 KiB; the default
+/// of 2 MiB is only address space, but limits on that exist.
 const STACK_BYTES: usize = 256 << 10;
 
 /// What the configuration says about it (`server.*`).
@@ -48,15 +59,26 @@ pub struct Settings {
     pub host: String,
     /// TCP port, never 0 in a configuration. Tests use 0 for any port that is free.
     pub port: u16,
+    /// TLS; none: plain HTTP.
+    pub tls: Option<ServerSettings>,
+    /// Who is let in to more than `/live`; by default everybody.
+    pub auth: AuthSettings,
+}
+
+impl Settings {
+    /// Whether a server under these settings may keep the port of one under `others`.
+    pub fn is_same_address(&self, others: &Settings) -> bool {
+        (&self.host, self.port) == (&others.host, others.port)
+    }
 }
 
 impl Default for Settings {
     fn default() -> Settings {
-        Settings { host: "0.0.0.0".to_owned(), port: 8080 }
+        Settings { host: "0.0.0.0".to_owned(), port: 8080, tls: None, auth: AuthSettings::default() }
     }
 }
 
-/// Why the server could not be started. Each holds the address as it was configured.
+/// Why the server could not be started. Most hold the address as it was configured.
 #[derive(Debug)]
 pub enum StartError {
     /// The host name has no address: a wrong configuration.
@@ -67,6 +89,8 @@ pub enum StartError {
     Taken(String, io::Error),
     /// A port that takes privileges, or a security policy.
     Permission(String, io::Error),
+    /// A certificate, key or secret is of no use: a wrong configuration.
+    Files(FileError),
     /// Anything else: out of descriptors, out of threads.
     Other(String, io::Error),
 }
@@ -86,6 +110,7 @@ impl fmt::Display for StartError {
             StartError::Permission(address, error) => {
                 write!(f, "cannot listen on {address}: {error}; ports below 1024 take privileges, set server.port")
             }
+            StartError::Files(error) => write!(f, "server: {error}"),
             StartError::Other(address, error) => write!(f, "cannot listen on {address}: {error}"),
         }
     }
@@ -99,14 +124,19 @@ impl std::error::Error for StartError {
             | StartError::Taken(_, error)
             | StartError::Permission(_, error)
             | StartError::Other(_, error) => Some(error),
+            StartError::Files(error) => Some(error),
         }
     }
 }
+
+/// What a reload leaves for the guard.
+type Handover = Arc<Mutex<Option<Security>>>;
 
 /// A running server. Dropping it stops it.
 #[derive(Debug)]
 pub struct Server {
     local_addr: SocketAddr,
+    handed_over: Handover,
     stop: Option<UnixStream>,
     thread: Option<JoinHandle<()>>,
 }
@@ -115,6 +145,13 @@ impl Server {
     /// Where it listens.
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
+    }
+
+    /// Goes on under other rules, from the next request on. Connections that are open stay
+    /// plain or encrypted as they are: none of them lasts for long.
+    pub fn secure(&self, security: Security) {
+        log::info!("listening on {}://{}", security.scheme(), self.local_addr);
+        *self.handed_over.lock().unwrap_or_else(PoisonError::into_inner) = Some(security);
     }
 
     /// Closes the port and all connections, and waits for the thread, which never blocks.
@@ -147,24 +184,35 @@ pub fn start(settings: &Settings, telemetry: Arc<Telemetry>, host_name: &str) ->
 pub struct Bound {
     address: String,
     listener: TcpListener,
+    security: Security,
 }
 
 impl Bound {
-    /// Binds the address. To find it a name server may have to be asked, so this may take a while.
+    /// Reads the files and binds the address. To find it a name server may have to be asked,
+    /// so this may take a while.
     pub fn new(settings: &Settings) -> Result<Bound, StartError> {
+        let security = Security::new(settings).map_err(StartError::Files)?;
         let address = display_address(settings);
         let listener = bind(settings, &address)?;
-        Ok(Bound { address, listener })
+        Ok(Bound { address, listener, security })
     }
 
     /// Starts to answer.
     pub fn serve(self, telemetry: Arc<Telemetry>, host_name: &str) -> Result<Server, StartError> {
-        let Bound { address, listener } = self;
+        let Bound { address, listener, security } = self;
         let other = |error| StartError::Other(address.clone(), error);
         let local_addr = listener.local_addr().map_err(other)?;
         let (ours, guards) = UnixStream::pair().map_err(other)?;
         let exposition = Exposition::new(&telemetry);
-        let site = Site { telemetry: Arc::clone(&telemetry), host: host_name.into(), exposition };
+        let handed_over = Handover::default();
+        let scheme = security.scheme();
+        let site = Site {
+            telemetry: Arc::clone(&telemetry),
+            host: host_name.into(),
+            exposition,
+            security,
+            handed_over: Arc::clone(&handed_over),
+        };
         let guard = Guard::new(listener, guards, site);
         let thread = std::thread::Builder::new()
             .name("http".to_owned())
@@ -176,8 +224,8 @@ impl Bound {
                 }
             })
             .map_err(other)?;
-        log::info!("listening on http://{local_addr}");
-        Ok(Server { local_addr, stop: Some(ours), thread: Some(thread) })
+        log::info!("listening on {scheme}://{local_addr}");
+        Ok(Server { local_addr, handed_over, stop: Some(ours), thread: Some(thread) })
     }
 }
 
@@ -222,23 +270,42 @@ struct Site {
     telemetry: Arc<Telemetry>,
     host: Box<str>,
     exposition: Exposition,
+    security: Security,
+    handed_over: Handover,
 }
 
 impl Site {
-    /// The whole answer as bytes. A bug in a page is that request's failure only.
-    fn answer(&mut self, request: &Request) -> Vec<u8> {
+    /// Goes on under the rules that a reload has brought, if it has.
+    fn take_up(&mut self) {
+        if let Some(security) = self.handed_over.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            self.security = security;
+        }
+    }
+
+    /// The whole answer for the client at `peer` as bytes. `now` is CLOCK_MONOTONIC.
+    fn answer(&mut self, request: &Request, peer: IpAddr, now: Duration) -> Vec<u8> {
+        let response = if routes::is_open(request) || self.security.admits(request.authorization.as_ref()) {
+            self.page(request)
+        } else {
+            self.security.refused(peer, now);
+            routes::unauthorized(self.security.challenges())
+        };
+        log::debug!("{} {} -> {}", request.method, request.path, response.status);
+        answer::bytes(&response, request.method == "HEAD")
+    }
+
+    /// What the request is for. A bug in a page is that request's failure only.
+    fn page(&mut self, request: &Request) -> Response {
         let now = Now { monotonic: host::monotonic(), boottime: host::boottime(), wall_ms: host::wall_ms() };
         let routed = catch_unwind(AssertUnwindSafe(|| {
             let view = View { telemetry: &self.telemetry, host: &self.host };
             routes::route(request, view, now, || self.exposition.frame(&self.telemetry, now.wall_ms))
         }));
-        let response = routed.unwrap_or_else(|_| {
+        routed.unwrap_or_else(|_| {
             log::error!("the page {:?} panicked; its client gets status 500", request.path);
             // It may be half-way through a round.
             self.exposition = Exposition::new(&self.telemetry);
             Response::text(500, "a bug in metricsd; its log says more")
-        });
-        log::debug!("{} {} -> {}", request.method, request.path, response.status);
-        answer::bytes(&response, request.method == "HEAD")
+        })
     }
 }

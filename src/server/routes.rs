@@ -46,14 +46,20 @@ pub struct Response {
     pub content_type: &'static str,
     /// The `Allow` field, where the method was the wrong one.
     pub allow: Option<&'static str>,
+    /// The `WWW-Authenticate` fields, where credentials are missing.
+    pub challenges: Vec<&'static str>,
     /// The body.
     pub body: String,
 }
 
 impl Response {
+    fn page(status: u16, content_type: &'static str, body: String) -> Response {
+        Response { status, content_type, allow: None, challenges: Vec::new(), body }
+    }
+
     /// One line of text.
     pub fn text(status: u16, line: &str) -> Response {
-        Response { status, content_type: TEXT, allow: None, body: format!("{line}\n") }
+        Response::page(status, TEXT, format!("{line}\n"))
     }
 }
 
@@ -85,19 +91,34 @@ pub(super) fn is_heavy(request: &Request) -> bool {
     Page::at(&request.path) == Some(Page::Metrics)
 }
 
+/// Whether anybody gets this answered: who watches over a process need not hold its secrets.
+/// Of what else is there, and what is not, nothing shows without credentials.
+pub(super) fn is_open(request: &Request) -> bool {
+    Page::at(&request.path) == Some(Page::Live) && is_read(request)
+}
+
+fn is_read(request: &Request) -> bool {
+    request.method == "GET" || request.method == "HEAD"
+}
+
+/// The answer to who may not see more; the same whatever was missing or wrong.
+pub(super) fn unauthorized(challenges: Vec<&'static str>) -> Response {
+    Response { challenges, ..Response::text(401, "this takes credentials; /live does not") }
+}
+
 /// Answers `request`. `own` gives metricsd's own metrics, and is asked for `/metrics` only.
 pub fn route(request: &Request, view: View<'_>, now: Now, own: impl FnOnce() -> Frame) -> Response {
     let Some(page) = Page::at(&request.path) else {
         return Response::text(404, "no such page; / links those that exist");
     };
-    if request.method != "GET" && request.method != "HEAD" {
+    if !is_read(request) {
         let allow = Some(ALLOWED);
         return Response { allow, ..Response::text(405, "this page can only be read: GET or HEAD") };
     }
     match page {
         Page::Index => {
             let body = page::render(view.host, &health::examine(view.telemetry, now));
-            Response { status: 200, content_type: HTML, allow: None, body }
+            Response::page(200, HTML, body)
         }
         Page::Health => health(view, now),
         Page::Ready if view.telemetry.last_collection().is_some() => Response::text(200, "ready"),
@@ -113,7 +134,7 @@ fn health(view: View<'_>, now: Now) -> Response {
         Ok(mut body) => {
             body.push('\n');
             let status = if health.status == Status::Unhealthy { 503 } else { 200 };
-            Response { status, content_type: JSON, allow: None, body }
+            Response::page(status, JSON, body)
         }
         Err(error) => Response::text(500, &format!("cannot write /health: {error}")),
     }
@@ -124,7 +145,7 @@ fn metrics(request: &Request, view: View<'_>, own: &Frame) -> Response {
     let frames = view.telemetry.latest.frames();
     let mut body = String::new();
     text::render(frames.iter().chain([own]), &Labels::EMPTY, format, &mut body);
-    Response { status: 200, content_type: format.content_type(), allow: None, body }
+    Response::page(200, format.content_type(), body)
 }
 
 #[cfg(test)]
@@ -151,7 +172,12 @@ mod tests {
     }
 
     fn ask(telemetry: &Telemetry, method: &str, path: &str, accept: &str) -> Response {
-        let request = Request { method: method.to_owned(), path: path.to_owned(), accept: accept.to_owned() };
+        let request = Request {
+            method: method.to_owned(),
+            path: path.to_owned(),
+            accept: accept.to_owned(),
+            authorization: None,
+        };
         let monotonic = Duration::from_secs(101);
         let now = Now { monotonic, boottime: monotonic, wall_ms: 1_762_346_096_000 };
         let own = || frame("metricsd", &Labels::of(&[("own", "yes")]));

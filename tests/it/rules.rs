@@ -107,6 +107,18 @@ fn unsafe_code_stands_in_host_alone() {
     }
 }
 
+/// Neither a shell nor anything else is started, and no other user's rights are taken on.
+#[test]
+fn no_program_is_started_and_no_identity_changed() {
+    for file in rust_files(&root().join("src")) {
+        for (number, line) in code_lines(&file) {
+            let words = ["process::Command", "Command::new", "setuid", "setresuid", "setgid", "execv", "fork("];
+            let used = words.iter().find(|word| line.contains(**word));
+            assert!(used.is_none(), "{}:{number}: {used:?}", file.display());
+        }
+    }
+}
+
 #[test]
 fn every_file_says_what_it_is_for() {
     for dir in ["src", "tests/it", "benches"] {

@@ -18,6 +18,11 @@ static VALUE: Metric = Metric::gauge("test_value", "", "A number.");
 
 /// A server on a free port, with a first collection of `series` series behind it.
 fn serve(series: usize) -> (Server, Arc<Telemetry>) {
+    serve_as(Settings::default(), series)
+}
+
+/// The same with these settings, but for the address.
+pub fn serve_as(settings: Settings, series: usize) -> (Server, Arc<Telemetry>) {
     let now = host::monotonic();
     let cpu = CollectorStatus::new("cpu");
     let round = Round { state: CollectorState::Ok, at: now, duration: Duration::from_millis(1), series, error: None };
@@ -35,11 +40,11 @@ fn serve(series: usize) -> (Server, Arc<Telemetry>) {
     }
     telemetry.latest.put(&out.finish(host::wall_ms()));
     telemetry.collected(now, 0);
-    let settings = Settings { host: "127.0.0.1".to_owned(), port: 0 };
+    let settings = Settings { host: "127.0.0.1".to_owned(), port: 0, ..settings };
     (server::start(&settings, Arc::clone(&telemetry), "testhost").unwrap(), telemetry)
 }
 
-fn connect(address: SocketAddr) -> TcpStream {
+pub fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect_timeout(&address, LIMIT).unwrap();
     stream.set_read_timeout(Some(LIMIT)).unwrap();
     stream.set_write_timeout(Some(LIMIT)).unwrap();
@@ -53,28 +58,31 @@ fn read_all(mut stream: &TcpStream) -> String {
     text
 }
 
-struct Answer {
-    status: u16,
-    head: String,
-    body: String,
+pub struct Answer {
+    pub status: u16,
+    pub head: String,
+    pub body: String,
 }
 
 impl Answer {
     fn read(stream: &TcpStream) -> Answer {
-        let text = read_all(stream);
+        Answer::of(&read_all(stream))
+    }
+
+    pub fn of(text: &str) -> Answer {
         let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no head in {text:?}"));
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap();
         Answer { status, head: head.to_owned(), body: body.to_owned() }
     }
 
-    fn field(&self, name: &str) -> Option<&str> {
+    pub fn field(&self, name: &str) -> Option<&str> {
         let mut fields = self.head.lines().filter_map(|line| line.split_once(": "));
         fields.find(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 }
 
 /// Sends `bytes` as they are and takes the answer.
-fn send(address: SocketAddr, bytes: impl AsRef<[u8]>) -> Answer {
+pub fn send(address: SocketAddr, bytes: impl AsRef<[u8]>) -> Answer {
     let mut stream = connect(address);
     stream.write_all(bytes.as_ref()).unwrap();
     Answer::read(&stream)
@@ -85,7 +93,7 @@ fn ask(address: SocketAddr, method: &str, path: &str, accept: &str) -> Answer {
 }
 
 /// Waits for `what` to become true.
-fn until(what: &str, mut is: impl FnMut() -> bool) {
+pub fn until(what: &str, mut is: impl FnMut() -> bool) {
     let start = Instant::now();
     while !is() {
         assert!(start.elapsed() < LIMIT, "waited in vain: {what}");
@@ -95,7 +103,7 @@ fn until(what: &str, mut is: impl FnMut() -> bool) {
 
 /// Sockets of this process whose own end is `port`: the listener, and connections that the
 /// server holds. Other tests of this process have other ports.
-fn server_sockets(port: u16) -> usize {
+pub fn server_sockets(port: u16) -> usize {
     let mine: HashSet<String> = std::fs::read_dir("/proc/self/fd")
         .unwrap()
         .filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok())
@@ -261,16 +269,22 @@ fn clients_that_never_read_hold_up_nobody() {
     drop(deaf);
 }
 
+/// How many clients a crowd has: 2,000 where this process may open as many files, and as
+/// many again for a test beside it.
+pub fn crowd() -> usize {
+    let (soft, hard) = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE).unwrap();
+    let wanted = 8192.min(hard);
+    if soft < wanted {
+        nix::sys::resource::setrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE, wanted, hard).unwrap();
+    }
+    2000.min((wanted.max(soft) as usize - 400) / 2)
+}
+
 #[test]
 fn two_thousand_idle_and_trickling_clients_starve_nobody() {
     let (server, _telemetry) = serve(1);
     let at = server.local_addr();
-    let (soft, hard) = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE).unwrap();
-    let wanted = 4096.min(hard);
-    if soft < wanted {
-        nix::sys::resource::setrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE, wanted, hard).unwrap();
-    }
-    let crowd = 2000.min(wanted.max(soft) as usize - 400);
+    let crowd = crowd();
     let threads_before = threads();
 
     let mut slowest = Duration::ZERO;
@@ -312,7 +326,9 @@ fn is_closed(stream: &TcpStream) -> bool {
 #[test]
 fn a_port_that_is_taken_is_told_apart() {
     let (server, telemetry) = serve(1);
-    let start = |host: &str, port| server::start(&Settings { host: host.to_owned(), port }, telemetry.clone(), "h");
+    let start = |host: &str, port| {
+        server::start(&Settings { host: host.to_owned(), port, ..Settings::default() }, telemetry.clone(), "h")
+    };
     let port = server.local_addr().port();
     let taken = start("127.0.0.1", port).unwrap_err();
     assert!(matches!(taken, StartError::Taken(..)), "{taken:?}");
@@ -333,6 +349,11 @@ fn stopping_frees_the_port_at_once() {
     assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
     assert!(!matches!(idle.read(&mut [0]), Ok(1..)), "closed or reset");
     assert_eq!(server_sockets(at.port()), 0);
-    let again = server::start(&Settings { host: "127.0.0.1".to_owned(), port: at.port() }, telemetry, "h").unwrap();
+    let again = server::start(
+        &Settings { host: "127.0.0.1".to_owned(), port: at.port(), ..Settings::default() },
+        telemetry,
+        "h",
+    )
+    .unwrap();
     assert_eq!(ask(again.local_addr(), "GET", "/live", "*/*").status, 200);
 }

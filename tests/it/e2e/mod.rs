@@ -6,6 +6,7 @@ mod book;
 mod isolation;
 mod outage;
 mod receivers;
+mod secured;
 
 use std::io::Write;
 use std::process::{Command, Stdio};
