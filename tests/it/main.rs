@@ -13,3 +13,4 @@ mod server;
 mod shutdown;
 mod support;
 mod templates;
+mod tls;

@@ -2,8 +2,10 @@
 
 pub mod kernel;
 pub mod peer;
+pub mod pki;
 pub mod program;
 pub mod prometheus;
+pub mod tls_peer;
 
 use std::time::{Duration, Instant};
 
