@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 CARGO ?= cargo
 # What the tests of `make e2e` start, and the package of Debian and Ubuntu that has it.
-E2E_PROGRAMS := prometheus:prometheus promtool:prometheus free:procps
+E2E_PROGRAMS := prometheus:prometheus promtool:prometheus free:procps openssl:openssl nginx:nginx
 
 .DEFAULT_GOAL := help
 .PHONY: help run build check fmt clippy doc fuzz-targets deny test golden bench e2e e2e-packages-installed fuzz clean
@@ -56,11 +56,11 @@ golden: ## rewrite tests/golden from the fixtures, and the generated tables of t
 bench: ## what it costs: CPU of a tick against a bare loop, encoders, memory
 	$(CARGO) bench --locked
 
-e2e: e2e-packages-installed ## the tests against real peers (Debian packages: prometheus, procps)
+e2e: e2e-packages-installed ## the tests against real peers (Debian packages: prometheus, procps, openssl, nginx)
 	$(CARGO) test --locked --test it -- --ignored e2e --test-threads 2
 
 e2e-packages-installed:
-	@for program in $(E2E_PROGRAMS); do \
+	@PATH=$$PATH:/usr/sbin; for program in $(E2E_PROGRAMS); do \
 		package=$${program#*:}; \
 		command -v $${program%:*} >/dev/null && continue; \
 		echo "$$package is missing; installing it"; \

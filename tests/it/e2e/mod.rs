@@ -1,8 +1,10 @@
-//! Against a real Prometheus: what the program says of this machine, compared with what the
-//! machine says itself. `make e2e` runs these.
+//! Against other people's programs: what the program says of this machine, compared with what
+//! the machine says itself, in a real Prometheus; and TLS with OpenSSL and nginx. `make e2e`
+//! runs these.
 
 mod agreement;
 mod outage;
+mod tls;
 
 use std::io::Write;
 use std::process::{Command, Stdio};
