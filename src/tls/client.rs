@@ -65,14 +65,14 @@ impl ClientSettings {
     /// of them, a line each.
     pub fn check(&self) -> Result<Vec<String>, FileError> {
         Material::read(self)?.config(self)?;
-        let open = self.identity.iter().map(|(_, key)| key).filter(|key| others_may_read(key));
-        Ok(open.map(|key| key_is_open(key)).collect())
+        Ok(self.key_is_open().into_iter().collect())
     }
-}
 
-/// What is said of a key file that anybody may read.
-fn key_is_open(key: &Path) -> String {
-    format!("{}: every user of this machine may read this key; chmod o-r it", key.display())
+    /// What is to be said of a key file that anybody may read.
+    fn key_is_open(&self) -> Option<String> {
+        let (_, key) = self.identity.as_ref().filter(|(_, key)| others_may_read(key))?;
+        Some(format!("{}: every user of this machine may read this key; chmod o-r it", key.display()))
+    }
 }
 
 /// The content of the files.
@@ -237,6 +237,10 @@ impl Client {
                 if (renewed && !first) || state.trouble.is_some() {
                     log::info!("{}: its TLS files are good; they are used from the next connection on", self.subject);
                 }
+                if renewed && !first {
+                    // Of the first ones the configuration's reader says this.
+                    self.settings.key_is_open().inspect(|warning| log::warn!("{}: {warning}", self.subject));
+                }
                 state.good = new.or(state.good.take());
                 state.trouble = None;
                 renewed && !first
@@ -259,6 +263,16 @@ impl Client {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_name_is_the_hosts_also_where_it_is_an_address() {
+        let client = Client::new("destination x", ClientSettings::default());
+        for (host, name) in [("h.example", "h.example"), ("192.0.2.1", "192.0.2.1"), ("[2001:db8::1]", "2001:db8::1")] {
+            assert_eq!(client.server_name(host).unwrap().to_str(), name);
+        }
+        let error = client.server_name("a b").unwrap_err();
+        assert_eq!(error, "a b is no name that a certificate can hold; set tls.server_name");
+    }
 
     #[test]
     fn a_host_without_roots_has_mozillas() {

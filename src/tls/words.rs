@@ -50,7 +50,9 @@ fn certificate(error: &CertificateError) -> String {
             expected.to_str()
         ),
         CertificateError::BadSignature => {
-            "certificate signature failure: the chain is not the certificate's".to_owned()
+            "certificate signature failure: the chain is not the certificate's, or its keys are too weak (RSA below 2048 \
+             bits)"
+                .to_owned()
         }
         CertificateError::BadEncoding => "the server's certificate is garbled".to_owned(),
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {

@@ -112,9 +112,9 @@ pub fn write_key(path: &Path, pem: &str) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
 }
 
-/// A key of `tests/fixtures/pki`.
+/// A key of `tests/pki`.
 pub fn fixture(name: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/pki").join(name);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/pki").join(name);
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 

@@ -83,6 +83,16 @@ fn a_file_that_cannot_be_used_is_exit_78_with_its_place() {
         assert_eq!((check(dir, fields, &[]).code, ran.stdout.as_str()), (78, ""), "the start says the same");
     }
 
+    let ran = {
+        check(dir, &[], &["-check"]);
+        let mut command = metricsd();
+        run(command.current_dir(dir).args(["-config", "config.json", "-check"]).env("MC_TLS_CA_FILE", "none.pem"))
+    };
+    assert_eq!(
+        (ran.code, ran.stderr.as_str()),
+        (78, "metricsd: MC_TLS_CA_FILE: shipper.tls.ca_file: none.pem: no such file\n")
+    );
+
     // And what may look odd but is not: Windows' line ends and mark, both in one file, text around.
     let both = format!("Bag Attributes\n  name: x\n{}\nKey:\n{}", client.pem, client.key_pem);
     write_key(&dir.join("both.pem"), &both);
