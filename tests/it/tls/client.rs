@@ -206,7 +206,9 @@ fn cipher_suites_are_offered_in_their_order() {
 #[test]
 fn of_a_hundred_connections_one_is_a_full_handshake_where_sessions_are_resumed() {
     let world = World::new();
-    for (version, session_tickets, full) in [(&TLS13, true, 1), (&TLS12, true, 1), (&TLS13, false, 100)] {
+    for (version, session_tickets, full) in
+        [(&TLS13, true, 1), (&TLS12, true, 1), (&TLS13, false, 100), (&TLS12, false, 100)]
+    {
         let peer = TlsPeer::start(&Setup { versions: vec![version], close_each: true, ..world.setup() });
         let mut lane = world.lane(&peer, ClientSettings { session_tickets, ..world.client() });
         deliver(&mut lane, 1, 100);
