@@ -5,7 +5,7 @@ CARGO ?= cargo
 # Where cargo puts what it builds.
 TARGET := $(or $(CARGO_TARGET_DIR),$(CARGO_BUILD_TARGET_DIR),target)
 # What the tests of `make e2e` start, and the package of Debian and Ubuntu that has it.
-E2E_PROGRAMS := prometheus:prometheus promtool:prometheus free:procps
+E2E_PROGRAMS := prometheus:prometheus promtool:prometheus free:procps openssl:openssl nginx:nginx
 
 .DEFAULT_GOAL := help
 .PHONY: help run build check fmt clippy doc fuzz-targets deny test golden bench e2e e2e-packages-installed fuzz clean
@@ -60,13 +60,13 @@ bench: ## what it costs: CPU of a tick against a bare loop, encoders, memory
 
 # Where Debian's archive cannot be reached, and only then, the tests that need its newer
 # packages are skipped: the script prints why, they and we say so.
-e2e: e2e-packages-installed ## the tests against real peers (Debian packages: prometheus, procps; newer receivers in ~/.cache)
+e2e: e2e-packages-installed ## the tests against real peers (Debian packages: prometheus, procps, openssl, nginx; newer receivers in ~/.cache)
 	@excuse=$$(tests/it/e2e/fetch-receivers) || exit 1; \
 	METRICSD_E2E_EXCUSE="$$excuse" $(CARGO) test --locked --test it -- --ignored e2e --test-threads 2 || exit 1; \
 	test -z "$$excuse" || echo "SKIPPED, with no receiver to test against: remote write 2.0 and VictoriaMetrics ($$excuse)"
 
 e2e-packages-installed:
-	@for program in $(E2E_PROGRAMS); do \
+	@PATH=$$PATH:/usr/sbin; for program in $(E2E_PROGRAMS); do \
 		package=$${program#*:}; \
 		command -v $${program%:*} >/dev/null && continue; \
 		echo "$$package is missing; installing it"; \

@@ -39,7 +39,7 @@ impl Outlet for Inlet {
 impl Running {
     /// Starts a lane.
     pub fn start(settings: &Settings, threads: &mut Threads) -> io::Result<Running> {
-        let status = Arc::new(DestinationStatus::new(&*settings.name, settings.kind.as_str()));
+        let status = status_of(settings);
         let (inlet, control, ids) = run(settings, &status, threads)?;
         let (settings, outlet) = (settings.clone(), Arc::new(inlet));
         Ok(Running { settings, status, outlet, threads: ids, life: Life::Started(control) })
@@ -48,7 +48,7 @@ impl Running {
     /// A lane that is to start when others of its name have ended, and keeps what it is given
     /// until then.
     pub fn waiting(settings: &Settings) -> Running {
-        let status = Arc::new(DestinationStatus::new(&*settings.name, settings.kind.as_str()));
+        let status = status_of(settings);
         let gate = Arc::new(Gate::new(Arc::clone(&status)));
         let outlet: Arc<dyn Outlet> = Arc::clone(&gate) as _;
         Running { settings: settings.clone(), status, outlet, threads: Vec::new(), life: Life::Waiting(gate) }
@@ -96,10 +96,17 @@ impl Running {
             if let Life::Started(control) = &self.life {
                 control.apply(settings);
             }
+            self.status.unverified(settings.is_unverified());
             self.settings = settings.clone();
         }
         changed
     }
+}
+
+fn status_of(settings: &Settings) -> Arc<DestinationStatus> {
+    let status = DestinationStatus::new(&*settings.name, settings.kind.as_str());
+    status.unverified(settings.is_unverified());
+    Arc::new(status)
 }
 
 /// Starts the threads of a lane; all or none.

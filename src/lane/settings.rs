@@ -37,6 +37,12 @@ impl Settings {
     pub fn senders(&self) -> usize {
         if matches!(self.kind, Kind::RemoteWrite(..)) { 1 } else { self.workers.max(1) }
     }
+
+    /// Whether any server will do, whosever certificate it shows.
+    pub fn is_unverified(&self) -> bool {
+        let tls = self.kind.http().and_then(|http| http.tls.as_ref());
+        tls.is_some_and(|tls| tls.insecure_skip_verify)
+    }
 }
 
 /// A destination's `type` with what belongs to it alone.

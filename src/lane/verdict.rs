@@ -69,10 +69,11 @@ impl Answer {
         match self {
             Answer::Local(Ok(())) => Verdict::Delivered,
             Answer::Local(Err(_)) | Answer::Network(_) => Verdict::Retry(None),
-            Answer::Http { status, retry_after, written, .. } => match status {
+            Answer::Http { status, retry_after, written, excerpt } => match status {
                 200..=299 if *written == Written::Missing => Verdict::FallBack,
                 200..=299 => Verdict::Delivered,
                 300..=399 | 401 | 403 | 404 => Verdict::Hold,
+                400 if is_about_the_connection(excerpt) => Verdict::Hold,
                 413 => Verdict::Halve,
                 415 => Verdict::FallBack,
                 408 | 429 => Verdict::Retry(*retry_after),
@@ -104,6 +105,21 @@ impl Answer {
             Answer::Http { status, excerpt, .. } => format!("answered {status}: {excerpt}"),
         }
     }
+}
+
+/// What web servers say, in HTTP and with 400, of a client certificate that they miss or
+/// refuse (nginx), and of plain HTTP on a port for TLS (nginx, Go, Apache).
+const ABOUT_THE_CONNECTION: [&str; 5] = [
+    "No required SSL certificate was sent",
+    "The SSL certificate error",
+    "plain HTTP request was sent to HTTPS port",
+    "HTTP request to an HTTPS server",
+    "speaking plain HTTP to an SSL-enabled server port",
+];
+
+/// Whether a 400 was not for the data that it answers.
+fn is_about_the_connection(excerpt: &str) -> bool {
+    ABOUT_THE_CONNECTION.iter().any(|words| excerpt.contains(words))
 }
 
 /// Reads `Retry-After` in both its forms, seconds and an HTTP date, relative to `now`.
@@ -163,6 +179,26 @@ mod tests {
         }
         assert_eq!(Answer::Network("reset".into()).verdict(), Verdict::Retry(None));
         assert_eq!(Answer::Local(Err("disk full".into())).verdict(), Verdict::Retry(None));
+    }
+
+    #[test]
+    fn a_connection_that_is_refused_with_400_costs_no_data() {
+        let answered = |excerpt: &str| Answer::Http {
+            status: 400,
+            retry_after: None,
+            written: Written::Unsaid,
+            excerpt: excerpt.to_owned(),
+        };
+        for excerpt in [
+            "<html>  <head><title>400 No required SSL certificate was sent</title></head>",
+            "<html>  <head><title>400 The SSL certificate error</title></head>",
+            "<html>  <head><title>400 The plain HTTP request was sent to HTTPS port</title></head>",
+            "Client sent an HTTP request to an HTTPS server.",
+            "Reason: You're speaking plain HTTP to an SSL-enabled server port.<br />",
+        ] {
+            assert_eq!(answered(excerpt).verdict(), Verdict::Hold, "{excerpt}");
+        }
+        assert_eq!(answered("out of order sample").verdict(), Verdict::Reject);
     }
 
     #[test]

@@ -71,6 +71,9 @@ struct Destination {
     backlog_seconds: u64,
     last_error: Option<String>,
     dropped_samples: u64,
+    /// Only where it is so.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    insecure_skip_verify: bool,
 }
 
 /// A map that keeps the order it was given: the collectors' table, the configuration.
@@ -187,6 +190,7 @@ fn destination(status: &DestinationStatus, now: Now, reasons: &mut Vec<String>) 
         backlog_seconds: status.queue_oldest_seconds(now.wall_ms) as u64,
         last_error,
         dropped_samples: status.samples_dropped_total(),
+        insecure_skip_verify: status.is_unverified(),
     }
 }
 
@@ -328,6 +332,16 @@ mod tests {
         let telemetry = telemetry(60_000);
         telemetry.thread_lost();
         assert_eq!(examine(&telemetry, after(1.0)).status, Status::Unhealthy);
+    }
+
+    #[test]
+    fn a_destination_that_nobody_verifies_shows_it() {
+        let telemetry = telemetry(60_000);
+        telemetry.subjects().destinations[0].unverified(true);
+        let health = examine(&telemetry, after(1.0));
+        assert_eq!(health.status, Status::Healthy);
+        let json = serde_json::to_string(&health).unwrap();
+        assert!(json.ends_with(r#""dropped_samples":0,"insecure_skip_verify":true}}}"#), "{json}");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What each destination has been sent, and how that went.
 
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 /// How a destination is doing.
@@ -122,6 +122,7 @@ pub struct DestinationStatus {
     last_success_ms: AtomicI64,
     state: Mutex<(DestinationState, Option<String>)>,
     trouble: Mutex<Option<String>>,
+    unverified: AtomicBool,
 }
 
 impl DestinationStatus {
@@ -140,6 +141,7 @@ impl DestinationStatus {
             last_success_ms: AtomicI64::new(i64::MIN),
             state: Mutex::new((DestinationState::Waiting, None)),
             trouble: Mutex::default(),
+            unverified: AtomicBool::new(false),
         }
     }
 
@@ -178,6 +180,16 @@ impl DestinationStatus {
     /// What is wrong with how its data is kept.
     pub fn trouble(&self) -> Option<String> {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether it is sent to without knowing who it is (`insecure_skip_verify`).
+    pub fn unverified(&self, so: bool) {
+        self.unverified.store(so, Ordering::Relaxed);
+    }
+
+    /// Whether it is sent to without knowing who it is.
+    pub fn is_unverified(&self) -> bool {
+        self.unverified.load(Ordering::Relaxed)
     }
 
     /// A request failed: how, what that makes of the destination, and why.

@@ -15,6 +15,9 @@ use super::verify::{AcceptAny, Verifier};
 /// Sessions that are kept for resumption: a destination has one address or a few.
 const SESSIONS: usize = 8;
 
+/// The keys that the cryptography takes.
+const KEYS: &str = "use RSA (2048 bits or more), ECDSA (P-256, P-384) or Ed25519";
+
 /// What the configuration says (`tls`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientSettings {
@@ -62,14 +65,14 @@ impl ClientSettings {
     /// of them, a line each.
     pub fn check(&self) -> Result<Vec<String>, FileError> {
         Material::read(self)?.config(self)?;
-        let open = self.identity.iter().map(|(_, key)| key).filter(|key| others_may_read(key));
-        Ok(open.map(|key| key_is_open(key)).collect())
+        Ok(self.key_is_open().into_iter().collect())
     }
-}
 
-/// What is said of a key file that anybody may read.
-fn key_is_open(key: &Path) -> String {
-    format!("{}: every user of this machine may read this key; chmod o-r it", key.display())
+    /// What is to be said of a key file that anybody may read.
+    fn key_is_open(&self) -> Option<String> {
+        let (_, key) = self.identity.as_ref().filter(|(_, key)| others_may_read(key))?;
+        Some(format!("{}: every user of this machine may read this key; chmod o-r it", key.display()))
+    }
 }
 
 /// The content of the files.
@@ -107,12 +110,16 @@ impl Material {
         };
         let mut config = match self.identity(settings)? {
             None => builder.with_no_client_auth(),
-            Some((path, Identity { chain, key })) => {
+            Some(([certificate_path, key_path], Identity { chain, key })) => {
                 builder.with_client_auth_cert(chain, key).map_err(|error| match error {
                     rustls::Error::InconsistentKeys(_) => {
-                        FileError::new(path, "the private key is not this certificate's (key values mismatch)")
+                        FileError::new(key_path, "the private key is not this certificate's (key values mismatch)")
                     }
-                    error => FileError::new(path, format!("cannot be used: {error}")),
+                    rustls::Error::InvalidCertificate(why) => {
+                        FileError::new(certificate_path, format!("cannot be used: its first certificate: {why}"))
+                    }
+                    rustls::Error::General(why) => FileError::new(key_path, format!("cannot be used: {why}; {KEYS}")),
+                    error => FileError::new(key_path, format!("cannot be used: {error}")),
                 })?
             }
         };
@@ -121,20 +128,21 @@ impl Material {
         Ok(Arc::new(config))
     }
 
-    fn identity<'s>(&self, settings: &'s ClientSettings) -> Result<Option<(&'s Path, Identity)>, FileError> {
+    /// With the paths of certificate and key.
+    fn identity<'s>(&self, settings: &'s ClientSettings) -> Result<Option<([&'s Path; 2], Identity)>, FileError> {
         let (Some((certificate, key)), Some((certificate_path, key_path))) = (&self.identity, &settings.identity)
         else {
             return Ok(None);
         };
         let chain = certificates(certificate_path, certificate)?;
         let key = private_key(key_path, key)?;
-        Ok(Some((key_path, Identity { chain, key })))
+        Ok(Some(([certificate_path, key_path], Identity { chain, key })))
     }
 
     /// Whom to trust, and which certificates were named for it one by one.
     fn roots(&self, settings: &ClientSettings) -> Result<(RootCertStore, Vec<CertificateDer<'static>>), FileError> {
         let (Some(path), Some(pem)) = (&settings.ca_file, &self.ca) else {
-            return Ok((system_roots(), Vec::new()));
+            return Ok((roots_of(rustls_native_certs::load_native_certs().certs), Vec::new()));
         };
         let named = certificates(path, pem)?;
         let mut roots = RootCertStore::empty();
@@ -147,12 +155,12 @@ impl Material {
     }
 }
 
-/// The system's roots; where it has none, as in an empty container, those of Mozilla that
-/// were current when this was built.
-fn system_roots() -> RootCertStore {
+/// The roots that a `system` has; where it has none, as in an empty container, those of
+/// Mozilla that were current when this was built.
+fn roots_of(system: Vec<CertificateDer<'static>>) -> RootCertStore {
     let mut roots = RootCertStore::empty();
     // Some of a system's roots are odd; those that can be used count.
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    roots.add_parsable_certificates(system);
     if roots.is_empty() {
         roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     }
@@ -229,6 +237,10 @@ impl Client {
                 if (renewed && !first) || state.trouble.is_some() {
                     log::info!("{}: its TLS files are good; they are used from the next connection on", self.subject);
                 }
+                if renewed && !first {
+                    // Of the first ones the configuration's reader says this.
+                    self.settings.key_is_open().inspect(|warning| log::warn!("{}: {warning}", self.subject));
+                }
                 state.good = new.or(state.good.take());
                 state.trouble = None;
                 renewed && !first
@@ -245,5 +257,28 @@ impl Client {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_is_the_hosts_also_where_it_is_an_address() {
+        let client = Client::new("destination x", ClientSettings::default());
+        for (host, name) in [("h.example", "h.example"), ("192.0.2.1", "192.0.2.1"), ("[2001:db8::1]", "2001:db8::1")] {
+            assert_eq!(client.server_name(host).unwrap().to_str(), name);
+        }
+        let error = client.server_name("a b").unwrap_err();
+        assert_eq!(error, "a b is no name that a certificate can hold; set tls.server_name");
+    }
+
+    #[test]
+    fn a_host_without_roots_has_mozillas() {
+        let bundled = webpki_roots::TLS_SERVER_ROOTS;
+        assert!(bundled.len() > 50);
+        assert_eq!(roots_of(Vec::new()).roots, bundled);
+        assert_eq!(roots_of(vec![CertificateDer::from(vec![0x30, 0x00])]).roots, bundled);
     }
 }

@@ -19,10 +19,11 @@ pub struct Identity {
 /// Every certificate in `pem`, the content of `path`; at least one. Other sections, text
 /// between them and Windows line ends are passed over.
 pub fn certificates(path: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, FileError> {
-    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(unmarked(pem)).collect();
     let certificates = certificates.map_err(|error| FileError::new(path, torn(&error)))?;
     if certificates.is_empty() {
-        return Err(FileError::new(path, format!("holds no certificate in PEM form{}", instead(pem))));
+        let why = format!("holds no certificate in PEM form{}", instead(pem, "CERTIFICATE"));
+        return Err(FileError::new(path, why));
     }
     Ok(certificates)
 }
@@ -34,12 +35,18 @@ pub fn private_key(path: &Path, pem: &[u8]) -> Result<PrivateKeyDer<'static>, Fi
         let why = "the key is encrypted; decrypt it (openssl pkey -in FILE -out FILE.plain) and protect it by its mode";
         return Err(FileError::new(path, why));
     }
-    PrivateKeyDer::from_pem_slice(pem).map_err(|error| match error {
+    PrivateKeyDer::from_pem_slice(unmarked(pem)).map_err(|error| match error {
         PemError::NoItemsFound => {
-            FileError::new(path, format!("holds no private key in PEM form (PKCS#1, PKCS#8 or SEC1){}", instead(pem)))
+            let instead = instead(pem, "PRIVATE KEY");
+            FileError::new(path, format!("holds no private key in PEM form (PKCS#1, PKCS#8 or SEC1){instead}"))
         }
         error => FileError::new(path, torn(&error)),
     })
+}
+
+/// Editors of Windows put a mark of three bytes before the first line.
+fn unmarked(pem: &[u8]) -> &[u8] {
+    pem.strip_prefix(b"\xef\xbb\xbf").unwrap_or(pem)
 }
 
 fn torn(error: &PemError) -> String {
@@ -51,13 +58,16 @@ fn torn(error: &PemError) -> String {
     }
 }
 
-/// A hint at what the file seems to be.
-fn instead(pem: &[u8]) -> &'static str {
-    if pem.starts_with(&[0x30, 0x82]) {
+/// A hint at what the file seems to be, where a section of `wanted` was looked for.
+fn instead(pem: &[u8], wanted: &str) -> &'static str {
+    let has = |what: &str| contains(pem, format!("{what}-----").as_bytes());
+    if pem.starts_with(&[0x30, 0x82]) || pem.starts_with(&[0x30, 0x81]) {
         "; it looks like DER (openssl x509 -inform der, or openssl pkey -inform der, makes PEM of it)"
-    } else if contains(pem, b"PRIVATE KEY-----") {
+    } else if has(wanted) {
+        "; something stands before its -----BEGIN, which has to begin a line"
+    } else if has("PRIVATE KEY") {
         "; it holds a private key"
-    } else if contains(pem, b"-----BEGIN CERTIFICATE-----") {
+    } else if has("CERTIFICATE") {
         "; it holds a certificate"
     } else {
         ""

@@ -19,13 +19,21 @@ pub(super) struct Verifier {
     pinned: Vec<CertificateDer<'static>>,
 }
 
-/// The peer's certificate is signed by itself, and is not among those that are trusted.
+/// A certificate of the peer is signed by itself, and is not among those that are trusted.
 #[derive(Debug)]
-pub(super) struct SelfSigned;
+pub(super) enum SelfSigned {
+    /// Its own.
+    Leaf,
+    /// The root that it shows.
+    Chain,
+}
 
 impl std::fmt::Display for SelfSigned {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("self-signed certificate")
+        f.write_str(match self {
+            SelfSigned::Leaf => "self-signed certificate",
+            SelfSigned::Chain => "self-signed certificate in certificate chain",
+        })
     }
 }
 
@@ -65,7 +73,12 @@ impl ServerCertVerifier for Verifier {
                 if (is_ca_as_server(error) || *error == CertificateError::UnknownIssuer)
                     && is_self_signed(end_entity) =>
             {
-                Err(CertificateError::Other(OtherError(Arc::new(SelfSigned))).into())
+                Err(self_signed(SelfSigned::Leaf))
+            }
+            Err(Error::InvalidCertificate(CertificateError::UnknownIssuer))
+                if intermediates.iter().any(is_self_signed) =>
+            {
+                Err(self_signed(SelfSigned::Chain))
             }
             _ => verified,
         }
@@ -92,6 +105,10 @@ impl ServerCertVerifier for Verifier {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.inner.supported_verify_schemes()
     }
+}
+
+fn self_signed(which: SelfSigned) -> Error {
+    CertificateError::Other(OtherError(Arc::new(which))).into()
 }
 
 /// rustls has no variant of its own for webpki's word for this.

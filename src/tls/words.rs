@@ -46,20 +46,27 @@ fn certificate(error: &CertificateError) -> String {
         }
         CertificateError::NotValidForNameContext { expected, presented } => format!(
             "hostname mismatch: the certificate is for {}, not for {}; set tls.server_name to a name of the certificate",
-            presented.join(", "),
+            names(presented),
             expected.to_str()
         ),
         CertificateError::BadSignature => {
-            "certificate signature failure: the chain is not the certificate's".to_owned()
+            "certificate signature failure: the chain is not the certificate's, or its keys are too weak (RSA below 2048 \
+             bits)"
+                .to_owned()
         }
         CertificateError::BadEncoding => "the server's certificate is garbled".to_owned(),
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
             "unsuitable certificate purpose: the server's certificate is not one for servers".to_owned()
         }
         CertificateError::Revoked => "certificate revoked".to_owned(),
-        CertificateError::Other(OtherError(inner)) if inner.downcast_ref::<SelfSigned>().is_some() => {
-            "self-signed certificate: give the certificate itself as tls.ca_file".to_owned()
+        CertificateError::Other(OtherError(inner)) if inner.is::<SelfSigned>() => match inner.downcast_ref() {
+            Some(SelfSigned::Chain) => {
+                "self-signed certificate in certificate chain: the authority at its end is not in ca_file (or the \
+                     system's roots); give its certificate as tls.ca_file"
+            }
+            _ => "self-signed certificate: give the certificate itself as tls.ca_file",
         }
+        .to_owned(),
         CertificateError::Other(OtherError(inner)) => match inner.downcast_ref::<webpki::Error>() {
             Some(webpki::Error::UnsupportedCertVersion) => {
                 "the server's certificate is of X.509 version 1; it takes version 3".to_owned()
@@ -71,6 +78,22 @@ fn certificate(error: &CertificateError) -> String {
         },
         error => format!("the server's certificate is refused: {error}"),
     }
+}
+
+/// A certificate may hold thousands of names; a line shows so many.
+const MAX_NAMES: usize = 4;
+
+/// Names of a certificate, which come as `DnsName("host")` or `IpAddress(127.0.0.1)`.
+fn names(presented: &[String]) -> String {
+    let bare = |name: &String| {
+        let inner = name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')'));
+        inner.unwrap_or(name).trim_matches('"').to_owned()
+    };
+    let mut text = presented.iter().take(MAX_NAMES).map(bare).collect::<Vec<_>>().join(", ");
+    if presented.len() > MAX_NAMES {
+        text.push_str(&format!(" and {} more", presented.len() - MAX_NAMES));
+    }
+    text
 }
 
 /// What the peer said before it hung up.
@@ -106,4 +129,16 @@ fn received(alert: AlertDescription) -> String {
         other => return format!("the server ended TLS with the alert {other:?}"),
     };
     text.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_bare_and_few() {
+        let presented = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        assert_eq!(names(&presented(&[r#"DnsName("a.example")"#, "IpAddress(::1)", "odd"])), "a.example, ::1, odd");
+        assert_eq!(names(&presented(&["a", "b", "c", "d", "e", "f"])), "a, b, c, d and 2 more");
+    }
 }

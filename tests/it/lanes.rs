@@ -19,9 +19,9 @@ static FIRST: Metric = Metric::gauge("test_first", "", "First.");
 static SECOND: Metric = Metric::counter("test_second_total", "", "Second.");
 
 /// A lane on its threads.
-struct Running {
+pub struct Running {
     inlet: Option<Inlet>,
-    status: Arc<DestinationStatus>,
+    pub status: Arc<DestinationStatus>,
     recorder: Recorder,
     threads: Vec<JoinHandle<()>>,
     control: Control,
@@ -29,7 +29,7 @@ struct Running {
 }
 
 impl Running {
-    fn start(kind: Kind) -> Running {
+    pub fn start(kind: Kind) -> Running {
         Running::start_with(kind, SpoolSettings::memory(1 << 20))
     }
 
@@ -56,7 +56,7 @@ impl Running {
     }
 
     /// One tick of two samples at `time_ms`.
-    fn tick(&mut self, time_ms: i64) {
+    pub fn tick(&mut self, time_ms: i64) {
         self.recorder.push(&FIRST, &Labels::of(&[("disk", "sda")]), time_ms as f64);
         self.recorder.push(&SECOND, &Labels::EMPTY, 0.5);
         let resource = Arc::new(Resource { host: "host-1".into(), boot_ms: None });
@@ -64,12 +64,23 @@ impl Running {
         self.inlet.as_ref().unwrap().put(&Arc::new(Batch { time_ms, resource, frames }));
     }
 
-    fn wait_sent(&self, samples: u64) {
+    /// One tick of so many samples.
+    pub fn tick_of(&mut self, time_ms: i64, samples: usize) {
+        let mut recorder = Recorder::new("many", samples);
+        for number in 0..samples {
+            recorder.push(&FIRST, &Labels::of(&[("disk", &number.to_string())]), 0.5);
+        }
+        let resource = Arc::new(Resource { host: "host-1".into(), boot_ms: None });
+        let frames = vec![recorder.finish(time_ms)];
+        self.inlet.as_ref().unwrap().put(&Arc::new(Batch { time_ms, resource, frames }));
+    }
+
+    pub fn wait_sent(&self, samples: u64) {
         wait_for("samples to be delivered", || (self.status.samples_sent() >= samples).then_some(()));
     }
 
     /// Closes the mailbox and waits for both threads.
-    fn stop(mut self) -> Arc<DestinationStatus> {
+    pub fn stop(mut self) -> Arc<DestinationStatus> {
         self.inlet = None;
         for thread in self.threads.drain(..) {
             thread.join().unwrap();
@@ -78,7 +89,7 @@ impl Running {
     }
 }
 
-fn http(url: String) -> HttpSettings {
+pub fn http(url: String) -> HttpSettings {
     HttpSettings { endpoint: url.into(), timeout: Duration::from_secs(30), tls: None }
 }
 

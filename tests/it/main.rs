@@ -15,3 +15,4 @@ mod server_tls;
 mod shutdown;
 mod support;
 mod templates;
+mod tls;

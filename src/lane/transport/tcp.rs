@@ -94,7 +94,7 @@ impl Tcp {
             match self.stream.write(&self.gathered[sent..]) {
                 Ok(0) => return Err(io::Error::from(ErrorKind::WriteZero).into()),
                 Ok(n) => sent += n,
-                Err(error) => deadline.excuse(error)?,
+                Err(error) => deadline.excuse(error).inspect_err(|_| self.gathered.clear())?,
             }
         }
         self.gathered.clear();

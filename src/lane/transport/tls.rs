@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use rustls::{ClientConnection, StreamOwned};
 use ureq::unversioned::transport::{
-    Buffers, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, Transport, TransportAdapter,
+    Buffers, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, Transport, TransportAdapter, time,
 };
 
 use super::tcp::BUFFER;
@@ -31,7 +31,7 @@ impl<In: Transport> Connector<In> for TlsConnector {
         let name = client.server_name(host).map_err(other)?;
         let mut conn = ClientConnection::new(config, name).map_err(|error| other(tls::in_words(&error)))?;
         let mut sock = TransportAdapter::new(connection.boxed(), Arc::clone(&details.current_time));
-        sock.set_timeout(details.timeout);
+        sock.set_timeout(what_is_left(details));
         while conn.is_handshaking() {
             conn.complete_io(&mut sock).map_err(|error| in_handshake(details, error))?;
         }
@@ -44,6 +44,15 @@ impl fmt::Debug for TlsConnector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("TlsConnector")
     }
+}
+
+/// Of the time for making the connection, after what TCP took of it.
+fn what_is_left(details: &ConnectionDetails<'_>) -> NextTimeout {
+    let mut timeout = details.timeout;
+    if let (time::Duration::Exact(all), time::Instant::Exact(begun)) = (timeout.after, details.now) {
+        timeout.after = time::Duration::Exact(all.saturating_sub(begun.elapsed()));
+    }
+    timeout
 }
 
 fn other(why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> ureq::Error {
@@ -61,7 +70,7 @@ fn in_handshake(details: &ConnectionDetails<'_>, error: io::Error) -> ureq::Erro
         io::ErrorKind::UnexpectedEof => {
             other(format!("unexpected eof while reading: port {port} closed the connection in the TLS handshake"))
         }
-        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
+        _ if is_hung_up(&error) => {
             other(format!("connection reset by peer in the TLS handshake; does port {port} speak TLS?"))
         }
         _ if is_late => other(format!("no answer in the TLS handshake in time; does port {port} speak TLS?")),
@@ -80,6 +89,53 @@ pub struct Tls {
     stream: StreamOwned<ClientConnection, TransportAdapter>,
 }
 
+impl Tls {
+    /// What `error` was about: a peer that has hung up on us while we were sending has often
+    /// said why before.
+    fn with_its_reason(&mut self, error: io::Error) -> ureq::Error {
+        let StreamOwned { conn, sock } = &mut self.stream;
+        if is_hung_up(&error) {
+            while let Ok(1..) = conn.read_tls(sock) {
+                if let Err(reason) = conn.process_new_packets() {
+                    return io::Error::new(io::ErrorKind::InvalidData, reason).into();
+                }
+            }
+        }
+        error.into()
+    }
+
+    /// Whether all that has come in is done with, and none of it was a goodbye or data that
+    /// nobody asked for. Tickets come behind the answer.
+    fn is_at_rest(&mut self) -> bool {
+        let StreamOwned { conn, sock } = &mut self.stream;
+        let buffers = sock.get_mut().buffers();
+        loop {
+            match conn.process_new_packets() {
+                Ok(state) if !state.peer_has_closed() && state.plaintext_bytes_to_read() == 0 => {}
+                _ => return false,
+            }
+            if buffers.input().is_empty() {
+                return true;
+            }
+            let Ok(read) = conn.read_tls(&mut buffers.input()) else { return false };
+            buffers.input_consume(read);
+        }
+    }
+}
+
+fn is_hung_up(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe)
+}
+
+impl Drop for Tls {
+    /// Servers may forget a session that ended without this. Where TCP can't take it at
+    /// once, it is left out.
+    fn drop(&mut self) {
+        self.stream.conn.send_close_notify();
+        let _ = self.stream.conn.write_tls(&mut self.stream.sock);
+    }
+}
+
 impl Transport for Tls {
     fn buffers(&mut self) -> &mut dyn Buffers {
         &mut self.buffers
@@ -87,8 +143,8 @@ impl Transport for Tls {
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
         self.stream.sock.set_timeout(timeout);
-        self.stream.write_all(&self.buffers.output()[..amount])?;
-        Ok(())
+        let sent = self.stream.write_all(&self.buffers.output()[..amount]);
+        sent.map_err(|error| self.with_its_reason(error))
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
@@ -97,14 +153,14 @@ impl Transport for Tls {
             Ok(read) => read,
             // An end without TLS' own goodbye. Whether the answer is whole, HTTP knows.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => 0,
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(self.with_its_reason(error)),
         };
         self.buffers.input_appended(read);
         Ok(read > 0)
     }
 
     fn is_open(&mut self) -> bool {
-        self.stream.sock.get_mut().is_open()
+        self.is_at_rest() && self.stream.sock.get_mut().is_open()
     }
 
     fn is_tls(&self) -> bool {

@@ -1,5 +1,6 @@
-//! Against real receivers: what the program says of this machine, compared with what the
-//! machine says itself. `make e2e` runs these.
+//! Against other people's programs: what the program says of this machine, compared with what
+//! the machine says itself, in a real Prometheus; and TLS with OpenSSL and nginx. `make e2e`
+//! runs these.
 
 mod agreement;
 mod book;
@@ -7,6 +8,7 @@ mod isolation;
 mod outage;
 mod receivers;
 mod secured;
+mod tls;
 
 use std::io::Write;
 use std::process::{Command, Stdio};

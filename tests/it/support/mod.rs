@@ -2,9 +2,11 @@
 
 pub mod kernel;
 pub mod peer;
+pub mod pki;
 pub mod program;
 pub mod prometheus;
 pub mod receivers;
+pub mod tls_peer;
 
 use std::time::{Duration, Instant};
 

@@ -169,13 +169,13 @@ fn serve(state: &State, stream: TcpStream) {
 }
 
 /// Closes with a RST: what a crashed peer's kernel sends.
-fn reset(stream: TcpStream) {
+pub fn reset(stream: TcpStream) {
     // Closing a socket with unread data or with a linger time of 0 resets it.
     let linger = nix::libc::linger { l_onoff: 1, l_linger: 0 };
     nix::sys::socket::setsockopt(&stream, nix::sys::socket::sockopt::Linger, &linger).unwrap();
 }
 
-fn read_request(reader: &mut impl BufRead) -> Option<Received> {
+pub fn read_request(reader: &mut impl BufRead) -> Option<Received> {
     let mut line = String::new();
     if reader.read_line(&mut line).ok()? == 0 {
         return None;

@@ -1,0 +1,122 @@
+//! What is wrong in files of our own is said at `-check` and at the start.
+
+use std::path::Path;
+
+use super::World;
+use crate::support::pki::{self, Authority, fixture, write_key};
+use crate::support::program::{Ran, metricsd, run};
+
+/// `-check`, or a start, of a configuration whose `tls` has these files.
+fn check(dir: &Path, fields: &[(&str, &str)], arguments: &[&str]) -> Ran {
+    let fields: String = fields.iter().map(|(field, file)| format!(",\n    \"{field}\": \"{file}\"")).collect();
+    let config = dir.join("config.json");
+    let text = format!(
+        "{{\"shipper\": {{\"type\": \"http_json\", \"endpoint\": \"https://h/\",\n  \"tls\": {{\"enabled\": true{fields}}}}}}}"
+    );
+    std::fs::write(&config, text).unwrap();
+    run(metricsd().current_dir(dir).args(["-config", "config.json"]).args(arguments))
+}
+
+#[test]
+fn a_file_that_cannot_be_used_is_exit_78_with_its_place() {
+    let world = World::new();
+    let (dir, client) = (world.dir.path(), world.authority.issue(&["agent.example"]));
+    let crlf = |pem: &str| pem.replace('\n', "\r\n");
+    client.write(dir, "good");
+    Authority::new("other").issue(&["agent.example"]).write(dir, "other");
+    for (name, text) in [
+        ("ca.pem", world.authority.pem.clone()),
+        ("empty", String::new()),
+        ("blank", "\r\n \n".to_owned()),
+        ("prose", "Have a look at https://ca.example instead.\n".to_owned()),
+        ("cut.pem", client.pem[..client.pem.len() - 40].to_owned()),
+        ("letters.pem", client.pem.replacen("MII", "M!I", 1)),
+        ("nonsense.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n".to_owned()),
+        ("indented.pem", format!("  {}", client.pem.replace('\n', "\n  "))),
+    ] {
+        std::fs::write(dir.join(name), text).unwrap();
+    }
+    std::fs::write(dir.join("good.der"), &client.chain[0]).unwrap();
+    std::fs::write(dir.join("key.der"), client.key().secret_der()).unwrap();
+    for name in ["p256.encrypted.pem", "rsa.encrypted.pem", "p521.pkcs8.pem"] {
+        write_key(&dir.join(name), &fixture(name));
+    }
+    std::fs::create_dir(dir.join("directory")).unwrap();
+
+    let decrypt = "the key is encrypted; decrypt it (openssl pkey -in FILE -out FILE.plain)";
+    for (fields, place, said) in [
+        (&[("ca_file", "none.pem")][..], "3:16: shipper.tls.ca_file", "none.pem: no such file"),
+        (&[("ca_file", "directory")], "3:16: shipper.tls.ca_file", "directory: is a directory; name the file in it"),
+        (&[("ca_file", "empty")], "3:16: shipper.tls.ca_file", "empty: is empty"),
+        (&[("ca_file", "blank")], "3:16: shipper.tls.ca_file", "blank: is empty"),
+        (&[("ca_file", "prose")], "3:16: shipper.tls.ca_file", "prose: holds no certificate in PEM form"),
+        (&[("ca_file", "cut.pem")], "3:16: shipper.tls.ca_file", "no END line; the file may be cut off"),
+        (&[("ca_file", "letters.pem")], "3:16: shipper.tls.ca_file", "holds what is no base64"),
+        (&[("ca_file", "nonsense.pem")], "3:16: shipper.tls.ca_file", "certificate 1 in it: "),
+        (&[("ca_file", "good.der")], "3:16: shipper.tls.ca_file", "it looks like DER (openssl x509 -inform der"),
+        (&[("ca_file", "good.key")], "3:16: shipper.tls.ca_file", "in PEM form; it holds a private key"),
+        (&[("ca_file", "indented.pem")], "3:16: shipper.tls.ca_file", "stands before its -----BEGIN"),
+        (
+            &[("cert_file", "good.crt"), ("key_file", "other.key")],
+            "4:17: shipper.tls.key_file",
+            "other.key: the private key is not this certificate's (key values mismatch)",
+        ),
+        (&[("cert_file", "good.key"), ("key_file", "good.key")], "4:17: ", "in PEM form; it holds a private key"),
+        (&[("cert_file", "good.crt"), ("key_file", "good.crt")], "4:17: ", "SEC1); it holds a certificate"),
+        (&[("cert_file", "prose"), ("key_file", "good.key")], "3:18: shipper.tls.cert_file", "prose: holds no"),
+        (&[("cert_file", "nonsense.pem"), ("key_file", "good.key")], "3:18: ", "nonsense.pem: cannot be used: "),
+        (&[("cert_file", "good.crt"), ("key_file", "empty")], "4:17: shipper.tls.key_file", "empty: is empty"),
+        (&[("cert_file", "good.crt"), ("key_file", "key.der")], "4:17: ", "openssl pkey -inform der, makes PEM"),
+        (&[("cert_file", "good.crt"), ("key_file", "p256.encrypted.pem")], "4:17: shipper.tls.key_file", decrypt),
+        (&[("cert_file", "good.crt"), ("key_file", "rsa.encrypted.pem")], "4:17: shipper.tls.key_file", decrypt),
+        (
+            &[("cert_file", "good.crt"), ("key_file", "p521.pkcs8.pem")],
+            "4:17: ",
+            "use RSA (2048 bits or more), ECDSA (P-256, P-384) or",
+        ),
+    ] {
+        let ran = check(dir, fields, &["-check"]);
+        assert_eq!(ran.code, 78, "{fields:?}: {}", ran.stderr);
+        let expected = format!("metricsd: config.json:{place}");
+        assert!(ran.stderr.starts_with(&expected) && ran.stderr.contains(said), "{fields:?}: {}", ran.stderr);
+        assert_eq!(ran.stderr.trim_end().lines().count(), 1, "{}", ran.stderr);
+        assert_eq!((check(dir, fields, &[]).code, ran.stdout.as_str()), (78, ""), "the start says the same");
+    }
+
+    let ran = {
+        check(dir, &[], &["-check"]);
+        let mut command = metricsd();
+        run(command.current_dir(dir).args(["-config", "config.json", "-check"]).env("MC_TLS_CA_FILE", "none.pem"))
+    };
+    assert_eq!(
+        (ran.code, ran.stderr.as_str()),
+        (78, "metricsd: MC_TLS_CA_FILE: shipper.tls.ca_file: none.pem: no such file\n")
+    );
+
+    // And what may look odd but is not: Windows' line ends and mark, both in one file, text around.
+    let both = format!("Bag Attributes\n  name: x\n{}\nKey:\n{}", client.pem, client.key_pem);
+    write_key(&dir.join("both.pem"), &both);
+    write_key(&dir.join("windows.pem"), &format!("\u{feff}{}", crlf(&(client.key_pem.clone() + &client.pem))));
+    write_key(&dir.join("sec1.pem"), &fixture("p256.sec1.pem"));
+    world.authority.issue_as(&["a"], pki::fixture_key("p256.pkcs8.pem"), |_| {}).write(dir, "sec1");
+    for (certificate, key) in
+        [("good.crt", "good.key"), ("both.pem", "both.pem"), ("windows.pem", "windows.pem"), ("sec1.crt", "sec1.pem")]
+    {
+        let ran = check(dir, &[("cert_file", certificate), ("key_file", key), ("ca_file", "ca.pem")], &["-check"]);
+        assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{certificate} {key}");
+    }
+}
+
+#[test]
+fn a_key_that_everybody_may_read_is_warned_of() {
+    use std::os::unix::fs::PermissionsExt;
+    let world = World::new();
+    let dir = world.dir.path();
+    let (_, key) = world.authority.issue(&["agent.example"]).write(dir, "agent");
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let ran = check(dir, &[("cert_file", "agent.crt"), ("key_file", "agent.key")], &["-check"]);
+    assert_eq!(ran.code, 0);
+    let warning = "metricsd: warning: config.json:4:17: shipper.tls.key_file: agent.key: every user of this machine may \
+                   read this key; chmod o-r it\n";
+    assert_eq!(ran.stderr, warning);
+}
