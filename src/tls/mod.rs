@@ -10,14 +10,14 @@
 //! wrong in a handshake, in the terms that people search for.
 
 mod client;
-mod files;
 mod names;
 mod pem;
 mod verify;
 mod words;
 
+use crate::files;
+
 pub use client::{Client, ClientSettings};
-pub use files::{FileError, Files, read_file};
 pub use names::{OLD_SUITES, SUITES_12, SUITES_13, VERSIONS, Version};
 pub use pem::{Identity, certificates, private_key};
 pub use words::in_words;
