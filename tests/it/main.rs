@@ -2,6 +2,7 @@
 
 mod allocations;
 mod cli;
+mod credentials;
 mod delivery;
 mod docs;
 mod e2e;
@@ -9,6 +10,7 @@ mod golden;
 mod lanes;
 mod reload;
 mod rules;
+mod secrets;
 mod server;
 mod shutdown;
 mod support;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ureq::http::{HeaderName, HeaderValue};
 
-use super::oauth::{Token, Tokens};
+use super::oauth::{Token, Tokens, client};
 use super::redact::{Redactor, basic};
 use super::sigv4::Signer;
 use super::wire::Wire;
@@ -194,13 +194,17 @@ fn ready(settings: &HttpSettings, kept: &Kept) -> Result<Arc<Ready>, String> {
         (Authorization::Basic(user, _), [password]) => Some(basic(user, password.expose())),
         (Authorization::Bearer(_), [token]) => Some(format!("Bearer {}", token.expose())),
         (Authorization::OAuth2(oauth), [client_secret, ..]) => {
-            redactor.hide(basic(&oauth.client_id, client_secret.expose()).trim_start_matches("Basic "));
+            redactor.hide_query(oauth.token_url.query());
+            client(&oauth.client_id, client_secret.expose())
+                .split_whitespace()
+                .last()
+                .inspect(|word| redactor.hide(word));
             None
         }
         _ => None,
     };
     if let Some(value) = value {
-        value.split_whitespace().last().inspect(|word| redactor.hide(word.trim_end_matches('=')));
+        value.split_whitespace().last().inspect(|word| redactor.hide(word));
         headers.push((HeaderName::from_static("authorization"), header_value(&value)?));
     }
     Ok(Arc::new(Ready { headers, secrets: own.to_vec(), redactor }))

@@ -173,7 +173,7 @@ impl Tokens {
         let url = &self.settings.token_url;
         let begun = boottime();
         let (client_secret, parameters) = secrets.split_first().ok_or("no client secret")?;
-        let authorization = basic(&form_encoded(&self.settings.client_id), &form_encoded(client_secret.expose()));
+        let authorization = client(&self.settings.client_id, client_secret.expose());
         let mut body = "grant_type=client_credentials".to_owned();
         if !self.settings.scopes.is_empty() {
             body.push_str(&format!("&scope={}", form_encoded(&self.settings.scopes.join(" "))));
@@ -190,7 +190,10 @@ impl Tokens {
             .send(body.as_bytes());
         // Asked again in an hour or so: its address may be another one by then.
         self.resolver.forget();
-        let failure = |error: &ureq::Error| whole(redactor, &self.wire.failure(error));
+        let failure = |error: &ureq::Error| {
+            let why = self.wire.failure(error);
+            redactor.redact(&why, why.len())
+        };
         let mut answer = answer.map_err(|error| failure(&error))?;
         let mut bytes = Vec::new();
         let read = answer.body_mut().as_reader().take(MAX_ANSWER + 1).read_to_end(&mut bytes);
@@ -198,15 +201,13 @@ impl Tokens {
         if bytes.len() as u64 > MAX_ANSWER {
             return Err(format!("{url}: its answer has more than {MAX_ANSWER} bytes"));
         }
-        match token(answer.status().as_u16(), &bytes, begun) {
-            Ok(token) => Ok(token),
-            Err(why) => Err(format!("{url}: {}", whole(redactor, &why))),
-        }
+        token(answer.status().as_u16(), &bytes, begun, redactor).map_err(|why| format!("{url}: {why}"))
     }
 }
 
-fn whole(redactor: &Redactor, text: &str) -> String {
-    redactor.redact(text, text.len())
+/// The value of `Authorization` for a client and its secret.
+pub fn client(id: &str, secret: &str) -> String {
+    basic(&form_encoded(id), &form_encoded(secret))
 }
 
 /// As forms and, inside `Authorization`, client credentials are written (RFC 6749, appendix B).
@@ -227,18 +228,21 @@ struct Said {
 }
 
 /// The token of an answer that was asked for at `begun`, or what is wrong.
-fn token(status: u16, body: &[u8], begun: Duration) -> Result<Token, String> {
+fn token(status: u16, body: &[u8], begun: Duration, redactor: &Redactor) -> Result<Token, String> {
     let said: Option<Said> = serde_json::from_slice(body).ok();
     if !(200..=299).contains(&status) {
-        return Err(refusal(status, said.unwrap_or_default(), body));
+        return Err(refusal(status, said.unwrap_or_default(), body, redactor));
     }
     let said = said.ok_or("its answer is no JSON object with a token; is this the token endpoint?")?;
     if said.error.is_some() {
-        return Err(refusal(status, said, body));
+        return Err(refusal(status, said, body, redactor));
     }
     let text = said.access_token.filter(|token| !token.is_empty()).ok_or("its answer holds no access_token")?;
     if let Some(kind) = said.token_type.filter(|kind| !kind.eq_ignore_ascii_case("bearer")) {
-        return Err(format!("it gives tokens of the type {:?}; only Bearer is understood", clipped(&kind)));
+        return Err(format!(
+            "it gives tokens of the type {:?}; only Bearer is understood",
+            excerpt(kind.as_bytes(), redactor)
+        ));
     }
     let mut header =
         HeaderValue::from_str(&format!("Bearer {text}")).map_err(|_| "its access_token holds what no header can")?;
@@ -255,9 +259,9 @@ fn token(status: u16, body: &[u8], begun: Duration) -> Result<Token, String> {
     Ok(Token { secret: Secret::new(text), header, life })
 }
 
-fn refusal(status: u16, said: Said, body: &[u8]) -> String {
+fn refusal(status: u16, said: Said, body: &[u8], redactor: &Redactor) -> String {
     let Some(code) = said.error else {
-        let excerpt = clipped(&printable(body));
+        let excerpt = excerpt(body, redactor);
         return if excerpt.is_empty() { format!("answered {status}") } else { format!("answered {status}: {excerpt}") };
     };
     let remedy = match &*code {
@@ -267,15 +271,15 @@ fn refusal(status: u16, said: Said, body: &[u8]) -> String {
         "invalid_request" | "invalid_target" => "; check endpoint_params",
         _ => "",
     };
-    let code = clipped(&printable(code.as_bytes()));
+    let code = excerpt(code.as_bytes(), redactor);
     match said.error_description {
-        Some(more) => format!("answered {status}: {code} ({}){remedy}", clipped(&printable(more.as_bytes()))),
+        Some(more) => format!("answered {status}: {code} ({}){remedy}", excerpt(more.as_bytes(), redactor)),
         None => format!("answered {status}: {code}{remedy}"),
     }
 }
 
-fn clipped(text: &str) -> String {
-    text.chars().take(EXCERPT).collect()
+fn excerpt(said: &[u8], redactor: &Redactor) -> String {
+    printable(redactor.redact(&String::from_utf8_lossy(said), EXCERPT).as_bytes())
 }
 
 #[cfg(test)]
@@ -285,7 +289,8 @@ mod tests {
     const BEGUN: Duration = Duration::from_secs(1000);
 
     fn ends(body: &str) -> Option<(u64, u64)> {
-        let token = token(200, body.as_bytes(), BEGUN).unwrap_or_else(|why| panic!("{body}: {why}"));
+        let token =
+            token(200, body.as_bytes(), BEGUN, &Redactor::default()).unwrap_or_else(|why| panic!("{body}: {why}"));
         token.life.map(|(due, end)| (due.as_secs() - 1000, end.as_secs() - 1000))
     }
 
@@ -303,7 +308,8 @@ mod tests {
         ] {
             assert_eq!(ends(&format!(r#"{{"access_token": "t", "token_type": "bearer"{expires_in}}}"#)), life);
         }
-        let token = token(200, br#"{"access_token": "tok", "expires_in": 40}"#, BEGUN).ok().unwrap();
+        let token =
+            token(200, br#"{"access_token": "tok", "expires_in": 40}"#, BEGUN, &Redactor::default()).ok().unwrap();
         assert_eq!(token.header(), "Bearer tok");
         assert!(!token.is_due(BEGUN + Duration::from_secs(29)) && token.is_due(BEGUN + Duration::from_secs(30)));
         assert!(!token.has_ended(BEGUN + Duration::from_secs(39)) && token.has_ended(BEGUN + Duration::from_secs(40)));
@@ -329,7 +335,7 @@ mod tests {
             (500, "oh\r\nno", "answered 500: oh  no"),
             (503, "", "answered 503"),
         ] {
-            let error = token(status, body.as_bytes(), BEGUN).err().unwrap();
+            let error = token(status, body.as_bytes(), BEGUN, &Redactor::default()).err().unwrap();
             assert!(error.contains(why), "{status} {body:.40}: {error}");
         }
     }

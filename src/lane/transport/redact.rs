@@ -25,7 +25,8 @@ impl Redactor {
         let json = serde_json::to_string(secret).unwrap_or_default();
         let escaped = percent_encoded(secret);
         let forms = [
-            secret.to_owned(),
+            // Base64's own padding may be missing where it is quoted.
+            secret.trim_end_matches('=').to_owned(),
             json.trim_matches('"').to_owned(),
             escaped.replace("%20", "+"),
             escaped.to_ascii_lowercase(),
@@ -33,7 +34,7 @@ impl Redactor {
             STANDARD_NO_PAD.encode(secret),
         ];
         for form in forms {
-            if !self.hidden.contains(&form) {
+            if form.len() >= MIN_SECRET && !self.hidden.contains(&form) {
                 self.hidden.push(form);
             }
         }
@@ -101,6 +102,7 @@ mod tests {
         assert_eq!(redactor.redact("token1 t%6Fken1 db", 100), "<secret> <secret> db");
         // Too short to be looked for.
         redactor.hide("ot");
+        redactor.hide("=====");
         assert_eq!(redactor.redact("not", 100), "not");
     }
 

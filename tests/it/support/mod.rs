@@ -4,6 +4,7 @@ pub mod kernel;
 pub mod peer;
 pub mod program;
 pub mod prometheus;
+pub mod proxy;
 
 use std::time::{Duration, Instant};
 
