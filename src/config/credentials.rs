@@ -177,7 +177,7 @@ fn from_url<'v>(shipper: &Section<'v>, info: &str) -> Option<Kind<'v>> {
         item.problem("has a colon in its user, or a control character in its user info, which cannot be sent");
         return None;
     }
-    let kind = Authorization::Basic(user, Source::Given(Secret::new(password)));
+    let kind = Authorization::Basic(Secret::new(user), Source::Given(Secret::new(password)));
     Some(("the user info of endpoint".to_owned(), item, kind))
 }
 
@@ -201,7 +201,7 @@ fn basic<'v>(shipper: &Section<'v>, used: bool) -> Option<Kind<'v>> {
     Some((
         "basic_auth".to_owned(),
         shipper.get("basic_auth")?,
-        Authorization::Basic(username.unwrap_or_default(), source),
+        Authorization::Basic(Secret::new(username.unwrap_or_default()), source),
     ))
 }
 

@@ -59,11 +59,11 @@ impl<'v> Proxies<'v> {
         match &self.given {
             Given::Proxy(proxy) => Some(proxy.clone()),
             Given::Direct | Given::Refused => None,
-            Given::Nothing => self.from_environment(url),
+            Given::Nothing => self.of_environment(url),
         }
     }
 
-    fn from_environment(&self, url: &Url) -> Option<Url> {
+    fn of_environment(&self, url: &Url) -> Option<Url> {
         let set = |names: [&'static str; 2]| {
             names.into_iter().find_map(|name| Some((name, (self.cx.env)(name).filter(|value| !value.is_empty())?)))
         };

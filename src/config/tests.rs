@@ -601,7 +601,7 @@ fn credentials_are_of_one_kind() {
     assert_eq!(authorization(""), Authorization::None);
     assert_eq!(
         authorization(r#", "basic_auth": {"username": "u", "password": ""}"#),
-        Authorization::Basic("u".into(), given(""))
+        Authorization::Basic(Secret::new("u"), given(""))
     );
     assert_eq!(authorization(r#", "bearer_token": "${T}""#), Authorization::Bearer(given("tok")));
     let sigv4 = r#", "sigv4": {"region": "eu-central-1", "access_key_id": "AKID", "secret_access_key": "k"}"#;
@@ -613,7 +613,7 @@ fn credentials_are_of_one_kind() {
     let user_info = r#"{"shipper": {"type": "http_json", "endpoint": "http://u%40x:p%3Ass@h:1/x?y"}}"#;
     let http = http_of(user_info, &[]);
     assert_eq!(http.endpoint.as_str(), "http://h:1/x?y");
-    assert_eq!(http.credentials.authorization, Authorization::Basic("u@x".into(), given("p:ss")));
+    assert_eq!(http.credentials.authorization, Authorization::Basic(Secret::new("u@x"), given("p:ss")));
 
     let bearer = r#", "bearer_token": "x""#;
     for more in [

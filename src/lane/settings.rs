@@ -124,8 +124,9 @@ pub enum Authorization {
     /// Nothing.
     #[default]
     None,
-    /// A user, without a colon, and its password.
-    Basic(String, secret::Source),
+    /// A user, without a colon, and its password. The user is a secret as well: in URLs,
+    /// tokens stand there.
+    Basic(secret::Secret, secret::Source),
     /// A token as it is.
     Bearer(secret::Source),
     /// A token that is fetched.

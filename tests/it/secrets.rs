@@ -96,6 +96,10 @@ fn destinations_that_quote_what_they_were_told_give_nothing_away() {
                     let log = daemon.log();
                     assert!(log.contains("<secret>"), "{credentials}: {log}");
                 }
+                for user_info in ["user:s3cr3t%20word", "s3cr3t-token"] {
+                    let endpoint = format!("http://{user_info}@{}/in", peer.address);
+                    look(&start(&dir, &format!(r#""type": "http_json", "endpoint": "{endpoint}""#)));
+                }
             });
         }
     });
@@ -232,6 +236,8 @@ fn a_crash_message_that_shows_the_configuration_shows_no_secret() {
                 "proxy_url": "http://u:s3cr3t@p:1"}}}}"#
         );
         let env = |name: &str| (name == "TOKEN").then(|| "s3cr3t".to_owned());
+        let text = text
+            .replace("https://h", if credentials.contains("X-Key\": {") { "https://s3cr3t@h" } else { "https://h" });
         let config = config::load(Source::Text("c.json".into(), text.into_bytes()), &env, "host").unwrap();
         // What `unwrap` and `expect` would print.
         assert_no_secret(&format!("{config:?}\n{config:#?}"));

@@ -191,7 +191,12 @@ fn ready(settings: &HttpSettings, kept: &Kept) -> Result<Arc<Ready>, String> {
         headers.push((name, header_value(value.expose())?));
     }
     let value = match (authorization, own) {
-        (Authorization::Basic(user, _), [password]) => Some(basic(user, password.expose())),
+        (Authorization::Basic(user, _), [password]) => {
+            if password.expose().is_empty() {
+                redactor.hide(user.expose());
+            }
+            Some(basic(user.expose(), password.expose()))
+        }
         (Authorization::Bearer(_), [token]) => Some(format!("Bearer {}", token.expose())),
         (Authorization::OAuth2(oauth), [client_secret, ..]) => {
             redactor.hide_query(oauth.token_url.query());
