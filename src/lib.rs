@@ -8,8 +8,9 @@
 //! | [`host`] | the kernel's files and calls, the clocks | nothing |
 //! | [`collectors`] | one file a collector, one table of them all | model, host |
 //! | [`pipeline`] | the beat, stamps, rounds, slow collectors, fan-out | model, host, collectors, telemetry |
-//! | [`tls`] | certificates, keys, roots: what handshakes need, kept in step with its files | nothing |
-//! | [`secret`] | passwords and tokens that nothing prints | nothing |
+//! | [`files`] | small files that the configuration names, and whether they have changed | nothing |
+//! | [`tls`] | certificates, keys, roots: what handshakes need, kept in step with its files | files |
+//! | [`secret`] | passwords and tokens that nothing prints, kept in step with their files | files |
 //! | [`lane`] | one per destination: encode, queue, send | model, host, telemetry, tls, secret |
 //! | [`lane::encode`] | frames to bytes, one file a format. No I/O | model, lane::Compression |
 //! | [`lane::spool`] | what waits, on disk. Blind to its payload | nothing |
@@ -29,6 +30,7 @@ pub mod app;
 pub mod cli;
 pub mod collectors;
 pub mod config;
+pub mod files;
 pub mod host;
 pub mod lane;
 pub mod model;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use ureq::http::Uri;
 
 use super::section::Item;
-use crate::lane::Url;
+use crate::lane::{Url, percent_decoded};
 
 /// An `http://` or `https://` URL.
 pub(super) fn http_url(item: &Item<'_>) -> Option<Url> {
@@ -23,7 +23,7 @@ fn checked<T>(item: &Item<'_>, result: Result<T, String>) -> Option<T> {
 }
 
 /// The URL with its scheme in small letters, or what is wrong with it.
-fn http(url: &str) -> Result<String, String> {
+pub(super) fn http(url: &str) -> Result<String, String> {
     if url.is_empty() {
         return Err("is no URL; expected one such as http://host:9090/api/v1/write".to_owned());
     }
@@ -102,22 +102,6 @@ fn file(text: &str) -> Result<PathBuf, String> {
 
 fn is_directory(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|meta| meta.is_dir())
-}
-
-/// `%20` and its like as characters; none where an escape is torn or the result is not UTF-8.
-fn percent_decoded(text: &str) -> Option<String> {
-    let mut bytes = text.bytes();
-    let mut decoded = Vec::with_capacity(text.len());
-    while let Some(byte) = bytes.next() {
-        if byte != b'%' {
-            decoded.push(byte);
-            continue;
-        }
-        let high = char::from(bytes.next()?).to_digit(16)?;
-        let low = char::from(bytes.next()?).to_digit(16)?;
-        decoded.push((high * 16 + low) as u8);
-    }
-    String::from_utf8(decoded).ok()
 }
 
 #[cfg(test)]

@@ -313,9 +313,74 @@ pub(super) static SHIPPER: Table = Table {
         ),
         object("spool", &SHIPPER_SPOOL),
         object("tls", &TLS),
+        field(
+            "headers",
+            Takes::Map,
+            "{}",
+            "Headers of your own. A value may be `{\"file\": \"/path\"}`: then that file holds it.",
+        ),
+        object("basic_auth", &BASIC_AUTH),
+        field("bearer_token", Takes::Text, "null", "Sent as `Authorization: Bearer TOKEN`."),
+        field("bearer_token_file", Takes::Text, "null", "A file that holds the token, taken up when it changes."),
+        object("oauth2", &OAUTH2),
+        object("sigv4", &SIGV4),
+        field(
+            "proxy_url",
+            Takes::Text,
+            "null",
+            "HTTP proxy, `http://` or `https://`, with credentials as user info; null: what `HTTPS_PROXY` or `HTTP_PROXY` says; `\"\"`: none.",
+        ),
     ],
-    later: &["headers", "basic_auth", "bearer_token", "bearer_token_file", "proxy_url"],
+    later: &[],
 };
+
+pub(super) static BASIC_AUTH: Table = Table {
+    fields: &[
+        field("username", Takes::Text, "null", "User of basic authentication."),
+        field("password", Takes::Text, "null", "Its password."),
+        field("password_file", Takes::Text, "null", "A file that holds the password, taken up when it changes."),
+    ],
+    later: &[],
+};
+
+pub(super) static OAUTH2: Table = Table {
+    fields: &[
+        field(
+            "token_url",
+            Takes::Text,
+            "null",
+            "Where bearer tokens are fetched by the client credentials grant, and renewed before they expire.",
+        ),
+        field("client_id", Takes::Text, "null", "Who we are there."),
+        field("client_secret", Takes::Text, "null", "Our secret there."),
+        field("client_secret_file", Takes::Text, "null", "A file that holds it, taken up when it changes."),
+        field("scopes", Takes::Texts, "[]", "What is asked for; empty: what the server gives by itself."),
+        field(
+            "endpoint_params",
+            Takes::Map,
+            "{}",
+            "More parameters of the request for a token (`audience`); values as those of `headers`.",
+        ),
+    ],
+    later: &[],
+};
+
+pub(super) static SIGV4: Table = Table {
+    fields: &[
+        field("region", Takes::Text, "null", "Requests are signed for this region of AWS."),
+        field("service", Takes::Text, r#""aps""#, "The service's name; `aps` is Amazon Managed Prometheus."),
+        field("access_key_id", Takes::Text, "null", "The key's name."),
+        field("secret_access_key", Takes::Text, "null", "The key."),
+        field("secret_access_key_file", Takes::Text, "null", "A file that holds the key, taken up when it changes."),
+        field("session_token", Takes::Text, "null", "Of temporary keys."),
+        field("session_token_file", Takes::Text, "null", "A file that holds it, taken up when it changes."),
+    ],
+    later: &[],
+};
+
+/// A secret's place, where its value could stand.
+pub(super) static FILE: Table =
+    Table { fields: &[field("file", Takes::Text, "", "The file that holds the value.")], later: &[] };
 
 pub(super) static RETRY: Table = Table {
     fields: &[

@@ -5,6 +5,7 @@
 //! (`section`, `read`, `server`, `shipper`). Whatever is wrong is noted and the reading goes on,
 //! so that an operator sees all problems at once. What comes out holds no invalid state.
 
+mod credentials;
 mod duration;
 mod endpoint;
 mod env;
@@ -12,6 +13,7 @@ mod expand;
 mod fields;
 mod json;
 mod problem;
+mod proxy;
 mod read;
 mod section;
 mod server;

@@ -238,6 +238,18 @@ impl<'v> Item<'v> {
         entries.iter().filter_map(member).collect()
     }
 
+    /// The members of an object whose keys are the operator's own.
+    pub fn members(&self) -> Vec<(String, Item<'v>)> {
+        let entries = self.entries().unwrap_or_default();
+        let item = |entry: &'v Entry<'v>| Item { cx: self.cx, value: &entry.value, path: self.path.key(&entry.key) };
+        entries.iter().map(|entry| (entry.key.to_string(), item(entry))).collect()
+    }
+
+    /// Whether it is one.
+    pub fn is_object(&self) -> bool {
+        matches!(self.value.data, Data::Object(_))
+    }
+
     /// An object's entries; notes double keys.
     fn entries(&self) -> Option<&'v [Entry<'v>]> {
         let Data::Object(entries) = &self.value.data else { return self.expected("an object") };
@@ -254,9 +266,12 @@ impl<'v> Item<'v> {
         None
     }
 
-    /// The value as it was written: never with variables replaced, which may be secrets.
+    /// The value as it was written: never with variables replaced, which may be secrets, nor
+    /// where a secret stands.
     pub fn described(&self) -> String {
         match &self.value.data {
+            Data::Number(_) if self.path.is_secret() => "a number".to_owned(),
+            Data::Text(_) if self.path.is_secret() => "a string".to_owned(),
             Data::Null => "null".to_owned(),
             Data::Bool(value) => value.to_string(),
             // Digits alone can make a line long, so numbers are cut as well.

@@ -3,16 +3,20 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use super::credentials;
 use super::endpoint;
 use super::fields::{RETRY, SHIPPER};
+use super::proxy::Proxies;
 use super::section::{Item, Section, any_of};
 use super::spool;
 use super::tls::{self, Tls};
 use crate::lane::{
-    Compression, DEFAULT_TIMEOUT, HttpSettings, Kind, RemoteWriteVersion, RetrySettings, Settings, SpoolSettings, Url,
+    Compression, Credentials, DEFAULT_TIMEOUT, HttpSettings, Kind, RemoteWriteVersion, RetrySettings, Settings,
+    SpoolSettings, Url,
 };
 use crate::model::Labels;
 use crate::nearest::did_you_mean;
+use crate::secret::Secret;
 use crate::tls::ClientSettings;
 
 /// Each destination has threads and a queue of its own.
@@ -104,9 +108,19 @@ fn lane(
     shipper.read("timeout", &mut timeout, Item::duration);
     let compression = compression(shipper, kind);
     let version = remote_write_version(shipper);
-    let endpoint = endpoint(shipper, kind);
+    let (endpoint, user_info) = match endpoint(shipper, kind) {
+        // What is in the URL for the server's eyes goes into a header, and nowhere else.
+        Endpoint::Url(url) => {
+            let (url, user_info) = url.into_parts();
+            (Endpoint::Url(url), user_info)
+        }
+        other => (other, None),
+    };
     let own = shipper.get("labels").map(|item| labels(&item)).unwrap_or_default();
     let tls = tls_of(shipper, &endpoint);
+    let proxies = Proxies::read(shipper);
+    let networked = !matches!(kind, Some(Type::File | Type::Stdout));
+    let credentials = credentials::read(shipper, user_info.as_ref().map(Secret::expose), &proxies, networked);
     if let Some(item) = shipper.get("naming") {
         naming(&item);
     }
@@ -119,14 +133,18 @@ fn lane(
 
     let kind = kind?;
     warn_of_unused(shipper, kind);
+    if !networked && (credentials != Credentials::default() || proxies.is_given()) {
+        let path = shipper.path.key("type");
+        shipper.cx.warning(shipper.origin, &path, "credentials and proxy_url have no effect with this type");
+    }
     let name_of_type = TYPE_NAMES[kind as usize];
+    let http = |endpoint: Url| {
+        let proxy = proxies.for_url(&endpoint);
+        HttpSettings { endpoint, tls, timeout, credentials, proxy }
+    };
     let kind = match (kind, endpoint) {
-        (Type::RemoteWrite, Endpoint::Url(endpoint)) => {
-            Kind::RemoteWrite(HttpSettings { endpoint, timeout, tls }, version)
-        }
-        (Type::HttpJson, Endpoint::Url(endpoint)) => {
-            Kind::HttpJson(HttpSettings { endpoint, timeout, tls }, compression)
-        }
+        (Type::RemoteWrite, Endpoint::Url(url)) => Kind::RemoteWrite(http(url), version),
+        (Type::HttpJson, Endpoint::Url(url)) => Kind::HttpJson(http(url), compression),
         (Type::File, Endpoint::File(path)) => Kind::File(path),
         (Type::Stdout, _) => Kind::Stdout,
         _ => return None,

@@ -7,8 +7,9 @@ use rustls::pki_types::ServerName;
 
 use super::fields::TLS;
 use super::section::{Item, Section};
+use crate::files::FileError;
 use crate::nearest::did_you_mean;
-use crate::tls::{ClientSettings, FileError, OLD_SUITES, SUITES_12, SUITES_13, VERSIONS, Version};
+use crate::tls::{ClientSettings, OLD_SUITES, SUITES_12, SUITES_13, VERSIONS, Version};
 
 const TLS12: usize = 2;
 const TLS13: usize = 3;

@@ -41,10 +41,10 @@ pub use encode::remote_write::Version as RemoteWriteVersion;
 pub use mailbox::Inlet;
 pub use sender::{GRACE, HOLD, Sender};
 pub use settings::{
-    Compression, DEFAULT_MEMORY_MAX_BYTES, DEFAULT_TIMEOUT, HttpSettings, Kind, RetrySettings, Settings, SpoolMode,
-    SpoolSettings,
+    Authorization, Compression, Credentials, DEFAULT_MEMORY_MAX_BYTES, DEFAULT_TIMEOUT, HttpSettings, Kind,
+    OAuth2Settings, RetrySettings, Settings, SigV4Settings, SpoolMode, SpoolSettings,
 };
-pub use url::{Url, redacted_url};
+pub use url::{Url, percent_decoded, percent_encoded, redacted_url};
 pub use worker::{Keeper, Worker};
 
 /// One line a minute says that a destination is down.

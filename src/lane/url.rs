@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::secret::Secret;
+
 /// A URL as it is requested. `Display` and `Debug` print it without user info and query,
 /// so that no log line, error or page can give a password away by accident.
 #[derive(Clone, PartialEq, Eq)]
@@ -16,6 +18,49 @@ impl Url {
     /// Whether it is spoken to over TLS.
     pub fn is_https(&self) -> bool {
         self.0.starts_with("https://")
+    }
+
+    /// The URL without its user info, and that: what may stand before the host's `@`.
+    pub fn split_user_info(&self) -> (Url, Option<&str>) {
+        let (scheme, rest) = split_scheme(&self.0);
+        let authority = rest.split(['/', '?']).next().unwrap_or_default();
+        match authority.rfind('@') {
+            Some(at) => (Url(format!("{scheme}{}", &rest[at + 1..])), Some(&rest[..at])),
+            None => (self.clone(), None),
+        }
+    }
+
+    /// The same, with what stood before the `@` as the secret that it may be.
+    pub fn into_parts(self) -> (Url, Option<Secret>) {
+        let (url, user_info) = self.split_user_info();
+        (url, user_info.map(Secret::new))
+    }
+
+    /// Host and port as they stand in the URL, the user info left out; `host` and `[::1]:80`.
+    pub fn authority(&self) -> &str {
+        let (_, rest) = split_scheme(&self.0);
+        let authority = rest.split(['/', '?']).next().unwrap_or_default();
+        authority.rsplit_once('@').map_or(authority, |(_, host)| host)
+    }
+
+    /// The host, an IPv6 address without its brackets.
+    pub fn host(&self) -> &str {
+        let authority = self.authority();
+        match authority.strip_prefix('[').and_then(|address| address.split_once(']')) {
+            Some((address, _)) => address,
+            None => authority.split(':').next().unwrap_or_default(),
+        }
+    }
+
+    /// The port, the scheme's where none is written.
+    pub fn port(&self) -> u16 {
+        let written = self.authority().rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+        written.unwrap_or(if self.is_https() { 443 } else { 80 })
+    }
+
+    /// What stands after the first `?`; empty where there is none.
+    pub fn query(&self) -> &str {
+        self.0.split_once('?').map_or("", |(_, query)| query)
     }
 
     /// The whole of it, credentials included: for the transport, never for people.
@@ -46,6 +91,35 @@ impl fmt::Debug for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}", redacted_url(&self.0))
     }
+}
+
+/// `%20` and its like as characters; none where an escape is torn or the result is not UTF-8.
+pub fn percent_decoded(text: &str) -> Option<String> {
+    let mut bytes = text.bytes();
+    let mut decoded = Vec::with_capacity(text.len());
+    while let Some(byte) = bytes.next() {
+        if byte != b'%' {
+            decoded.push(byte);
+            continue;
+        }
+        let high = char::from(bytes.next()?).to_digit(16)?;
+        let low = char::from(bytes.next()?).to_digit(16)?;
+        decoded.push((high * 16 + low) as u8);
+    }
+    String::from_utf8(decoded).ok()
+}
+
+/// `text` with everything but RFC 3986's unreserved characters escaped.
+pub fn percent_encoded(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(byte.into());
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    encoded
 }
 
 /// `url` with `***` for its user info and for its query, both of which hold credentials in
@@ -122,6 +196,30 @@ mod tests {
         ] {
             let shown = redacted_url(url);
             assert!(!shown.contains("sec") && !shown.contains("ret"), "{shown}");
+        }
+    }
+
+    #[test]
+    fn parts_are_what_stands_between_the_marks() {
+        for (url, bare, user_info, host, port) in [
+            ("http://h:9090/a?b@c", "http://h:9090/a?b@c", None, "h", 9090),
+            ("https://u:p@h/x", "https://h/x", Some("u:p"), "h", 443),
+            ("http://u:p@ss@h", "http://h", Some("u:p@ss"), "h", 80),
+            ("http://u@[::1]:8080/", "http://[::1]:8080/", Some("u"), "::1", 8080),
+            ("http://[::1]", "http://[::1]", None, "::1", 80),
+        ] {
+            let url = Url::new(url);
+            assert_eq!(url.split_user_info(), (Url::new(bare), user_info));
+            assert_eq!((url.host(), url.port()), (host, port));
+        }
+    }
+
+    #[test]
+    fn escapes_go_both_ways() {
+        assert_eq!(percent_encoded("a b/ü~"), "a%20b%2F%C3%BC~");
+        assert_eq!(percent_decoded("a%20b%2f%C3%BC~").as_deref(), Some("a b/ü~"));
+        for torn in ["%", "%2", "%zz", "%ff"] {
+            assert_eq!(percent_decoded(torn), None, "{torn}");
         }
     }
 

@@ -6,8 +6,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ring::hmac;
 
+use crate::files::{FileError, read_file};
 use crate::secret::Secret;
-use crate::tls::{FileError, Recipe, key_is_open, read_file};
+use crate::tls::{Recipe, key_is_open};
 
 /// Where a secret is.
 #[derive(Clone, Debug, PartialEq, Eq)]

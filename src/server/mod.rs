@@ -37,9 +37,10 @@ use std::time::Duration;
 
 use nix::sys::socket::{Backlog, listen};
 
+use crate::files::FileError;
 use crate::host;
 use crate::telemetry::{Exposition, Telemetry};
-use crate::tls::{FileError, ServerSettings};
+use crate::tls::ServerSettings;
 
 use guard::Guard;
 use head::Request;

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use rustls::ServerConnection;
 
+use crate::files::FileError;
 use crate::secret::Secret;
 use crate::telemetry::Throttle;
-use crate::tls::{FileError, Kept, ServerSettings};
+use crate::tls::{Kept, ServerSettings};
 
 use super::Settings;
 use super::auth::AuthSettings;

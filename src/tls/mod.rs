@@ -11,7 +11,6 @@
 //! wrong in a handshake, in the terms that people search for.
 
 mod client;
-mod files;
 mod kept;
 mod names;
 mod pem;
@@ -19,8 +18,9 @@ mod server;
 mod verify;
 mod words;
 
+use crate::files;
+
 pub use client::{Client, ClientSettings};
-pub use files::{FileError, Files, read_file};
 pub use kept::{Kept, Recipe};
 pub use names::{OLD_SUITES, SUITES_12, SUITES_13, VERSIONS, Version};
 pub use pem::{Identity, certificates, private_key};

@@ -147,6 +147,9 @@ fn environment() -> String {
         ("HOST_PROC", "where the host's `/proc` is; default `/proc`"),
         ("HOST_SYS", "where the host's `/sys` is; default `/sys`"),
         ("HOST_ROOT", "where the host's `/` is; default `/`"),
+        ("HTTPS_PROXY", "`proxy_url` of `https://` destinations that have none; `https_proxy` wins over it"),
+        ("HTTP_PROXY", "the same for `http://` destinations; `http_proxy` wins over it"),
+        ("NO_PROXY", "whom these two do not count for ([list](docs/credentials.md#proxies)); `no_proxy` wins over it"),
     ];
     let others = others.map(|(name, what)| vec![code(name), what.to_owned()]);
     table(&["variable", "stands for"], over_the_file.chain(others))

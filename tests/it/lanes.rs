@@ -90,7 +90,7 @@ impl Running {
 }
 
 pub fn http(url: String) -> HttpSettings {
-    HttpSettings { endpoint: url.into(), timeout: Duration::from_secs(30), tls: None }
+    HttpSettings::new(url.into())
 }
 
 fn remote_write(peer: &Peer) -> Kind {

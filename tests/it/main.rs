@@ -2,6 +2,7 @@
 
 mod allocations;
 mod cli;
+mod credentials;
 mod delivery;
 mod docs;
 mod e2e;
@@ -10,6 +11,7 @@ mod lanes;
 mod privileges;
 mod reload;
 mod rules;
+mod secrets;
 mod server;
 mod server_tls;
 mod shutdown;

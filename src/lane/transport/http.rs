@@ -1,25 +1,18 @@
 //! POST over a kept-alive connection, with a deadline on everything.
 
-use std::io::{ErrorKind, Read};
+use std::io::Read;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use ureq::http::{HeaderMap, Response};
-use ureq::unversioned::transport::Connector;
-use ureq::{Agent, Body, Timeout};
+use ureq::{Agent, Body};
 
+use super::Transport;
+use super::access::{Access, Pass};
 use super::resolve::OnceResolver;
-use super::tcp::TcpConnector;
-use super::tls::{TlsConnector, tls_error};
-use super::{Access, Transport};
-use crate::lane::HttpSettings;
+use super::wire::MAX_CONNECTION_AGE;
 use crate::lane::encode::{Content, remote_write_v2};
 use crate::lane::verdict::{Answer, Written, retry_after};
-use crate::tls;
-
-/// Connections live no longer than this: names move to other addresses, and a balancer's
-/// new backends get their share.
-const MAX_CONNECTION_AGE: Duration = Duration::from_secs(300);
 
 /// An answer's body is read so far, so that its connection can be used again; a longer one
 /// costs the connection. Receivers answer with nothing or with a sentence.
@@ -40,7 +33,7 @@ pub struct Http {
 impl Http {
     /// Connects to nothing yet.
     pub fn new(access: Arc<Access>) -> Http {
-        Http { access, generation: 0, resolver: OnceResolver::default(), agent: None }
+        Http { resolver: access.wire().resolver(), access, generation: 0, agent: None }
     }
 
     fn agent(&mut self) -> Agent {
@@ -48,22 +41,8 @@ impl Http {
         if self.agent.as_ref().is_some_and(|(_, made)| made.elapsed() > MAX_CONNECTION_AGE) {
             self.disconnect();
         }
-        let (agent, _) = self.agent.get_or_insert_with(|| {
-            let config = Agent::config_builder()
-                .http_status_as_error(false)
-                .max_redirects(0)
-                .max_redirects_will_error(false)
-                .timeout_global(Some(self.access.settings().timeout))
-                .max_idle_connections(1)
-                .max_idle_connections_per_host(1)
-                .max_idle_age(MAX_CONNECTION_AGE)
-                // The environment's proxies are not asked.
-                .proxy(None)
-                .user_agent(concat!("metricsd/", env!("CARGO_PKG_VERSION")))
-                .build();
-            let connector = ().chain(TcpConnector).chain(TlsConnector(self.access.tls()));
-            (Agent::with_parts(config, connector, self.resolver.clone()), Instant::now())
-        });
+        let make = || (self.access.wire().agent(&self.resolver), Instant::now());
+        let (agent, _) = self.agent.get_or_insert_with(make);
         agent.clone()
     }
 
@@ -86,15 +65,24 @@ impl Http {
     }
 }
 
-impl Transport for Http {
-    fn send(&mut self, content: &Content, body: &[u8]) -> Answer {
-        let mut request = self.agent().post(self.access.settings().endpoint.as_str());
+impl Http {
+    /// One attempt, and what it has shown to be let in.
+    fn post(&mut self, content: &Content, body: &[u8]) -> (Answer, Option<Pass>) {
+        let agent = self.agent();
+        let pass = match self.access.pass(body) {
+            Ok(pass) => pass,
+            Err(why) => return (Answer::Network(why), None),
+        };
+        let mut request = agent.post(self.access.settings().endpoint.as_str());
         for (name, value) in content.iter() {
             request = request.header(name, value);
         }
-        match request.send(body) {
+        for (name, value) in &pass.headers {
+            request = request.header(name, value);
+        }
+        let answer = match request.send(body) {
             Ok(mut response) => {
-                let excerpt = read_answer(&mut response);
+                let excerpt = read_answer(&mut response, &pass);
                 Answer::Http {
                     status: response.status().as_u16(),
                     retry_after: asked_pause(response.headers()),
@@ -104,9 +92,22 @@ impl Transport for Http {
             }
             Err(error) => {
                 self.disconnect();
-                let HttpSettings { endpoint, timeout, .. } = self.access.settings();
-                Answer::Network(format!("{endpoint}: {}", in_words(&error, *timeout)))
+                let why = self.access.wire().failure(&error);
+                Answer::Network(pass.redact(&why, why.len()))
             }
+        };
+        (answer, Some(pass))
+    }
+}
+
+impl Transport for Http {
+    fn send(&mut self, content: &Content, body: &[u8]) -> Answer {
+        let (answer, pass) = self.post(content, body);
+        let refused = matches!(answer, Answer::Http { status: 401, .. });
+        match pass {
+            // A token may end, or be revoked, before its time.
+            Some(pass) if refused && self.access.was_refused(&pass) => self.post(content, body).0,
+            _ => answer,
         }
     }
 
@@ -117,34 +118,6 @@ impl Transport for Http {
 
 fn asked_pause(headers: &HeaderMap) -> Option<Duration> {
     retry_after(headers.get("Retry-After")?.to_str().ok()?, SystemTime::now())
-}
-
-/// What went wrong, for people: how far it had come, and which setting ended the wait.
-fn in_words(error: &ureq::Error, timeout: Duration) -> String {
-    let within = |what: &str| format!("{what} within {timeout:?} (shipper.timeout)");
-    match error {
-        ureq::Error::Timeout(Timeout::Resolve) => within("the name server did not answer"),
-        ureq::Error::Timeout(Timeout::Connect) => within("no connection came about"),
-        ureq::Error::Timeout(Timeout::SendRequest | Timeout::SendBody) => within("the request was not taken"),
-        ureq::Error::Timeout(_) => within("no complete answer"),
-        ureq::Error::Io(error) => match (tls_error(error), from_below(error)) {
-            (Some(error), _) => tls::in_words(error),
-            (None, Some(error)) => in_words(error, timeout),
-            // ureq's own end of file, where the kernel's errors have a number.
-            (None, None) if error.kind() == ErrorKind::UnexpectedEof && error.raw_os_error().is_none() => {
-                "the connection was closed before an answer came".to_owned()
-            }
-            (None, None) => error.to_string(),
-        },
-        ureq::Error::Protocol(error) => format!("what came back is no HTTP answer: {error}"),
-        ureq::Error::Other(error) => error.to_string(),
-        other => other.to_string(),
-    }
-}
-
-/// What the connection under TLS said.
-fn from_below(error: &std::io::Error) -> Option<&ureq::Error> {
-    error.get_ref()?.downcast_ref()
 }
 
 /// What the answer says of samples. Where it speaks of anything that was written, what it
@@ -161,18 +134,23 @@ fn written(content: &Content, answer: &HeaderMap) -> Written {
     }
 }
 
-/// Reads the answer's body as far as it is allowed to go; gives its beginning, printable.
-/// What goes wrong here does not matter any more: the status has been read.
-fn read_answer(response: &mut Response<Body>) -> String {
+/// Reads the answer's body as far as it is allowed to go; gives its beginning, printable and
+/// without what the request has shown. What goes wrong here does not matter any more: the
+/// status has been read.
+fn read_answer(response: &mut Response<Body>, pass: &Pass) -> String {
     let mut start = Vec::new();
+    let shows = !response.status().is_success();
     let mut reader = response.body_mut().as_reader();
-    let _ = reader.by_ref().take(EXCERPT as u64).read_to_end(&mut start);
+    if shows {
+        let length = EXCERPT + pass.longest();
+        let _ = reader.by_ref().take(length as u64).read_to_end(&mut start);
+    }
     let _ = std::io::copy(&mut reader.take(MAX_ANSWER), &mut std::io::sink());
-    printable(&start)
+    printable(pass.redact(&String::from_utf8_lossy(&start), EXCERPT).as_bytes())
 }
 
 /// One line of text that a log can hold, whatever a peer sent.
-fn printable(bytes: &[u8]) -> String {
+pub(super) fn printable(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     let spaced: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     spaced.trim().to_owned()
@@ -184,6 +162,7 @@ mod tests {
     use std::net::{TcpListener, TcpStream};
 
     use super::*;
+    use crate::lane::HttpSettings;
 
     /// What is said of a request to a peer that reads it and then does `with` the connection.
     fn failure(with: fn(TcpStream)) -> String {
@@ -195,7 +174,7 @@ mod tests {
             with(stream);
         });
         let timeout = Duration::from_millis(200);
-        let settings = HttpSettings { endpoint: endpoint.as_str().into(), timeout, tls: None };
+        let settings = HttpSettings { timeout, ..HttpSettings::new(endpoint.as_str().into()) };
         let mut http = Http::new(Arc::new(Access::new("x", settings)));
         let answer = http.send(&Content::default(), b"body");
         peer.join().unwrap();
@@ -214,13 +193,6 @@ mod tests {
         let lie = |mut stream: TcpStream| stream.write_all(b"220 smtp.example ESMTP\r\n\r\n").unwrap();
         let said = failure(lie);
         assert!(said.starts_with("what came back is no HTTP answer: "), "{said}");
-        let within = Duration::from_secs(30);
-        let said = |part| in_words(&ureq::Error::Timeout(part), within);
-        assert_eq!(said(Timeout::Resolve), "the name server did not answer within 30s (shipper.timeout)");
-        assert_eq!(said(Timeout::Connect), "no connection came about within 30s (shipper.timeout)");
-        assert_eq!(said(Timeout::SendBody), "the request was not taken within 30s (shipper.timeout)");
-        let refused = std::io::Error::from_raw_os_error(nix::errno::Errno::ECONNREFUSED as i32);
-        assert_eq!(in_words(&ureq::Error::Io(refused), within), "Connection refused (os error 111)");
     }
 
     #[test]

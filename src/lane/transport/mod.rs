@@ -3,9 +3,14 @@
 mod access;
 mod file;
 mod http;
+mod oauth;
+mod proxy;
+mod redact;
 mod resolve;
+mod sigv4;
 mod tcp;
 mod tls;
+mod wire;
 
 use super::encode::Content;
 use super::verdict::Answer;

@@ -16,14 +16,21 @@ use ureq::http::Uri;
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::NextTimeout;
 
+use crate::lane::url::Url;
+
 /// What ureq's fixed-size list of addresses holds.
 const MAX_ADDRESSES: usize = 16;
 
 type Lookup = Receiver<io::Result<Vec<SocketAddr>>>;
 
-/// Resolves one endpoint's host. Clones share what they know.
+/// Resolves one host: the endpoint's, or that of the proxy on the way to it. Clones share
+/// what they know.
 #[derive(Clone, Default)]
-pub struct OnceResolver(Arc<Mutex<State>>);
+pub struct OnceResolver {
+    state: Arc<Mutex<State>>,
+    /// `host:port` of the proxy. The destination's name is for the proxy to resolve.
+    proxy: Option<Arc<str>>,
+}
 
 #[derive(Default)]
 struct State {
@@ -32,9 +39,19 @@ struct State {
 }
 
 impl OnceResolver {
+    /// Resolves the host of `proxy` whatever it is asked for, if there is one.
+    pub fn new(proxy: Option<&Url>) -> OnceResolver {
+        // An IPv6 address needs its brackets again.
+        let address = |url: &Url| match url.host() {
+            host if host.contains(':') => format!("[{host}]:{}", url.port()),
+            host => format!("{host}:{}", url.port()),
+        };
+        OnceResolver { state: Arc::default(), proxy: proxy.map(|url| address(url).into()) }
+    }
+
     /// Forgets the answer, but not a lookup under way: a hung one must not be joined by others.
     pub fn forget(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).known = None;
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).known = None;
     }
 }
 
@@ -46,9 +63,13 @@ impl std::fmt::Debug for OnceResolver {
 
 impl Resolver for OnceResolver {
     fn resolve(&self, uri: &Uri, _: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.known.is_none() {
-            state.known = Some(state.look_up(uri, *timeout.after)?);
+            let host_and_port = match &self.proxy {
+                Some(proxy) => proxy.to_string(),
+                None => host_and_port(uri)?,
+            };
+            state.known = Some(state.look_up(host_and_port, *timeout.after)?);
         }
         let mut found = self.empty();
         for address in state.known.iter().flatten().take(MAX_ADDRESSES) {
@@ -59,10 +80,10 @@ impl Resolver for OnceResolver {
 }
 
 impl State {
-    fn look_up(&mut self, uri: &Uri, within: Duration) -> Result<Vec<SocketAddr>, ureq::Error> {
+    fn look_up(&mut self, host_and_port: String, within: Duration) -> Result<Vec<SocketAddr>, ureq::Error> {
         let lookup = match self.under_way.take() {
             Some(lookup) => lookup,
-            None => start(uri)?,
+            None => start(host_and_port)?,
         };
         match lookup.recv_timeout(within) {
             Ok(Ok(addresses)) if addresses.is_empty() => Err(ureq::Error::HostNotFound),
@@ -76,12 +97,15 @@ impl State {
     }
 }
 
-/// Resolves `uri`'s host: an address at once, a name on a thread of its own, since
-/// `getaddrinfo` has no deadline.
-fn start(uri: &Uri) -> Result<Lookup, ureq::Error> {
+fn host_and_port(uri: &Uri) -> Result<String, ureq::Error> {
     let missing = || ureq::Error::BadUri("no host".to_owned());
     let (scheme, authority) = (uri.scheme().ok_or_else(missing)?, uri.authority().ok_or_else(missing)?);
-    let host_and_port = DefaultResolver::host_and_port(scheme, authority).ok_or_else(missing)?;
+    DefaultResolver::host_and_port(scheme, authority).ok_or_else(missing)
+}
+
+/// Resolves a host: an address at once, a name on a thread of its own, since
+/// `getaddrinfo` has no deadline.
+fn start(host_and_port: String) -> Result<Lookup, ureq::Error> {
     let (done, lookup) = bounded(1);
     if let Ok(address) = host_and_port.parse() {
         let _ = done.send(Ok(vec![address]));

@@ -5,6 +5,7 @@ use std::fmt;
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 
+use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, StreamOwned};
 use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, Transport, TransportAdapter, time,
@@ -26,18 +27,28 @@ impl<In: Transport> Connector<In> for TlsConnector {
             return Ok(Some(Either::A(connection)));
         }
         let client = self.0.as_deref().ok_or(ureq::Error::TlsRequired)?;
-        let config = client.config().map_err(other)?;
-        let host = details.uri.host().unwrap_or_default();
-        let name = client.server_name(host).map_err(other)?;
-        let mut conn = ClientConnection::new(config, name).map_err(|error| other(tls::in_words(&error)))?;
-        let mut sock = TransportAdapter::new(connection.boxed(), Arc::clone(&details.current_time));
-        sock.set_timeout(what_is_left(details));
-        while conn.is_handshaking() {
-            conn.complete_io(&mut sock).map_err(|error| in_handshake(details, error))?;
-        }
-        let buffers = LazyBuffers::new(BUFFER, BUFFER);
-        Ok(Some(Either::B(Tls { buffers, stream: StreamOwned { conn, sock } })))
+        let name = client.server_name(details.uri.host().unwrap_or_default()).map_err(other)?;
+        let port = details.uri.port_u16().unwrap_or(443);
+        Ok(Some(Either::B(shake_hands(client, name, port, connection.boxed(), details)?)))
     }
+}
+
+/// Makes `connection` one of TLS to the server `name`, which listens on `port`.
+pub(super) fn shake_hands(
+    client: &Client,
+    name: ServerName<'static>,
+    port: u16,
+    connection: Box<dyn Transport>,
+    details: &ConnectionDetails<'_>,
+) -> Result<Tls, ureq::Error> {
+    let config = client.config().map_err(other)?;
+    let mut conn = ClientConnection::new(config, name).map_err(|error| other(tls::in_words(&error)))?;
+    let mut sock = TransportAdapter::new(connection, Arc::clone(&details.current_time));
+    sock.set_timeout(what_is_left(details));
+    while conn.is_handshaking() {
+        conn.complete_io(&mut sock).map_err(|error| in_handshake(port, error))?;
+    }
+    Ok(Tls { buffers: LazyBuffers::new(BUFFER, BUFFER), stream: StreamOwned { conn, sock } })
 }
 
 impl fmt::Debug for TlsConnector {
@@ -55,17 +66,16 @@ fn what_is_left(details: &ConnectionDetails<'_>) -> NextTimeout {
     timeout
 }
 
-fn other(why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> ureq::Error {
+pub(super) fn other(why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> ureq::Error {
     ureq::Error::Other(why.into())
 }
 
 /// What went wrong, with the word that it was in the handshake where nothing else says so.
-fn in_handshake(details: &ConnectionDetails<'_>, error: io::Error) -> ureq::Error {
+fn in_handshake(port: u16, error: io::Error) -> ureq::Error {
     if let Some(error) = tls_error(&error) {
         return other(tls::in_words(error));
     }
     let is_late = matches!(error.get_ref().and_then(|inner| inner.downcast_ref()), Some(ureq::Error::Timeout(_)));
-    let port = details.uri.port_u16().unwrap_or(443);
     match error.kind() {
         io::ErrorKind::UnexpectedEof => {
             other(format!("unexpected eof while reading: port {port} closed the connection in the TLS handshake"))

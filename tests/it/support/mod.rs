@@ -5,6 +5,7 @@ pub mod peer;
 pub mod pki;
 pub mod program;
 pub mod prometheus;
+pub mod proxy;
 pub mod receivers;
 pub mod tls_peer;
 

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -30,6 +32,23 @@ fn state_dir() -> PathBuf {
     RUN.get_or_init(TempDir::new).path().join(format!("state-{number}"))
 }
 
+/// What stands in every secret of these tests.
+pub const SECRET: &str = "s3cr3t";
+
+/// That nothing a program says holds a secret, as it is or in base64. Asked of all that any
+/// test's program prints or serves.
+#[track_caller]
+pub fn assert_no_secret(said: &str) {
+    let mut forms = vec![SECRET.to_owned()];
+    // Three ways to lie across groups of three bytes; the characters that it alone decides.
+    for before in 0..3 {
+        let encoded = STANDARD.encode(format!("{}{SECRET}xx", &"xx"[..before]));
+        forms.push(encoded[(8 * before).div_ceil(6)..8 * (before + SECRET.len()) / 6].to_owned());
+    }
+    let line = said.lines().find(|line| forms.iter().any(|form| line.contains(form.as_str())));
+    assert_eq!(line, None, "a secret was printed");
+}
+
 /// What it printed, as text.
 pub struct Ran {
     pub code: i32,
@@ -49,7 +68,10 @@ impl From<Output> for Ran {
 
 /// Runs `command` to its end.
 pub fn run(command: &mut Command) -> Ran {
-    command.stdin(Stdio::null()).output().unwrap().into()
+    let ran: Ran = command.stdin(Stdio::null()).output().unwrap().into();
+    assert_no_secret(&ran.stdout);
+    assert_no_secret(&ran.stderr);
+    ran
 }
 
 /// A running metricsd; killed when dropped.
@@ -101,7 +123,9 @@ impl Daemon {
     pub fn get(&self, path: &str) -> Option<(u16, String)> {
         let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
         let mut response = agent.get(format!("http://127.0.0.1:{}{path}", self.port)).call().ok()?;
-        Some((response.status().as_u16(), response.body_mut().read_to_string().ok()?))
+        let page = response.body_mut().read_to_string().ok()?;
+        assert_no_secret(&page);
+        Some((response.status().as_u16(), page))
     }
 
     /// The value of the sample whose line starts with `series`.
@@ -127,6 +151,8 @@ impl Drop for Daemon {
         let _ = self.child.wait();
         if std::thread::panicking() {
             eprintln!("metricsd logged:\n{}", self.log());
+        } else {
+            assert_no_secret(&self.log());
         }
     }
 }

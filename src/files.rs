@@ -72,7 +72,7 @@ fn explained(error: &io::Error) -> String {
 }
 
 /// Whether others than its owner and group may read the file `path`: nothing for a key.
-pub(super) fn others_may_read(path: &Path) -> bool {
+pub fn others_may_read(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|meta| meta.mode() & 0o004 != 0)
 }
 
