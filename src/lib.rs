@@ -14,9 +14,9 @@
 //! | [`lane`] | one per destination: encode, queue, send | model, host, telemetry, tls, secret |
 //! | [`lane::encode`] | frames to bytes, one file a format. No I/O | model, lane::Compression |
 //! | [`lane::spool`] | what waits, on disk. Blind to its payload | nothing |
-//! | [`server`] | /health, /metrics, behind a connection guard | model, host, telemetry, lane::encode, tls, secret |
+//! | [`server`] | /health, /metrics, behind a connection guard | model, host, telemetry, lane::encode, files, tls, secret |
 //! | [`telemetry`] | metricsd's own numbers | model, host |
-//! | [`config`] | what was written, and what it means | model, host, collectors, lane, server, tls, secret, nearest |
+//! | [`config`] | what was written, and what it means | model, host, collectors, lane, server, files, tls, secret, nearest |
 //! | [`cli`] | flags | telemetry, nearest |
 //! | [`nearest`] | spelling help for the two above | nothing |
 //! | [`app`] | wiring only: build, start, wait, reload, stop | everything |
