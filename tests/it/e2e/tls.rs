@@ -207,27 +207,35 @@ fn nginx(dir: &Path, identity: &Issued, authority: &Authority, upstream: u16, ac
 
 #[test]
 #[ignore = "needs prometheus and nginx: make e2e"]
-fn nginx_in_front_of_prometheus_lets_in_who_has_a_certificate() {
+fn nginx_in_front_of_prometheus_lets_in_who_has_a_certificate_and_the_password() {
     let dir = TempDir::new();
     let authority = Authority::new("test root");
     let ca = dir.write("ca.pem", &authority.pem).display().to_string();
     let prometheus = Prometheus::start(dir.path(), reserved_port(), "[]");
-    let nginx = nginx(dir.path(), &authority.issue(&["localhost"]), &authority, prometheus.port, "");
+    // nginx reads passwords as they are after this mark; what they are hashed with is its own affair.
+    let passwords = dir.write("passwords", "agent:{PLAIN}e2e-s3cr3t\n").display().to_string();
+    let access = format!(r#"auth_basic "samples"; auth_basic_user_file {passwords};"#);
+    let nginx = nginx(dir.path(), &authority.issue(&["localhost"]), &authority, prometheus.port, &access);
+    let password = dir.write("password", "e2e-s3cr3t\n").display().to_string();
     let first = authority.issue(&["first.example"]);
     let client = showing(dir.path(), "agent", &first);
     let stranger = showing(dir.path(), "stranger", &Authority::new("stranger").issue(&["stranger.example"]));
-    let shipper = |name: &str, tls: &str| {
+    let shipper = |name: &str, tls: &str, auth: &str| {
         format!(
-            r#"{{"name": "{name}", "type": "prometheus_remote_write", "labels": {{"by": "{name}"}},
+            r#"{{"name": "{name}", "type": "prometheus_remote_write", "labels": {{"by": "{name}"}}, {auth}
                 "endpoint": "https://localhost:{}/api/v1/write",
                 "tls": {{"enabled": true, "ca_file": "{ca}"{tls}}}}}"#,
             nginx.port
         )
     };
+    let client = format!(", {client}");
+    let auth = format!(r#""basic_auth": {{"username": "agent", "password_file": "{password}"}},"#);
+    let wrong = r#""basic_auth": {"username": "agent", "password": "e2e-wr0ng-s3cr3t"},"#;
     let shippers = [
-        shipper("known", &format!(", {client}")),
-        shipper("nobody", ""),
-        shipper("stranger", &format!(", {stranger}")),
+        shipper("known", &client, &auth),
+        shipper("wrong", &client, wrong),
+        shipper("nobody", "", &auth),
+        shipper("stranger", &format!(", {stranger}"), &auth),
     ];
     let daemon = super::daemon(&dir, 0.25, &shippers.join(","));
     let query = format!(r#"system_memory_total_bytes{{by="known",instance="{}"}}"#, host_name());
@@ -235,6 +243,7 @@ fn nginx_in_front_of_prometheus_lets_in_who_has_a_certificate() {
 
     // nginx says this in HTTP, with a 400 that is not about the data.
     for (name, words) in [
+        ("wrong", "answered 401: <html>  <head><title>401 Authorization Required"),
         ("nobody", "answered 400: <html>  <head><title>400 No required SSL certificate was sent"),
         ("stranger", "answered 400: <html>  <head><title>400 The SSL certificate error"),
     ] {
