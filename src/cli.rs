@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use log::LevelFilter;
 
 use crate::nearest::{did_you_mean, nearest};
+use crate::telemetry;
 
 /// How the program ends. The numbers are those of `sysexits.h`, which service managers know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -322,7 +323,7 @@ pub fn help() -> String {
 
 /// What `-version` prints.
 pub fn version() -> String {
-    format!("metricsd {}\n", env!("CARGO_PKG_VERSION"))
+    format!("metricsd {} ({}, {})\n", telemetry::VERSION, telemetry::COMMIT, telemetry::TARGET)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 mod gate;
 mod lanes;
 mod logging;
+mod notify;
 mod reload;
 mod service;
 mod signals;

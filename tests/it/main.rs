@@ -7,6 +7,7 @@ mod docs;
 mod e2e;
 mod golden;
 mod lanes;
+mod notify;
 mod reload;
 mod rules;
 mod server;
