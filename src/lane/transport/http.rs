@@ -118,7 +118,7 @@ fn asked_pause(headers: &HeaderMap) -> Option<Duration> {
 }
 
 /// What went wrong, without ureq's own prefix for the kernel's words.
-fn in_words(error: &ureq::Error) -> String {
+pub(super) fn in_words(error: &ureq::Error) -> String {
     match error {
         ureq::Error::Io(error) => match tls_error(error) {
             Some(error) => tls::in_words(error),
@@ -154,7 +154,7 @@ fn read_answer(response: &mut Response<Body>) -> String {
 }
 
 /// One line of text that a log can hold, whatever a peer sent.
-fn printable(bytes: &[u8]) -> String {
+pub(super) fn printable(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     let spaced: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     spaced.trim().to_owned()
