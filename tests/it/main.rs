@@ -5,6 +5,7 @@ mod cli;
 mod delivery;
 mod docs;
 mod e2e;
+mod examples;
 mod golden;
 mod lanes;
 mod notify;

@@ -3,6 +3,7 @@
 
 mod agreement;
 mod outage;
+mod rules;
 
 use std::io::Write;
 use std::process::{Command, Stdio};
