@@ -54,8 +54,10 @@ test: ## every test that needs no other server
 golden: ## rewrite tests/golden from the fixtures, and the generated tables of the README
 	METRICSD_GOLDEN=write $(CARGO) test --locked --test it -- golden:: docs::
 
-bench: ## what it costs: CPU of a tick against a bare loop, encoders, memory
+bench: ## what it costs: CPU of a tick against a bare loop, encoders, memory; also of the static binary
 	$(CARGO) bench --locked
+	@if [ -x $(STATIC) ]; then $(CARGO) bench --locked --bench tick -- --binary $(STATIC); \
+	else echo 'there is no static binary (make static), so its budgets were not checked'; fi
 
 e2e: e2e-packages-installed ## the tests against real peers (Debian packages: prometheus, procps)
 	$(CARGO) test --locked --test it -- --ignored e2e --test-threads 2

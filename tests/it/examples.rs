@@ -103,6 +103,12 @@ fn every_example_is_described() {
     }
 }
 
+#[test]
+fn the_manifests_name_this_versions_image() {
+    let tag = format!("newTag: {}\n", env!("CARGO_PKG_VERSION"));
+    assert!(read("kubernetes/base/kustomization.yaml").contains(&tag), "no {tag}");
+}
+
 /// Every name of ours in an expression.
 fn names(expression: &str) -> impl Iterator<Item = &str> {
     let words = expression.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
