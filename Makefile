@@ -84,6 +84,9 @@ VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 ARCH ?= x86_64
 STATIC = dist/metricsd-$(VERSION)-$(ARCH)-linux-musl
 IMAGE ?= metricsd:$(VERSION)
+PLATFORM_x86_64 := linux/amd64
+PLATFORM_aarch64 := linux/arm64
+PLATFORM_armv7 := linux/arm/v7
 
 static: ## the static binary, dist/metricsd-VERSION-ARCH-linux-musl (ARCH=x86_64, aarch64 or armv7)
 	packaging/static/build $(ARCH) $(STATIC)
@@ -93,7 +96,7 @@ reproducible: ## build the static binary twice, in different directories, and co
 
 image: static ## the container image from the static binary, with podman (IMAGE=metricsd:VERSION)
 	packaging/docker/context $(STATIC) dist/image
-	podman build --quiet --format docker -f packaging/docker/Dockerfile.prebuilt -t $(IMAGE) dist/image
+	podman build --quiet --format docker --platform $(PLATFORM_$(ARCH)) -f packaging/docker/Dockerfile.prebuilt -t $(IMAGE) dist/image
 
 # Where the machine cannot do one of these (exit 77), it says so, and the others count.
 e2e-static: image ## the static binary in an empty root, the image with podman, the manifests against Kubernetes' schemas
