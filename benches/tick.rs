@@ -49,6 +49,8 @@ fn main() {
     let ticks: u32 = value("--ticks").map_or(60, |text| text.parse().unwrap());
     let interval: f64 = value("--interval").map_or(1.0, |text| text.parse().unwrap());
     let binary = value("--binary").unwrap_or_else(|| env!("CARGO_BIN_EXE_metricsd").to_owned());
+    // It is started elsewhere.
+    let binary = fs::canonicalize(binary).unwrap().display().to_string();
     let size = fs::metadata(&binary).unwrap().len();
     println!("{binary}: {:.2} MB   (budget 4, static)", size as f64 / 1e6);
     let mut starts: Vec<Duration> = (0..STARTS).map(|_| ready_after(&binary)).collect();
