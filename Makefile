@@ -9,9 +9,10 @@ E2E_PROGRAMS := prometheus:prometheus promtool:prometheus free:procps openssl:op
 
 .DEFAULT_GOAL := help
 .PHONY: help run build check fmt clippy doc fuzz-targets deny test golden bench e2e e2e-packages-installed fuzz clean
+.PHONY: static reproducible image dist e2e-static
 
 help: ## list the verbs
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## the release binary, target/release/metricsd
 	$(CARGO) build --release --locked
@@ -55,8 +56,10 @@ test: ## every test that needs no other server
 golden: ## rewrite tests/golden from the fixtures, and the generated tables of the README
 	METRICSD_GOLDEN=write $(CARGO) test --locked --test it -- golden:: docs::
 
-bench: ## what it costs: CPU of a tick against a bare loop, encoders, memory
+bench: ## what it costs: CPU of a tick against a bare loop, encoders, memory; also of the static binary
 	$(CARGO) bench --locked
+	@if [ -x $(STATIC) ]; then $(CARGO) bench --locked --bench tick -- --binary $(STATIC); \
+	else echo 'there is no static binary (make static), so its budgets were not checked'; fi
 
 # Where Debian's archive cannot be reached, and only then, the tests that need its newer
 # packages are skipped: the script prints why, they and we say so.
@@ -81,6 +84,34 @@ fuzz: ## each fuzz target for FUZZ_SECONDS (needs a nightly toolchain and cargo-
 		echo "== $$target"; \
 		$(CARGO) +nightly fuzz run $$target -- -max_total_time=$(FUZZ_SECONDS) -max_len=65536 -timeout=20 || exit 1; \
 	done
+
+# The version stands in Cargo.toml, and nowhere else.
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+ARCH ?= x86_64
+STATIC = dist/metricsd-$(VERSION)-$(ARCH)-linux-musl
+IMAGE ?= metricsd:$(VERSION)
+PLATFORM_x86_64 := linux/amd64
+PLATFORM_aarch64 := linux/arm64
+PLATFORM_armv7 := linux/arm/v7
+
+static: ## the static binary, dist/metricsd-VERSION-ARCH-linux-musl (ARCH=x86_64, aarch64 or armv7)
+	packaging/static/build $(ARCH) $(STATIC)
+
+reproducible: ## build the static binary twice, in different directories, and compare the bytes
+	packaging/static/reproducible $(ARCH)
+
+image: static ## the container image from the static binary, with podman (IMAGE=metricsd:VERSION)
+	packaging/docker/context $(STATIC) dist/image
+	podman build --quiet --format docker --platform $(PLATFORM_$(ARCH)) -f packaging/docker/Dockerfile.prebuilt -t $(IMAGE) dist/image
+
+# Where the machine cannot do one of these (exit 77), it says so, and the others count.
+e2e-static: image ## the static binary in an empty root, the image with podman, the manifests against Kubernetes' schemas
+	@for try in 'packaging/static/test $(STATIC)' 'packaging/docker/test $(IMAGE)' packaging/kubernetes/test; do \
+		echo "== $$try"; $$try || [ $$? = 77 ] || exit 1; \
+	done
+
+dist: static ## what a release consists of: archives, checksums, bills of materials, in dist/
+	packaging/release/dist $(VERSION)
 
 clean: ## remove what was built
 	$(CARGO) clean

@@ -5,7 +5,10 @@
 //! processes of their own; their CPU time is read with `clock_getcpuclockid`, to the
 //! nanosecond. Numbers are of one run on one machine: the ratio is what counts.
 //!
-//! `cargo bench --bench tick -- [--ticks N] [--interval SECONDS]`
+//! Before that, how large the program is and how soon it is ready.
+//!
+//! `cargo bench --bench tick -- [--ticks N] [--interval SECONDS] [--binary FILE]`; the binary
+//! is the one just built, or another one, such as the static one.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -21,6 +24,9 @@ use nix::unistd::Pid;
 
 /// Ticks before the measurement: connections, caches and buffers settle.
 const WARM_UP: u32 = 10;
+
+/// Starts whose median is told.
+const STARTS: usize = 9;
 
 /// What the default collectors read each tick.
 const FILES: [&str; 7] = [
@@ -42,12 +48,45 @@ fn main() {
     let value = |flag: &str| args.iter().position(|arg| arg == flag).map(|at| args[at + 1].clone());
     let ticks: u32 = value("--ticks").map_or(60, |text| text.parse().unwrap());
     let interval: f64 = value("--interval").map_or(1.0, |text| text.parse().unwrap());
+    let binary = value("--binary").unwrap_or_else(|| env!("CARGO_BIN_EXE_metricsd").to_owned());
+    // It is started elsewhere.
+    let binary = fs::canonicalize(binary).unwrap().display().to_string();
+    let size = fs::metadata(&binary).unwrap().len();
+    println!("{binary}: {:.2} MB   (budget 4, static)", size as f64 / 1e6);
+    let mut starts: Vec<Duration> = (0..STARTS).map(|_| ready_after(&binary)).collect();
+    starts.sort();
+    println!(
+        "ready after {:.0?} (median of {STARTS}; slowest {:.0?})   (budget 200 ms)",
+        starts[STARTS / 2],
+        starts[STARTS - 1]
+    );
     for kind in ["prometheus_remote_write", "http_json"] {
-        compare(kind, ticks, interval);
+        compare(&binary, kind, ticks, interval);
     }
 }
 
-fn compare(kind: &str, ticks: u32, interval: f64) {
+/// The time from exec until /ready says 200, with the default configuration.
+fn ready_after(binary: &str) -> Duration {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let begun = Instant::now();
+    let mut command = Command::new(binary);
+    command.current_dir(std::env::temp_dir()).args(["-log-level", "error"]);
+    command.env("MC_SERVER_HOST", "127.0.0.1").env("MC_SERVER_PORT", port.to_string());
+    let _agent = Process(command.spawn().unwrap());
+    loop {
+        if let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) {
+            let mut answer = String::new();
+            let asked = stream.write_all(b"GET /ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+            if asked.is_ok() && stream.read_to_string(&mut answer).is_ok() && answer.starts_with("HTTP/1.1 200") {
+                return begun.elapsed();
+            }
+        }
+        assert!(begun.elapsed() < Duration::from_secs(10), "{binary} is not ready after 10 s");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn compare(binary: &str, kind: &str, ticks: u32, interval: f64) {
     let ours = Sink::start();
     let dir = std::env::temp_dir().join(format!("metricsd-bench-{}", std::process::id()));
     fs::create_dir_all(&dir).unwrap();
@@ -60,14 +99,8 @@ fn compare(kind: &str, ticks: u32, interval: f64) {
     );
     let config_path = dir.join("config.json");
     fs::write(&config_path, config).unwrap();
-    let agent = Process(
-        Command::new(env!("CARGO_BIN_EXE_metricsd"))
-            .arg("-config")
-            .arg(&config_path)
-            .args(["-log-level", "warn"])
-            .spawn()
-            .unwrap(),
-    );
+    let agent =
+        Process(Command::new(binary).arg("-config").arg(&config_path).args(["-log-level", "warn"]).spawn().unwrap());
     let body = ours.wait_for(3);
 
     let theirs = Sink::start();

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use log::LevelFilter;
 
 use crate::nearest::{did_you_mean, nearest};
+use crate::telemetry;
 
 /// How the program ends. The numbers are those of `sysexits.h`, which service managers know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +19,7 @@ pub enum Exit {
     Ok = 0,
     /// Unknown flag or bad use.
     Usage = 64,
-    /// The port is taken.
+    /// The port is taken, or `-health` got no good answer.
     Unavailable = 69,
     /// A bug, a thread that ended uninvited, or `-once` that could read nothing.
     Internal = 70,
@@ -41,6 +42,8 @@ pub enum Command {
     Help,
     /// Print [`version`].
     Version,
+    /// `-health`: ask the metricsd that serves this URL how it is.
+    Health(String),
     /// Load the configuration and work with it.
     Run(Invocation),
 }
@@ -134,12 +137,13 @@ struct Typed {
     check: bool,
     once: bool,
     spool: bool,
+    health: Option<String>,
     format: Option<Format>,
     help: bool,
     version: bool,
 }
 
-static FLAGS: [Flag; 9] = [
+static FLAGS: [Flag; 10] = [
     Flag {
         name: "config",
         takes: Takes::Value("FILE", |typed, value| {
@@ -172,6 +176,14 @@ static FLAGS: [Flag; 9] = [
         name: "spool",
         takes: Takes::Switch(|typed, on| typed.spool = on),
         help: "list what waits on disk for each destination, and exit",
+    },
+    Flag {
+        name: "health",
+        takes: Takes::Value("URL", |typed, value| {
+            typed.health = Some(url(&value.to_string_lossy())?);
+            Ok(())
+        }),
+        help: "ask a running metricsd, say http://127.0.0.1:8080/health, whether it is well",
     },
     Flag {
         name: "format",
@@ -211,6 +223,13 @@ pub fn parse(
         if typed.version {
             return Ok(Command::Version);
         }
+    }
+    if let Some(url) = typed.health {
+        let others = typed.check || typed.once || typed.spool || typed.format.is_some();
+        if others || typed.config.is_some() || typed.root.is_some() {
+            return Err(UsageError::Flag("-health asks another process; it stands alone".to_owned()));
+        }
+        return Ok(Command::Health(url));
     }
     let mode = match (typed.check, typed.once, typed.spool) {
         (true, false, false) => Mode::Check,
@@ -276,6 +295,15 @@ fn path(value: &OsStr) -> Result<PathBuf, String> {
     if value.is_empty() { Err("expected a path, got \"\"".to_owned()) } else { Ok(PathBuf::from(value)) }
 }
 
+/// What is wrong with the rest of it, whoever connects says.
+fn url(value: &str) -> Result<String, String> {
+    let scheme = value.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
+    match scheme.as_deref() {
+        Some("http" | "https") => Ok(value.to_owned()),
+        _ => Err("expected a URL such as http://127.0.0.1:8080/health".to_owned()),
+    }
+}
+
 fn log_level(level: &str) -> Result<LevelFilter, String> {
     match level {
         "debug" => Ok(LevelFilter::Debug),
@@ -316,14 +344,14 @@ pub fn help() -> String {
     }
     text.push_str(
         "\nA flag has one dash or two, and its value follows after a space or =.\n\
-         exit codes: 0 fine, 64 bad use, 69 port taken, 70 internal, 77 permission, 78 configuration\n",
+         exit codes: 0 fine, 64 bad use, 69 unavailable, 70 internal, 77 permission, 78 configuration\n",
     );
     text
 }
 
 /// What `-version` prints.
 pub fn version() -> String {
-    format!("metricsd {}\n", env!("CARGO_PKG_VERSION"))
+    format!("metricsd {} ({}, {})\n", telemetry::VERSION, telemetry::COMMIT, telemetry::TARGET)
 }
 
 #[cfg(test)]
@@ -378,6 +406,7 @@ mod tests {
         assert_eq!(parsed(&["-h"]), Ok(Command::Help));
         assert_eq!(parsed(&["--help", "-bogus"]), Ok(Command::Help));
         assert_eq!(parsed(&["-version"]), Ok(Command::Version));
+        assert_eq!(parsed(&["-health", "HTTP://h/"]), Ok(Command::Health("HTTP://h/".to_owned())));
     }
 
     #[test]
@@ -397,6 +426,10 @@ mod tests {
             (&["-once", "-format", "xml"], "expected prom or json"),
             (&["-format", "json"], "-format goes with -once"),
             (&["-check", "-once"], "exclude each other"),
+            (&["-health"], "-health needs a value: -health URL"),
+            (&["-health", "localhost:8080"], "-health: expected a URL such as http://"),
+            (&["-health", "http://h/", "-check"], "-health asks another process; it stands alone"),
+            (&["-health", "http://h/", "-config", "x"], "stands alone"),
         ] {
             let error = refused(args);
             assert!(error.contains(said) && error.ends_with("; see metricsd -help"), "{args:?}: {error}");

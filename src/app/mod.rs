@@ -4,6 +4,7 @@ mod check;
 mod gate;
 mod lanes;
 mod logging;
+mod notify;
 mod reload;
 mod service;
 mod signals;
@@ -23,8 +24,8 @@ use crate::cli::{self, Command, Exit, Format, Invocation, Mode};
 use crate::collectors;
 use crate::config::{self, Config};
 use crate::host::{HostPaths, SystemStatFs, host_name, wall_ms};
-use crate::lane::Compression;
 use crate::lane::encode::{Encoder, json, text};
+use crate::lane::{self, Compression, Url};
 use crate::model::{Batch, Frame, Labels, Resource};
 use crate::pipeline::{Clock, Collectors};
 use crate::telemetry::rfc3339;
@@ -35,11 +36,15 @@ use self::threads::Threads;
 /// What is left of a file system's timeout for the rest of a slow round, in `-once`.
 const ONCE_MARGIN: Duration = Duration::from_secs(1);
 
+/// How long `-health` waits: less than the checks of containers do.
+const HEALTH_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// The program, from its arguments to its exit code.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
     match cli::parse(args, &config::process_env) {
         Ok(Command::Help) => print(&cli::help()),
         Ok(Command::Version) => print(&cli::version()),
+        Ok(Command::Health(url)) => health(&Url::new(url)),
         Ok(Command::Run(invocation)) => {
             let exit = run(invocation);
             logging::finish();
@@ -91,6 +96,16 @@ fn run(invocation: Invocation) -> Exit {
 /// From what level on to log: `said` by the command line or the environment, or else by `config`.
 fn level(said: Option<LevelFilter>, config: &Config) -> LevelFilter {
     said.or(config.log_level).unwrap_or(LevelFilter::Info)
+}
+
+/// Asks the metricsd behind `url`; a good answer needs no word.
+fn health(url: &Url) -> Exit {
+    match lane::get(url, HEALTH_TIMEOUT) {
+        Ok((200..=299, _)) => return Exit::Ok,
+        Ok((status, said)) => complain(&format!("{url} answers {status}: {said}")),
+        Err(why) => complain(&why),
+    }
+    Exit::Unavailable
 }
 
 fn check(config: &Config, paths: &HostPaths) -> Exit {

@@ -58,6 +58,7 @@ impl Reloads {
             self.again = true;
             return;
         }
+        service.notify.reloading();
         log::info!("SIGHUP: reading {} again", service.config.source);
         let (tell, told) = bounded(1);
         let setup = service.setup.clone();
@@ -85,10 +86,12 @@ impl Reloads {
         match outcome.and_then(|prepared| service.take_up(prepared)) {
             Ok(()) => {
                 log::info!("reloaded in {:.1?}; collecting every {:?}", begun.elapsed(), service.config.interval);
+                service.notify.reloaded("Reloaded");
                 service.telemetry.reloaded(None);
             }
             Err(Refused(why)) => {
                 log::error!("nothing was changed: {why}; the configuration from before stays in use");
+                service.notify.reloaded(&format!("The reload changed nothing: {why}"));
                 service.telemetry.reloaded(Some(why));
             }
         }

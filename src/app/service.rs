@@ -8,6 +8,7 @@ use crossbeam_channel::{Receiver, Sender, select, unbounded};
 use log::LevelFilter;
 
 use super::lanes::Running;
+use super::notify::Notify;
 use super::reload::Reloads;
 use super::signals::{self, Signal};
 use super::threads::{Ended, Id, Threads};
@@ -59,6 +60,8 @@ pub struct Service {
     pub(super) plans: Sender<Plan>,
     /// None only where a reload moved it to a place that it could not come back from.
     pub(super) server: Option<Server>,
+    /// To the service manager.
+    pub(super) notify: Notify,
     sched: Id,
 }
 
@@ -81,6 +84,7 @@ impl Service {
     }
 
     fn start(setup: Setup, config: Config) -> Result<(Service, Receiver<Signal>), Exit> {
+        let notify = Notify::from_env();
         let telemetry = Arc::new(Telemetry::new(boottime(), wall_ms(), Subjects::default()));
         let server = server::start(&config.server, Arc::clone(&telemetry), &setup.host_name).map_err(|error| {
             log::error!("{error}");
@@ -115,6 +119,7 @@ impl Service {
             read: Box::new(read_clocks),
             ended: Vec::new(),
             nudge_at: None,
+            pulse: notify.pulse(Arc::clone(&telemetry)),
         };
         let sched = threads.spawn("sched", move || scheduler.run()).map_err(no_thread)?;
         let mut service = Service {
@@ -130,6 +135,7 @@ impl Service {
             done,
             plans,
             server: Some(server),
+            notify,
             sched,
         };
         service.tell();
@@ -156,6 +162,7 @@ impl Service {
                 recv(signals) -> signal => match signal {
                     Ok(Signal::Reload) => reloads.ask(self),
                     Ok(Signal::Stop) => {
+                        self.notify.stopping();
                         log::info!("stopping; a second signal ends the program at once");
                         return Exit::Ok;
                     }

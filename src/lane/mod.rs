@@ -39,6 +39,8 @@ use self::worker::BodyMaker;
 pub use budget::Budget;
 pub use encode::remote_write::Version as RemoteWriteVersion;
 pub use mailbox::Inlet;
+pub(crate) use transport::get;
+
 pub use sender::{GRACE, HOLD, Sender};
 pub use settings::{
     Authorization, Compression, Credentials, DEFAULT_MEMORY_MAX_BYTES, DEFAULT_TIMEOUT, HttpSettings, Kind,

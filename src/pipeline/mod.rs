@@ -24,12 +24,12 @@ use self::slow::{Finished, SlowHandle};
 
 pub use clock::{Clock, Reading};
 pub use fanout::{Fanout, Outlet};
-pub use scheduler::{Plan, Scheduler};
+pub use scheduler::{Plan, Pulse, Scheduler, Sign};
 pub use slow::SlowWorker;
 
 /// How long before the first round the first reading is taken, for values that are
-/// differences of two: twenty of the kernel's clock ticks.
-pub const PRIME: Duration = Duration::from_millis(200);
+/// differences of two: fifteen of the kernel's clock ticks, and ready 200 ms after the start.
+pub const PRIME: Duration = Duration::from_millis(150);
 
 /// The collectors, ready to run: the fast ones, and both ends of the slow ones.
 pub struct Collectors {

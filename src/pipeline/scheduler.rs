@@ -23,6 +23,30 @@ pub struct Plan {
     pub fresh: Fresh,
 }
 
+/// What the loop has come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sign {
+    /// A round has ended.
+    Round,
+    /// It sleeps, and nothing is overdue.
+    Asleep,
+}
+
+/// Tells a supervisor that the beat is kept. A collector that hangs silences it.
+pub struct Pulse {
+    /// The longest silence while the loop sleeps; none: any.
+    pub every: Option<Duration>,
+    /// Is told; must not block.
+    pub beat: Box<dyn FnMut(Sign) + Send>,
+}
+
+impl Default for Pulse {
+    /// Nobody wants to know.
+    fn default() -> Pulse {
+        Pulse { every: None, beat: Box::new(|_| {}) }
+    }
+}
+
 /// The loop that keeps the beat.
 pub struct Scheduler {
     /// What is collected.
@@ -45,6 +69,8 @@ pub struct Scheduler {
     pub ended: Vec<&'static str>,
     /// When the lanes are to be told that a while has passed since the last batch; none at first.
     pub nudge_at: Option<Duration>,
+    /// Who is told that the loop goes round.
+    pub pulse: Pulse,
 }
 
 /// The while: a little over the second after which a lane wants what is still under way on
@@ -85,6 +111,7 @@ impl Scheduler {
                     let (grid, last) = grid.get_or_insert_with(|| (Grid::new(now, self.interval), now));
                     *last = now;
                     self.round(missed);
+                    (self.pulse.beat)(Sign::Round);
                     (next, missed) = grid.next(monotonic());
                     if missed > 0 {
                         log::warn!("a round took too long: {missed} of the grid's ticks are skipped");
@@ -149,8 +176,15 @@ impl Scheduler {
 
     /// Sleeps, publishing what slow collectors finish meanwhile.
     fn sleep_until(&mut self, deadline: Duration) -> Woken {
+        let mut beat_at = self.pulse.every.map(|every| monotonic() + every);
         loop {
             let now = monotonic();
+            if let (Some(at), Some(every)) = (beat_at, self.pulse.every) {
+                if at <= now {
+                    (self.pulse.beat)(Sign::Asleep);
+                    beat_at = Some(now + every);
+                }
+            }
             if self.nudge_at.is_some_and(|at| at <= now) {
                 self.nudge_at = None;
                 self.fanout.nudge();
@@ -167,6 +201,7 @@ impl Scheduler {
                     Err(TryRecvError::Empty) => Woken::Due,
                 };
             }
+            let next = self.nudge_at.into_iter().chain(beat_at).min();
             select! {
                 recv(self.plans) -> plan => return plan.map_or(Woken::Stopped, Woken::Planned),
                 recv(self.collectors.finished) -> done => {
@@ -174,7 +209,7 @@ impl Scheduler {
                         self.finished(done);
                     }
                 }
-                default(self.nudge_at.map_or(left, |at| left.min(at.saturating_sub(now)))) => {}
+                default(next.map_or(left, |at| left.min(at.saturating_sub(now)))) => {}
             }
         }
     }

@@ -82,6 +82,7 @@ impl Running {
             read: Box::new(clocks(walls.to_vec())),
             ended: Vec::new(),
             nudge_at: None,
+            pulse: Pulse::default(),
         };
         let thread = std::thread::spawn(move || scheduler.run());
         Running { telemetry, batches, plans: Some(plans), done, thread: Some(thread) }

@@ -97,6 +97,47 @@ fn a_port_that_is_taken_exits_69_and_names_it() {
 }
 
 #[test]
+fn health_asks_a_running_one_and_exits_by_its_answer() {
+    let health = |url: String| run(metricsd().args(["-health", &url]));
+    let dir = TempDir::new();
+    let daemon = Daemon::start(dir.path(), r#"{"server": {"host": "127.0.0.1", "port": PORT}}"#);
+    let url = format!("http://127.0.0.1:{}", daemon.port);
+    let ran = health(format!("{url}/health"));
+    assert_eq!((ran.code, &*ran.stdout, &*ran.stderr), (0, "", ""));
+    let ran = health(format!("{url}/nothing"));
+    assert_eq!(ran.code, 69);
+    assert!(ran.stderr.starts_with(&format!("metricsd: {url}/nothing answers 404: ")), "{}", ran.stderr);
+
+    let sick = Peer::start(|_, _| Reply::status(503));
+    let ran = health(sick.url("/health"));
+    assert_eq!((ran.code, ran.stderr.lines().count()), (69, 1), "{}", ran.stderr);
+    assert!(ran.stderr.contains(" answers 503"), "{}", ran.stderr);
+    // A redirect is no good answer, and the password in a URL is for nobody's log.
+    let moved = Peer::start(|_, _| Reply::status(302));
+    let ran = health(moved.url("/health").replace("http://", "http://user:secret@"));
+    assert!(ran.code == 69 && ran.stderr.contains("http://***@"), "{}", ran.stderr);
+
+    let nobody = health(format!("http://127.0.0.1:{}/health", free_port()));
+    assert_eq!(nobody.code, 69);
+    assert!(nobody.stderr.contains("refused"), "{}", nobody.stderr);
+    // Nobody speaks TLS there.
+    assert_eq!(health(format!("https://127.0.0.1:{}/health", daemon.port)).code, 69);
+    for bad in ["http://", "http://h:99999/", "http://h h/"] {
+        let ran = health(bad.to_owned());
+        assert_eq!((ran.code, ran.stderr.lines().count()), (69, 1), "{bad}: {}", ran.stderr);
+    }
+}
+
+#[test]
+fn health_does_not_wait_for_long() {
+    let hung = Peer::start(|_, _| Reply::Hang);
+    let begun = std::time::Instant::now();
+    let ran = run(metricsd().args(["-health", &hung.url("/health")]));
+    assert_eq!((ran.code, ran.stderr.lines().count()), (69, 1), "{}", ran.stderr);
+    assert!(begun.elapsed().as_secs() < 15, "it took {:?}", begun.elapsed());
+}
+
+#[test]
 fn without_a_file_it_serves_locally_with_defaults() {
     let dir = TempDir::new();
     let port = free_port();

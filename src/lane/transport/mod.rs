@@ -2,6 +2,7 @@
 
 mod access;
 mod file;
+mod get;
 mod http;
 mod oauth;
 mod proxy;
@@ -18,6 +19,7 @@ use super::verdict::Answer;
 pub use access::Access;
 pub use file::File;
 pub use file::Stdout;
+pub use get::get;
 pub use http::Http;
 
 /// Carries one body at a time.

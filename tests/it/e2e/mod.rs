@@ -7,6 +7,7 @@ mod book;
 mod isolation;
 mod outage;
 mod receivers;
+mod rules;
 mod secured;
 mod tls;
 
