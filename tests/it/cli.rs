@@ -97,6 +97,16 @@ fn a_port_that_is_taken_exits_69_and_names_it() {
 }
 
 #[test]
+fn an_address_that_is_not_there_exits_69_since_it_may_come() {
+    // 192.0.2.0/24 is nobody's (RFC 5737), .invalid never resolves (RFC 6761).
+    for host in ["192.0.2.1", "host.invalid"] {
+        let ran = run(metricsd().env("MC_SERVER_HOST", host));
+        assert_eq!(ran.code, 69, "{}", ran.stderr);
+        assert!(ran.stderr.contains(host), "{}", ran.stderr);
+    }
+}
+
+#[test]
 fn without_a_file_it_serves_locally_with_defaults() {
     let dir = TempDir::new();
     let port = free_port();
