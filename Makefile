@@ -50,7 +50,7 @@ deny:
 test: ## every test that needs no other server
 	$(CARGO) test --locked
 
-golden: ## rewrite tests/golden from the fixtures, and the generated tables of the README
+golden: ## rewrite tests/golden from the fixtures, and what is generated in README and packaging
 	METRICSD_GOLDEN=write $(CARGO) test --locked --test it -- golden:: docs::
 
 bench: ## what it costs: CPU of a tick against a bare loop, encoders, memory
