@@ -6,10 +6,10 @@ CARGO ?= cargo
 E2E_PROGRAMS := prometheus:prometheus promtool:prometheus free:procps
 
 .DEFAULT_GOAL := help
-.PHONY: help run build check fmt clippy doc fuzz-targets deny test golden bench e2e e2e-packages-installed fuzz clean
+.PHONY: help run build check fmt clippy doc fuzz-targets deny test golden bench e2e e2e-packages-installed deb rpm e2e-packages fuzz clean
 
 help: ## list the verbs
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## the release binary, target/release/metricsd
 	$(CARGO) build --release --locked
@@ -67,6 +67,21 @@ e2e-packages-installed:
 		if [ "$$(id -u)" = 0 ]; then SUDO=; else SUDO=sudo; fi; \
 		$$SUDO apt-get update -q && DEBIAN_FRONTEND=noninteractive $$SUDO apt-get install -qy --no-install-recommends $$package || exit 1; \
 	done
+
+PACKAGES := $(or $(CARGO_TARGET_DIR),target)/packages
+# Another binary than the one that is built: make deb BINARY=...
+PACKAGED = $(or $(BINARY),$$(packaging/binary))
+export ARCH
+
+deb: ## the Debian package, in target/packages (ARCH=amd64|arm64)
+	@binary=$(PACKAGED) && packaging/deb/build "$$binary" $(PACKAGES)
+
+rpm: ## the rpm, in target/packages (ARCH=amd64|arm64)
+	@binary=$(PACKAGED) && packaging/rpm/build "$$binary" $(PACKAGES)
+
+# Needs root, debootstrap, lintian, rpm, rpmlint, systemd-container; says what is missing.
+e2e-packages: ## installs, upgrades, breaks and purges the packages in roots of Debian and Ubuntu
+	@binary=$(PACKAGED) && packaging/test/run "$$binary" $(PACKAGES)
 
 FUZZ_SECONDS ?= 60
 fuzz: ## each fuzz target for FUZZ_SECONDS (needs a nightly toolchain and cargo-fuzz)

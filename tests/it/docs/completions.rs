@@ -32,15 +32,15 @@ pub fn bash() -> String {
     let mut cases = String::new();
     for (name, value) in cli::flags().filter_map(|flag| Some((flag.name, flag.value?))) {
         let replies = match values(value) {
-            Values::Files => "compopt -o filenames && mapfile -t COMPREPLY < <(compgen -f -- \"$cur\")".to_owned(),
+            Values::Files => "compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- \"$cur\")".to_owned(),
             Values::Directories => {
-                "compopt -o filenames && mapfile -t COMPREPLY < <(compgen -d -- \"$cur\")".to_owned()
+                "compopt -o filenames; mapfile -t COMPREPLY < <(compgen -d -- \"$cur\")".to_owned()
             }
             Values::Words(words) => format!("mapfile -t COMPREPLY < <(compgen -W '{words}' -- \"$cur\")"),
             Values::Any => "COMPREPLY=()".to_owned(),
         };
         // Writing to a String does not fail, here and below.
-        let _ = writeln!(cases, "        -{name} | --{name}) {replies} && return ;;");
+        let _ = writeln!(cases, "        -{name} | --{name}) {replies}; return ;;");
     }
     let flags: Vec<String> = cli::flags().map(|flag| format!("-{}", flag.name)).collect();
     format!(
