@@ -33,9 +33,7 @@ pub fn bash() -> String {
     for (name, value) in cli::flags().filter_map(|flag| Some((flag.name, flag.value?))) {
         let replies = match values(value) {
             Values::Files => "compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- \"$cur\")".to_owned(),
-            Values::Directories => {
-                "compopt -o filenames; mapfile -t COMPREPLY < <(compgen -d -- \"$cur\")".to_owned()
-            }
+            Values::Directories => "compopt -o filenames; mapfile -t COMPREPLY < <(compgen -d -- \"$cur\")".to_owned(),
             Values::Words(words) => format!("mapfile -t COMPREPLY < <(compgen -W '{words}' -- \"$cur\")"),
             Values::Any => "COMPREPLY=()".to_owned(),
         };
