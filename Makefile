@@ -8,7 +8,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),$(CARGO_BUILD_TARGET_DIR),target)
 E2E_PROGRAMS := prometheus:prometheus promtool:prometheus free:procps openssl:openssl nginx:nginx
 
 .DEFAULT_GOAL := help
-.PHONY: help run build check fmt clippy doc fuzz-targets deny test golden bench e2e e2e-packages-installed fuzz clean
+.PHONY: help run build check fmt clippy doc fuzz-targets deny test golden bench e2e e2e-packages-installed deb rpm e2e-packages fuzz clean
 .PHONY: static reproducible image dist e2e-static
 
 help: ## list the verbs
@@ -53,7 +53,7 @@ deny:
 test: ## every test that needs no other server
 	$(CARGO) test --locked
 
-golden: ## rewrite tests/golden from the fixtures, and the generated tables of the README
+golden: ## rewrite tests/golden from the fixtures, and what is generated in README and packaging
 	METRICSD_GOLDEN=write $(CARGO) test --locked --test it -- golden:: docs::
 
 bench: ## what it costs: CPU of a tick against a bare loop, encoders, memory; also of the static binary
@@ -76,6 +76,21 @@ e2e-packages-installed:
 		if [ "$$(id -u)" = 0 ]; then SUDO=; else SUDO=sudo; fi; \
 		$$SUDO apt-get update -q && DEBIAN_FRONTEND=noninteractive $$SUDO apt-get install -qy --no-install-recommends $$package || exit 1; \
 	done
+
+PACKAGES := $(or $(CARGO_TARGET_DIR),target)/packages
+# Another binary than the one that is built: make deb BINARY=...
+PACKAGED = $(or $(BINARY),$$(packaging/binary))
+export ARCH
+
+deb: ## the Debian package, in target/packages (ARCH=amd64|arm64)
+	@binary=$(PACKAGED) && packaging/deb/build "$$binary" $(PACKAGES)
+
+rpm: ## the rpm, in target/packages (ARCH=amd64|arm64)
+	@binary=$(PACKAGED) && packaging/rpm/build "$$binary" $(PACKAGES)
+
+# Needs root, debootstrap, lintian, rpm, rpmlint, systemd-container; says what is missing.
+e2e-packages: ## installs, upgrades, breaks and purges the packages in roots of Debian and Ubuntu
+	@binary=$(PACKAGED) && packaging/test/run "$$binary" $(PACKAGES)
 
 FUZZ_SECONDS ?= 60
 fuzz: ## each fuzz target for FUZZ_SECONDS (needs a nightly toolchain and cargo-fuzz)

@@ -19,7 +19,8 @@ pub enum Exit {
     Ok = 0,
     /// Unknown flag or bad use.
     Usage = 64,
-    /// The port is taken, or `-health` got no good answer.
+    /// The HTTP server cannot listen: the port is taken, or the address is not there (yet); or
+    /// `-health` got no good answer.
     Unavailable = 69,
     /// A bug, a thread that ended uninvited, or `-once` that could read nothing.
     Internal = 70,
@@ -28,6 +29,20 @@ pub enum Exit {
     /// The configuration is wrong.
     Config = 78,
 }
+
+/// Every way to end: in a word or two, and in the words of the documentation.
+pub static EXITS: [(Exit, &str, &str); 6] = [
+    (Exit::Ok, "fine", "stopped by SIGTERM or SIGINT, or did what it was asked to"),
+    (Exit::Usage, "bad use", "an unknown flag or bad use"),
+    (
+        Exit::Unavailable,
+        "unavailable",
+        "the HTTP port is taken, or `server.host` is not (yet) an address of this host; or `-health` got no good answer",
+    ),
+    (Exit::Internal, "internal", "a bug: a thread ended uninvited; or `-once` could read nothing"),
+    (Exit::Permission, "permission", "no permission to bind the port"),
+    (Exit::Config, "configuration", "the configuration is wrong"),
+];
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> ExitCode {
@@ -326,6 +341,28 @@ fn format(format: &str) -> Result<Format, String> {
     }
 }
 
+/// A flag as the documentation and the shells' completions have it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FlagRow {
+    /// Without its dash.
+    pub name: &'static str,
+    /// What its value is called; none where it takes none.
+    pub value: Option<&'static str>,
+    /// What it means, in one line.
+    pub meaning: String,
+}
+
+/// All flags, in the order of [`help`].
+pub fn flags() -> impl Iterator<Item = FlagRow> {
+    FLAGS.iter().map(|flag| {
+        let value = match flag.takes {
+            Takes::Switch(_) => None,
+            Takes::Value(placeholder, _) => Some(placeholder),
+        };
+        FlagRow { name: flag.name, value, meaning: flag.help.replace('\n', " ") }
+    })
+}
+
 /// What `-help` prints.
 pub fn help() -> String {
     let mut text = "metricsd reads this host's metrics from the kernel's own files, serves them over HTTP\n\
@@ -342,10 +379,9 @@ pub fn help() -> String {
             text.push_str(&format!("  {left:<18} {line}\n"));
         }
     }
-    text.push_str(
-        "\nA flag has one dash or two, and its value follows after a space or =.\n\
-         exit codes: 0 fine, 64 bad use, 69 unavailable, 70 internal, 77 permission, 78 configuration\n",
-    );
+    let exits = EXITS.map(|(exit, word, _)| format!("{} {word}", exit as u8)).join(", ");
+    text.push_str("\nA flag has one dash or two, and its value follows after a space or =.\n");
+    text.push_str(&format!("exit codes: {exits}\n"));
     text
 }
 

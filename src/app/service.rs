@@ -258,8 +258,10 @@ pub(super) fn start_slow(threads: &mut Threads, workers: Vec<SlowWorker>) -> io:
 
 fn exit_of(error: &StartError) -> Exit {
     match error {
-        StartError::Resolve(..) | StartError::NotLocal(..) | StartError::Files(..) => Exit::Config,
-        StartError::Taken(..) => Exit::Unavailable,
+        StartError::Files(..) => Exit::Config,
+        // At boot the network may not be up yet: what starts us tries again, as it would not
+        // after a wrong configuration.
+        StartError::Resolve(..) | StartError::NotLocal(..) | StartError::Taken(..) => Exit::Unavailable,
         StartError::Permission(..) => Exit::Permission,
         StartError::Other(..) => Exit::Internal,
     }

@@ -82,9 +82,9 @@ impl Default for Settings {
 /// Why the server could not be started. Most hold the address as it was configured.
 #[derive(Debug)]
 pub enum StartError {
-    /// The host name has no address: a wrong configuration.
+    /// The host name has no address: a wrong configuration, or no name server yet.
     Resolve(String, io::Error),
-    /// The address is not one of this host's: a wrong configuration.
+    /// The address is not one of this host's: a wrong configuration, or no network yet.
     NotLocal(String, io::Error),
     /// Somebody else listens there.
     Taken(String, io::Error),

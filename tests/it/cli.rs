@@ -129,6 +129,16 @@ fn health_asks_a_running_one_and_exits_by_its_answer() {
 }
 
 #[test]
+fn an_address_that_is_not_there_exits_69_since_it_may_come() {
+    // 192.0.2.0/24 is nobody's (RFC 5737), .invalid never resolves (RFC 6761).
+    for host in ["192.0.2.1", "host.invalid"] {
+        let ran = run(metricsd().env("MC_SERVER_HOST", host));
+        assert_eq!(ran.code, 69, "{}", ran.stderr);
+        assert!(ran.stderr.contains(host), "{}", ran.stderr);
+    }
+}
+
+#[test]
 fn health_does_not_wait_for_long() {
     let hung = Peer::start(|_, _| Reply::Hang);
     let begun = std::time::Instant::now();

@@ -1,7 +1,11 @@
 //! The documentation against the code: tables, examples, links.
 //!
 //! What the README says in tables comes from the code's own tables. It stands between
-//! `<!-- generated: NAME -->` and `<!-- /generated -->`, and `make golden` rewrites it.
+//! `<!-- generated: NAME -->` and `<!-- /generated -->`, and `make golden` rewrites it, with
+//! the man pages and completions.
+
+mod completions;
+mod manual;
 
 use std::fmt::Write as _;
 use std::fs;
@@ -38,8 +42,19 @@ const LABELS: [(&str, &[&str]); 9] = [
     ("interface", &["system_network_*"]),
 ];
 
-/// A generated part of the README: its name, and what it has to be.
+/// A generated part of the README, or file: its name, and what it has to be.
 type Section = (&'static str, fn() -> String);
+
+/// Variables that stand for no field of the configuration.
+const VARIABLES: [(&str, &str); 7] = [
+    ("MC_LOG_LEVEL", "`log_level`; the flag `-log-level` wins over both"),
+    ("HOST_PROC", "where the host's `/proc` is; default `/proc`"),
+    ("HOST_SYS", "where the host's `/sys` is; default `/sys`"),
+    ("HOST_ROOT", "where the host's `/` is; default `/`"),
+    ("HTTPS_PROXY", "`proxy_url` of `https://` destinations that have none; `https_proxy` wins over it"),
+    ("HTTP_PROXY", "the same for `http://` destinations; `http_proxy` wins over it"),
+    ("NO_PROXY", "whom these two do not count for (a list; `docs/credentials.md`); `no_proxy` wins over it"),
+];
 
 /// A default longer than this does not fit into a table.
 const MAX_DEFAULT: usize = 40;
@@ -144,17 +159,18 @@ fn configuration() -> String {
 
 fn environment() -> String {
     let over_the_file = config::variables().map(|(name, field)| vec![code(name), code(&field)]);
-    let others = [
-        ("MC_LOG_LEVEL", "`log_level`; the flag `-log-level` wins over both"),
-        ("HOST_PROC", "where the host's `/proc` is; default `/proc`"),
-        ("HOST_SYS", "where the host's `/sys` is; default `/sys`"),
-        ("HOST_ROOT", "where the host's `/` is; default `/`"),
-        ("HTTPS_PROXY", "`proxy_url` of `https://` destinations that have none; `https_proxy` wins over it"),
-        ("HTTP_PROXY", "the same for `http://` destinations; `http_proxy` wins over it"),
-        ("NO_PROXY", "whom these two do not count for ([list](docs/credentials.md#proxies)); `no_proxy` wins over it"),
-    ];
-    let others = others.map(|(name, what)| vec![code(name), what.to_owned()]);
+    let others = VARIABLES.map(|(name, what)| vec![code(name), what.to_owned()]);
     table(&["variable", "stands for"], over_the_file.chain(others))
+}
+
+/// `text` with what stands between backticks as `code` gives it, and the rest as `plain` does.
+fn in_words(text: &str, plain: fn(&str) -> String, code: fn(&str) -> String) -> String {
+    text.split('`').enumerate().map(|(i, part)| if i % 2 == 0 { plain(part) } else { code(part) }).collect()
+}
+
+fn exits() -> String {
+    let rows = cli::EXITS.map(|(exit, _, when)| vec![(exit as u8).to_string(), when.to_owned()]);
+    table(&["exit code", "when"], rows)
 }
 
 fn help() -> String {
@@ -165,12 +181,13 @@ fn help() -> String {
 fn the_readmes_tables_are_those_of_the_code() {
     let readme = read("README.md");
     let mut expected = readme.clone();
-    let sections: [Section; 5] = [
+    let sections: [Section; 6] = [
         ("metrics", metrics),
         ("own metrics", own_metrics),
         ("configuration", configuration),
         ("environment", environment),
         ("help", help),
+        ("exit codes", exits),
     ];
     for (name, render) in sections {
         let open = format!("<!-- generated: {name} -->\n");
@@ -178,12 +195,33 @@ fn the_readmes_tables_are_those_of_the_code() {
         let (_, after) = rest.split_once("<!-- /generated -->").unwrap_or_else(|| panic!("{name} does not end"));
         expected = format!("{before}{open}\n{}\n<!-- /generated -->{after}", render());
     }
+    is("README.md", &readme, &expected);
+}
+
+/// Fails where a committed file is not what it should be, or makes it so.
+fn is(file: &str, committed: &str, expected: &str) {
     if std::env::var("METRICSD_GOLDEN").as_deref() == Ok("write") {
-        fs::write(root().join("README.md"), expected).unwrap();
+        fs::write(root().join(file), expected).unwrap();
         return;
     }
-    let missing: Vec<&str> = expected.lines().filter(|line| !readme.lines().any(|l| l == *line)).collect();
-    assert!(readme == expected, "README.md is out of step; `make golden` rewrites it:\n  {}", missing.join("\n  "));
+    let missing: Vec<&str> = expected.lines().filter(|line| !committed.lines().any(|l| l == *line)).collect();
+    assert!(committed == expected, "{file} is out of step; `make golden` rewrites it:\n  {}", missing.join("\n  "));
+}
+
+#[test]
+fn man_pages_and_completions_are_those_of_the_code() {
+    let files: [Section; 5] = [
+        ("packaging/man/metricsd.1", manual::program),
+        ("packaging/man/metricsd.json.5", manual::configuration),
+        ("packaging/completions/metricsd.bash", completions::bash),
+        ("packaging/completions/_metricsd", completions::zsh),
+        ("packaging/completions/metricsd.fish", completions::fish),
+    ];
+    for (file, render) in files {
+        // One that is not there yet is out of step too.
+        let committed = fs::read_to_string(root().join(file)).unwrap_or_default();
+        is(file, &committed, &render());
+    }
 }
 
 #[test]
@@ -228,17 +266,6 @@ fn every_collector_has_its_row_in_the_readme() {
     let named: Vec<&str> = rows.map_while(|line| line.strip_prefix("| `")?.split('`').next()).collect();
     let names: Vec<&str> = collectors::names().collect();
     assert_eq!(named, names, "the README's table of collectors against the code's");
-}
-
-#[test]
-fn the_exit_codes_are_those_of_the_help() {
-    let readme = read("README.md");
-    let rows = readme.lines().skip_while(|line| !line.starts_with("| exit code |")).skip(2);
-    let codes: Vec<&str> = rows.map_while(|line| line.strip_prefix("| ")?.split(' ').next()).collect();
-    let help = cli::help();
-    let line = help.lines().find_map(|line| line.strip_prefix("exit codes: ")).unwrap();
-    let expected: Vec<&str> = line.split(", ").map(|part| part.split(' ').next().unwrap()).collect();
-    assert_eq!(codes, expected);
 }
 
 #[test]
