@@ -8,10 +8,10 @@
 //! | [`host`] | the kernel's files and calls, the clocks | nothing |
 //! | [`collectors`] | one file a collector, one table of them all | model, host |
 //! | [`pipeline`] | the beat, stamps, rounds, slow collectors, fan-out | model, host, collectors, telemetry |
-//! | [`files`] | small files that the configuration names, and whether they have changed | nothing |
+//! | [`files`] | small files that the configuration names, whether they have changed, what is made of them | nothing |
 //! | [`tls`] | certificates, keys, roots: what handshakes need, kept in step with its files | files |
 //! | [`secret`] | passwords and tokens that nothing prints, kept in step with their files | files |
-//! | [`lane`] | one per destination: encode, queue, send | model, host, telemetry, tls, secret |
+//! | [`lane`] | one per destination: encode, queue, send | model, host, telemetry, files, tls, secret |
 //! | [`lane::encode`] | frames to bytes, one file a format. No I/O | model, lane::Compression |
 //! | [`lane::spool`] | what waits, on disk. Blind to its payload | nothing |
 //! | [`server`] | /health, /metrics, behind a connection guard | model, host, telemetry, lane::encode, files, tls, secret |

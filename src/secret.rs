@@ -1,10 +1,10 @@
 //! Passwords, tokens and keys: nothing prints them, and those in files are kept in step with
-//! their files.
+//! their files ([`Secrets`]).
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use crate::files::{FileError, Files, others_may_read, read_file};
+use crate::files::{FileError, Recipe};
 
 /// No token in the field is longer; HTTP servers refuse headers long before this.
 const MAX_SECRET_BYTES: usize = 64 << 10;
@@ -56,106 +56,85 @@ impl Source {
         }
     }
 
-    /// The secret as it is now.
-    pub fn read(&self) -> Result<Secret, FileError> {
+    /// The secret, in the form `form`. A file takes the next one of `contents`; what is given
+    /// was checked by whoever read the configuration.
+    pub fn take<'c>(&self, contents: &mut impl Iterator<Item = &'c Vec<u8>>, form: Form) -> Result<Secret, FileError> {
         match self {
             Source::Given(secret) => Ok(secret.clone()),
-            Source::File(path) => read_secret(path),
+            Source::File(path) => {
+                let bytes = contents.next().ok_or_else(|| FileError::new(path, "has not been read"))?;
+                one_line(bytes, form).map_err(|why| FileError::new(path, why))
+            }
         }
     }
+}
 
-    /// What an operator should know of the file: nothing, or that others may read it.
-    pub fn warning(&self) -> Option<String> {
-        let path = self.file().filter(|path| others_may_read(path))?;
-        Some(format!("{}: every user of this machine may read this secret; chmod o-r it", path.display()))
+/// What a secret has to be like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// A line of text.
+    Line,
+    /// What follows `Bearer ` in a header: visible ASCII, and some of it.
+    Token,
+}
+
+impl Form {
+    /// What makes `text` none of this form, if anything does.
+    pub fn fault(self, text: &str) -> Option<&'static str> {
+        if text.contains(char::is_control) {
+            return Some("holds a line break or another control character, which cannot be sent");
+        }
+        match self {
+            Form::Line => None,
+            Form::Token if text.is_empty() => Some("is empty"),
+            Form::Token if text.starts_with("Bearer ") => Some("begins with \"Bearer \"; give the token alone"),
+            Form::Token if !text.bytes().all(|b| b.is_ascii_graphic()) => {
+                Some("is a token with a space or another character that is not visible ASCII, which cannot be sent")
+            }
+            Form::Token => None,
+        }
     }
 }
 
-/// What makes `text` no secret that can be sent in a header, if anything does.
-pub fn fault(text: &str) -> Option<&'static str> {
-    text.chars().any(|c| c.is_control() && c != '\t').then_some("holds a line break or another control character")
-}
-
-fn read_secret(path: &Path) -> Result<Secret, FileError> {
-    let bytes = read_file(path)?;
-    let refused = |why: &str| FileError::new(path, why);
-    let text = String::from_utf8(bytes).map_err(|_| refused("is not UTF-8 text"))?;
-    let line = text.strip_suffix('\n').unwrap_or(&text);
+fn one_line(bytes: &[u8], form: Form) -> Result<Secret, String> {
+    let text = std::str::from_utf8(bytes).map_err(|_| "is not UTF-8 text")?;
+    let line = text.strip_suffix('\n').unwrap_or(text);
     let line = line.strip_suffix('\r').unwrap_or(line);
     if line.len() > MAX_SECRET_BYTES {
-        return Err(FileError::new(path, format!("larger than {MAX_SECRET_BYTES} bytes; is this the right file?")));
+        return Err(format!("larger than {MAX_SECRET_BYTES} bytes; is this the right file?"));
     }
-    match fault(line) {
-        Some(fault) => Err(FileError::new(path, format!("{fault}; one line with the secret alone is expected"))),
+    match form.fault(line) {
+        Some(fault) => Err(format!("{fault}; one line with the secret alone is expected")),
         None => Ok(Secret::new(line)),
     }
 }
 
-/// The secrets of one owner, kept in step with their files: all as they are now, or all as
-/// they were when every file was last of use.
-pub struct Kept {
-    /// Whose they are, for the log: `destination NAME`.
-    subject: String,
-    sources: Vec<Source>,
-    files: Files,
-    /// In the order of the sources.
-    good: Option<Vec<Secret>>,
-    /// Why what the files hold now is not used.
-    trouble: Option<FileError>,
-}
+/// The secrets of one owner, each with its form: all of them are of use, or none.
+pub struct Secrets(pub Vec<(Source, Form)>);
 
-impl Kept {
-    /// Reads the files. What is wrong with them is what [`Kept::get`] says then.
-    pub fn new(subject: impl Into<String>, sources: Vec<Source>) -> Kept {
-        let files = Files::new(sources.iter().filter_map(Source::file));
-        let mut kept = Kept { subject: subject.into(), sources, files, good: None, trouble: None };
-        kept.take_up();
-        kept
+impl Recipe for Secrets {
+    /// In the order of their sources.
+    type Made = Vec<Secret>;
+
+    const FILES: &'static str = "secrets";
+
+    fn paths(&self) -> Vec<&Path> {
+        self.0.iter().filter_map(|(source, _)| source.file()).collect()
     }
 
-    /// Looks whether the files have changed, one system call a file, and takes up what they
-    /// hold if all of it is of use. Whether anything is different since.
-    pub fn refresh(&mut self) -> bool {
-        self.files.have_changed() && self.take_up()
+    fn secret_paths(&self) -> Vec<&Path> {
+        self.paths()
     }
 
-    /// The secrets, in the order of their sources.
-    pub fn get(&self) -> Result<&[Secret], FileError> {
-        match (&self.good, &self.trouble) {
-            (Some(good), _) => Ok(good),
-            (None, Some(trouble)) => Err(trouble.clone()),
-            (None, None) => Err(FileError::new(Path::new("secrets"), "have not been read")),
-        }
-    }
-
-    /// Says once what is wrong, and once that it is over.
-    fn take_up(&mut self) -> bool {
-        match self.sources.iter().map(Source::read).collect::<Result<Vec<Secret>, FileError>>() {
-            Ok(secrets) => {
-                let first = self.good.is_none() && self.trouble.is_none();
-                let renewed = self.good.as_ref() != Some(&secrets) && !first;
-                if renewed || self.trouble.is_some() {
-                    log::info!("{}: its secret files are good; they are used from now on", self.subject);
-                }
-                self.good = Some(secrets);
-                self.trouble = None;
-                renewed
-            }
-            Err(error) => {
-                if self.good.is_some() && self.trouble.as_ref() != Some(&error) {
-                    log::warn!("{}: {error}; the last good secrets stay in use", self.subject);
-                }
-                self.trouble = Some(error);
-                false
-            }
-        }
+    fn make(&self, contents: &[Vec<u8>]) -> Result<Vec<Secret>, FileError> {
+        let mut contents = contents.iter();
+        self.0.iter().map(|(source, form)| source.take(&mut contents, *form)).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs;
 
     #[test]
     fn it_is_never_printed() {
@@ -167,53 +146,48 @@ mod tests {
 
     #[test]
     fn a_file_holds_one_line() {
-        let path = std::env::temp_dir().join(format!("metricsd-secret-{}", std::process::id()));
-        let read = |content: &[u8]| {
-            fs::write(&path, content).unwrap();
-            Source::File(path.clone()).read()
-        };
-        for content in ["s3cret", "s3cret\n", "s3cret\r\n"] {
-            assert_eq!(read(content.as_bytes()), Ok(Secret::new("s3cret")), "{content:?}");
+        let secrets = |form| Secrets(vec![(Source::File("secret".into()), form)]);
+        let read = |form, content: &[u8]| secrets(form).make(&[content.to_vec()]).map(|mut made| made.remove(0));
+        for form in [Form::Line, Form::Token] {
+            for content in ["s3cret", "s3cret\n", "s3cret\r\n"] {
+                assert_eq!(read(form, content.as_bytes()), Ok(Secret::new("s3cret")), "{content:?}");
+            }
         }
         // What stands around it may belong to it.
-        assert_eq!(read(b" p w \n"), Ok(Secret::new(" p w ")));
-        for (content, why) in [
-            (&b""[..], "is empty"),
-            (b"\n", "is empty"),
-            (b"sesame\ntwo\n", "a line break"),
-            (b"sesame\n\n", "a line break"),
-            (b"sesame\0", "control character"),
-            (b"sesame\rtwo", "a line break"),
-            (b"\xff\xfe", "not UTF-8"),
+        assert_eq!(read(Form::Line, b" p w \n"), Ok(Secret::new(" p w ")));
+        assert_eq!(read(Form::Line, "pässword\r\n".as_bytes()), Ok(Secret::new("pässword")));
+        let token = "is a token with a space or another character that is not visible ASCII";
+        for (form, content, why) in [
+            (Form::Line, &b"sesame\ntwo\n"[..], "holds a line break"),
+            (Form::Line, b"sesame\n\n", "holds a line break"),
+            (Form::Line, b"sesame\0", "another control character"),
+            (Form::Line, b"ses\tame", "another control character"),
+            (Form::Line, b"sesame\rtwo", "holds a line break"),
+            (Form::Line, b"\xff\xfe", "is not UTF-8 text"),
+            (Form::Token, b"sesame\ntwo", "holds a line break"),
+            (Form::Token, b"\n", "is empty"),
+            (Form::Token, b"sesame two", token),
+            (Form::Token, b" sesame", token),
+            (Form::Token, "sesäme".as_bytes(), token),
+            (Form::Token, b"Bearer sesame", "begins with \"Bearer \"; give the token alone"),
         ] {
-            let error = read(content).unwrap_err().to_string();
-            assert!(error.contains(why) && error.starts_with(&*path.to_string_lossy()), "{content:?}: {error}");
+            let error = read(form, content).unwrap_err().to_string();
+            assert!(error.starts_with("secret: ") && error.contains(why), "{content:?}: {error}");
             assert!(!error.contains("sesame"), "{error}");
         }
-        assert!(read(&[b'x'; MAX_SECRET_BYTES + 1]).unwrap_err().to_string().contains("larger than 65536 bytes"));
-        fs::remove_file(&path).unwrap();
-        assert!(Source::File(path).read().unwrap_err().to_string().ends_with("no such file"));
+        let long = read(Form::Line, &[b'x'; MAX_SECRET_BYTES + 1]).unwrap_err().to_string();
+        assert!(long.contains("larger than 65536 bytes"), "{long}");
     }
 
     #[test]
-    fn what_is_half_written_changes_nothing() {
-        let path = std::env::temp_dir().join(format!("metricsd-kept-{}", std::process::id()));
-        fs::write(&path, "old\n").unwrap();
-        let mut kept = Kept::new("test", vec![Source::Given(Secret::new("given")), Source::File(path.clone())]);
-        let exposed = |kept: &Kept| kept.get().unwrap().iter().map(|s| s.expose().to_owned()).collect::<Vec<_>>();
-        assert_eq!(exposed(&kept), ["given", "old"]);
-        fs::write(&path, "").unwrap();
-        assert!(!kept.refresh());
-        fs::remove_file(&path).unwrap();
-        assert!(!kept.refresh());
-        assert_eq!(exposed(&kept), ["given", "old"]);
-        fs::write(&path, "new\n").unwrap();
-        assert!(kept.refresh());
-        assert_eq!(exposed(&kept), ["given", "new"]);
-        // Written again with what it held.
-        fs::write(&path, "new\n").unwrap();
-        assert!(!kept.refresh());
-        fs::remove_file(&path).unwrap();
-        assert!(Kept::new("test", vec![Source::File(path)]).get().is_err());
+    fn secrets_are_taken_up_together_and_in_their_order() {
+        let given = Source::Given(Secret::new("given"));
+        let file = |name: &str| Source::File(name.into());
+        let secrets = Secrets(vec![(file("a"), Form::Line), (given, Form::Line), (file("b"), Form::Token)]);
+        let made = |a: &str, b: &str| secrets.make(&[a.into(), b.into()]);
+        let exposed = |made: Vec<Secret>| made.iter().map(|secret| secret.expose().to_owned()).collect::<Vec<_>>();
+        assert_eq!(exposed(made("one\n", "two\n").unwrap()), ["one", "given", "two"]);
+        assert_eq!(made("one", "t w o").unwrap_err().path, Path::new("b"));
+        assert_eq!(secrets.check().unwrap_err().to_string(), "a: no such file");
     }
 }

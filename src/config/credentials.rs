@@ -1,16 +1,15 @@
 //! What a destination wants to see before it lets us in: headers, and one kind of
 //! `Authorization`.
 
-use std::path::PathBuf;
-
-use ureq::http::{HeaderName, HeaderValue};
+use ureq::http::HeaderName;
 
 use super::endpoint;
 use super::fields::{BASIC_AUTH, FILE, OAUTH2, SIGV4};
 use super::proxy::Proxies;
+use super::secrets::{self, Reading};
 use super::section::{Item, Section};
 use crate::lane::{Authorization, Credentials, OAuth2Settings, SigV4Settings, Url, percent_decoded};
-use crate::secret::{Secret, Source, fault};
+use crate::secret::{Form, Secret, Source};
 
 /// Headers that HTTP or the format of the body sets.
 const OURS: [&str; 15] = [
@@ -87,11 +86,11 @@ fn headers<'v>(shipper: &Section<'v>, used: bool) -> Vec<(Item<'v>, String, Sour
 /// `"value"` or `{"file": "/path"}`.
 fn value_or_file(item: &Item<'_>, used: bool) -> Option<Source> {
     if !item.is_object() {
-        return given(item);
+        return secrets::given(item, Form::Line);
     }
     let section = Section::open(item.cx, item.value, item.path.clone(), &FILE);
     match section.get("file") {
-        Some(item) => file(&item, used),
+        Some(item) => secrets::in_file(&item, Reading { form: Form::Line, used }),
         None => {
             section.problem("expected a string, or {\"file\": \"/path\"} for a value that a file holds");
             None
@@ -99,49 +98,9 @@ fn value_or_file(item: &Item<'_>, used: bool) -> Option<Source> {
     }
 }
 
-/// A secret that the configuration itself holds.
-fn given(item: &Item<'_>) -> Option<Source> {
-    let text = item.text()?;
-    if let Some(fault) = fault(&text) {
-        item.problem(format!("{fault}, which cannot be sent"));
-        return None;
-    }
-    Some(Source::Given(Secret::new(text)))
-}
-
-/// A secret that a file holds.
-fn file(item: &Item<'_>, used: bool) -> Option<Source> {
-    let path = item.text()?;
-    if path.is_empty() || path.contains('\0') {
-        return item.expected("the path of a file");
-    }
-    let source = Source::File(PathBuf::from(path));
-    if used {
-        match source.read() {
-            Ok(_) => {
-                source.warning().inspect(|warning| item.warning(warning));
-            }
-            Err(error) => item.problem(error.to_string()),
-        }
-    }
-    Some(source)
-}
-
-/// The fields `name` and `name_file`, of which one may be given; with its place.
-fn one_of<'v>(
-    section: &Section<'v>,
-    [name, name_file]: [&'static str; 2],
-    used: bool,
-) -> Option<(Item<'v>, Option<Source>)> {
-    match (section.get(name), section.get(name_file)) {
-        (Some(_), Some(item)) => {
-            item.problem(format!("{name} and {name_file} are given together; keep one"));
-            Some((item, None))
-        }
-        (Some(item), None) => Some((item.clone(), given(&item))),
-        (None, Some(item)) => Some((item.clone(), file(&item, used))),
-        (None, None) => None,
-    }
+/// The fields `names`, a secret and its file, of which one may be given; with its place.
+fn one_of<'v>(section: &Section<'v>, names: [&'static str; 2], used: bool) -> Option<(Item<'v>, Option<Source>)> {
+    secrets::one_of(names.map(|name| section.get(name)), Reading { form: Form::Line, used })
 }
 
 /// A field that has to be there, and not empty.
@@ -158,12 +117,7 @@ fn required<T>(section: &Section<'_>, name: &'static str, read: impl FnOnce(&Ite
 
 /// A name that goes into a header.
 fn name(item: &Item<'_>) -> Option<String> {
-    let text = item.text()?;
-    if let Some(fault) = fault(&text) {
-        item.problem(format!("{fault}, which cannot be sent"));
-        return None;
-    }
-    Some(text)
+    secrets::text(item, Form::Line)
 }
 
 fn from_url<'v>(shipper: &Section<'v>, info: &str) -> Option<Kind<'v>> {
@@ -173,7 +127,7 @@ fn from_url<'v>(shipper: &Section<'v>, info: &str) -> Option<Kind<'v>> {
         item.problem("has a % in its user info that begins no escape; write %25 for a % itself");
         return None;
     };
-    if user.contains(':') || fault(&user).is_some() || fault(&password).is_some() {
+    if user.contains(':') || [&user, &password].iter().any(|text| Form::Line.fault(text).is_some()) {
         item.problem("has a colon in its user, or a control character in its user info, which cannot be sent");
         return None;
     }
@@ -211,16 +165,8 @@ fn nothing() -> Source {
 }
 
 fn bearer<'v>(shipper: &Section<'v>, used: bool) -> Option<Kind<'v>> {
-    let (item, source) = one_of(shipper, ["bearer_token", "bearer_token_file"], used)?;
-    if let Some(token) = source.as_ref().and_then(|source| source.read().ok()) {
-        if token.expose().is_empty() {
-            item.problem("expected a token, got an empty string");
-        } else if token.expose().starts_with("Bearer ") {
-            item.problem("begins with \"Bearer \"; give the token alone");
-        } else if HeaderValue::from_str(token.expose()).map_or(true, |value| value.to_str().is_err()) {
-            item.problem("holds characters that are not ASCII, which cannot be sent");
-        }
-    }
+    let fields = ["bearer_token", "bearer_token_file"].map(|name| shipper.get(name));
+    let (item, source) = secrets::one_of(fields, Reading { form: Form::Token, used })?;
     Some(("bearer_token".to_owned(), item, Authorization::Bearer(source.unwrap_or_else(nothing))))
 }
 

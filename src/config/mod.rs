@@ -15,6 +15,7 @@ mod json;
 mod problem;
 mod proxy;
 mod read;
+mod secrets;
 mod section;
 mod server;
 mod shipper;

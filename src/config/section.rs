@@ -4,6 +4,7 @@
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::fields::Table;
@@ -106,6 +107,19 @@ impl<'v> Section<'v> {
         if let Some(value) = self.get(name).and_then(|item| read(&item)) {
             *into = value;
         }
+    }
+
+    /// The text in the field `name` if it is given; an empty string is what Go's default looks like, so it
+    /// counts as none.
+    pub fn given_text(&self, name: &'static str) -> Option<(Item<'v>, String)> {
+        let item = self.get(name)?;
+        let text = item.text().filter(|text| !text.is_empty())?;
+        Some((item, text))
+    }
+
+    /// The file that the field `name` names, likewise.
+    pub fn file(&self, name: &'static str) -> Option<PathBuf> {
+        self.given_text(name).map(|(_, file)| PathBuf::from(file))
     }
 
     /// The object in the field `name`, empty if it is not given.

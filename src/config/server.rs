@@ -1,18 +1,15 @@
 //! The `server` object: where it listens, with which certificate, and whom it lets in.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
 
 use super::fields::{SERVER, SERVER_BASIC_AUTH, SERVER_TLS};
 use super::json::Data;
+use super::secrets::{Reading, one_of};
 use super::section::{Item, Section};
-use super::tls::{given_text, note_files, offer};
-use crate::secret::Secret;
-use crate::server::{AuthSettings, SecretSource, Settings, password_form, token_form};
+use super::tls::{note_files, offer};
+use crate::secret::{Form, Source};
+use crate::server::{AuthSettings, Settings};
 use crate::tls::ServerSettings;
-
-/// Whether a text will do as a secret; if not, what it is.
-type Form = fn(&str) -> Result<(), &'static str>;
 
 /// Reads `server` of `root`.
 pub(super) fn read(root: &Section<'_>) -> Settings {
@@ -53,15 +50,18 @@ fn is_loopback(host: &str) -> bool {
 
 /// Reads `tls`; none where it is not enabled, or of no use.
 fn read_tls(section: &Section<'_>, tls: &Section<'_>, enabled: bool) -> Option<ServerSettings> {
-    let files = ["cert_file", "key_file", "client_ca_file"].map(|name| given_text(tls, name));
-    let given = files.iter().flatten().next().is_some();
-    let [cert, key, client_ca] = files.map(|file| file.map(|(_, file)| PathBuf::from(file)));
+    let files = ["cert_file", "key_file", "client_ca_file"];
+    let [cert, key, client_ca_file] = files.map(|name| tls.file(name));
+    let is_given = [&cert, &key, &client_ca_file].into_iter().any(Option::is_some);
     let (min_version, max_version, cipher_suites) = offer(tls);
     let mut session_tickets = true;
     tls.read("session_tickets", &mut session_tickets, Item::bool);
     if !enabled {
         // Somebody who wrote this believes that connections are encrypted.
-        section.get("tls").filter(|_| given).inspect(|item| item.warning("has no effect while its enabled is false"));
+        section
+            .get("tls")
+            .filter(|_| is_given)
+            .inspect(|item| item.warning("has no effect while its enabled is false"));
         return None;
     }
     let (Some(cert_file), Some(key_file)) = (cert, key) else {
@@ -71,28 +71,30 @@ fn read_tls(section: &Section<'_>, tls: &Section<'_>, enabled: bool) -> Option<S
     let settings = ServerSettings {
         cert_file,
         key_file,
-        client_ca_file: client_ca,
+        client_ca_file,
         min_version,
         max_version,
         cipher_suites,
         session_tickets,
     };
-    note_files(tls, settings.check(), &["cert_file", "key_file", "client_ca_file"]);
+    note_files(tls, &settings, &files);
     Some(settings)
 }
 
 /// Who is let in.
 fn auth(section: &Section<'_>) -> AuthSettings {
     let basic = section.section("basic_auth", &SERVER_BASIC_AUTH);
-    let user = given_text(&basic, "username");
-    let password = source(&basic, ["password", "password_file"], password_form);
+    let user = basic.given_text("username");
+    let password = secret(&basic, ["password", "password_file"], Form::Line);
+    let has_password = password.is_some();
+    let password = password.flatten();
     let mut auth = AuthSettings::default();
     match (user, password) {
         (Some((item, user)), _) if user.contains(|c: char| c == ':' || c.is_control()) => {
             item.problem("a user's name holds no colon and no control characters");
         }
         (Some((_, user)), Some(password)) => auth.basic = Some((user, password)),
-        (Some((item, _)), None) if !is_given(&basic, ["password", "password_file"]) => {
+        (Some((item, _)), None) if !has_password => {
             item.problem("takes a password or a password_file beside it");
         }
         (None, Some(_)) if basic.get("username").is_none_or(|item| item.text().is_some()) => {
@@ -101,39 +103,19 @@ fn auth(section: &Section<'_>) -> AuthSettings {
         // Said already, or nothing is given.
         _ => {}
     }
-    auth.bearer = source(section, ["bearer_token", "bearer_token_file"], token_form);
-    // One at a time, so that a file that two of them name is blamed on each.
-    let alone = |auth: AuthSettings, section: &Section<'_>, field: &'static str| {
-        note_files(section, auth.check(), &[field]);
-    };
-    alone(AuthSettings { basic: auth.basic.clone(), bearer: None }, &basic, "password_file");
-    alone(AuthSettings { basic: None, bearer: auth.bearer.clone() }, section, "bearer_token_file");
+    auth.bearer = secret(section, ["bearer_token", "bearer_token_file"], Form::Token).flatten();
     auth
 }
 
-fn is_given(section: &Section<'_>, names: [&'static str; 2]) -> bool {
-    names.into_iter().any(|name| section.get(name).is_some())
-}
-
-/// A secret that is given as such, or as the file that holds it. Empty strings count as not given.
-fn source(section: &Section<'_>, [value, file]: [&'static str; 2], form: Form) -> Option<SecretSource> {
-    let file = given_text(section, file).map(|(_, file)| SecretSource::File(PathBuf::from(file)));
-    let Some(item) = section.get(value) else { return file };
-    // What is there may be a secret whatever its type: it is not quoted.
-    if !matches!(item.value.data, Data::Text(_)) {
-        item.problem("expected a string");
-        return None;
+/// A secret that is given as such, or as the file that holds it. Empty strings count as not
+/// given; a variable that is empty does not, or a port would be open that nobody meant to be.
+fn secret(section: &Section<'_>, names: [&'static str; 2], form: Form) -> Option<Option<Source>> {
+    let is_empty = |item: &Item<'_>| matches!(&item.value.data, Data::Text(text) if text.is_empty());
+    let fields = names.map(|name| section.get(name).filter(|item| !is_empty(item)));
+    let (item, source) = one_of(fields, Reading { form, used: true })?;
+    let is_refused = matches!(&source, Some(Source::Given(secret)) if secret.expose().is_empty());
+    if is_refused {
+        item.problem("is empty");
     }
-    let text = item.text().filter(|text| !text.is_empty());
-    match (text, file) {
-        (Some(_), Some(_)) => {
-            item.problem(format!("given beside {value}_file; one of them is enough"));
-            None
-        }
-        (Some(text), None) => {
-            form(&text).map_err(|why| item.problem(format!("holds {why}"))).ok()?;
-            Some(SecretSource::Given(Secret::new(text)))
-        }
-        (None, file) => file,
-    }
+    Some(source.filter(|_| !is_refused))
 }

@@ -674,9 +674,9 @@ fn credentials_that_cannot_be_sent_are_refused_and_never_quoted() {
         (r#""basic_auth": "u:hunter2""#, "shipper.basic_auth: expected an object, got a string"),
         (r#""basic_auth": {"username": "u", "password": "hunter2", "password_file": "f"}"#, "given together; keep one"),
         (r#""bearer_token": "hunter2\nX-Evil: 1""#, "holds a line break"),
-        (r#""bearer_token": """#, "got an empty string"),
+        (r#""bearer_token": """#, "bearer_token: is empty"),
         (r#""bearer_token": "Bearer hunter2""#, "give the token alone"),
-        (r#""bearer_token": "hunter2é""#, "not ASCII"),
+        (r#""bearer_token": "hunter2é""#, "not visible ASCII"),
         (r#""bearer_token": ["hunter2"]"#, "expected a string, got a list"),
         (r#""bearer_token_file": "/nothing/here""#, "bearer_token_file: /nothing/here: no such file"),
         (r#""bearer_token_file": "/""#, "is a directory"),
@@ -752,7 +752,7 @@ fn a_secret_file_that_others_may_read_is_warned_of() {
     assert_eq!(loaded(&text).warnings, [""; 0]);
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
     let warnings = loaded(&text).warnings;
-    assert!(warnings[0].contains("every user of this machine may read this secret; chmod o-r it"), "{warnings:?}");
+    assert!(warnings[0].contains("every user of this machine may read this file; chmod o-r it"), "{warnings:?}");
     fs::write(&path, "").unwrap();
     assert!(problem(&text).ends_with("is empty"), "{}", problem(&text));
     fs::remove_file(&path).unwrap();

@@ -7,7 +7,7 @@ use rustls::pki_types::ServerName;
 
 use super::fields::TLS;
 use super::section::{Item, Section};
-use crate::files::FileError;
+use crate::files::{FileError, Recipe};
 use crate::nearest::did_you_mean;
 use crate::tls::{ClientSettings, OLD_SUITES, SUITES_12, SUITES_13, VERSIONS, Version};
 
@@ -30,7 +30,7 @@ pub(super) fn read(parent: &Section<'_>, used: bool) -> Tls {
     tls.read("enabled", &mut enabled, Item::bool);
     let mut settings = ClientSettings::default();
 
-    let files = ["cert_file", "key_file"].map(|name| given_text(&tls, name));
+    let files = ["cert_file", "key_file"].map(|name| tls.given_text(name));
     match &files {
         [Some((_, certificate)), Some((_, key))] => {
             settings.identity = Some((PathBuf::from(certificate), PathBuf::from(key)));
@@ -40,8 +40,8 @@ pub(super) fn read(parent: &Section<'_>, used: bool) -> Tls {
         }
         [None, None] => {}
     }
-    settings.ca_file = given_text(&tls, "ca_file").map(|(_, file)| PathBuf::from(file));
-    if let Some((item, name)) = given_text(&tls, "server_name") {
+    settings.ca_file = tls.file("ca_file");
+    if let Some((item, name)) = tls.given_text("server_name") {
         match ServerName::try_from(name) {
             Ok(name) => settings.server_name = Some(name),
             Err(_) => drop(item.expected::<()>("a host name or an IP address, without a port")),
@@ -52,7 +52,7 @@ pub(super) fn read(parent: &Section<'_>, used: bool) -> Tls {
     (settings.min_version, settings.max_version, settings.cipher_suites) = offer(&tls);
     let is_set = settings != ClientSettings::default() || files.iter().any(Option::is_some);
     if used && enabled {
-        note_files(&tls, settings.check(), &["cert_file", "key_file", "ca_file"]);
+        note_files(&tls, &settings, &["cert_file", "key_file", "ca_file"]);
         if settings.insecure_skip_verify {
             let item = tls.get("insecure_skip_verify");
             item.inspect(|item| {
@@ -65,23 +65,21 @@ pub(super) fn read(parent: &Section<'_>, used: bool) -> Tls {
 
 /// Notes what a look at the files of `section` brought, each at the one of `fields` that
 /// names the file.
-pub(super) fn note_files(section: &Section<'_>, outcome: Result<Vec<String>, FileError>, fields: &[&'static str]) {
-    match outcome {
+pub(super) fn note_files(section: &Section<'_>, recipe: &impl Recipe, fields: &[&'static str]) {
+    let naming = |what: &FileError| {
+        let named = |item: &Item<'_>| item.text().is_some_and(|text| what.path.as_os_str() == text.as_str());
+        fields.iter().rev().filter_map(|name| section.get(name)).find(named)
+    };
+    match recipe.check() {
         Ok(warnings) => {
-            // They are about the secret one: the key, where there are several.
-            let field = fields.iter().find(|name| **name == "key_file").or(fields.first());
             for warning in warnings {
-                field.and_then(|name| section.get(name)).inspect(|item| item.warning(warning));
+                naming(&warning).inspect(|item| item.warning(warning.to_string()));
             }
         }
-        Err(error) => {
-            let named = |item: &Item<'_>| item.text().is_some_and(|text| error.path.as_os_str() == text.as_str());
-            let fields = fields.iter().filter_map(|name| section.get(name));
-            match fields.rev().find(named) {
-                Some(item) => item.problem(error.to_string()),
-                None => section.problem(error.to_string()),
-            }
-        }
+        Err(error) => match naming(&error) {
+            Some(item) => item.problem(error.to_string()),
+            None => section.problem(error.to_string()),
+        },
     }
 }
 
@@ -116,18 +114,8 @@ fn versions(tls: &Section<'_>) -> [usize; 2] {
     [min, max]
 }
 
-/// The field `name` if it is given; an empty string is what Go's default looks like, so it counts as none.
-pub(super) fn given_text<'v>(tls: &Section<'v>, name: &'static str) -> Option<(Item<'v>, String)> {
-    let item = tls.get(name)?;
-    let text = item.text().filter(|text| !text.is_empty())?;
-    Some((item, text))
-}
-
 fn version<'v>(tls: &Section<'v>, name: &'static str) -> Option<(Item<'v>, usize)> {
-    let item = tls.get(name)?;
-    if item.text()?.is_empty() {
-        return None;
-    }
+    let (item, _) = tls.given_text(name)?;
     let version = item.word(&VERSIONS)?;
     Some((item, version))
 }

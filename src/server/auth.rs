@@ -1,31 +1,21 @@
 //! Who is let in: a user's name and password, or a token.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ring::hmac;
 
-use crate::files::{FileError, read_file};
-use crate::secret::Secret;
-use crate::tls::{Recipe, key_is_open};
-
-/// Where a secret is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SecretSource {
-    /// In the configuration itself.
-    Given(Secret),
-    /// In a file; white space around it does not count.
-    File(PathBuf),
-}
+use crate::files::{FileError, Recipe};
+use crate::secret::{Form, Secret, Source};
 
 /// What the configuration says (`server.basic_auth`, `server.bearer_token`). Either lets in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AuthSettings {
     /// A user's name, without a colon, and the password.
-    pub basic: Option<(String, SecretSource)>,
+    pub basic: Option<(String, Source)>,
     /// The token.
-    pub bearer: Option<SecretSource>,
+    pub bearer: Option<Source>,
 }
 
 impl AuthSettings {
@@ -34,15 +24,7 @@ impl AuthSettings {
         self.basic.is_none() && self.bearer.is_none()
     }
 
-    /// Reads the files and sees whether each holds a secret. What an operator should know of
-    /// them, a line each.
-    pub fn check(&self) -> Result<Vec<String>, FileError> {
-        let contents: Result<Vec<_>, _> = self.paths().into_iter().map(read_file).collect();
-        self.make(&contents?)?;
-        Ok(self.paths().into_iter().filter_map(key_is_open).collect())
-    }
-
-    fn sources(&self) -> impl Iterator<Item = &SecretSource> {
+    fn sources(&self) -> impl Iterator<Item = &Source> {
         self.basic.iter().map(|(_, source)| source).chain(&self.bearer)
     }
 }
@@ -50,57 +32,30 @@ impl AuthSettings {
 impl Recipe for AuthSettings {
     type Made = Auth;
 
+    const FILES: &'static str = "secrets";
+
     fn paths(&self) -> Vec<&Path> {
-        let file = |source| match source {
-            &SecretSource::Given(_) => None,
-            SecretSource::File(path) => Some(path.as_path()),
-        };
-        self.sources().filter_map(file).collect()
+        self.sources().filter_map(Source::file).collect()
+    }
+
+    fn secret_paths(&self) -> Vec<&Path> {
+        self.paths()
     }
 
     fn make(&self, contents: &[Vec<u8>]) -> Result<Auth, FileError> {
         let mut contents = contents.iter();
-        let mut text = |source: &SecretSource, good: fn(&str) -> Result<(), &'static str>| match source {
-            // Its form was checked by whoever read the configuration.
-            SecretSource::Given(secret) => Ok(secret.clone()),
-            SecretSource::File(path) => {
-                let bytes = contents.next().map_or(&[][..], Vec::as_slice);
-                let text = std::str::from_utf8(bytes).map_err(|_| FileError::new(path, "is not UTF-8 text"))?.trim();
-                good(text).map_err(|why| FileError::new(path, format!("holds {why}")))?;
-                Ok(Secret::new(text))
-            }
-        };
         let basic = match &self.basic {
             Some((user, source)) => {
-                let password = text(source, password_form)?;
+                let password = source.take(&mut contents, Form::Line)?;
                 Some(tag(STANDARD.encode(format!("{user}:{}", password.expose())).as_bytes()))
             }
             None => None,
         };
         let bearer = match &self.bearer {
-            Some(source) => Some(tag(text(source, token_form)?.expose().as_bytes())),
+            Some(source) => Some(tag(source.take(&mut contents, Form::Token)?.expose().as_bytes())),
             None => None,
         };
         Ok(Auth { basic, bearer })
-    }
-}
-
-/// What is wrong with a password, if anything is (RFC 7617, section 2).
-pub fn password_form(text: &str) -> Result<(), &'static str> {
-    match text {
-        "" => Err("an empty password"),
-        _ if text.contains(char::is_control) => Err("a password with a line end or another control character"),
-        _ => Ok(()),
-    }
-}
-
-/// What is wrong with a token, if anything is: it has to fit into a header as it is.
-pub fn token_form(text: &str) -> Result<(), &'static str> {
-    match text {
-        "" => Err("an empty token"),
-        _ if !text.bytes().all(|b| b.is_ascii_graphic()) => Err("a token with a space or another character that is \
-                                                                  not visible ASCII"),
-        _ => Ok(()),
     }
 }
 
@@ -149,8 +104,8 @@ fn key() -> hmac::Key {
 mod tests {
     use super::*;
 
-    fn given(text: &str) -> SecretSource {
-        SecretSource::Given(Secret::new(text))
+    fn given(text: &str) -> Source {
+        Source::Given(Secret::new(text))
     }
 
     fn admits(settings: &AuthSettings, authorization: &str) -> bool {
@@ -202,19 +157,20 @@ mod tests {
     }
 
     #[test]
-    fn a_file_holds_the_secret_and_maybe_a_line_end() {
-        let file = |name: &str| SecretSource::File(PathBuf::from(name));
+    fn each_file_holds_its_own_secret() {
+        let file = |name: &str| Source::File(name.into());
         let settings = AuthSettings { basic: Some(("u".to_owned(), file("p"))), bearer: Some(file("t")) };
         let made = |password: &[u8], token: &[u8]| settings.make(&[password.to_vec(), token.to_vec()]);
-        let auth = made("pässword\r\n".as_bytes(), b"\ttoken \n").unwrap();
+        let auth = made("pässword\r\n".as_bytes(), b"token\n").unwrap();
         assert!(auth.admits(&Secret::new(format!("Basic {}", STANDARD.encode("u:pässword")))));
         assert!(auth.admits(&Secret::new("Bearer token")));
         for (password, token, why) in [
-            (&b"a\nb"[..], &b"t"[..], "p: holds a password with a line end or another control character"),
+            (&b"a\nb"[..], &b"t"[..], "p: holds a line break or another control character"),
             (b"\xff", b"t", "p: is not UTF-8 text"),
-            (b"p", b"a b", "t: holds a token with a space or another character that is not visible ASCII"),
+            (b"p", b"a b", "t: is a token with a space or another character that is not visible ASCII"),
         ] {
-            assert_eq!(made(password, token).err().unwrap().to_string(), why);
+            let error = made(password, token).err().unwrap().to_string();
+            assert!(error.starts_with(why), "{error}");
         }
     }
 }

@@ -46,7 +46,7 @@ use guard::Guard;
 use head::Request;
 use routes::{Now, Response, View};
 
-pub use auth::{AuthSettings, SecretSource, password_form, token_form};
+pub use auth::AuthSettings;
 pub use security::Security;
 
 /// A page of metrics is built in a few frames, and a handshake needs some 20 KiB; the default

@@ -7,21 +7,25 @@ use std::time::Duration;
 
 use rustls::ServerConnection;
 
-use crate::files::FileError;
+use crate::files::{FileError, Kept};
 use crate::secret::Secret;
 use crate::telemetry::Throttle;
-use crate::tls::{Kept, ServerSettings};
+use crate::tls::ServerSettings;
 
 use super::Settings;
-use super::auth::AuthSettings;
+use super::auth::{Auth, AuthSettings};
 
 /// Between two log lines about clients that fail at the same thing: anybody can make them fail.
 const COMPLAINT_PAUSE: Duration = Duration::from_secs(60);
+
+/// Between two looks at the files. Each costs one system call a file.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// What stands between a client and the pages.
 pub struct Security {
     tls: Option<Kept<ServerSettings>>,
     auth: Option<Kept<AuthSettings>>,
+    look_from: Duration,
     handshakes: Throttle,
     refusals: Throttle,
 }
@@ -36,11 +40,18 @@ impl fmt::Debug for Security {
 impl Security {
     /// Reads the files that `settings` name; the error names the one that is of no use.
     pub fn new(settings: &Settings) -> Result<Security, FileError> {
-        let tls = settings.tls.clone().map(|tls| Kept::new("server.tls", tls)).transpose()?;
+        let tls = settings.tls.clone().map(|tls| Kept::new("server.tls", tls));
         let auth = Some(settings.auth.clone()).filter(|auth| !auth.is_open());
-        let auth = auth.map(|auth| Kept::new("the server's credentials", auth)).transpose()?;
+        let auth = auth.map(|auth| Kept::new("the server's credentials", auth));
+        // Once this has gone well, both have a good state for ever.
+        if let Some(tls) = &tls {
+            tls.get().map_err(FileError::clone)?;
+        }
+        if let Some(auth) = &auth {
+            auth.get().map_err(FileError::clone)?;
+        }
         let throttle = || Throttle::new(COMPLAINT_PAUSE);
-        Ok(Security { tls, auth, handshakes: throttle(), refusals: throttle() })
+        Ok(Security { tls, auth, look_from: Duration::ZERO, handshakes: throttle(), refusals: throttle() })
     }
 
     /// `http` or `https`.
@@ -51,26 +62,33 @@ impl Security {
     /// Looks after the files, at most once a second; to be called when a client comes.
     /// `now` is CLOCK_MONOTONIC.
     pub(super) fn refresh(&mut self, now: Duration) {
-        self.tls.iter_mut().for_each(|tls| tls.refresh(now));
-        self.auth.iter_mut().for_each(|auth| auth.refresh(now));
+        if now < self.look_from {
+            return;
+        }
+        self.look_from = now + LOOK_EVERY;
+        // Connections that were made under the old ones are short: nothing follows from a change.
+        self.tls.as_mut().map(Kept::refresh);
+        self.auth.as_mut().map(Kept::refresh);
     }
 
     /// The server's end of TLS for a new connection; none where it is plain.
     pub(super) fn session(&self) -> Result<Option<ServerConnection>, rustls::Error> {
-        self.tls.as_ref().map(|tls| ServerConnection::new(Arc::clone(tls.get()))).transpose()
+        let Some(tls) = &self.tls else { return Ok(None) };
+        let config = tls.get().map_err(|error| rustls::Error::General(error.to_string()))?;
+        ServerConnection::new(Arc::clone(config)).map(Some)
     }
 
     /// Whether who sends this may see more than `/live`.
     pub(super) fn admits(&self, authorization: Option<&Secret>) -> bool {
         match &self.auth {
-            Some(auth) => authorization.is_some_and(|authorization| auth.get().admits(authorization)),
+            Some(auth) => auth.get().ok().zip(authorization).is_some_and(|(auth, shown)| auth.admits(shown)),
             None => true,
         }
     }
 
     /// What a client is told that it may show.
     pub(super) fn challenges(&self) -> Vec<&'static str> {
-        self.auth.as_ref().map_or_else(Vec::new, |auth| auth.get().challenges())
+        self.auth.as_ref().and_then(|auth| auth.get().ok()).map_or_else(Vec::new, Auth::challenges)
     }
 
     /// A client had no or wrong credentials.
@@ -90,4 +108,31 @@ impl Security {
 
 fn and_more(hidden: u64) -> String {
     if hidden == 0 { String::new() } else { format!("; {hidden} more like it since the last such line") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secret::Source;
+
+    #[test]
+    fn files_are_looked_at_once_a_second() {
+        let path = std::env::temp_dir().join(format!("metricsd-security-{}", std::process::id()));
+        let auth = AuthSettings { basic: None, bearer: Some(Source::File(path.clone())) };
+        let settings = Settings { auth, ..Settings::default() };
+        assert!(Security::new(&settings).unwrap_err().to_string().ends_with("no such file"));
+        std::fs::write(&path, "one").unwrap();
+        let mut security = Security::new(&settings).unwrap();
+        let at = Duration::from_secs(10);
+        security.refresh(at);
+        std::fs::write(&path, "two").unwrap();
+        let admits = |security: &Security, token: &str| security.admits(Some(&Secret::new(format!("Bearer {token}"))));
+        security.refresh(at + LOOK_EVERY / 2);
+        assert!(admits(&security, "one") && !admits(&security, "two"));
+        security.refresh(at + LOOK_EVERY);
+        assert!(admits(&security, "two") && !admits(&security, "one"));
+        std::fs::remove_file(&path).unwrap();
+        security.refresh(at + 2 * LOOK_EVERY);
+        assert!(admits(&security, "two") && !security.admits(None));
+    }
 }

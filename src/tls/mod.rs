@@ -4,25 +4,32 @@
 //! settings (paths) -> files: bytes and their stamps -> pem: certificates, keys -> rustls' configuration
 //! ```
 //!
-//! [`Client`] is for those who connect. It looks at its files when it is asked to, takes up
-//! what has changed, and keeps the last good state where the new one is of no use: a
-//! certificate and its key are never replaced in the same moment. [`ServerSettings`] are for
-//! who is connected to, and [`Kept`] does the same for them. `words` says what went
-//! wrong in a handshake, in the terms that people search for.
+//! [`Client`] is for those who connect, [`ServerSettings`] are for who is connected to. Both
+//! are kept in step with their files by [`crate::files::Kept`]: where the new ones are of no
+//! use, the last good ones stay, for a certificate and its key are never replaced in the same
+//! moment. `words` says what went wrong in a handshake, in the terms that people search for.
 
 mod client;
-mod kept;
 mod names;
 mod pem;
 mod server;
 mod verify;
 mod words;
 
-use crate::files;
+use std::path::Path;
+
+use crate::files::FileError;
 
 pub use client::{Client, ClientSettings};
-pub use kept::{Kept, Recipe};
 pub use names::{OLD_SUITES, SUITES_12, SUITES_13, VERSIONS, Version};
-pub use pem::{Identity, certificates, private_key};
-pub use server::{ServerSettings, key_is_open};
+pub use server::ServerSettings;
 pub use words::in_words;
+
+/// What the log calls them.
+const TLS_FILES: &str = "TLS files";
+
+/// What is named and was not read must not be left out: nobody would be asked for a
+/// certificate, or everybody trusted.
+fn unread(path: &Path) -> FileError {
+    FileError::new(path, "has not been read")
+}

@@ -2,19 +2,14 @@
 
 use std::path::Path;
 
+use rustls::RootCertStore;
 use rustls::pki_types::pem::{Error as PemError, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use super::files::FileError;
+use crate::files::FileError;
 
-/// A certificate with its chain, and its key.
-#[derive(Debug)]
-pub struct Identity {
-    /// The certificate first, then what leads to its root.
-    pub chain: Vec<CertificateDer<'static>>,
-    /// Of the first of them; that it is, rustls checks.
-    pub key: PrivateKeyDer<'static>,
-}
+/// The keys that the cryptography takes.
+const KEYS: &str = "use RSA (2048 bits or more), ECDSA (P-256, P-384) or Ed25519";
 
 /// Every certificate in `pem`, the content of `path`; at least one. Other sections, text
 /// between them and Windows line ends are passed over.
@@ -42,6 +37,32 @@ pub fn private_key(path: &Path, pem: &[u8]) -> Result<PrivateKeyDer<'static>, Fi
         }
         error => FileError::new(path, torn(&error)),
     })
+}
+
+/// The authorities in `pem`, the content of `path`, as they stand there and as roots.
+pub fn authorities(path: &Path, pem: &[u8]) -> Result<(Vec<CertificateDer<'static>>, RootCertStore), FileError> {
+    let named = certificates(path, pem)?;
+    let mut roots = RootCertStore::empty();
+    for (at, certificate) in named.iter().enumerate() {
+        roots
+            .add(certificate.clone())
+            .map_err(|error| FileError::new(path, format!("certificate {} in it: {error}", at + 1)))?;
+    }
+    Ok((named, roots))
+}
+
+/// What rustls has against the certificate of one file with the key of another, blamed on one of them.
+pub fn no_pair(certificate: &Path, key: &Path, error: rustls::Error) -> FileError {
+    match error {
+        rustls::Error::InconsistentKeys(_) => {
+            FileError::new(key, "the private key is not this certificate's (key values mismatch)")
+        }
+        rustls::Error::InvalidCertificate(why) => {
+            FileError::new(certificate, format!("cannot be used: its first certificate: {why}"))
+        }
+        rustls::Error::General(why) => FileError::new(key, format!("cannot be used: {why}; {KEYS}")),
+        error => FileError::new(key, format!("cannot be used: {error}")),
+    }
 }
 
 /// Editors of Windows put a mark of three bytes before the first line.

@@ -3,14 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustls::ServerConfig;
 use rustls::crypto::ring::Ticketer;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
-use rustls::{RootCertStore, ServerConfig};
 
-use super::files::{FileError, others_may_read, read_file};
-use super::kept::Recipe;
 use super::names::{self, Version};
-use super::pem::{certificates, private_key};
+use super::pem::{authorities, certificates, no_pair, private_key};
+use super::{TLS_FILES, unread};
+use crate::files::{FileError, Recipe};
 
 /// What the configuration says (`server.tls`).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,41 +31,21 @@ pub struct ServerSettings {
     pub session_tickets: bool,
 }
 
-impl ServerSettings {
-    /// Reads the files and sees whether all of it goes together. What an operator should know
-    /// of them, a line each.
-    pub fn check(&self) -> Result<Vec<String>, FileError> {
-        let contents: Result<Vec<_>, _> = self.paths().into_iter().map(read_file).collect();
-        self.make(&contents?)?;
-        Ok(key_is_open(&self.key_file).into_iter().collect())
-    }
-
-    fn roots(path: &Path, pem: &[u8]) -> Result<RootCertStore, FileError> {
-        let mut roots = RootCertStore::empty();
-        for (at, certificate) in certificates(path, pem)?.into_iter().enumerate() {
-            roots
-                .add(certificate)
-                .map_err(|error| FileError::new(path, format!("certificate {} in it: {error}", at + 1)))?;
-        }
-        Ok(roots)
-    }
-}
-
-/// What is said of a key or secret file that anybody may read; none where that is not so.
-pub fn key_is_open(path: &Path) -> Option<String> {
-    others_may_read(path)
-        .then(|| format!("{}: every user of this machine may read this file; chmod o-r it", path.display()))
-}
-
 impl Recipe for ServerSettings {
     type Made = Arc<ServerConfig>;
+
+    const FILES: &'static str = TLS_FILES;
 
     fn paths(&self) -> Vec<&Path> {
         [&self.cert_file, &self.key_file].into_iter().chain(&self.client_ca_file).map(PathBuf::as_path).collect()
     }
 
+    fn secret_paths(&self) -> Vec<&Path> {
+        vec![&self.key_file]
+    }
+
     fn make(&self, contents: &[Vec<u8>]) -> Result<Arc<ServerConfig>, FileError> {
-        let [cert, key, ca @ ..] = contents else { return Err(FileError::new(&self.cert_file, "has not been read")) };
+        let [cert, key, ca @ ..] = contents else { return Err(unread(&self.cert_file)) };
         let whole = |error: &dyn std::fmt::Display| FileError::new(&self.cert_file, format!("cannot be used: {error}"));
         let provider = names::provider(&self.cipher_suites);
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
@@ -73,20 +53,17 @@ impl Recipe for ServerSettings {
             .map_err(|error| whole(&error))?;
         let builder = match (&self.client_ca_file, ca) {
             (Some(path), [pem]) => {
-                let roots = Arc::new(ServerSettings::roots(path, pem)?);
+                let roots = Arc::new(authorities(path, pem)?.1);
                 let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider).build();
                 builder.with_client_cert_verifier(verifier.map_err(|error| whole(&error))?)
             }
-            _ => builder.with_no_client_auth(),
+            (Some(path), _) => return Err(unread(path)),
+            (None, _) => builder.with_no_client_auth(),
         };
         let chain = certificates(&self.cert_file, cert)?;
         let key = private_key(&self.key_file, key)?;
-        let mut config = builder.with_single_cert(chain, key).map_err(|error| match error {
-            rustls::Error::InconsistentKeys(_) => {
-                FileError::new(&self.key_file, "the private key is not this certificate's (key values mismatch)")
-            }
-            error => whole(&error),
-        })?;
+        let no_pair = |error| no_pair(&self.cert_file, &self.key_file, error);
+        let mut config = builder.with_single_cert(chain, key).map_err(no_pair)?;
         config.alpn_protocols = vec![b"http/1.1".to_vec(), b"http/1.0".to_vec()];
         config.ignore_client_order = !self.cipher_suites.is_empty();
         // A session that is resumed shows no certificate again, so one that has expired since

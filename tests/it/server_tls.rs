@@ -5,24 +5,21 @@ use std::fs::{self, Permissions};
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use metricsd::secret::Secret;
-use metricsd::server::{AuthSettings, SecretSource, Settings};
+use metricsd::secret::{Secret, Source};
+use metricsd::server::{AuthSettings, Settings};
 use metricsd::tls::{ServerSettings, Version};
 use nix::sys::signal::Signal;
-use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
-};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, HandshakeKind, RootCertStore, StreamOwned};
 
 use crate::server::{Answer, connect, crowd, send, serve_as, server_sockets, until};
+use crate::support::pki::{Authority, Issued};
 use crate::support::program::{Daemon, TempDir, metricsd, run};
 use crate::support::wait_for;
 
@@ -30,51 +27,9 @@ const USER: &str = "scraper";
 const PASSWORD: &str = "pässword: with colon";
 const TOKEN: &str = "token-5c2e";
 
-/// Who signs.
-pub struct Authority {
-    issuer: Issuer<'static, KeyPair>,
-    pub pem: String,
-}
-
-/// A certificate and its key.
-pub struct Issued {
-    pub pem: String,
-    pub key_pem: String,
-}
-
-impl Authority {
-    pub fn new(name: &str) -> Authority {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::default();
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-        let pem = params.self_signed(&key).unwrap().pem();
-        Authority { issuer: Issuer::new(params, key), pem }
-    }
-
-    pub fn issue(&self, name: &str) -> Issued {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new([name.to_owned(), "127.0.0.1".to_owned()]).unwrap();
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
-        Issued { pem: params.signed_by(&key, &self.issuer).unwrap().pem(), key_pem: key.serialize_pem() }
-    }
-}
-
-impl Issued {
-    /// Writes `NAME.crt` and `NAME.key`, the latter for us alone.
-    pub fn write(&self, dir: &TempDir, name: &str) -> (PathBuf, PathBuf) {
-        let certificate = dir.write(&format!("{name}.crt"), &self.pem);
-        let key = dir.write(&format!("{name}.key"), &self.key_pem);
-        fs::set_permissions(&key, Permissions::from_mode(0o600)).unwrap();
-        (certificate, key)
-    }
-}
-
 /// A server's settings with certificates from `ca`, the files in `dir`.
 fn tls(dir: &TempDir, ca: &Authority) -> ServerSettings {
-    let (cert_file, key_file) = ca.issue("localhost").write(dir, "server");
+    let (cert_file, key_file) = ca.issue(&["localhost"]).write(dir.path(), "server");
     ServerSettings {
         cert_file,
         key_file,
@@ -97,19 +52,24 @@ fn client(
     versions: &[&'static rustls::SupportedProtocolVersion],
 ) -> ClientConfig {
     let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_slice(ca.pem.as_bytes()).unwrap()).unwrap();
+    roots.add(ca.certificate().clone()).unwrap();
     let builder = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_protocol_versions(versions)
         .unwrap()
         .with_root_certificates(roots);
     match own {
         None => builder.with_no_client_auth(),
-        Some(own) => {
-            let chain = vec![CertificateDer::from_pem_slice(own.pem.as_bytes()).unwrap()];
-            let key = PrivateKeyDer::from_pem_slice(own.key_pem.as_bytes()).unwrap();
-            builder.with_client_auth_cert(chain, key).unwrap()
-        }
+        Some(own) => builder.with_client_auth_cert(own.chain.clone(), own.key()).unwrap(),
     }
+}
+
+/// A server over TLS as it is by default, which lives as long as the first of these; its
+/// address, and a client that trusts it.
+fn served(series: usize) -> (impl Sized, SocketAddr, Arc<ClientConfig>) {
+    let (dir, ca) = (TempDir::new(), Authority::new("ca"));
+    let (server, telemetry) = serve_as(with(tls(&dir, &ca)), series);
+    let at = server.local_addr();
+    ((server, telemetry, dir), at, Arc::new(client(&ca, None, rustls::ALL_VERSIONS)))
 }
 
 type Over = StreamOwned<ClientConnection, TcpStream>;
@@ -192,9 +152,9 @@ fn client_certificates_are_required_where_an_authority_is_named() {
     let (server, _telemetry) = serve_as(with(settings), 1);
     let at = server.local_addr();
     for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
-        let good = Arc::new(client(&ca, Some(&ca.issue("prometheus")), &[version]));
+        let good = Arc::new(client(&ca, Some(&ca.issue(&["prometheus"])), &[version]));
         assert_eq!(get(at, &good, "/metrics").unwrap().status, 200);
-        for (own, alert) in [(None, "CertificateRequired"), (Some(&others.issue("prometheus")), "UnknownCA")] {
+        for (own, alert) in [(None, "CertificateRequired"), (Some(&others.issue(&["prometheus"])), "UnknownCA")] {
             let error = get(at, &Arc::new(client(&ca, own, &[version])), "/live").err().unwrap().to_string();
             assert!(error.contains("received fatal alert") && error.contains(alert), "{error}");
         }
@@ -212,7 +172,7 @@ fn sessions_are_resumed_where_that_is_allowed() {
     for (settings, resumed) in [(settings, true), (without, false), (mutual, false)] {
         let (server, _telemetry) = serve_as(with(settings), 1);
         for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
-            let config = Arc::new(client(&ca, Some(&ca.issue("prometheus")), &[version]));
+            let config = Arc::new(client(&ca, Some(&ca.issue(&["prometheus"])), &[version]));
             let mut kinds = (0..3).map(|_| {
                 let mut stream = open(server.local_addr(), &config);
                 ask_over(&mut stream, &request("GET", "/live", "")).unwrap();
@@ -226,10 +186,7 @@ fn sessions_are_resumed_where_that_is_allowed() {
 
 #[test]
 fn what_is_no_tls_is_told_or_dropped_and_the_next_one_served() {
-    let (dir, ca) = (TempDir::new(), Authority::new("ca"));
-    let (server, _telemetry) = serve_as(with(tls(&dir, &ca)), 1);
-    let at = server.local_addr();
-    let config = Arc::new(client(&ca, None, rustls::ALL_VERSIONS));
+    let (_server, at, config) = served(1);
     for bytes in ["GET /live HTTP/1.1\r\nHost: a\r\n\r\n", "G", "SSH-2.0-OpenSSH_9.9\r\n", "\0\0\0\0"] {
         let answer = send(at, bytes);
         assert_eq!((answer.status, &*answer.body), (400, "this port speaks TLS; write https://\n"), "{bytes:?}");
@@ -274,10 +231,7 @@ fn what_is_no_tls_is_told_or_dropped_and_the_next_one_served() {
 
 #[test]
 fn a_handshake_and_a_head_have_five_seconds_together() {
-    let (dir, ca) = (TempDir::new(), Authority::new("ca"));
-    let (server, _telemetry) = serve_as(with(tls(&dir, &ca)), 1);
-    let at = server.local_addr();
-    let config = Arc::new(client(&ca, None, rustls::ALL_VERSIONS));
+    let (_server, at, config) = served(1);
     let start = Instant::now();
     // One says nothing at all, one never finishes its handshake, one its head.
     let mut silent = connect(at);
@@ -298,10 +252,8 @@ fn a_handshake_and_a_head_have_five_seconds_together() {
 
 #[test]
 fn a_request_in_many_small_records_is_read() {
-    let (dir, ca) = (TempDir::new(), Authority::new("ca"));
-    let (server, _telemetry) = serve_as(with(tls(&dir, &ca)), 1);
-    let config = Arc::new(client(&ca, None, rustls::ALL_VERSIONS));
-    let mut stream = open(server.local_addr(), &config);
+    let (_server, at, config) = served(1);
+    let mut stream = open(at, &config);
     for byte in request("GET", "/live", "").bytes() {
         stream.write_all(&[byte]).unwrap();
         stream.flush().unwrap();
@@ -310,15 +262,12 @@ fn a_request_in_many_small_records_is_read() {
     stream.read_to_string(&mut text).unwrap();
     assert_eq!(Answer::of(&text).body, "alive\n");
     let long = format!("GET /{} HTTP/1.1\r\n", "a".repeat(60_000));
-    assert_eq!(ask_over(&mut open(server.local_addr(), &config), &long).unwrap().status, 431);
+    assert_eq!(ask_over(&mut open(at, &config), &long).unwrap().status, 431);
 }
 
 #[test]
 fn a_large_page_comes_whole_to_slow_readers_and_deaf_ones_hold_up_nobody() {
-    let (dir, ca) = (TempDir::new(), Authority::new("ca"));
-    let (server, _telemetry) = serve_as(with(tls(&dir, &ca)), 150_000);
-    let at = server.local_addr();
-    let config = Arc::new(client(&ca, None, rustls::ALL_VERSIONS));
+    let (_server, at, config) = served(150_000);
     let deaf: Vec<Over> = (0..12)
         .map(|_| {
             let mut stream = open(at, &config);
@@ -350,10 +299,7 @@ fn a_large_page_comes_whole_to_slow_readers_and_deaf_ones_hold_up_nobody() {
 
 #[test]
 fn two_thousand_unfinished_handshakes_starve_nobody() {
-    let (dir, ca) = (TempDir::new(), Authority::new("ca"));
-    let (server, _telemetry) = serve_as(with(tls(&dir, &ca)), 1);
-    let at = server.local_addr();
-    let config = Arc::new(client(&ca, None, rustls::ALL_VERSIONS));
+    let (_server, at, config) = served(1);
     let crowd = crowd();
     // A third says nothing, one sends the half of its hello, one all of it and no more.
     let hello = {
@@ -408,9 +354,8 @@ fn a_new_certificate_is_used_and_half_of_one_is_not() {
         ask_over(&mut stream, &request("GET", "/live", "")).unwrap();
         stream.conn.peer_certificates().unwrap()[0].clone()
     };
-    let der = |issued: &Issued| CertificateDer::from_pem_slice(issued.pem.as_bytes()).unwrap();
     let first = shown();
-    let second = ca.issue("localhost");
+    let second = ca.issue(&["localhost"]);
     // Its certificate first, and its key much later: meanwhile the pair does not match.
     dir.write("server.crt", &second.pem);
     let begun = Instant::now();
@@ -419,16 +364,16 @@ fn a_new_certificate_is_used_and_half_of_one_is_not() {
         std::thread::sleep(Duration::from_millis(100));
     }
     dir.write("server.key", &second.key_pem);
-    until("the second certificate is shown", || shown() == der(&second));
+    until("the second certificate is shown", || shown() == second.chain[0]);
     // By rename, as certificate managers do it.
-    let third = ca.issue("localhost");
-    let (certificate, key) = third.write(&dir, "next");
+    let third = ca.issue(&["localhost"]);
+    let (certificate, key) = third.write(dir.path(), "next");
     fs::rename(key, &settings.key_file).unwrap();
     fs::rename(certificate, &settings.cert_file).unwrap();
-    until("the third certificate is shown", || shown() == der(&third));
+    until("the third certificate is shown", || shown() == third.chain[0]);
     fs::remove_file(&settings.key_file).unwrap();
     std::thread::sleep(Duration::from_millis(1100));
-    assert_eq!(shown(), der(&third));
+    assert_eq!(shown(), third.chain[0]);
 }
 
 fn basic(user: &str, password: &str) -> String {
@@ -439,8 +384,8 @@ fn bearer(token: &str) -> String {
     format!("Authorization: Bearer {token}\r\n")
 }
 
-fn given(text: &str) -> SecretSource {
-    SecretSource::Given(Secret::new(text))
+fn given(text: &str) -> Source {
+    Source::Given(Secret::new(text))
 }
 
 #[test]
@@ -530,7 +475,7 @@ fn who_may_not_see_metrics_takes_no_page_from_who_may() {
 fn a_new_secret_in_its_file_is_the_one_that_counts() {
     let dir = TempDir::new();
     let file = dir.write("token", "first\n");
-    let auth = AuthSettings { basic: None, bearer: Some(SecretSource::File(file)) };
+    let auth = AuthSettings { basic: None, bearer: Some(Source::File(file)) };
     let (server, _telemetry) = serve_as(Settings { auth, ..Settings::default() }, 1);
     let status = |token: &str| send(server.local_addr(), request("GET", "/ready", &bearer(token))).status;
     assert_eq!((status("first"), status("second")), (200, 401));
@@ -554,7 +499,7 @@ fn server_json(dir: &Path, more: &str) -> String {
 #[test]
 fn a_reload_changes_tls_and_credentials_without_dropping_the_port() {
     let (dir, ca) = (TempDir::new(), Authority::new("ca"));
-    ca.issue("localhost").write(&dir, "server");
+    ca.issue(&["localhost"]).write(dir.path(), "server");
     let config = Arc::new(client(&ca, None, rustls::ALL_VERSIONS));
     let open_to_all = r#"{"server": {"host": "127.0.0.1", "port": PORT}}"#;
     let daemon = Daemon::start(dir.path(), open_to_all);
@@ -596,17 +541,17 @@ fn a_reload_changes_tls_and_credentials_without_dropping_the_port() {
 #[test]
 fn what_is_wrong_with_the_files_and_fields_is_said_by_check() {
     let (dir, ca) = (TempDir::new(), Authority::new("ca"));
-    ca.issue("localhost").write(&dir, "server");
-    ca.issue("localhost").write(&dir, "other");
+    ca.issue(&["localhost"]).write(dir.path(), "server");
+    ca.issue(&["localhost"]).write(dir.path(), "other");
     dir.write("ca.pem", &ca.pem);
-    dir.write("windows.crt", &format!("found in a mail:\r\n{}\r\n", ca.issue("a").pem.replace('\n', "\r\n")));
+    dir.write("windows.crt", &format!("found in a mail:\r\n{}\r\n", ca.issue(&["a"]).pem.replace('\n', "\r\n")));
     for (name, text) in [("empty", ""), ("blank", " \n"), ("lines", "a\nb"), ("word", "a b")] {
         dir.write(name, text);
     }
     let at = |name: &str| dir.path().join(name).display().to_string();
     let check = |server: &str| {
         let path = dir.write("config.json", &format!("{{\"server\": {{\"host\": \"127.0.0.1\", {server}}}}}"));
-        run(metricsd().arg("-check").arg("-config").arg(path))
+        run(metricsd().env("EMPTY", "").arg("-check").arg("-config").arg(path))
     };
     let tls = |cert: &str, key: &str, more: &str| {
         format!(r#""tls": {{"enabled": true, "cert_file": "{}", "key_file": "{}"{more}}}"#, at(cert), at(key))
@@ -635,19 +580,26 @@ fn what_is_wrong_with_the_files_and_fields_is_said_by_check() {
         (
             format!(r#""basic_auth": {{"username": "u", "password": "{secret}\n"}}"#),
             "server.basic_auth.password",
-            "a password with a line end",
+            "holds a line break",
         ),
         (
             format!(r#""basic_auth": {{"username": "u", "password": "{secret}", "password_file": "{}"}}"#, at("word")),
-            "server.basic_auth.password",
-            "one of them is enough",
+            "server.basic_auth.password_file",
+            "given together; keep one",
         ),
         (
             format!(r#""basic_auth": {{"username": "u", "password_file": "{}"}}"#, at("lines")),
             "server.basic_auth.password_file",
-            "a password with a line end",
+            "holds a line break",
         ),
         (r#""bearer_token": 7355608"#.to_owned(), "server.bearer_token", "expected a string"),
+        // An empty string is what a default looks like; a variable that is empty was meant to be something.
+        (r#""bearer_token": "${EMPTY}""#.to_owned(), "server.bearer_token", "is empty"),
+        (
+            r#""basic_auth": {"username": "u", "password": "${EMPTY}"}"#.to_owned(),
+            "server.basic_auth.password",
+            "is empty",
+        ),
         (format!(r#""bearer_token": "{secret} x""#), "server.bearer_token", "a token with a space"),
         (format!(r#""bearer_token_file": "{}""#, at("word")), "server.bearer_token_file", "a token with a space"),
         (format!(r#""bearer_token_file": "{}""#, at("blank")), "server.bearer_token_file", "is empty"),
@@ -670,6 +622,12 @@ fn what_is_wrong_with_the_files_and_fields_is_said_by_check() {
             vec!["has no effect while its enabled is false"],
         ),
         (r#""basic_auth": {"username": "u", "password": "p"}"#.to_owned(), vec![]),
+        (
+            r#""basic_auth": {"username": "", "password": "", "password_file": ""}, "bearer_token": "",
+               "bearer_token_file": """#
+                .to_owned(),
+            vec![],
+        ),
         (r#""basic_auth": {"username": "u", "password": "p"}, "host": "localhost""#.to_owned(), vec!["given twice"]),
     ] {
         let ran = check(&server);

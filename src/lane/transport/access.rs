@@ -9,9 +9,10 @@ use super::oauth::{Token, Tokens, client};
 use super::redact::{Redactor, basic};
 use super::sigv4::Signer;
 use super::wire::Wire;
+use crate::files::{FileError, Kept};
 use crate::host::wall_ms;
 use crate::lane::settings::{Authorization, Credentials, HttpSettings, OAuth2Settings, SigV4Settings};
-use crate::secret::{Kept, Secret, Source};
+use crate::secret::{Form, Secret, Secrets, Source};
 use crate::tls;
 
 /// One destination's address with what it takes to be let in, kept in step with its files.
@@ -19,13 +20,13 @@ pub struct Access {
     settings: HttpSettings,
     wire: Wire,
     tokens: Option<Tokens>,
-    secrets: Mutex<Secrets>,
+    secrets: Mutex<Followed>,
     /// Grows with every change of what a connection is made with.
     generation: AtomicU64,
 }
 
-struct Secrets {
-    kept: Kept,
+struct Followed {
+    kept: Kept<Secrets>,
     ready: Result<Arc<Ready>, String>,
 }
 
@@ -81,9 +82,9 @@ impl Access {
             }
             _ => None,
         };
-        let kept = Kept::new(format!("destination {name}"), sources(credentials));
+        let kept = Kept::new(format!("destination {name}"), secrets_of(credentials));
         let ready = ready(&settings, &kept);
-        let secrets = Mutex::new(Secrets { kept, ready });
+        let secrets = Mutex::new(Followed { kept, ready });
         Access { settings, wire, tokens, secrets, generation: AtomicU64::new(0) }
     }
 
@@ -148,31 +149,33 @@ impl Access {
         }
     }
 
-    fn secrets(&self) -> MutexGuard<'_, Secrets> {
+    fn secrets(&self) -> MutexGuard<'_, Followed> {
         self.secrets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// All secrets of `credentials`: those of the headers, then those of the authorization.
-fn sources(credentials: &Credentials) -> Vec<Source> {
-    let mut sources: Vec<Source> = credentials.headers.iter().map(|(_, source)| source.clone()).collect();
+fn secrets_of(credentials: &Credentials) -> Secrets {
+    let mut secrets: Vec<_> = credentials.headers.iter().map(|(_, source)| (source.clone(), Form::Line)).collect();
+    let mut line = |source: &Source| secrets.push((source.clone(), Form::Line));
     match &credentials.authorization {
         Authorization::None => {}
-        Authorization::Basic(_, source) | Authorization::Bearer(source) => sources.push(source.clone()),
+        Authorization::Basic(_, source) => line(source),
+        Authorization::Bearer(source) => secrets.push((source.clone(), Form::Token)),
         Authorization::OAuth2(OAuth2Settings { client_secret, endpoint_params, .. }) => {
-            sources.push(client_secret.clone());
-            sources.extend(endpoint_params.iter().map(|(_, source)| source.clone()));
+            line(client_secret);
+            endpoint_params.iter().for_each(|(_, source)| line(source));
         }
         Authorization::SigV4(SigV4Settings { secret_access_key, session_token, .. }) => {
-            sources.push(secret_access_key.clone());
-            sources.extend(session_token.clone());
+            line(secret_access_key);
+            session_token.iter().for_each(line);
         }
     }
-    sources
+    Secrets(secrets)
 }
 
-fn ready(settings: &HttpSettings, kept: &Kept) -> Result<Arc<Ready>, String> {
-    let all = kept.get().map_err(|error| error.to_string())?;
+fn ready(settings: &HttpSettings, kept: &Kept<Secrets>) -> Result<Arc<Ready>, String> {
+    let all = kept.get().map_err(FileError::to_string)?;
     let Credentials { headers: named, authorization } = &settings.credentials;
     let mut redactor = Redactor::default();
     redactor.hide_query(settings.endpoint.query());

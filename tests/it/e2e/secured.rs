@@ -5,8 +5,8 @@ use std::fs;
 use nix::sys::signal::Signal;
 use serde_json::json;
 
-use crate::server_tls::Authority;
 use crate::support::kernel;
+use crate::support::pki::Authority;
 use crate::support::program::{Daemon, TempDir};
 use crate::support::prometheus::{Prometheus, reserved_port};
 use crate::support::wait_for;
@@ -16,8 +16,8 @@ use crate::support::wait_for;
 fn prometheus_scrapes_over_tls_with_a_certificate_and_a_password() {
     let (dir, ca) = (TempDir::new(), Authority::new("ca"));
     let ca_file = dir.write("ca.pem", &ca.pem);
-    let (server_cert, server_key) = ca.issue("localhost").write(&dir, "server");
-    let (cert_file, key_file) = ca.issue("prometheus").write(&dir, "client");
+    let (server_cert, server_key) = ca.issue(&["localhost"]).write(dir.path(), "server");
+    let (cert_file, key_file) = ca.issue(&["prometheus"]).write(dir.path(), "client");
     let password = dir.write("password", "correct horse\n");
     let daemon = Daemon::start(dir.path(), r#"{"server": {"host": "127.0.0.1", "port": PORT}}"#);
     let config = json!({

@@ -117,6 +117,6 @@ fn a_key_that_everybody_may_read_is_warned_of() {
     let ran = check(dir, &[("cert_file", "agent.crt"), ("key_file", "agent.key")], &["-check"]);
     assert_eq!(ran.code, 0);
     let warning = "metricsd: warning: config.json:4:17: shipper.tls.key_file: agent.key: every user of this machine may \
-                   read this key; chmod o-r it\n";
+                   read this file; chmod o-r it\n";
     assert_eq!(ran.stderr, warning);
 }

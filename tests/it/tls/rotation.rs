@@ -1,7 +1,7 @@
 //! Certificates, keys and authorities that change while metricsd runs.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
 use metricsd::telemetry::Outcome;
@@ -172,10 +172,17 @@ fn what_is_wrong_in_new_files_is_said_once_and_the_last_good_ones_stay() {
     assert!(!daemon.log().contains(good), "{}", daemon.log());
 
     fs::write(&ca, &world.authority.pem).unwrap();
-    replace(&key, &second.key_pem);
+    // With a key that is everybody's.
+    let next = dir.join("next.key");
+    fs::write(&next, &second.key_pem).unwrap();
+    fs::set_permissions(&next, fs::Permissions::from_mode(0o644)).unwrap();
+    fs::rename(next, &key).unwrap();
     wait_for("the new certificate", || {
         peer.greetings().iter().any(|greeting| greeting.client.as_ref() == second.chain.first()).then_some(())
     });
     assert_eq!(daemon.log().matches(good).count(), 1, "{}", daemon.log());
+    let open =
+        format!("destination main: {}: every user of this machine may read this file; chmod o-r it", key.display());
+    assert_eq!(daemon.log().matches(&open).count(), 1, "{}", daemon.log());
     assert!(!daemon.log().contains("failed"), "{}", daemon.log());
 }

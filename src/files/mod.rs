@@ -1,7 +1,10 @@
-//! Small files that the configuration names, and whether they have changed.
+//! Small files that the configuration names, whether they have changed, and what is made of
+//! them ([`Kept`]).
 //!
 //! A file is looked at with one `stat` that follows links, so a rename over it and a
 //! Kubernetes volume's exchange of links both show. Nothing is read while nothing changed.
+
+mod kept;
 
 use std::fmt;
 use std::fs::{self, File, Metadata};
@@ -10,6 +13,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+pub use kept::{Kept, Recipe};
+
 /// Larger than any bundle of certificates in the field; the system's own has 250 KB.
 const MAX_FILE_BYTES: u64 = 4 << 20;
 
@@ -17,7 +22,7 @@ const MAX_FILE_BYTES: u64 = 4 << 20;
 /// without a stamp that differs: file systems' clocks tick, and not all of them finely.
 const UNSETTLED: Duration = Duration::from_secs(2);
 
-/// A file that cannot be used, and why. The words begin with the file's name.
+/// A file that cannot be used, or not without a word, and why. The words begin with the file's name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileError {
     /// The file.
@@ -42,7 +47,7 @@ impl fmt::Display for FileError {
 impl std::error::Error for FileError {}
 
 /// The whole of a regular file, at most 4 MiB.
-pub fn read_file(path: &Path) -> Result<Vec<u8>, FileError> {
+fn read_file(path: &Path) -> Result<Vec<u8>, FileError> {
     let refused = |error: io::Error| FileError::new(path, explained(&error));
     // A FIFO would hang in `open`, and a device might never end.
     let kind = fs::metadata(path).map_err(refused)?.file_type();
@@ -72,7 +77,7 @@ fn explained(error: &io::Error) -> String {
 }
 
 /// Whether others than its owner and group may read the file `path`: nothing for a key.
-pub fn others_may_read(path: &Path) -> bool {
+fn others_may_read(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|meta| meta.mode() & 0o004 != 0)
 }
 
@@ -100,7 +105,7 @@ impl Stamp {
 
 /// Files that are looked at from time to time.
 #[derive(Debug)]
-pub struct Files {
+struct Files {
     watched: Vec<(PathBuf, Option<Stamp>)>,
     /// A file was so new that its stamp says little: look into it again.
     unsettled: bool,
@@ -109,7 +114,7 @@ pub struct Files {
 impl Files {
     /// The files `paths` as they are now. To be made before they are read: what is written
     /// in between shows as a change.
-    pub fn new<'p>(paths: impl IntoIterator<Item = &'p Path>) -> Files {
+    fn new<'p>(paths: impl IntoIterator<Item = &'p Path>) -> Files {
         let mut files =
             Files { watched: paths.into_iter().map(|path| (path.to_owned(), None)).collect(), unsettled: false };
         files.look();
@@ -118,7 +123,7 @@ impl Files {
 
     /// Whether any file may be another one than when this was last asked. Costs one system
     /// call a file.
-    pub fn have_changed(&mut self) -> bool {
+    fn have_changed(&mut self) -> bool {
         let unsettled = self.unsettled;
         self.look() || unsettled
     }
