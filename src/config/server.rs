@@ -3,7 +3,6 @@
 use std::net::IpAddr;
 
 use super::fields::{SERVER, SERVER_BASIC_AUTH, SERVER_TLS};
-use super::json::Data;
 use super::secrets::{Reading, one_of};
 use super::section::{Item, Section};
 use super::tls::{note_files, offer};
@@ -52,6 +51,10 @@ fn is_loopback(host: &str) -> bool {
 fn read_tls(section: &Section<'_>, tls: &Section<'_>, enabled: bool) -> Option<ServerSettings> {
     let files = ["cert_file", "key_file", "client_ca_file"];
     let [cert, key, client_ca_file] = files.map(|name| tls.file(name));
+    // Empty like the other two it would let everybody in.
+    if let Some(item) = tls.get("client_ca_file").filter(|_| enabled && client_ca_file.is_none()) {
+        item.problem("is empty; name a file, or leave the field out to let in who has no certificate");
+    }
     let is_given = [&cert, &key, &client_ca_file].into_iter().any(Option::is_some);
     let (min_version, max_version, cipher_suites) = offer(tls);
     let mut session_tickets = true;
@@ -84,12 +87,13 @@ fn read_tls(section: &Section<'_>, tls: &Section<'_>, enabled: bool) -> Option<S
 /// Who is let in.
 fn auth(section: &Section<'_>) -> AuthSettings {
     let basic = section.section("basic_auth", &SERVER_BASIC_AUTH);
-    let user = basic.given_text("username");
+    let user = basic.get("username").and_then(|item| Some((item.clone(), item.text()?)));
     let password = secret(&basic, ["password", "password_file"], Form::Line);
     let has_password = password.is_some();
     let password = password.flatten();
     let mut auth = AuthSettings::default();
     match (user, password) {
+        (Some((item, user)), _) if user.is_empty() => item.problem("is empty"),
         (Some((item, user)), _) if user.contains(|c: char| c == ':' || c.is_control()) => {
             item.problem("a user's name holds no colon and no control characters");
         }
@@ -107,15 +111,13 @@ fn auth(section: &Section<'_>) -> AuthSettings {
     auth
 }
 
-/// A secret that is given as such, or as the file that holds it. Empty strings count as not
-/// given; a variable that is empty does not, or a port would be open that nobody meant to be.
+/// A secret that is given as such, or as the file that holds it. An empty one is refused, not
+/// passed over: it would leave a port open that somebody meant to close.
 fn secret(section: &Section<'_>, names: [&'static str; 2], form: Form) -> Option<Option<Source>> {
-    let is_empty = |item: &Item<'_>| matches!(&item.value.data, Data::Text(text) if text.is_empty());
-    let fields = names.map(|name| section.get(name).filter(|item| !is_empty(item)));
-    let (item, source) = one_of(fields, Reading { form, used: true })?;
-    let is_refused = matches!(&source, Some(Source::Given(secret)) if secret.expose().is_empty());
-    if is_refused {
-        item.problem("is empty");
+    let (item, source) = one_of(names.map(|name| section.get(name)), Reading { form, used: true })?;
+    let is_empty = matches!(&source, Some(Source::Given(secret)) if secret.expose().is_empty());
+    if is_empty {
+        item.problem("is empty; give a secret, or leave the field out");
     }
-    Some(source.filter(|_| !is_refused))
+    Some(source.filter(|_| !is_empty))
 }

@@ -757,3 +757,26 @@ fn a_secret_file_that_others_may_read_is_warned_of() {
     assert!(problem(&text).ends_with("is empty"), "{}", problem(&text));
     fs::remove_file(&path).unwrap();
 }
+
+#[test]
+fn an_empty_credential_of_the_server_is_refused_and_not_passed_over() {
+    let with = |server: &str| problems_with(&format!(r#"{{"server": {{{server}}}}}"#), &[("EMPTY", "")]);
+    for (server, said) in [
+        (r#""bearer_token": """#, "server.bearer_token: is empty"),
+        (r#""bearer_token": "${EMPTY}""#, "server.bearer_token: is empty"),
+        (r#""bearer_token_file": "${EMPTY}""#, "server.bearer_token_file: expected the path of a file"),
+        (r#""basic_auth": {"username": "", "password": ""}"#, "server.basic_auth.username: is empty"),
+        (r#""basic_auth": {"username": "u", "password": "${EMPTY}"}"#, "server.basic_auth.password: is empty"),
+        (
+            r#""basic_auth": {"username": "u", "password_file": ""}"#,
+            "server.basic_auth.password_file: expected the path",
+        ),
+        (
+            r#""tls": {"enabled": true, "cert_file": "/c", "key_file": "/k", "client_ca_file": "${EMPTY}"}"#,
+            "server.tls.client_ca_file: is empty",
+        ),
+    ] {
+        let problems = with(server);
+        assert!(problems.iter().any(|line| line.contains(said)), "{server}: {problems:?}");
+    }
+}
