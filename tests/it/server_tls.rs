@@ -593,7 +593,7 @@ fn what_is_wrong_with_the_files_and_fields_is_said_by_check() {
             "holds a line break",
         ),
         (r#""bearer_token": 7355608"#.to_owned(), "server.bearer_token", "expected a string"),
-        // An empty string is what a default looks like; a variable that is empty was meant to be something.
+        // Whoever writes the field means to close the port.
         (r#""bearer_token": "${EMPTY}""#.to_owned(), "server.bearer_token", "is empty"),
         (
             r#""basic_auth": {"username": "u", "password": "${EMPTY}"}"#.to_owned(),
@@ -623,8 +623,8 @@ fn what_is_wrong_with_the_files_and_fields_is_said_by_check() {
         ),
         (r#""basic_auth": {"username": "u", "password": "p"}"#.to_owned(), vec![]),
         (
-            r#""basic_auth": {"username": "", "password": "", "password_file": ""}, "bearer_token": "",
-               "bearer_token_file": """#
+            r#""basic_auth": {"username": null, "password": null, "password_file": null}, "bearer_token": null,
+               "bearer_token_file": null"#
                 .to_owned(),
             vec![],
         ),
