@@ -1,10 +1,38 @@
-//! tiny_http's part: it writes a response as HTTP/1.1.
+//! A response, and tiny_http's part: it writes it as HTTP/1.1.
 
 use std::io::{self, Write};
 
 use tiny_http::{HTTPVersion, Header, StatusCode};
 
-use super::routes::Response;
+/// Lines of text.
+pub(super) const TEXT: &str = "text/plain; charset=utf-8";
+
+/// What is sent back; for `HEAD` without its body.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Response {
+    /// The status code.
+    pub status: u16,
+    /// The `Content-Type` field.
+    pub content_type: &'static str,
+    /// The `Allow` field, where the method was the wrong one.
+    pub allow: Option<&'static str>,
+    /// The `WWW-Authenticate` fields, where credentials are missing.
+    pub challenges: Vec<&'static str>,
+    /// The body.
+    pub body: String,
+}
+
+impl Response {
+    /// A page of this kind.
+    pub fn page(status: u16, content_type: &'static str, body: String) -> Response {
+        Response { status, content_type, allow: None, challenges: Vec::new(), body }
+    }
+
+    /// One line of text.
+    pub fn text(status: u16, line: &str) -> Response {
+        Response::page(status, TEXT, format!("{line}\n"))
+    }
+}
 
 /// The response as it goes over the wire; `HEAD` gets the same one without its body.
 pub(super) fn bytes(response: &Response, head_only: bool) -> Vec<u8> {

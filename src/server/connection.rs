@@ -17,8 +17,8 @@ use std::time::Duration;
 use nix::poll::PollFlags;
 
 use super::answer;
+use super::answer::Response;
 use super::head::{self, Head, MAX_HEAD_BYTES, Request};
-use super::routes::Response;
 use super::stream::{Failure, Stage, Stream};
 
 /// From accept to a complete head, a handshake included. A client that is there sends it in

@@ -4,7 +4,7 @@
 
 use crate::secret::Secret;
 
-use super::routes::Response;
+use super::answer::Response;
 
 /// What a head may hold, the request line included. Browsers with a purse of cookies stay
 /// below half of it.

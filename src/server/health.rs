@@ -9,7 +9,16 @@ use crate::telemetry::{
     rfc3339,
 };
 
-use super::routes::Now;
+/// The clocks at the time of a request.
+#[derive(Clone, Copy, Debug)]
+pub struct Now {
+    /// CLOCK_MONOTONIC.
+    pub monotonic: Duration,
+    /// CLOCK_BOOTTIME.
+    pub boottime: Duration,
+    /// Milliseconds since the UNIX epoch.
+    pub wall_ms: i64,
+}
 
 /// Intervals without a collection after which metricsd no longer does its work.
 const MISSED_INTERVALS: u32 = 3;

@@ -42,9 +42,11 @@ use crate::host;
 use crate::telemetry::{Exposition, Telemetry};
 use crate::tls::ServerSettings;
 
+use answer::Response;
 use guard::Guard;
 use head::Request;
-use routes::{Now, Response, View};
+use health::Now;
+use routes::View;
 
 pub use auth::AuthSettings;
 pub use security::Security;

@@ -1,32 +1,19 @@
 //! From a request to its response. Pure: what it says depends on its arguments alone.
 
-use std::time::Duration;
-
 use crate::lane::encode::text;
 use crate::model::{Frame, Labels};
 use crate::telemetry::Telemetry;
 
+use super::answer::Response;
 use super::head::Request;
-use super::health::{self, Status};
+use super::health::{self, Now, Status};
 use super::{negotiate, page};
 
-const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
 const HTML: &str = "text/html; charset=utf-8";
 
 /// What may be done to every page there is.
 const ALLOWED: &str = "GET, HEAD";
-
-/// The clocks at the time of a request.
-#[derive(Clone, Copy, Debug)]
-pub struct Now {
-    /// CLOCK_MONOTONIC.
-    pub monotonic: Duration,
-    /// CLOCK_BOOTTIME.
-    pub boottime: Duration,
-    /// Milliseconds since the UNIX epoch.
-    pub wall_ms: i64,
-}
 
 /// What the pages are about.
 #[derive(Clone, Copy, Debug)]
@@ -35,32 +22,6 @@ pub struct View<'a> {
     pub telemetry: &'a Telemetry,
     /// The host's name.
     pub host: &'a str,
-}
-
-/// What is sent back; for `HEAD` without its body.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Response {
-    /// The status code.
-    pub status: u16,
-    /// The `Content-Type` field.
-    pub content_type: &'static str,
-    /// The `Allow` field, where the method was the wrong one.
-    pub allow: Option<&'static str>,
-    /// The `WWW-Authenticate` fields, where credentials are missing.
-    pub challenges: Vec<&'static str>,
-    /// The body.
-    pub body: String,
-}
-
-impl Response {
-    fn page(status: u16, content_type: &'static str, body: String) -> Response {
-        Response { status, content_type, allow: None, challenges: Vec::new(), body }
-    }
-
-    /// One line of text.
-    pub fn text(status: u16, line: &str) -> Response {
-        Response::page(status, TEXT, format!("{line}\n"))
-    }
 }
 
 /// The pages.
@@ -151,9 +112,11 @@ fn metrics(request: &Request, view: View<'_>, own: &Frame) -> Response {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::time::Duration;
 
     use super::*;
     use crate::model::{Metric, Recorder};
+    use crate::server::answer::TEXT;
     use crate::telemetry::{CollectorStatus, Subjects};
 
     static UP: Metric = Metric::counter("test_bytes_total", "bytes", "A test.");
