@@ -43,6 +43,8 @@ pub struct Setup {
     /// Each connection is said goodbye to after one answer that did not announce it; TCP
     /// stays open until the client has left.
     pub close_each: bool,
+    /// What each answer holds.
+    pub body: &'static str,
 }
 
 impl Setup {
@@ -55,6 +57,7 @@ impl Setup {
             clients_of: None,
             clients_optional: false,
             close_each: false,
+            body: "",
         }
     }
 
@@ -93,6 +96,7 @@ pub struct TlsPeer {
 
 struct State {
     config: Mutex<(Arc<ServerConfig>, bool)>,
+    body: &'static str,
     greetings: Mutex<Vec<Greeting>>,
     received: Mutex<Vec<Received>>,
     failures: Mutex<Vec<String>>,
@@ -105,6 +109,7 @@ impl TlsPeer {
         let address = listener.local_addr().unwrap();
         let state = Arc::new(State {
             config: Mutex::new((setup.config(), setup.close_each)),
+            body: setup.body,
             greetings: Mutex::default(),
             received: Mutex::default(),
             failures: Mutex::default(),
@@ -203,7 +208,8 @@ fn serve(state: &State, mut tcp: TcpStream) -> io::Result<()> {
         let stream = reader.get_mut();
         // Before the answer: who has seen that may look here.
         state.received.lock().unwrap().push(request);
-        let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+        let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{}", state.body.len(), state.body);
+        let answer = answer.as_bytes();
         if close_each {
             // In one piece, so that nobody can send a request in between.
             let mut piece = Vec::new();

@@ -4,6 +4,7 @@ mod client;
 mod faults;
 mod files;
 mod rotation;
+mod ways;
 
 use std::path::Path;
 
