@@ -63,13 +63,9 @@ fn a_token_comes_over_tls_by_the_same_trust_and_with_the_same_certificate() {
 }
 
 #[test]
-fn health_asks_this_machine_without_verifying_it_and_others_with() {
+fn health_asks_this_machine_without_verifying_its_certificate() {
     let world = World::new();
     let peer = TlsPeer::start(&Setup::new(&world.server));
     let ran = run(metricsd().args(["-health", &peer.url()]));
     assert_eq!((ran.code, &*ran.stderr), (0, ""));
-    // Another name of this machine is another machine for all we know.
-    let other = peer.url().replace("localhost", "localhost.");
-    let ran = run(metricsd().args(["-health", &other]));
-    assert_eq!((ran.code, ran.stderr.lines().count()), (69, 1), "{}", ran.stderr);
 }
