@@ -11,6 +11,7 @@ mod resolve;
 mod sigv4;
 mod tcp;
 mod tls;
+mod unescape;
 mod wire;
 
 use super::encode::Content;
