@@ -68,10 +68,14 @@ pub(super) fn read(parent: &Section<'_>, used: bool) -> Tls {
 pub(super) fn note_files(section: &Section<'_>, outcome: Result<Vec<String>, FileError>, fields: &[&'static str]) {
     match outcome {
         Ok(warnings) => {
-            // They are about the secret one: the key, where there are several.
-            let field = fields.iter().find(|name| **name == "key_file").or(fields.first());
             for warning in warnings {
-                field.and_then(|name| section.get(name)).inspect(|item| item.warning(warning));
+                // One file may stand in two fields; the secret one is the key's.
+                let is_about =
+                    |item: &Item<'_>| item.text().is_some_and(|text| warning.starts_with(&format!("{text}: ")));
+                let mut named = fields.iter().filter_map(|name| section.get(name));
+                let first = named.next();
+                let named = named.find(is_about).or(first);
+                named.inspect(|item| item.warning(warning));
             }
         }
         Err(error) => {

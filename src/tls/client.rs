@@ -10,6 +10,7 @@ use rustls::{ClientConfig, RootCertStore};
 use super::files::{FileError, Files, others_may_read, read_file};
 use super::names::{self, Version};
 use super::pem::{Identity, certificates, private_key};
+use super::validity::{Purpose, notes};
 use super::verify::{AcceptAny, Verifier};
 
 /// Sessions that are kept for resumption: a destination has one address or a few.
@@ -64,8 +65,16 @@ impl ClientSettings {
     /// Reads the files and sees whether all of it goes together. What an operator should know
     /// of them, a line each.
     pub fn check(&self) -> Result<Vec<String>, FileError> {
-        Material::read(self)?.config(self)?;
-        Ok(self.key_is_open().into_iter().collect())
+        let material = Material::read(self)?;
+        material.config(self)?;
+        Ok(self.warnings(&material))
+    }
+
+    /// What is to be said of files that are good.
+    fn warnings(&self, material: &Material) -> Vec<String> {
+        let ours = self.identity.as_ref().zip(material.identity.as_ref());
+        let of_ours = ours.map(|((path, _), (pem, _))| notes(path, pem, Purpose::Client));
+        self.key_is_open().into_iter().chain(of_ours.into_iter().flatten()).collect()
     }
 
     /// What is to be said of a key file that anybody may read.
@@ -237,9 +246,11 @@ impl Client {
                 if (renewed && !first) || state.trouble.is_some() {
                     log::info!("{}: its TLS files are good; they are used from the next connection on", self.subject);
                 }
-                if renewed && !first {
+                if let Some((material, _)) = new.as_ref().filter(|_| !first) {
                     // Of the first ones the configuration's reader says this.
-                    self.settings.key_is_open().inspect(|warning| log::warn!("{}: {warning}", self.subject));
+                    for warning in self.settings.warnings(material) {
+                        log::warn!("{}: {warning}", self.subject);
+                    }
                 }
                 state.good = new.or(state.good.take());
                 state.trouble = None;

@@ -19,6 +19,11 @@ pub trait Recipe {
 
     /// Makes it of what the files hold; the error names the one that is to blame.
     fn make(&self, contents: &[Vec<u8>]) -> Result<Self::Made, FileError>;
+
+    /// What an operator should know of files that are good.
+    fn warnings(&self, _contents: &[Vec<u8>]) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// Something made of files, for one who asks for it from time to time: whoever does not ask
@@ -73,6 +78,9 @@ impl<R: Recipe> Kept<R> {
                 }
                 self.trouble = None;
                 if let Some((made, contents)) = new {
+                    for warning in self.recipe.warnings(&contents) {
+                        log::warn!("{}: {warning}", self.subject);
+                    }
                     self.made = made;
                     self.contents = contents;
                 }

@@ -15,6 +15,7 @@ mod kept;
 mod names;
 mod pem;
 mod server;
+mod validity;
 mod verify;
 mod words;
 
@@ -25,4 +26,4 @@ pub use kept::{Kept, Recipe};
 pub use names::{OLD_SUITES, SUITES_12, SUITES_13, VERSIONS, Version};
 pub use pem::{Identity, certificates, private_key};
 pub use server::{ServerSettings, key_is_open};
-pub use words::in_words;
+pub use words::{in_words, of_client};
