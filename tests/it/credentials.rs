@@ -113,7 +113,7 @@ fn a_new_token_in_the_file_delivers_what_was_held_without_a_restart() {
     });
     let daemon = start(dir.path(), &peer.url("/in"), &format!(r#", "bearer_token_file": {token:?}"#));
     let first = wait_for("a refusal", || peer.received().first().cloned());
-    wait_for("the hold", || daemon.log().contains("refuses: answered 401").then_some(()));
+    wait_for("the hold", || daemon.log().contains(": answered 401 Unauthorized; ").then_some(()));
     // A minute would have to pass before the next attempt.
     std::fs::write(dir.path().join("next"), "s3cr3t-renewed\n").unwrap();
     std::fs::rename(dir.path().join("next"), &token).unwrap();
@@ -232,7 +232,7 @@ fn a_destination_that_refuses_new_tokens_too_is_held() {
     let tokens = token_server(|number| fresh(number, 3600));
     let peer = Peer::start(|_, _| Reply::status(401));
     let daemon = start(dir.path(), &peer.url("/in"), &oauth(&tokens, ""));
-    wait_for("the hold", || daemon.log().contains("refuses: answered 401").then_some(()));
+    wait_for("the hold", || daemon.log().contains(": answered 401 Unauthorized; ").then_some(()));
     wait_for("a second request", || (peer.received().len() >= 2).then_some(()));
     assert_eq!((peer.received().len(), tokens.received().len()), (2, 2));
 }
@@ -349,6 +349,11 @@ fn a_proxy_that_fails_is_named_with_the_cause_and_costs_no_data() {
             Conduct::Say("HTTP/1.1 407 Proxy Authentication Required\r\n\r\n"),
             "u:s3cr3t@",
             "the proxy answered 407: it refuses the user or the password in proxy_url",
+        ),
+        (
+            Conduct::Say("HTTP/1.1 401 Unauthorized\r\n\r\n"),
+            "u:s3cr3t@",
+            "the proxy answered 401: it refuses the user or the password in proxy_url",
         ),
         (Conduct::Say("HTTP/1.1 403 No\r\n\r\n"), "", "it does not allow CONNECT to nobody.invalid:80"),
         (Conduct::Say("HTTP/1.1 405 No\r\n\r\n"), "", "it does not know CONNECT"),

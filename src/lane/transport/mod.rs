@@ -5,6 +5,7 @@ mod file;
 mod get;
 mod http;
 mod oauth;
+mod page;
 mod proxy;
 mod redact;
 mod resolve;
