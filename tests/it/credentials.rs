@@ -377,3 +377,31 @@ fn a_proxy_that_fails_is_named_with_the_cause_and_costs_no_data() {
         assert_eq!(daemon.metric(dropped), Some(0.0));
     }
 }
+
+#[test]
+fn all_workers_say_once_that_there_is_no_token() {
+    let dir = TempDir::new();
+    let tokens = token_server(|_| answer(401, r#"{"error": "invalid_client"}"#.to_owned()));
+    let peer = Peer::start(|_, _| Reply::status(200));
+    let daemon = start(dir.path(), &peer.url("/in"), &oauth(&tokens, r#", "workers": 4"#));
+    wait_for("questions", || (tokens.received().len() >= 10).then_some(()));
+    let said = "answered 401: invalid_client; check client_id and client_secret";
+    assert_eq!(daemon.log().matches(said).count(), 1, "{}", daemon.log());
+}
+
+#[test]
+fn a_new_cause_has_its_line_at_once() {
+    let dir = TempDir::new();
+    let peer = Peer::start(|number, _| match number {
+        0..=5 => Reply::Answer(500, vec![], "request 17 failed"),
+        6 => Reply::Reset,
+        _ => Reply::status(401),
+    });
+    let daemon = start(dir.path(), &peer.url("/in"), "");
+    for line in
+        ["answered 500 Internal Server Error: request 17 failed", "Connection reset", "answered 401 Unauthorized"]
+    {
+        wait_for(line, || daemon.log().to_lowercase().contains(&line.to_lowercase()).then_some(()));
+    }
+    assert_eq!(daemon.log().matches("answered 500").count(), 1, "{}", daemon.log());
+}

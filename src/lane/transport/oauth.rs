@@ -32,6 +32,10 @@ const MARGIN: Duration = Duration::from_secs(60);
 /// After an early renewal that failed, while the old token is still good.
 const AGAIN: Duration = Duration::from_secs(10);
 
+/// A token is used for so long whatever its server says, unless it is refused: some say 0, and
+/// there would be a question for each request.
+const MIN_LIFE: Duration = Duration::from_secs(10);
+
 /// Longer lives than a year are a mistake somewhere, and would overflow in the end.
 const MAX_LIFE: f64 = 366.0 * 86_400.0;
 
@@ -257,8 +261,8 @@ fn token(status: u16, body: &[u8], begun: Duration, redactor: &Redactor) -> Resu
         _ => None,
     };
     let life = seconds.map(|seconds| {
-        let life = Duration::from_secs_f64(seconds.clamp(0.0, MAX_LIFE));
-        (begun + life - MARGIN.min(life / 4), begun + life)
+        let life = Duration::from_secs_f64(seconds.clamp(0.0, MAX_LIFE)).max(MIN_LIFE);
+        (begun + (life - MARGIN.min(life / 4)).max(MIN_LIFE), begun + life)
     });
     Ok(Token { secret: Secret::new(text), header, life })
 }
@@ -311,8 +315,9 @@ mod tests {
             (r#", "expires_in": 3600"#, Some((3540, 3600))),
             (r#", "expires_in": "3600""#, Some((3540, 3600))),
             (r#", "expires_in": 40"#, Some((30, 40))),
-            (r#", "expires_in": 0"#, Some((0, 0))),
-            (r#", "expires_in": -5"#, Some((0, 0))),
+            (r#", "expires_in": 0"#, Some((10, 10))),
+            (r#", "expires_in": 11"#, Some((10, 11))),
+            (r#", "expires_in": -5"#, Some((10, 10))),
             (r#", "expires_in": 1e300"#, Some((31_622_340, 31_622_400))),
             (r#", "expires_in": "soon""#, None),
             ("", None),
