@@ -39,12 +39,14 @@ pub fn of_client(error: &Error) -> String {
             | InvalidMessage::UnknownProtocolVersion
             | InvalidMessage::MessageTooLarge
             | InvalidMessage::InvalidEmptyPayload,
-        ) => "wrong version number: the client does not speak TLS; it has to write https://",
+        ) => "http request: the client does not speak TLS; it has to write https://",
         Error::PeerIncompatible(
             PeerIncompatible::Tls12NotOffered
             | PeerIncompatible::Tls12NotOfferedOrEnabled
             | PeerIncompatible::ServerDoesNotSupportTls12Or13
-            | PeerIncompatible::SupportedVersionsExtensionRequired,
+            | PeerIncompatible::SupportedVersionsExtensionRequired
+            // Who does not send this extension is older than TLS 1.2.
+            | PeerIncompatible::SignatureAlgorithmsExtensionRequired,
         ) => {
             "unsupported protocol: the client speaks none of the versions from server.tls.min_version to max_version, \
              of which TLS 1.2 is the oldest"
@@ -55,9 +57,7 @@ pub fn of_client(error: &Error) -> String {
         Error::PeerIncompatible(PeerIncompatible::NoKxGroupsInCommon | PeerIncompatible::KeyShareExtensionRequired) => {
             "no suitable key share: the client has none of X25519, P-256 and P-384"
         }
-        Error::PeerIncompatible(
-            PeerIncompatible::NoSignatureSchemesInCommon | PeerIncompatible::SignatureAlgorithmsExtensionRequired,
-        ) => "no suitable signature algorithm: the client cannot verify our key's kind; use RSA or ECDSA on P-256",
+        Error::PeerIncompatible(PeerIncompatible::NoSignatureSchemesInCommon) => "no suitable signature algorithm: the client cannot verify our key's kind; use RSA or ECDSA on P-256",
         Error::PeerIncompatible(what) => return format!("the client's TLS has nothing in common with ours ({what:?})"),
         Error::NoCertificatesPresented => {
             "peer did not return a certificate: the client has to show one of an authority in server.tls.client_ca_file"
@@ -264,7 +264,7 @@ mod tests {
             (CertificateError::UnknownIssuer.into(), "unable to get local issuer certificate: ", "client_ca_file"),
             (CertificateError::Expired.into(), "certificate has expired: ", "renew the client's"),
             (Error::AlertReceived(AlertDescription::UnknownCA), "tlsv1 alert unknown ca: ", "give it that authority's"),
-            (InvalidMessage::InvalidContentType.into(), "wrong version number: ", "https://"),
+            (InvalidMessage::InvalidContentType.into(), "http request: ", "https://"),
         ] {
             let said = of_client(&error);
             assert!(said.starts_with(cause) && said.contains(remedy), "{said}");

@@ -592,6 +592,9 @@ fn a_reload_changes_tls_and_credentials_without_dropping_the_port() {
     assert!(log.contains(&format!("listening on https://{at}")), "{log}");
     assert!(!log.contains(TOKEN), "{log}");
     assert_eq!(log.matches("no credentials, or wrong ones").count(), 1, "{log}");
+    let said =
+        "HTTP client 127.0.0.1: TLS failed: http request: the client does not speak TLS; it has to write https://";
+    assert_eq!(log.matches(said).count(), 1, "{log}");
 }
 
 #[test]
