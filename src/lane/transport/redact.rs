@@ -31,7 +31,7 @@ pub struct Redactor {
 }
 
 impl Redactor {
-    /// Hides `secret`, as it is and in base64, however either is escaped.
+    /// Hides `secret`, as it is and in base64, however either is escaped, in capitals or not.
     pub fn hide(&mut self, secret: &str) {
         if secret.len() < MIN_SECRET {
             return;
@@ -129,10 +129,13 @@ impl Redactor {
             let begins = |form: &&String| {
                 let form = form.as_bytes();
                 // What follows is cut off, or is not known to be.
-                rest.starts_with(form) || (rest.len() >= MIN_SECRET && form.starts_with(rest))
+                let length = form.len().min(rest.len());
+                (length == form.len() || length >= MIN_SECRET) && rest[..length].eq_ignore_ascii_case(&form[..length])
             };
             // The first byte tells most places off, at the cost of one look.
-            if let Some(form) = self.hidden.iter().filter(|form| form.as_bytes()[0] == rest[0]).find(begins) {
+            if let Some(form) =
+                self.hidden.iter().filter(|form| form.as_bytes()[0].eq_ignore_ascii_case(&rest[0])).find(begins)
+            {
                 found.push((view.place(at), view.place(at + form.len().min(rest.len()))));
             }
         }
@@ -179,8 +182,8 @@ mod tests {
         assert_eq!(redactor.redact("two+words%2B1, two%20words+1", 100), "<secret>, <secret>");
         redactor.hide_query("db=metrics&token=t%6Fken1");
         assert_eq!(redactor.redact("token1 t%6Fken1 db", 100), "<secret> <secret> db");
-        // Capitals are another secret.
-        assert_eq!(redactor.redact("pa\"ss/wörd", 100), "pa\"ss/wörd");
+        // In small letters it would still tell too much.
+        assert_eq!(redactor.redact("pa%22ss%2fwörd", 100), "<secret>");
         // Too short to be looked for.
         redactor.hide("ot");
         redactor.hide("=====");
