@@ -185,6 +185,9 @@ fn oauth2<'v>(shipper: &Section<'v>, proxies: &Proxies<'_>, used: bool) -> Optio
         if user_info.is_some() {
             item.problem("has user info; client_id and client_secret are what its server is shown");
         }
+        if used {
+            endpoint::warn_of_clear_text(item, &url);
+        }
         Some(url)
     });
     let client_id = required(&section, "client_id", name);

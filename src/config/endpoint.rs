@@ -6,11 +6,19 @@ use std::path::{Path, PathBuf};
 use ureq::http::Uri;
 
 use super::section::Item;
+use super::server::is_loopback;
 use crate::lane::{Url, percent_decoded};
 
 /// An `http://` or `https://` URL.
 pub(super) fn http_url(item: &Item<'_>) -> Option<Url> {
     checked(item, http(&item.text()?)).map(Url::new)
+}
+
+/// Notes that what is shown to `url` on the way in can be read on the way, if it can.
+pub(super) fn warn_of_clear_text(item: &Item<'_>, url: &Url) {
+    if !url.is_https() && !is_loopback(url.host()) {
+        item.warning("credentials pass over the network in the clear; write https://");
+    }
 }
 
 /// A path, or a `file://` URL of one.

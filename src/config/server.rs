@@ -43,7 +43,7 @@ fn host(item: &Item<'_>) -> Option<String> {
 }
 
 /// Whether only this machine can come in by `host`.
-fn is_loopback(host: &str) -> bool {
+pub(super) fn is_loopback(host: &str) -> bool {
     host.parse::<IpAddr>().map_or_else(|_| host.eq_ignore_ascii_case("localhost"), |address| address.is_loopback())
 }
 

@@ -11,8 +11,8 @@ use super::section::{Item, Section, any_of};
 use super::spool;
 use super::tls::{self, Tls};
 use crate::lane::{
-    Compression, Credentials, DEFAULT_TIMEOUT, HttpSettings, Kind, RemoteWriteVersion, RetrySettings, Settings,
-    SpoolSettings, Url,
+    Authorization, Compression, Credentials, DEFAULT_TIMEOUT, HttpSettings, Kind, RemoteWriteVersion, RetrySettings,
+    Settings, SpoolSettings, Url,
 };
 use crate::model::Labels;
 use crate::nearest::did_you_mean;
@@ -121,6 +121,7 @@ fn lane(
     let proxies = Proxies::read(shipper);
     let networked = !matches!(kind, Some(Type::File | Type::Stdout));
     let credentials = credentials::read(shipper, user_info.as_ref().map(Secret::expose), &proxies, networked);
+    warn_of_clear_text(shipper, &endpoint, &credentials);
     if let Some(item) = shipper.get("naming") {
         naming(&item);
     }
@@ -160,6 +161,18 @@ fn lane(
     }
     let labels = Labels::new(all).expect("each was checked, and a map holds no name twice");
     Some(Settings { name, labels, kind, spool, workers, drain_rate, retry })
+}
+
+/// Credentials that anybody on the way can read. A signature tells nothing.
+fn warn_of_clear_text(shipper: &Section<'_>, endpoint: &Endpoint, credentials: &Credentials) {
+    let shows = match &credentials.authorization {
+        Authorization::None => credentials.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization")),
+        Authorization::SigV4(_) => false,
+        Authorization::Basic(..) | Authorization::Bearer(_) | Authorization::OAuth2(_) => true,
+    };
+    if let (true, Endpoint::Url(url), Some(item)) = (shows, endpoint, shipper.get("endpoint")) {
+        endpoint::warn_of_clear_text(&item, url);
+    }
 }
 
 fn shipper_type(shipper: &Section<'_>) -> Option<Type> {

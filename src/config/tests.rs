@@ -780,3 +780,37 @@ fn an_empty_credential_of_the_server_is_refused_and_not_passed_over() {
         assert!(problems.iter().any(|line| line.contains(said)), "{server}: {problems:?}");
     }
 }
+
+#[test]
+fn credentials_in_the_clear_are_warned_of() {
+    let warnings = |endpoint: &str, more: &str| {
+        let text = format!(r#"{{"shipper": {{"type": "http_json", "endpoint": "{endpoint}"{more}}}}}"#);
+        loaded(&text).warnings
+    };
+    let said = "credentials pass over the network in the clear; write https://";
+    let basic = r#", "basic_auth": {"username": "u", "password": "hunter2"}"#;
+    let oauth2 =
+        |url: &str| format!(r#", "oauth2": {{"token_url": "{url}", "client_id": "c", "client_secret": "hunter2"}}"#);
+    for (endpoint, more, fields) in [
+        ("http://h/", "", &[][..]),
+        ("http://h/", basic, &["shipper.endpoint"]),
+        ("http://u:hunter2@h/", "", &["shipper.endpoint"]),
+        ("http://h/", r#", "bearer_token": "hunter2""#, &["shipper.endpoint"]),
+        ("http://h/", r#", "headers": {"authorization": "Key hunter2"}"#, &["shipper.endpoint"]),
+        ("http://h/", r#", "headers": {"X-Scope-OrgID": "team"}"#, &[]),
+        ("https://h/", basic, &[]),
+        ("http://127.0.0.1:9090/", basic, &[]),
+        ("http://[::1]/", basic, &[]),
+        ("http://localhost/", basic, &[]),
+        ("https://h/", &oauth2("http://idp/t"), &["shipper.oauth2.token_url"]),
+        ("https://h/", &oauth2("https://idp/t"), &[]),
+        ("http://h/", &oauth2("http://idp/t"), &["shipper.endpoint", "shipper.oauth2.token_url"]),
+        ("http://h/", r#", "sigv4": {"region": "r", "access_key_id": "A", "secret_access_key": "hunter2"}"#, &[]),
+    ] {
+        let warnings = warnings(endpoint, more);
+        assert_eq!(warnings.len(), fields.len(), "{warnings:?}");
+        for (warning, field) in warnings.iter().zip(fields) {
+            assert!(warning.ends_with(&format!(": {field}: {said}")), "{warning}");
+        }
+    }
+}

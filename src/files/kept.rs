@@ -22,12 +22,25 @@ pub trait Recipe {
     /// Makes it of what the files hold; the error names the one that is to blame.
     fn make(&self, contents: &[Vec<u8>]) -> Result<Self::Made, FileError>;
 
-    /// Reads the files and sees whether all of it goes together. What an operator should know
-    /// of them otherwise: which of the secret ones every user of this machine may read.
-    fn check(&self) -> Result<Vec<FileError>, FileError> {
-        self.make(&read(self)?)?;
-        Ok(open_to_all(self))
+    /// What an operator should know of files that are of use all the same.
+    fn notes(&self, _contents: &[Vec<u8>]) -> Vec<FileError> {
+        Vec::new()
     }
+
+    /// Reads the files and sees whether all of it goes together. What an operator should know
+    /// of them otherwise: which of the secret ones every user of this machine may read, and
+    /// [`Recipe::notes`].
+    fn check(&self) -> Result<Vec<FileError>, FileError> {
+        let contents = read(self)?;
+        self.make(&contents)?;
+        Ok(warnings(self, &contents))
+    }
+}
+
+fn warnings<R: Recipe + ?Sized>(recipe: &R, contents: &[Vec<u8>]) -> Vec<FileError> {
+    let mut warnings = open_to_all(recipe);
+    warnings.extend(recipe.notes(contents));
+    warnings
 }
 
 fn read<R: Recipe + ?Sized>(recipe: &R) -> Result<Vec<Vec<u8>>, FileError> {
@@ -100,7 +113,9 @@ impl<R: Recipe> Kept<R> {
                 }
                 let Some(new) = new else { return false };
                 // Of the first ones the configuration's reader says this.
-                open_to_all(&self.recipe).iter().for_each(|warning| log::warn!("{}: {warning}", self.subject));
+                for warning in warnings(&self.recipe, &new.contents) {
+                    log::warn!("{}: {warning}", self.subject);
+                }
                 self.good = Ok(new);
                 true
             }

@@ -49,7 +49,7 @@ pub use settings::{
 pub use url::{Url, percent_decoded, percent_encoded, redacted_url};
 pub use worker::{Keeper, Worker};
 
-/// One line a minute says that a destination is down.
+/// One line a minute says that a destination is down; one for each cause.
 const LOG_EVERY: Duration = Duration::from_secs(60);
 
 /// The loops of one destination, each to be run on a thread of its own.
@@ -80,6 +80,7 @@ impl Lane {
         };
         let keeper = Keeper { poked: outlets.poked, queue: Arc::clone(&queue), maker: Arc::downgrade(&maker) };
         let access = access(settings);
+        let throttle = Sender::log_throttle();
         let (mut senders, mut updates) = (Vec::new(), Vec::new());
         for _ in 0..count {
             let (update, updated) = unbounded();
@@ -93,7 +94,7 @@ impl Lane {
                 updated,
                 status: Arc::clone(&status),
                 hold,
-                throttle: Sender::log_throttle(),
+                throttle: Arc::clone(&throttle),
                 last_chance_taken: false,
             });
         }

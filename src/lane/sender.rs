@@ -1,6 +1,6 @@
 //! The loop that talks to a destination: take, send, judge, and carry the verdict out.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, never, select};
@@ -12,7 +12,7 @@ use super::verdict::{Answer, Verdict};
 use super::worker::BodyMaker;
 use crate::host::{monotonic, wall_ms};
 use crate::model::Batch;
-use crate::telemetry::{DestinationState, DestinationStatus, DropReason, Outcome, Throttle};
+use crate::telemetry::{Causes, DestinationState, DestinationStatus, DropReason, Outcome};
 
 /// After stopping began, deliveries that work may go on for so long.
 pub const GRACE: Duration = Duration::from_secs(5);
@@ -30,14 +30,24 @@ pub struct Sender {
     pub(super) updated: Receiver<Route>,
     pub(super) status: Arc<DestinationStatus>,
     pub(super) hold: Duration,
-    pub(super) throttle: Throttle,
+    /// Of all senders of the destination: what befalls it befalls each of them.
+    pub(super) throttle: Arc<Mutex<Causes>>,
     /// Stopping has cut a pause short already.
     pub(super) last_chance_taken: bool,
 }
 
 impl Sender {
-    pub(super) fn log_throttle() -> Throttle {
-        Throttle::new(super::LOG_EVERY)
+    pub(super) fn log_throttle() -> Arc<Mutex<Causes>> {
+        Arc::new(Mutex::new(Causes::new(super::LOG_EVERY)))
+    }
+
+    fn throttle(&self) -> MutexGuard<'_, Causes> {
+        self.throttle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a line about `cause` is due; if so, how many it stands for besides.
+    fn pass(&self, cause: &str) -> Option<u64> {
+        self.throttle().pass(cause, monotonic())
     }
 
     /// Runs until the queue is closed and empty, or until its grace after closing is over.
@@ -180,14 +190,14 @@ impl Sender {
                 self.name,
                 self.status.queue_frames().saturating_sub(1)
             );
-            self.throttle.reset();
+            self.throttle().reset();
         }
         let written = answer.written(part.samples);
         self.status.delivered(written, part.bytes.len() as u64, wall_ms());
         let refused = part.samples - written;
         if refused > 0 {
             self.status.dropped(DropReason::Refused, refused);
-            if let Some(hidden) = self.throttle.pass(monotonic()) {
+            if let Some(hidden) = self.pass("took a part") {
                 log::warn!(
                     "destination {}: took a request but wrote {written} of its {} samples; the others are lost{}",
                     self.name,
@@ -199,7 +209,7 @@ impl Sender {
     }
 
     fn failed(&mut self, outcome: Outcome, state: DestinationState, why: String, pause: Duration) {
-        if let Some(hidden) = self.throttle.pass(monotonic()) {
+        if let Some(hidden) = self.pass(&why) {
             let word = if state == DestinationState::Held { "refuses" } else { "failed" };
             log::warn!(
                 "destination {}: {word}: {why}; everything is kept ({} bytes wait), trying again in {pause:.1?}{}",
@@ -214,7 +224,7 @@ impl Sender {
     fn reject(&mut self, part: &Body, answer: &Answer) {
         let (why, written) = (answer.describe(), answer.written(part.samples));
         let lost = part.samples - written;
-        if let Some(hidden) = self.throttle.pass(monotonic()) {
+        if let Some(hidden) = self.pass(&why) {
             log::error!(
                 "destination {}: will never take this request: {why}; {lost} of its {} samples are dropped{}",
                 self.name,
@@ -246,5 +256,5 @@ pub(super) fn end(queue: &Queue, name: &str) {
 }
 
 fn hidden_note(hidden: u64) -> String {
-    if hidden == 0 { String::new() } else { format!(" ({hidden} more like this since the last such line)") }
+    if hidden == 0 { String::new() } else { format!(" ({hidden} more since the last such line)") }
 }

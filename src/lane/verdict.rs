@@ -2,6 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
+use ureq::http::StatusCode;
+
 /// A peer may ask for a longer pause than ours, but not for one that outlives our memory of
 /// the data: beyond an hour we look again ourselves.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
@@ -17,13 +19,26 @@ pub enum Answer {
         retry_after: Option<Duration>,
         /// How much of the request was written.
         written: Written,
-        /// The beginning of the answer's body, printable.
+        /// What the answer's body says, printable and not all of it.
         excerpt: String,
+        /// Who has answered; nothing of it where all is well.
+        peer: Box<Peer>,
     },
     /// No answer: connect, send, receive or understand failed, or time ran out.
     Network(String),
     /// Written to where it goes, or not.
     Local(Result<(), String>),
+}
+
+/// What an operator has to know of who has answered, without a secret in it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Peer {
+    /// The endpoint, and the proxy on the way to it.
+    pub url: String,
+    /// What to look at where it does not let us in.
+    pub credentials: &'static str,
+    /// Where it would have us go.
+    pub location: Option<String>,
 }
 
 /// What an answer says of the samples that its receiver has written
@@ -69,11 +84,11 @@ impl Answer {
         match self {
             Answer::Local(Ok(())) => Verdict::Delivered,
             Answer::Local(Err(_)) | Answer::Network(_) => Verdict::Retry(None),
-            Answer::Http { status, retry_after, written, excerpt } => match status {
+            Answer::Http { status, retry_after, written, excerpt, .. } => match status {
                 200..=299 if *written == Written::Missing => Verdict::FallBack,
                 200..=299 => Verdict::Delivered,
                 300..=399 | 401 | 403 | 404 => Verdict::Hold,
-                400 if is_about_the_connection(excerpt) => Verdict::Hold,
+                400 if about_the_connection(excerpt).is_some() => Verdict::Hold,
                 413 => Verdict::Halve,
                 415 => Verdict::FallBack,
                 408 | 429 => Verdict::Retry(*retry_after),
@@ -98,28 +113,64 @@ impl Answer {
         match self {
             Answer::Local(Ok(())) => "written".to_owned(),
             Answer::Local(Err(error)) | Answer::Network(error) => error.clone(),
-            Answer::Http { status: status @ 200..=299, written: Written::Missing, .. } => {
-                format!("answered {status} without saying what was written: it does not know remote write 2.0")
+            Answer::Http { status, written, excerpt, peer, .. } => {
+                let place = if peer.url.is_empty() { String::new() } else { format!("{}: ", peer.url) };
+                let what = match (status, written) {
+                    (200..=299, Written::Missing) => {
+                        format!("answered {status} without saying what was written: it does not know remote write 2.0")
+                    }
+                    _ => answered(*status, excerpt),
+                };
+                let remedy = remedy(*status, excerpt, peer).map(|remedy| format!("; {remedy}")).unwrap_or_default();
+                format!("{place}{what}{remedy}")
             }
-            Answer::Http { status, excerpt, .. } if excerpt.is_empty() => format!("answered {status}"),
-            Answer::Http { status, excerpt, .. } => format!("answered {status}: {excerpt}"),
         }
+    }
+}
+
+/// The status with its word, and what was said with it.
+pub fn answered(status: u16, excerpt: &str) -> String {
+    let word = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
+    let status = word.map_or(status.to_string(), |word| format!("{status} {word}"));
+    // Pages say it once more.
+    let said = excerpt
+        .strip_prefix(&*status)
+        .or_else(|| excerpt.strip_prefix(word?))
+        .unwrap_or(excerpt)
+        .trim()
+        .trim_end_matches('.');
+    if said.is_empty() { format!("answered {status}") } else { format!("answered {status}: {said}") }
+}
+
+/// What to do where somebody has to do something.
+fn remedy(status: u16, excerpt: &str, peer: &Peer) -> Option<String> {
+    match status {
+        300..=399 => Some(match &peer.location {
+            Some(location) => format!("redirects are not followed; set endpoint, if {location} is the right place"),
+            None => "redirects are not followed; set endpoint to where it leads".to_owned(),
+        }),
+        400 => about_the_connection(excerpt).map(str::to_owned),
+        401 | 403 => Some(peer.credentials.to_owned()).filter(|remedy| !remedy.is_empty()),
+        404 => Some("check the path of endpoint".to_owned()),
+        _ => None,
     }
 }
 
 /// What web servers say, in HTTP and with 400, of a client certificate that they miss or
 /// refuse (nginx), and of plain HTTP on a port for TLS (nginx, Go, Apache).
-const ABOUT_THE_CONNECTION: [&str; 5] = [
-    "No required SSL certificate was sent",
-    "The SSL certificate error",
-    "plain HTTP request was sent to HTTPS port",
-    "HTTP request to an HTTPS server",
-    "speaking plain HTTP to an SSL-enabled server port",
+const ABOUT_THE_CONNECTION: [(&str, &str); 5] = [
+    ("No required SSL certificate was sent", "set tls.cert_file and tls.key_file"),
+    ("The SSL certificate error", "it refuses tls.cert_file: set one of an authority that it trusts"),
+    ("plain HTTP request was sent to HTTPS port", WRITE_HTTPS),
+    ("HTTP request to an HTTPS server", WRITE_HTTPS),
+    ("speaking plain HTTP to an SSL-enabled server port", WRITE_HTTPS),
 ];
 
-/// Whether a 400 was not for the data that it answers.
-fn is_about_the_connection(excerpt: &str) -> bool {
-    ABOUT_THE_CONNECTION.iter().any(|words| excerpt.contains(words))
+const WRITE_HTTPS: &str = "its port speaks TLS; write https:// in endpoint";
+
+/// What to do about a 400 that was not for the data that it answers; none where it was.
+fn about_the_connection(excerpt: &str) -> Option<&'static str> {
+    ABOUT_THE_CONNECTION.iter().find(|(words, _)| excerpt.contains(words)).map(|(_, remedy)| *remedy)
 }
 
 /// Reads `Retry-After` in both its forms, seconds and an HTTP date, relative to `now`.
@@ -142,7 +193,13 @@ mod tests {
     }
 
     fn answer(status: u16, written: Written) -> Answer {
-        Answer::Http { status, retry_after: Some(Duration::from_secs(7)), written, excerpt: String::new() }
+        Answer::Http {
+            status,
+            retry_after: Some(Duration::from_secs(7)),
+            written,
+            excerpt: String::new(),
+            peer: Box::default(),
+        }
     }
 
     #[test]
@@ -188,6 +245,7 @@ mod tests {
             retry_after: None,
             written: Written::Unsaid,
             excerpt: excerpt.to_owned(),
+            peer: Box::default(),
         };
         for excerpt in [
             "<html>  <head><title>400 No required SSL certificate was sent</title></head>",
@@ -199,6 +257,50 @@ mod tests {
             assert_eq!(answered(excerpt).verdict(), Verdict::Hold, "{excerpt}");
         }
         assert_eq!(answered("out of order sample").verdict(), Verdict::Reject);
+    }
+
+    #[test]
+    fn what_somebody_has_to_mend_is_told_with_place_cause_and_remedy() {
+        let said = |status, excerpt: &str, location: Option<&str>| {
+            let peer = Peer {
+                url: "http://h/x".to_owned(),
+                credentials: "check bearer_token",
+                location: location.map(str::to_owned),
+            };
+            let (excerpt, peer) = (excerpt.to_owned(), Box::new(peer));
+            Answer::Http { status, retry_after: None, written: Written::Unsaid, excerpt, peer }.describe()
+        };
+        for (status, excerpt, location, line) in [
+            (401, "", None, "answered 401 Unauthorized; check bearer_token"),
+            (403, "403 Forbidden nginx", None, "answered 403 Forbidden: nginx; check bearer_token"),
+            (404, "404 page not found", None, "answered 404 Not Found: 404 page not found; check the path of endpoint"),
+            (
+                301,
+                "",
+                Some("https://h/x"),
+                "answered 301 Moved Permanently; redirects are not followed; set endpoint, if https://h/x is the right \
+                 place",
+            ),
+            (302, "Found", None, "answered 302 Found; redirects are not followed; set endpoint to where it leads"),
+            (
+                400,
+                "400 Bad Request No required SSL certificate was sent",
+                None,
+                "answered 400 Bad Request: No required SSL certificate was sent; set tls.cert_file and tls.key_file",
+            ),
+            (
+                400,
+                "Client sent an HTTP request to an HTTPS server.",
+                None,
+                "answered 400 Bad Request: Client sent an HTTP request to an HTTPS server; its port speaks TLS; write \
+                 https:// in endpoint",
+            ),
+            (400, "out of order", None, "answered 400 Bad Request: out of order"),
+            (500, "", None, "answered 500 Internal Server Error"),
+            (999, "odd", None, "answered 999: odd"),
+        ] {
+            assert_eq!(said(status, excerpt, location), format!("http://h/x: {line}"));
+        }
     }
 
     #[test]

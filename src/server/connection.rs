@@ -15,6 +15,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use nix::poll::PollFlags;
+use rustls::InvalidMessage;
 
 use super::answer;
 use super::answer::Response;
@@ -223,6 +224,8 @@ impl Connection {
             Err(Failure::NotYet) => return,
             Err(Failure::Gone) => return self.close(),
             Err(Failure::NotTls) => {
+                // As TLS itself would call it.
+                self.failure = Some(InvalidMessage::InvalidContentType.into());
                 return self.refuse(&Response::text(400, "this port speaks TLS; write https://"), now);
             }
             Err(Failure::Tls(error)) => {

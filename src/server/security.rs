@@ -10,7 +10,7 @@ use rustls::ServerConnection;
 use crate::files::{FileError, Kept};
 use crate::secret::Secret;
 use crate::telemetry::Throttle;
-use crate::tls::ServerSettings;
+use crate::tls::{self, ServerSettings};
 
 use super::Settings;
 use super::auth::{Auth, AuthSettings};
@@ -101,7 +101,7 @@ impl Security {
     /// A client's TLS failed.
     pub(super) fn handshake_failed(&mut self, peer: IpAddr, error: &rustls::Error, now: Duration) {
         if let Some(hidden) = self.handshakes.pass(now) {
-            log::warn!("HTTP client {peer}: TLS failed: {error}{}", and_more(hidden));
+            log::warn!("HTTP client {peer}: TLS failed: {}{}", tls::of_client(error), and_more(hidden));
         }
     }
 }

@@ -22,7 +22,7 @@ pub use destinations::{DestinationState, DestinationStatus, DropReason, Outcome}
 pub use exposition::Exposition;
 pub use latest::Latest;
 pub use subjects::Subjects;
-pub use throttle::Throttle;
+pub use throttle::{Causes, Throttle};
 pub use time_text::{go_duration, rfc3339};
 
 /// metricsd's version, as in `Cargo.toml`.

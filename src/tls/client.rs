@@ -9,6 +9,7 @@ use rustls::{ClientConfig, RootCertStore};
 
 use super::names::{self, Version};
 use super::pem::{authorities, certificates, no_pair, private_key};
+use super::validity::{Purpose, notes};
 use super::verify::{AcceptAny, Verifier};
 use super::{TLS_FILES, unread};
 use crate::files::{FileError, Kept, Recipe};
@@ -64,6 +65,11 @@ impl Recipe for ClientSettings {
 
     fn secret_paths(&self) -> Vec<&Path> {
         self.identity.iter().map(|(_, key)| key.as_path()).collect()
+    }
+
+    fn notes(&self, contents: &[Vec<u8>]) -> Vec<FileError> {
+        let ours = self.identity.as_ref().zip(contents.first());
+        ours.map(|((path, _), pem)| notes(path, pem, Purpose::Client)).unwrap_or_default()
     }
 
     fn make(&self, contents: &[Vec<u8>]) -> Result<Arc<ClientConfig>, FileError> {

@@ -13,6 +13,7 @@ mod client;
 mod names;
 mod pem;
 mod server;
+mod validity;
 mod verify;
 mod words;
 
@@ -23,7 +24,7 @@ use crate::files::FileError;
 pub use client::{Client, ClientSettings};
 pub use names::{OLD_SUITES, SUITES_12, SUITES_13, VERSIONS, Version};
 pub use server::ServerSettings;
-pub use words::in_words;
+pub use words::{in_words, of_client};
 
 /// What the log calls them.
 const TLS_FILES: &str = "TLS files";

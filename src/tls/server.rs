@@ -3,12 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustls::ServerConfig;
+use rustls::crypto::CryptoProvider;
 use rustls::crypto::ring::Ticketer;
+use rustls::pki_types::PrivateKeyDer;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::{ServerConfig, SignatureAlgorithm, SupportedCipherSuite};
 
 use super::names::{self, Version};
 use super::pem::{authorities, certificates, no_pair, private_key};
+use super::validity::{Purpose, notes};
 use super::{TLS_FILES, unread};
 use crate::files::{FileError, Recipe};
 
@@ -31,6 +34,33 @@ pub struct ServerSettings {
     pub session_tickets: bool,
 }
 
+impl ServerSettings {
+    /// Suites of TLS 1.2 are each for one kind of key; where no other version is offered, one
+    /// of them has to be for ours.
+    fn fits(&self, provider: &CryptoProvider, key: &PrivateKeyDer<'static>) -> Result<(), FileError> {
+        // A key that cannot be read is told of by who uses it.
+        let Ok(key) = provider.key_provider.load_private_key(key.clone_key()) else { return Ok(()) };
+        let algorithm = key.algorithm();
+        let is_good = |suite: &SupportedCipherSuite| match suite.tls13() {
+            Some(_) => self.max_version >= Version::Tls13,
+            None => self.min_version <= Version::Tls12 && suite.usable_for_signature_algorithm(algorithm),
+        };
+        if provider.cipher_suites.iter().any(is_good) {
+            return Ok(());
+        }
+        let (kind, wanted) = match algorithm {
+            SignatureAlgorithm::RSA => ("an RSA key", "TLS_ECDHE_RSA"),
+            _ => ("an ECDSA or Ed25519 key", "TLS_ECDHE_ECDSA"),
+        };
+        Err(FileError::new(
+            &self.key_file,
+            format!(
+                "{kind}, which none of cipher_suites is for; name one that begins with {wanted}, or one of TLS 1.3"
+            ),
+        ))
+    }
+}
+
 impl Recipe for ServerSettings {
     type Made = Arc<ServerConfig>;
 
@@ -44,6 +74,10 @@ impl Recipe for ServerSettings {
         vec![&self.key_file]
     }
 
+    fn notes(&self, contents: &[Vec<u8>]) -> Vec<FileError> {
+        contents.first().map(|pem| notes(&self.cert_file, pem, Purpose::Server)).unwrap_or_default()
+    }
+
     fn make(&self, contents: &[Vec<u8>]) -> Result<Arc<ServerConfig>, FileError> {
         let [cert, key, ca @ ..] = contents else { return Err(unread(&self.cert_file)) };
         let whole = |error: &dyn std::fmt::Display| FileError::new(&self.cert_file, format!("cannot be used: {error}"));
@@ -54,7 +88,7 @@ impl Recipe for ServerSettings {
         let builder = match (&self.client_ca_file, ca) {
             (Some(path), [pem]) => {
                 let roots = Arc::new(authorities(path, pem)?.1);
-                let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider).build();
+                let verifier = WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(&provider)).build();
                 builder.with_client_cert_verifier(verifier.map_err(|error| whole(&error))?)
             }
             (Some(path), _) => return Err(unread(path)),
@@ -62,6 +96,7 @@ impl Recipe for ServerSettings {
         };
         let chain = certificates(&self.cert_file, cert)?;
         let key = private_key(&self.key_file, key)?;
+        self.fits(&provider, &key)?;
         let no_pair = |error| no_pair(&self.cert_file, &self.key_file, error);
         let mut config = builder.with_single_cert(chain, key).map_err(no_pair)?;
         config.alpn_protocols = vec![b"http/1.1".to_vec(), b"http/1.0".to_vec()];

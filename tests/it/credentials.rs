@@ -113,7 +113,7 @@ fn a_new_token_in_the_file_delivers_what_was_held_without_a_restart() {
     });
     let daemon = start(dir.path(), &peer.url("/in"), &format!(r#", "bearer_token_file": {token:?}"#));
     let first = wait_for("a refusal", || peer.received().first().cloned());
-    wait_for("the hold", || daemon.log().contains("refuses: answered 401").then_some(()));
+    wait_for("the hold", || daemon.log().contains(": answered 401 Unauthorized; ").then_some(()));
     // A minute would have to pass before the next attempt.
     std::fs::write(dir.path().join("next"), "s3cr3t-renewed\n").unwrap();
     std::fs::rename(dir.path().join("next"), &token).unwrap();
@@ -232,7 +232,7 @@ fn a_destination_that_refuses_new_tokens_too_is_held() {
     let tokens = token_server(|number| fresh(number, 3600));
     let peer = Peer::start(|_, _| Reply::status(401));
     let daemon = start(dir.path(), &peer.url("/in"), &oauth(&tokens, ""));
-    wait_for("the hold", || daemon.log().contains("refuses: answered 401").then_some(()));
+    wait_for("the hold", || daemon.log().contains(": answered 401 Unauthorized; ").then_some(()));
     wait_for("a second request", || (peer.received().len() >= 2).then_some(()));
     assert_eq!((peer.received().len(), tokens.received().len()), (2, 2));
 }
@@ -350,6 +350,11 @@ fn a_proxy_that_fails_is_named_with_the_cause_and_costs_no_data() {
             "u:s3cr3t@",
             "the proxy answered 407: it refuses the user or the password in proxy_url",
         ),
+        (
+            Conduct::Say("HTTP/1.1 401 Unauthorized\r\n\r\n"),
+            "u:s3cr3t@",
+            "the proxy answered 401: it refuses the user or the password in proxy_url",
+        ),
         (Conduct::Say("HTTP/1.1 403 No\r\n\r\n"), "", "it does not allow CONNECT to nobody.invalid:80"),
         (Conduct::Say("HTTP/1.1 405 No\r\n\r\n"), "", "it does not know CONNECT"),
         (Conduct::Say("HTTP/1.1 502 No\r\n\r\n"), "", "it cannot reach nobody.invalid:80"),
@@ -371,4 +376,32 @@ fn a_proxy_that_fails_is_named_with_the_cause_and_costs_no_data() {
         let dropped = r#"metricsd_destination_samples_dropped_total{destination="remote",reason="rejected"}"#;
         assert_eq!(daemon.metric(dropped), Some(0.0));
     }
+}
+
+#[test]
+fn all_workers_say_once_that_there_is_no_token() {
+    let dir = TempDir::new();
+    let tokens = token_server(|_| answer(401, r#"{"error": "invalid_client"}"#.to_owned()));
+    let peer = Peer::start(|_, _| Reply::status(200));
+    let daemon = start(dir.path(), &peer.url("/in"), &oauth(&tokens, r#", "workers": 4"#));
+    wait_for("questions", || (tokens.received().len() >= 10).then_some(()));
+    let said = "answered 401: invalid_client; check client_id and client_secret";
+    assert_eq!(daemon.log().matches(said).count(), 1, "{}", daemon.log());
+}
+
+#[test]
+fn a_new_cause_has_its_line_at_once() {
+    let dir = TempDir::new();
+    let peer = Peer::start(|number, _| match number {
+        0..=5 => Reply::Answer(500, vec![], "request 17 failed"),
+        6 => Reply::Reset,
+        _ => Reply::status(401),
+    });
+    let daemon = start(dir.path(), &peer.url("/in"), "");
+    for line in
+        ["answered 500 Internal Server Error: request 17 failed", "Connection reset", "answered 401 Unauthorized"]
+    {
+        wait_for(line, || daemon.log().to_lowercase().contains(&line.to_lowercase()).then_some(()));
+    }
+    assert_eq!(daemon.log().matches("answered 500").count(), 1, "{}", daemon.log());
 }

@@ -235,7 +235,7 @@ fn retry_after_is_waited_for_in_seconds_and_as_a_date() {
 #[test]
 fn what_the_operator_has_to_mend_is_held_and_not_followed() {
     let elsewhere = Peer::start(|_, _| Reply::status(200));
-    let location = elsewhere.url("/stolen");
+    let location = elsewhere.url("/stolen?token=secret");
     for status in [301, 302, 307, 308, 401, 403, 404] {
         let location = location.clone();
         let peer = Peer::start(move |n, _| match n {
@@ -245,6 +245,17 @@ fn what_the_operator_has_to_mend_is_held_and_not_followed() {
         let mut lane = Running::start(remote_write(&peer));
         lane.tick(1000);
         wait_for("the refusal", || (lane.status.requests(Outcome::Held) > 0).then_some(()));
+        let (_, said) = lane.status.state();
+        if let Some(said) = said {
+            assert!(said.starts_with(&format!("{}: answered {status} ", peer.url("/api/v1/write"))), "{said}");
+            let remedy = match status {
+                401 | 403 => "no credentials are configured",
+                404 => "check the path of endpoint",
+                _ => &format!("set endpoint, if {} is the right place", elsewhere.url("/stolen")),
+            };
+            assert!(said.contains(": mend me; ") && said.contains(remedy), "{said}");
+            assert!(!said.contains("secret"), "{said}");
+        }
         lane.tick(2000);
         lane.wait_sent(4);
         let lane_status = lane.stop();
@@ -266,7 +277,11 @@ fn a_poisoned_request_is_dropped_counted_and_the_next_one_goes_on() {
     lane.tick(1000);
     wait_for("the rejection", || (lane.status.requests(Outcome::Rejected) == 1).then_some(()));
     let (_, error) = lane.status.state();
-    assert_eq!(error.as_deref(), Some("dropped what it was sent: answered 400: out of order sample"));
+    let said = format!(
+        "dropped what it was sent: {}: answered 400 Bad Request: out of order sample",
+        peer.url("/api/v1/write")
+    );
+    assert_eq!(error, Some(said));
     lane.tick(2000);
     lane.wait_sent(2);
     let status = lane.stop();

@@ -19,7 +19,7 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, HandshakeKind, RootCertStore, StreamOwned};
 
 use crate::server::{Answer, connect, crowd, send, serve_as, server_sockets, until};
-use crate::support::pki::{Authority, Issued};
+use crate::support::pki::{Authority, Issued, new_key};
 use crate::support::program::{Daemon, TempDir, metricsd, run};
 use crate::support::wait_for;
 
@@ -536,6 +536,47 @@ fn a_reload_changes_tls_and_credentials_without_dropping_the_port() {
     assert!(log.contains(&format!("listening on https://{at}")), "{log}");
     assert!(!log.contains(TOKEN), "{log}");
     assert_eq!(log.matches("no credentials, or wrong ones").count(), 1, "{log}");
+    let said =
+        "HTTP client 127.0.0.1: TLS failed: http request: the client does not speak TLS; it has to write https://";
+    assert_eq!(log.matches(said).count(), 1, "{log}");
+}
+
+#[test]
+fn a_certificate_that_no_client_will_take_is_warned_of() {
+    let (dir, ca) = (TempDir::new(), Authority::new("ca"));
+    ca.issue(&["localhost"]).write(dir.path(), "server");
+    let old = ca.issue_as(&["localhost"], new_key(), |params| {
+        params.not_after = rcgen::date_time_ymd(2020, 1, 2);
+        params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth];
+    });
+    old.write(dir.path(), "old");
+    let check = |name: &str, more: &str| {
+        let at = |end: &str| dir.path().join(format!("{name}.{end}")).display().to_string();
+        let (certificate, key) = (at("crt"), at("key"));
+        let path = dir.write(
+            "config.json",
+            &format!(
+                r#"{{"server": {{"tls": {{"enabled": true, "cert_file": "{certificate}", "key_file": "{key}"{more}}}}}}}"#
+            ),
+        );
+        run(metricsd().arg("-check").arg("-config").arg(path))
+    };
+    let ran = check("old", "");
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    for said in [
+        "old.crt: certificate has expired on 2020-01-02",
+        "old.crt: unsuitable certificate purpose: it is not one for servers",
+    ] {
+        assert!(ran.stderr.contains("server.tls.cert_file: ") && ran.stderr.contains(said), "{}", ran.stderr);
+    }
+    // Suites of both kinds, or of a version that any key will do for.
+    for suites in [
+        r#"["TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"]"#,
+        r#"["TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", "TLS_AES_128_GCM_SHA256"]"#,
+    ] {
+        let ran = check("server", &format!(r#", "cipher_suites": {suites}"#));
+        assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
+    }
 }
 
 #[test]
@@ -569,6 +610,15 @@ fn what_is_wrong_with_the_files_and_fields_is_said_by_check() {
         (client_ca("server.key"), "server.tls.client_ca_file", "holds no certificate"),
         (client_ca("none"), "server.tls.client_ca_file", "no such file"),
         (tls("server.crt", "server.key", r#", "max_version": "TLS1.1""#), "server.tls.max_version", "not offered"),
+        (
+            tls(
+                "server.crt",
+                "server.key",
+                r#", "max_version": "TLS1.2", "cipher_suites": ["TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"]"#,
+            ),
+            "server.tls.key_file",
+            "an ECDSA or Ed25519 key, which none of cipher_suites is for; name one that begins with TLS_ECDHE_ECDSA",
+        ),
         (tls("server.crt", "server.key", r#", "ca_file": "/x""#), "server.tls.ca_file", "unknown field"),
         (r#""basic_auth": {"username": "u"}"#.to_owned(), "server.basic_auth.username", "password_file"),
         (format!(r#""basic_auth": {{"password": "{secret}"}}"#), "server.basic_auth", "takes a username"),

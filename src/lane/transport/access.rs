@@ -149,9 +149,41 @@ impl Access {
         }
     }
 
+    /// What to look at where the destination does not let us in.
+    pub fn remedy(&self) -> &'static str {
+        remedy(&self.settings.credentials)
+    }
+
     fn secrets(&self) -> MutexGuard<'_, Followed> {
         self.secrets.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What to look at where `credentials` are refused, by its name in the configuration.
+fn remedy(credentials: &Credentials) -> &'static str {
+    match &credentials.authorization {
+        Authorization::Basic(_, Source::File(_)) => {
+            "check basic_auth: username and password_file (a changed file is used at the next tick)"
+        }
+        Authorization::Basic(_, Source::Given(_)) => {
+            "check user and password: basic_auth, or the user info of endpoint"
+        }
+        Authorization::Bearer(Source::File(_)) => "check bearer_token_file (a changed file is used at the next tick)",
+        Authorization::Bearer(Source::Given(_)) => "check bearer_token",
+        Authorization::OAuth2(_) => "it refuses the tokens of oauth2: check client_id, scopes and endpoint_params",
+        Authorization::SigV4(_) => "check the keys and the region of sigv4, and this machine's clock",
+        Authorization::None => match credentials.headers.iter().find(|(name, _)| is_authorization(name)) {
+            Some((_, Source::File(_))) => {
+                "check the Authorization among headers (a changed file is used at the next tick)"
+            }
+            Some((_, Source::Given(_))) => "check the Authorization among headers",
+            None => "no credentials are configured: set basic_auth, bearer_token_file, oauth2 or sigv4",
+        },
+    }
+}
+
+fn is_authorization(name: &str) -> bool {
+    name.eq_ignore_ascii_case("authorization")
 }
 
 /// All secrets of `credentials`: those of the headers, then those of the authorization.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ureq::http::Uri;
 
-use super::http::printable;
+use super::page::printable;
 use super::wire::Wire;
 use crate::lane::Url;
 use crate::tls::ClientSettings;

@@ -4,22 +4,30 @@ use std::io::Read;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use ureq::http::{HeaderMap, Response};
+use ureq::http::{HeaderMap, HeaderValue, Response};
 use ureq::{Agent, Body};
 
 use super::Transport;
 use super::access::{Access, Pass};
+use super::page::{printable, readable};
 use super::resolve::OnceResolver;
 use super::wire::MAX_CONNECTION_AGE;
 use crate::lane::encode::{Content, remote_write_v2};
-use crate::lane::verdict::{Answer, Written, retry_after};
+use crate::lane::redacted_url;
+use crate::lane::verdict::{Answer, Peer, Written, retry_after};
 
 /// An answer's body is read so far, so that its connection can be used again; a longer one
 /// costs the connection. Receivers answer with nothing or with a sentence.
 const MAX_ANSWER: u64 = 64 << 10;
 
-/// How much of an answer's body is quoted.
+/// How much of an answer's body is looked at for what it says: pages begin with a long head.
+const PAGE: usize = 4 << 10;
+
+/// How much of that is quoted.
 const EXCERPT: usize = 512;
+
+/// How much is shown of an address that an answer names.
+const LOCATION: usize = 256;
 
 /// Posts to one endpoint.
 pub struct Http {
@@ -83,10 +91,14 @@ impl Http {
         let answer = match request.send(body) {
             Ok(mut response) => {
                 let excerpt = read_answer(&mut response, &pass);
+                let written = written(content, response.headers());
+                // Of what is well there is nothing to say.
+                let is_told = !response.status().is_success() || written == Written::Missing;
                 Answer::Http {
                     status: response.status().as_u16(),
                     retry_after: asked_pause(response.headers()),
-                    written: written(content, response.headers()),
+                    written,
+                    peer: if is_told { Box::new(self.peer(response.headers(), &pass)) } else { Box::default() },
                     excerpt,
                 }
             }
@@ -97,6 +109,15 @@ impl Http {
             }
         };
         (answer, Some(pass))
+    }
+
+    /// What an operator has to know of who gave this answer.
+    fn peer(&self, answer: &HeaderMap, pass: &Pass) -> Peer {
+        Peer {
+            url: self.access.wire().name(),
+            credentials: self.access.remedy(),
+            location: answer.get("Location").and_then(|location| elsewhere(location, pass)),
+        }
     }
 }
 
@@ -142,18 +163,22 @@ fn read_answer(response: &mut Response<Body>, pass: &Pass) -> String {
     let shows = !response.status().is_success();
     let mut reader = response.body_mut().as_reader();
     if shows {
-        let length = EXCERPT + pass.longest();
+        let length = PAGE + pass.longest();
         let _ = reader.by_ref().take(length as u64).read_to_end(&mut start);
     }
     let _ = std::io::copy(&mut reader.take(MAX_ANSWER), &mut std::io::sink());
-    printable(pass.redact(&String::from_utf8_lossy(&start), EXCERPT).as_bytes())
+    let said = readable(&pass.redact(&String::from_utf8_lossy(&start), PAGE));
+    // What a tag stood in the middle of has come together.
+    pass.redact(&said, EXCERPT)
 }
 
-/// One line of text that a log can hold, whatever a peer sent.
-pub(super) fn printable(bytes: &[u8]) -> String {
-    let text = String::from_utf8_lossy(bytes);
-    let spaced: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    spaced.trim().to_owned()
+/// Where `Location` leads, as far as it is nobody's secret: scheme, host and path.
+fn elsewhere(location: &HeaderValue, pass: &Pass) -> Option<String> {
+    let text = String::from_utf8_lossy(location.as_bytes());
+    let whole = redacted_url(&pass.redact(&text, text.len())).replacen("***@", "", 1);
+    let place = printable(whole.split(['?', '#']).next()?.as_bytes());
+    let place: String = place.chars().take(LOCATION).collect();
+    (!place.is_empty()).then_some(place)
 }
 
 #[cfg(test)]
@@ -179,7 +204,8 @@ mod tests {
         let answer = http.send(&Content::default(), b"body");
         peer.join().unwrap();
         let Answer::Network(said) = answer else { panic!("{answer:?}") };
-        said.strip_prefix(&format!("{endpoint}: ")).unwrap().to_owned()
+        let port = endpoint.rsplit_once(':').unwrap().1.trim_end_matches("/in");
+        said.strip_prefix(&format!("{endpoint}: ")).unwrap().replace(port, "PORT")
     }
 
     #[test]
@@ -189,14 +215,15 @@ mod tests {
             let _ = (&stream).read(&mut [0]);
         };
         assert_eq!(failure(hang), "no complete answer within 200ms (shipper.timeout)");
-        assert_eq!(failure(drop), "the connection was closed before an answer came");
+        let closed = "the connection was closed before an answer came; does port PORT speak TLS? then write https://";
+        assert_eq!(failure(drop), closed);
+        let torn = |mut stream: TcpStream| stream.write_all(b"HTTP/1.1 200").unwrap();
+        assert_eq!(failure(torn), "the connection was closed before an answer came");
+        // What servers of TLS say to a request in the clear.
+        let alert = |mut stream: TcpStream| stream.write_all(&[21, 3, 1, 0, 2, 2, 70]).unwrap();
+        assert_eq!(failure(alert), "port PORT speaks TLS; write https://");
         let lie = |mut stream: TcpStream| stream.write_all(b"220 smtp.example ESMTP\r\n\r\n").unwrap();
         let said = failure(lie);
         assert!(said.starts_with("what came back is no HTTP answer: "), "{said}");
-    }
-
-    #[test]
-    fn what_a_peer_says_becomes_one_printable_line() {
-        assert_eq!(printable(b" out of\r\norder\x1b[31m \xff\n"), "out of  order [31m \u{fffd}");
     }
 }

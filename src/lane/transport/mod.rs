@@ -5,12 +5,14 @@ mod file;
 mod get;
 mod http;
 mod oauth;
+mod page;
 mod proxy;
 mod redact;
 mod resolve;
 mod sigv4;
 mod tcp;
 mod tls;
+mod unescape;
 mod wire;
 
 use super::encode::Content;

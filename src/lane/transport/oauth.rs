@@ -12,13 +12,14 @@ use std::time::Duration;
 use serde::Deserialize;
 use ureq::http::HeaderValue;
 
-use super::http::printable;
+use super::page::readable;
 use super::redact::{Redactor, basic};
 use super::resolve::OnceResolver;
 use super::wire::Wire;
 use crate::host::boottime;
 use crate::lane::settings::OAuth2Settings;
 use crate::lane::url::percent_encoded;
+use crate::lane::verdict::answered;
 use crate::secret::Secret;
 
 /// Tokens of a few kilobytes are common, larger answers are none.
@@ -31,10 +32,17 @@ const MARGIN: Duration = Duration::from_secs(60);
 /// After an early renewal that failed, while the old token is still good.
 const AGAIN: Duration = Duration::from_secs(10);
 
+/// A token is used for so long whatever its server says, unless it is refused: some say 0, and
+/// there would be a question for each request.
+const MIN_LIFE: Duration = Duration::from_secs(10);
+
 /// Longer lives than a year are a mistake somewhere, and would overflow in the end.
 const MAX_LIFE: f64 = 366.0 * 86_400.0;
 
-/// How much of an error's description is shown.
+/// How much of an error's description is looked at for what it says.
+const PAGE: usize = 4 << 10;
+
+/// How much of that is shown.
 const EXCERPT: usize = 256;
 
 /// A token that was given to us.
@@ -253,16 +261,21 @@ fn token(status: u16, body: &[u8], begun: Duration, redactor: &Redactor) -> Resu
         _ => None,
     };
     let life = seconds.map(|seconds| {
-        let life = Duration::from_secs_f64(seconds.clamp(0.0, MAX_LIFE));
-        (begun + life - MARGIN.min(life / 4), begun + life)
+        let life = Duration::from_secs_f64(seconds.clamp(0.0, MAX_LIFE)).max(MIN_LIFE);
+        (begun + (life - MARGIN.min(life / 4)).max(MIN_LIFE), begun + life)
     });
     Ok(Token { secret: Secret::new(text), header, life })
 }
 
 fn refusal(status: u16, said: Said, body: &[u8], redactor: &Redactor) -> String {
     let Some(code) = said.error else {
-        let excerpt = excerpt(body, redactor);
-        return if excerpt.is_empty() { format!("answered {status}") } else { format!("answered {status}: {excerpt}") };
+        let remedy = match status {
+            300..=399 => "; redirects are not followed; check token_url",
+            401 | 403 => "; check client_id and client_secret",
+            404 => "; check the path of token_url",
+            _ => "",
+        };
+        return format!("{}{remedy}", answered(status, &excerpt(body, redactor)));
     };
     let remedy = match &*code {
         "invalid_client" => "; check client_id and client_secret",
@@ -279,7 +292,9 @@ fn refusal(status: u16, said: Said, body: &[u8], redactor: &Redactor) -> String 
 }
 
 fn excerpt(said: &[u8], redactor: &Redactor) -> String {
-    printable(redactor.redact(&String::from_utf8_lossy(said), EXCERPT).as_bytes())
+    let said = String::from_utf8_lossy(said);
+    let said = readable(&redactor.redact(&said, PAGE));
+    redactor.redact(&said, EXCERPT)
 }
 
 #[cfg(test)]
@@ -300,8 +315,9 @@ mod tests {
             (r#", "expires_in": 3600"#, Some((3540, 3600))),
             (r#", "expires_in": "3600""#, Some((3540, 3600))),
             (r#", "expires_in": 40"#, Some((30, 40))),
-            (r#", "expires_in": 0"#, Some((0, 0))),
-            (r#", "expires_in": -5"#, Some((0, 0))),
+            (r#", "expires_in": 0"#, Some((10, 10))),
+            (r#", "expires_in": 11"#, Some((10, 11))),
+            (r#", "expires_in": -5"#, Some((10, 10))),
             (r#", "expires_in": 1e300"#, Some((31_622_340, 31_622_400))),
             (r#", "expires_in": "soon""#, None),
             ("", None),
@@ -332,8 +348,9 @@ mod tests {
                 r#"{"error": "invalid_client", "error_description": "bad\nsecret"}"#,
                 "invalid_client (bad secret); check",
             ),
-            (500, "oh\r\nno", "answered 500: oh  no"),
-            (503, "", "answered 503"),
+            (500, "oh\r\nno", "answered 500 Internal Server Error: oh  no"),
+            (503, "", "answered 503 Service Unavailable"),
+            (404, "<html><body>gone</body>", "answered 404 Not Found: gone; check the path of token_url"),
         ] {
             let error = token(status, body.as_bytes(), BEGUN, &Redactor::default()).err().unwrap();
             assert!(error.contains(why), "{status} {body:.40}: {error}");

@@ -95,8 +95,8 @@ impl Proxy {
     fn judge(&self, target: &str, status: u16) -> Result<(), ureq::Error> {
         let why = match status {
             200..=299 => return Ok(()),
-            407 if self.authorization.is_some() => "it refuses the user or the password in proxy_url".to_owned(),
-            407 => "it wants credentials: write http://user:password@host:port as proxy_url".to_owned(),
+            401 | 407 if self.authorization.is_some() => "it refuses the user or the password in proxy_url".to_owned(),
+            401 | 407 => "it wants credentials: write http://user:password@host:port as proxy_url".to_owned(),
             403 => format!("it does not allow CONNECT to {target}; ask whoever runs it"),
             400 | 404 | 405 | 501 => "it does not know CONNECT; is it an HTTP proxy?".to_owned(),
             502..=504 => format!("it cannot reach {target}"),

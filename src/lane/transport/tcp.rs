@@ -15,6 +15,8 @@ use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, recv, send};
 use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, Transport, time};
 
+use super::tls::other;
+
 /// What head and body of most requests fit into; a larger body leaves as it comes.
 const GATHER: usize = 64 << 10;
 
@@ -25,9 +27,15 @@ pub(super) const BUFFER: usize = 16 << 10;
 /// A name with several addresses shares the time for connecting among them.
 const MIN_CONNECT: Duration = Duration::from_millis(100);
 
+/// What TLS answers to those who do not speak it: an alert, of any version.
+const TLS_ALERT: [u8; 2] = [21, 3];
+
 /// Opens TCP connections.
 #[derive(Debug, Default)]
-pub struct TcpConnector;
+pub struct TcpConnector {
+    /// Whether HTTP is spoken on them as they are, to a server that may well expect TLS.
+    pub is_plain: bool,
+}
 
 impl Connector for TcpConnector {
     type Out = Tcp;
@@ -42,7 +50,7 @@ impl Connector for TcpConnector {
             match TcpStream::connect_timeout(address, share) {
                 Ok(stream) => {
                     stream.set_nodelay(true)?;
-                    return Ok(Some(Tcp::new(stream)));
+                    return Ok(Some(Tcp::new(stream, self.is_plain.then_some(address.port()))));
                 }
                 Err(error) => last = Some(error),
             }
@@ -68,10 +76,12 @@ pub struct Tcp {
     write_timeout: Duration,
     /// An answer has just come in, so the connection was open a moment ago.
     just_heard: bool,
+    /// The port, where HTTP is spoken to it in the clear and nothing has come from it yet.
+    unheard: Option<u16>,
 }
 
 impl Tcp {
-    fn new(stream: TcpStream) -> Tcp {
+    fn new(stream: TcpStream, unheard: Option<u16>) -> Tcp {
         Tcp {
             stream,
             buffers: LazyBuffers::new(BUFFER, BUFFER),
@@ -79,7 +89,44 @@ impl Tcp {
             read_timeout: Duration::ZERO,
             write_timeout: Duration::ZERO,
             just_heard: false,
+            unheard,
         }
+    }
+
+    /// What `error` is of: who expects TLS and gets HTTP hangs up without a word, or says so
+    /// in TLS. Only on a new connection: an old one is closed for many reasons.
+    fn explained(&self, error: io::Error) -> ureq::Error {
+        let hung_up = matches!(
+            error.kind(),
+            ErrorKind::UnexpectedEof
+                | ErrorKind::ConnectionReset
+                | ErrorKind::BrokenPipe
+                | ErrorKind::ConnectionAborted
+        );
+        match self.unheard {
+            Some(port) if hung_up => {
+                let how = if error.kind() == ErrorKind::UnexpectedEof { "closed" } else { "reset by the peer" };
+                other(format!(
+                    "the connection was {how} before an answer came; does port {port} speak TLS? then write https://"
+                ))
+            }
+            _ => error.into(),
+        }
+    }
+
+    /// Whether an answer goes on: there were `read` bytes of it, none at its end.
+    fn heard(&mut self, read: usize) -> Result<bool, ureq::Error> {
+        if let Some(port) = self.unheard {
+            if read == 0 {
+                return Err(self.explained(ErrorKind::UnexpectedEof.into()));
+            }
+            self.unheard = None;
+            if self.buffers.input().starts_with(&TLS_ALERT) {
+                return Err(other(format!("port {port} speaks TLS; write https://")));
+            }
+        }
+        self.just_heard = read > 0;
+        Ok(read > 0)
     }
 
     /// Sends what was gathered.
@@ -94,7 +141,13 @@ impl Tcp {
             match self.stream.write(&self.gathered[sent..]) {
                 Ok(0) => return Err(io::Error::from(ErrorKind::WriteZero).into()),
                 Ok(n) => sent += n,
-                Err(error) => deadline.excuse(error).inspect_err(|_| self.gathered.clear())?,
+                Err(error) if is_pause(&error) => {
+                    deadline.remaining().map(drop).inspect_err(|_| self.gathered.clear())?
+                }
+                Err(error) => {
+                    self.gathered.clear();
+                    return Err(self.explained(error));
+                }
             }
         }
         self.gathered.clear();
@@ -142,10 +195,10 @@ impl Transport for Tcp {
             match self.stream.read(self.buffers.input_append_buf()) {
                 Ok(n) => {
                     self.buffers.input_appended(n);
-                    self.just_heard = n > 0;
-                    return Ok(n > 0);
+                    return self.heard(n);
                 }
-                Err(error) => deadline.excuse(error)?,
+                Err(error) if is_pause(&error) => deadline.remaining().map(drop)?,
+                Err(error) => return Err(self.explained(error)),
             }
         }
     }
@@ -202,14 +255,11 @@ impl Deadline {
         let left = self.at.map_or(NEVER, |at| at.saturating_duration_since(Instant::now()));
         if left.is_zero() { Err(ureq::Error::Timeout(self.reason)) } else { Ok(left) }
     }
+}
 
-    /// Passes over an interruption and a socket timeout that came before the deadline.
-    fn excuse(&self, error: io::Error) -> Result<(), ureq::Error> {
-        match error.kind() {
-            ErrorKind::Interrupted | ErrorKind::WouldBlock => self.remaining().map(drop),
-            _ => Err(error.into()),
-        }
-    }
+/// An interruption, or a socket's timeout, which may come before the deadline.
+fn is_pause(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock)
 }
 
 #[cfg(test)]

@@ -71,17 +71,22 @@ impl Wire {
             .proxy(None)
             .user_agent(concat!("metricsd/", env!("CARGO_PKG_VERSION")))
             .build();
-        let connector =
-            ().chain(TcpConnector).chain(ProxyConnector(self.proxy.clone())).chain(TlsConnector(self.tls.clone()));
+        let tcp = TcpConnector { is_plain: self.proxy.is_none() && !self.url.is_https() };
+        let connector = ().chain(tcp).chain(ProxyConnector(self.proxy.clone())).chain(TlsConnector(self.tls.clone()));
         Agent::with_parts(config, connector, resolver.clone())
+    }
+
+    /// Which way it is, for people.
+    pub fn name(&self) -> String {
+        match &self.proxy {
+            Some(proxy) => format!("{} through the proxy {}", self.url, proxy.url()),
+            None => self.url.to_string(),
+        }
     }
 
     /// Which way failed, and how.
     pub fn failure(&self, error: &ureq::Error) -> String {
-        match &self.proxy {
-            Some(proxy) => format!("{} through the proxy {}: {}", self.url, proxy.url(), in_words(error, self.timeout)),
-            None => format!("{}: {}", self.url, in_words(error, self.timeout)),
-        }
+        format!("{}: {}", self.name(), in_words(error, self.timeout))
     }
 }
 

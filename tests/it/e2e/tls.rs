@@ -243,14 +243,14 @@ fn nginx_in_front_of_prometheus_lets_in_who_has_a_certificate_and_the_password()
 
     // nginx says this in HTTP, with a 400 that is not about the data.
     for (name, words) in [
-        ("wrong", "answered 401: <html>  <head><title>401 Authorization Required"),
-        ("nobody", "answered 400: <html>  <head><title>400 No required SSL certificate was sent"),
-        ("stranger", "answered 400: <html>  <head><title>400 The SSL certificate error"),
+        ("wrong", "answered 401 Unauthorized: 401 Authorization Required nginx"),
+        ("nobody", "answered 400 Bad Request: No required SSL certificate was sent"),
+        ("stranger", "answered 400 Bad Request: The SSL certificate error"),
     ] {
         let state =
             wait_for("a refusal", || Some(destination(&daemon, name)).filter(|state| state["last_error"].is_string()));
         assert_eq!((state["state"].as_str(), state["dropped_samples"].as_u64()), (Some("held"), Some(0)), "{state}");
-        assert!(state["last_error"].as_str().unwrap().starts_with(words), "{state}");
+        assert!(state["last_error"].as_str().unwrap().contains(words), "{state}");
     }
 
     // After four requests nginx closes; then the session is resumed. A new certificate is used at once.

@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
+use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, date_time_ymd};
+
 use super::World;
-use crate::support::pki::{self, Authority, fixture, write_key};
+use crate::support::pki::{self, Authority, fixture, new_key, write_key};
 use crate::support::program::{Ran, metricsd, run};
 
 /// `-check`, or a start, of a configuration whose `tls` has these files.
@@ -104,6 +106,32 @@ fn a_file_that_cannot_be_used_is_exit_78_with_its_place() {
     {
         let ran = check(dir, &[("cert_file", certificate), ("key_file", key), ("ca_file", "ca.pem")], &["-check"]);
         assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{certificate} {key}");
+    }
+}
+
+#[test]
+fn a_certificate_of_ours_that_nobody_will_take_is_warned_of() {
+    let world = World::new();
+    let dir = world.dir.path();
+    let issue = |name: &str, change: fn(&mut CertificateParams)| {
+        world.authority.issue_as(&["agent.example"], new_key(), change).write(dir, name);
+    };
+    issue("old", |params| params.not_after = date_time_ymd(2020, 1, 2));
+    issue("early", |params| params.not_before = date_time_ymd(2090, 3, 4));
+    issue("server", |params| params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth]);
+    for (name, said) in [
+        ("old", "certificate has expired on 2020-01-02: renew it, or set this machine's clock"),
+        ("early", "certificate is not yet valid before 2090-03-04: look at this machine's clock"),
+        (
+            "server",
+            "unsuitable certificate purpose: it is not one for clients; have it issued with clientAuth in its \
+             extendedKeyUsage",
+        ),
+    ] {
+        let (certificate, key) = (format!("{name}.crt"), format!("{name}.key"));
+        let ran = check(dir, &[("cert_file", &certificate), ("key_file", &key)], &["-check"]);
+        let warning = format!("metricsd: warning: config.json:3:18: shipper.tls.cert_file: {name}.crt: {said}\n");
+        assert_eq!((ran.code, ran.stderr), (0, warning));
     }
 }
 

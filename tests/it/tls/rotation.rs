@@ -6,10 +6,11 @@ use std::path::Path;
 
 use metricsd::telemetry::Outcome;
 use metricsd::tls::ClientSettings;
+use rcgen::date_time_ymd;
 use rustls::pki_types::CertificateDer;
 
 use super::{World, deliver, showing, trusting};
-use crate::support::pki::{Authority, Issued, write_key};
+use crate::support::pki::{Authority, Issued, new_key, write_key};
 use crate::support::program::Daemon;
 use crate::support::tls_peer::{Setup, TlsPeer};
 use crate::support::wait_for;
@@ -115,6 +116,32 @@ fn a_server_that_moves_to_another_authority_is_followed_when_ca_file_is() {
     lane.wait_sent(14);
     lane.stop();
     assert_eq!(times(&peer), ticks(7));
+}
+
+#[test]
+fn a_new_certificate_that_has_expired_is_taken_up_and_warned_of() {
+    let world = World::new();
+    let dir = world.dir.path();
+    let (certificate, key) = world.authority.issue(&["1.example"]).write(dir, "agent");
+    let ca = world.client().ca_file.unwrap();
+    let peer = TlsPeer::start(&world.setup());
+    let config = format!(
+        r#"{{"server": {{"host": "127.0.0.1", "port": PORT}}, "collector": {{"interval_seconds": 0.1}},
+            "shipper": {{"name": "main", "type": "http_json", "endpoint": "{}", "tls": {{"enabled": true,
+              "cert_file": "{}", "key_file": "{}", "ca_file": "{}"}}}}}}"#,
+        peer.url(),
+        certificate.display(),
+        key.display(),
+        ca.display()
+    );
+    let daemon = Daemon::start(dir, &config);
+    let old =
+        world.authority.issue_as(&["1.example"], new_key(), |params| params.not_after = date_time_ymd(2020, 1, 2));
+    replace(&key, &old.key_pem);
+    replace(&certificate, &old.pem);
+    let said = format!("destination main: {}: certificate has expired on 2020-01-02", certificate.display());
+    wait_for("the warning", || daemon.log().contains(&said).then_some(()));
+    assert_eq!(daemon.log().matches("certificate has expired").count(), 1, "{}", daemon.log());
 }
 
 #[test]
