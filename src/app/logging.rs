@@ -1,19 +1,22 @@
-//! Log lines on standard error: one line each, level first.
+//! Log lines on standard error: one line each, level first. Where standard error is the journal
+//! of systemd, the priority stands before that, as sd-daemon(3) has it.
 //!
 //! Whoever reads standard error may stop reading (a paused shipper, a full disk behind
 //! `tee`), and then a write blocks. So lines go through a bounded channel to a thread that
 //! does nothing else; collection and delivery never wait for a reader. Lines that find the
 //! channel full are dropped, and their number is said when there is room again.
 
+use std::fmt::Display;
 use std::io::{self, Write};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{LazyLock, OnceLock};
 use std::time::Duration;
 
 use crossbeam_channel::{Sender, bounded};
 use env_logger::Target;
-use log::LevelFilter;
+use log::{Level, LevelFilter};
 use nix::sys::signal::SigSet;
+use nix::sys::stat::fstat;
 
 use crate::host::wall_ms;
 use crate::telemetry::{panic_message, rfc3339};
@@ -28,6 +31,12 @@ static WRITER: OnceLock<Sender<Message>> = OnceLock::new();
 
 /// Lines that found the channel full.
 static DROPPED: AtomicU64 = AtomicU64::new(0);
+
+/// Whether standard error is the journal.
+static TO_JOURNAL: LazyLock<bool> = LazyLock::new(|| {
+    let stream = std::env::var("JOURNAL_STREAM").unwrap_or_default();
+    fstat(io::stderr()).is_ok_and(|stderr| is_stream(&stream, stderr.st_dev, stderr.st_ino))
+});
 
 enum Message {
     Line(Vec<u8>),
@@ -64,7 +73,8 @@ fn start_writer() -> Option<Lines> {
             let _ = out.write_all(&line);
             let dropped = DROPPED.swap(0, Ordering::Relaxed);
             if dropped > 0 {
-                let _ = writeln!(out, "warn  {dropped} log lines were dropped: nobody read standard error");
+                let priority = priority(Level::Warn);
+                let _ = writeln!(out, "{priority}warn  {dropped} log lines were dropped: nobody read standard error");
             }
         }
     };
@@ -79,6 +89,26 @@ pub fn finish() {
     let (flushed, done) = bounded(0);
     if writer.send_timeout(Message::Flush(flushed), LAST_WORDS).is_ok() {
         let _ = done.recv_timeout(LAST_WORDS);
+    }
+}
+
+/// Whether `JOURNAL_STREAM` names this file: its device and inode. A variable that was inherited
+/// names another one.
+fn is_stream(variable: &str, device: impl Display, inode: impl Display) -> bool {
+    variable == format!("{device}:{inode}")
+}
+
+/// What a line of `level` begins with: where the journal reads it, its priority.
+pub fn priority(level: Level) -> &'static str {
+    if *TO_JOURNAL { syslog_priority(level) } else { "" }
+}
+
+fn syslog_priority(level: Level) -> &'static str {
+    match level {
+        Level::Error => "<3>",
+        Level::Warn => "<4>",
+        Level::Info => "<6>",
+        Level::Debug | Level::Trace => "<7>",
     }
 }
 
@@ -97,10 +127,11 @@ pub fn start() {
             // A peer's words may hold line breaks; a log line is one line.
             let line = text.replace(['\n', '\r'], " ");
             let level = record.level().as_str().to_lowercase();
+            let priority = priority(record.level());
             if timed {
-                writeln!(out, "{} {level:5} {line}", rfc3339(wall_ms()))
+                writeln!(out, "{priority}{} {level:5} {line}", rfc3339(wall_ms()))
             } else {
-                writeln!(out, "{level:5} {line}")
+                writeln!(out, "{priority}{level:5} {line}")
             }
         })
         .try_init();
@@ -119,4 +150,23 @@ pub fn start() {
 /// macros of `log` ask before they format anything.
 pub fn set_level(level: LevelFilter) {
     log::set_max_level(level);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_journal_is_told_from_an_inherited_variable() {
+        assert!(is_stream("9:1234", 9, 1234));
+        for other in ["", "9", "9:123", "9:12345", "1234:9", "9:1234 "] {
+            assert!(!is_stream(other, 9, 1234), "{other}");
+        }
+    }
+
+    #[test]
+    fn priorities_are_those_of_syslog() {
+        let levels = [Level::Error, Level::Warn, Level::Info, Level::Debug, Level::Trace];
+        assert_eq!(levels.map(syslog_priority), ["<3>", "<4>", "<6>", "<7>", "<7>"]);
+    }
 }

@@ -18,7 +18,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
-use log::LevelFilter;
+use log::{Level, LevelFilter};
 
 use crate::cli::{self, Command, Exit, Format, Invocation, Mode};
 use crate::collectors;
@@ -110,7 +110,7 @@ fn health(url: &Url) -> Exit {
 
 fn check(config: &Config, paths: &HostPaths) -> Exit {
     for warning in config.warnings.iter().chain(&check::warnings(config, paths)) {
-        complain(&format!("warning: {warning}"));
+        warn(&warning);
     }
     print(&format!("{}: the configuration is good; destinations: {}\n", config.source, config.lanes.len()))
 }
@@ -125,7 +125,7 @@ fn once(config: &Config, paths: &HostPaths, format: Format, host_name: &str) -> 
         return Exit::Internal;
     }
     if Clock::of_this_build().is_unset(wall_ms()) {
-        complain(&format!("warning: the clock says {}, so it is not set", rfc3339(wall_ms())));
+        warn(&format!("the clock says {}, so it is not set", rfc3339(wall_ms())));
     }
     let frames = collectors.once(config.collectors.filesystem.timeout + ONCE_MARGIN);
     if frames.iter().all(|frame| frame.values.is_empty()) {
@@ -165,7 +165,18 @@ fn print(text: &str) -> Exit {
 
 /// Says on standard error what is wrong, before or beside the log.
 fn complain(what: &(impl std::fmt::Display + ?Sized)) {
+    say(Level::Error, &what.to_string());
+}
+
+fn warn(what: &(impl std::fmt::Display + ?Sized)) {
+    say(Level::Warn, &format!("warning: {what}"));
+}
+
+fn say(level: Level, what: &str) {
     // After what was logged before it.
     logging::finish();
-    let _ = writeln!(io::stderr(), "metricsd: {what}");
+    let priority = logging::priority(level);
+    // The journal takes each line for itself.
+    let what = what.replace('\n', &format!("\n{priority}"));
+    let _ = writeln!(io::stderr(), "{priority}metricsd: {what}");
 }

@@ -28,7 +28,7 @@ pub use scheduler::{Plan, Pulse, Scheduler, Sign};
 pub use slow::SlowWorker;
 
 /// How long before the first round the first reading is taken, for values that are
-/// differences of two: fifteen of the kernel's clock ticks, and ready 200 ms after the start.
+/// differences of two: fifteen of the kernel's clock ticks, and ready 0.2 s after the start.
 pub const PRIME: Duration = Duration::from_millis(150);
 
 /// The collectors, ready to run: the fast ones, and both ends of the slow ones.

@@ -1,7 +1,8 @@
 //! The command line, exit codes, and the program's life from start to stop.
 
+use std::fs::{self, File};
 use std::net::TcpListener;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt, symlink};
 
 use nix::sys::signal::Signal;
 
@@ -80,7 +81,7 @@ fn bad_files_exit_78() {
 fn the_examples_are_good() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut examples = vec![root.join("config.example.json")];
-    examples.extend(std::fs::read_dir(root.join("docs/examples")).unwrap().map(|entry| entry.unwrap().path()));
+    examples.extend(fs::read_dir(root.join("docs/examples")).unwrap().map(|entry| entry.unwrap().path()));
     for path in examples {
         let ran = run(metricsd().arg("-check").arg("-config").arg(&path));
         assert_eq!(ran.code, 0, "{}: {}", path.display(), ran.stderr);
@@ -251,8 +252,8 @@ fn check_warns_of_a_spool_that_this_user_may_not_write_to() {
     assert!(!dir.path().join("not").exists(), "looked at, and not made");
 
     let closed = dir.path().join("closed");
-    std::fs::create_dir(&closed).unwrap();
-    std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(0o555)).unwrap();
+    fs::create_dir(&closed).unwrap();
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o555)).unwrap();
     let mut command = check(&closed.join("spool"), "behind");
     if nix::unistd::geteuid().is_root() {
         // Root may write everywhere; nobody may, if it can run the program at all where this checkout lies.
@@ -283,7 +284,7 @@ fn what_is_collected_before_the_end_is_delivered() {
     wait_for("ten requests", || (peer.received().len() >= 10).then_some(()));
     daemon.signal(Signal::SIGINT);
     assert_eq!(daemon.wait(), 0, "{}", daemon.log());
-    let file = std::fs::read_to_string(dir.path().join("out.jsonl")).unwrap();
+    let file = fs::read_to_string(dir.path().join("out.jsonl")).unwrap();
     let lines: Vec<&str> = file.lines().collect();
     let received = peer.received();
     assert_eq!(lines.len(), received.len(), "both destinations were given every tick");
@@ -344,7 +345,7 @@ fn a_thousand_ticks_gain_no_file_descriptor_and_no_thread() {
     );
     let daemon = Daemon::start(dir.path(), &config);
     let counts = || {
-        let entries = |dir: &str| std::fs::read_dir(daemon.proc(dir)).unwrap().count();
+        let entries = |dir: &str| fs::read_dir(daemon.proc(dir)).unwrap().count();
         (entries("fd"), entries("task"))
     };
     wait_for("ten ticks", || (peer.received().len() >= 10).then_some(()));
@@ -406,4 +407,23 @@ fn a_log_that_nobody_reads_stops_neither_the_beat_nor_the_end() {
     let status = wait_for("the end", || child.try_wait().unwrap());
     assert_eq!(status.code(), Some(0));
     drop(pipe);
+}
+
+#[test]
+fn the_journal_is_told_the_priority_of_each_line_and_nobody_else_is() {
+    let dir = TempDir::new();
+    let config = dir.write("config.json", r#"{"server": {"prot": 1, "hots": 2}}"#);
+    let said = |journal: bool| {
+        let stderr = File::create(dir.path().join("stderr")).unwrap();
+        let file = stderr.metadata().unwrap();
+        let inode = if journal { file.ino() } else { file.ino() + 1 };
+        let mut command = metricsd();
+        command.arg("-config").arg(&config).env("JOURNAL_STREAM", format!("{}:{inode}", file.dev())).stderr(stderr);
+        assert_eq!(command.status().unwrap().code(), Some(78));
+        fs::read_to_string(dir.path().join("stderr")).unwrap()
+    };
+    let plain = said(false);
+    assert!(plain.lines().count() > 1, "{plain}");
+    let marked: String = plain.lines().map(|line| format!("<3>{line}\n")).collect();
+    assert_eq!(said(true), marked);
 }

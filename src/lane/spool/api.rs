@@ -146,6 +146,14 @@ pub struct Stats {
     pub disk_errors: u64,
 }
 
+/// What else to look at: under our unit most of a writable disk is read-only.
+fn hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::ReadOnlyFilesystem => "; under systemd, ReadWritePaths= of the unit has to name it",
+        _ => "",
+    }
+}
+
 /// Why a spool could not be opened.
 #[derive(Debug)]
 pub enum OpenError {
@@ -159,7 +167,7 @@ impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             OpenError::Locked(dir) => write!(f, "spool {} is in use by another process", dir.display()),
-            OpenError::Io(path, error) => write!(f, "cannot use spool {}: {error}", path.display()),
+            OpenError::Io(path, error) => write!(f, "cannot use spool {}: {error}{}", path.display(), hint(error)),
         }
     }
 }
@@ -189,7 +197,7 @@ impl fmt::Display for WriteError {
                 write!(f, "a frame of {bytes} bytes does not fit into a spool of {max}")
             }
             WriteError::Locked(dir) => write!(f, "spool {} is in use by another process", dir.display()),
-            WriteError::Io(path, error) => write!(f, "cannot write {}: {error}", path.display()),
+            WriteError::Io(path, error) => write!(f, "cannot write {}: {error}{}", path.display(), hint(error)),
         }
     }
 }

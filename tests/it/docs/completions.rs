@@ -1,8 +1,11 @@
 //! Completions for shells, from the table of flags.
 
 use std::fmt::Write as _;
+use std::process::Command;
 
 use metricsd::cli;
+
+use crate::support::program::{TempDir, run};
 
 const GENERATED: &str = "# Generated from the program's flags by `make golden`; changes made here are lost.";
 
@@ -42,9 +45,14 @@ pub fn bash() -> String {
     }
     let flags: Vec<String> = cli::flags().map(|flag| format!("-{}", flag.name)).collect();
     format!(
-        "# shellcheck shell=bash\n{GENERATED}\n_metricsd() {{\n    local cur=${{COMP_WORDS[COMP_CWORD]}}\n    \
-         case ${{COMP_WORDS[COMP_CWORD - 1]}} in\n{cases}    esac\n    \
-         mapfile -t COMPREPLY < <(compgen -W '{}' -- \"$cur\")\n}}\ncomplete -F _metricsd metricsd\n",
+        "# shellcheck shell=bash\n{GENERATED}\n_metricsd() {{\n    \
+         local cur=${{COMP_WORDS[COMP_CWORD]}} flag=${{COMP_WORDS[COMP_CWORD - 1]}} dash=\n    \
+         # bash takes -flag=value for three words.\n    \
+         if [[ $cur = '=' ]]; then\n        cur=\n    \
+         elif [[ $flag = '=' ]]; then\n        flag=${{COMP_WORDS[COMP_CWORD - 2]}}\n    fi\n    \
+         case $flag in\n{cases}    esac\n    \
+         if [[ $cur = --* ]]; then dash=-; fi\n    \
+         mapfile -t COMPREPLY < <(compgen -P \"$dash\" -W '{}' -- \"${{cur#\"$dash\"}}\")\n}}\ncomplete -F _metricsd metricsd\n",
         flags.join(" ")
     )
 }
@@ -79,4 +87,34 @@ pub fn fish() -> String {
         let _ = writeln!(text, "complete -c metricsd -o {}{value} -d '{meaning}'", flag.name);
     }
     text
+}
+
+/// What bash would offer for the last of `words`.
+fn offered(dir: &TempDir, words: &[&str]) -> String {
+    let script = r#"source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _metricsd; echo "${COMPREPLY[*]}""#;
+    let completion = super::root().join("packaging/completions/metricsd.bash");
+    let mut bash = Command::new("bash");
+    let ran =
+        run(bash.current_dir(dir.path()).args(["-c", script, "bash"]).arg(completion).arg("metricsd").args(words));
+    ran.stdout.trim_end().to_owned()
+}
+
+#[test]
+fn bash_completes_flags_with_one_dash_or_two_and_values_after_a_space_or_an_equals_sign() {
+    if Command::new("bash").arg("--version").output().is_err() {
+        return println!("skipped, no bash here");
+    }
+    let dir = TempDir::new();
+    dir.write("file.json", "");
+    for (words, completion) in [
+        (&["-ch"][..], "-check"),
+        (&["--ch"], "--check"),
+        (&["--"], &*cli::flags().map(|flag| format!("--{}", flag.name)).collect::<Vec<_>>().join(" ")),
+        (&["-config", "fi"], "file.json"),
+        (&["-config", "=", "fi"], "file.json"),
+        (&["--config", "="], "file.json"),
+        (&["-once", "--format", "=", "p"], "prom"),
+    ] {
+        assert_eq!(offered(&dir, words), completion, "{words:?}");
+    }
 }

@@ -44,7 +44,8 @@ pub fn program() -> String {
         tagged(&mut page, &bold(name), &bold(&field));
     }
     for (name, what) in VARIABLES {
-        tagged(&mut page, &bold(name), &marked(what));
+        // Where a package has them.
+        tagged(&mut page, &bold(name), &marked(&what.replace("docs/", "/usr/share/doc/metricsd/")));
     }
     section(&mut page, "SIGNALS");
     tagged(
@@ -61,6 +62,11 @@ pub fn program() -> String {
     tagged(&mut page, &bold("/etc/metricsd/config.json"), &marked("The configuration of the packaged service."));
     tagged(&mut page, &bold("/etc/default/metricsd"), &marked("Environment of the packaged service; need not exist."));
     tagged(&mut page, &bold("/var/lib/metricsd"), &marked("What waits for delivery."));
+    tagged(
+        &mut page,
+        &bold("/usr/share/doc/metricsd"),
+        &marked("More on installing (`install.md`), credentials, TLS, delivery, the spool and the rest."),
+    );
     section(&mut page, "EXAMPLES");
     example(&mut page, "Look at one round of readings:", "metricsd -once");
     example(&mut page, "Check a configuration:", "metricsd -config /etc/metricsd/config.json -check");

@@ -54,6 +54,7 @@ fn what_cannot_be_a_directory_is_said_at_once() {
     disk.faults.fail(Op::MakeDir, EROFS);
     let error = Spool::open_on(disk, options(&dir.path().join("new")), 0).unwrap_err();
     assert!(matches!(&error, OpenError::Io(_, e) if e.raw_os_error() == Some(EROFS)), "{error}");
+    assert!(error.to_string().ends_with("ReadWritePaths= of the unit has to name it"), "{error}");
 }
 
 #[test]
