@@ -118,9 +118,9 @@ static: ## the static binary, dist/metricsd-VERSION-ARCH-linux-musl (ARCH=x86_64
 reproducible: ## build the static binary twice, in different directories, and compare the bytes
 	packaging/static/reproducible $(MACHINE)
 
-image: static ## the container image from the static binary, with podman (IMAGE=metricsd:VERSION)
+image: static ## the container image from the static binary, with podman (IMAGE=metricsd:VERSION, and metricsd:latest)
 	packaging/docker/context $(STATIC) dist/image
-	podman build --quiet --format docker --platform $(PLATFORM_$(MACHINE)) -f packaging/docker/Dockerfile.prebuilt -t $(IMAGE) dist/image
+	podman build --quiet --format docker --platform $(PLATFORM_$(MACHINE)) -f packaging/docker/Dockerfile.prebuilt -t $(IMAGE) -t metricsd:latest dist/image
 
 # Where the machine cannot do one of these (exit 77), it says so, and the others count.
 e2e-static: image ## the static binary in an empty root, the image with podman, the manifests against Kubernetes' schemas
@@ -128,8 +128,8 @@ e2e-static: image ## the static binary in an empty root, the image with podman, 
 		echo "== $$try"; $$try || [ $$? = 77 ] || exit 1; \
 	done
 
-dist: static ## what a release consists of: archives, checksums, bills of materials, in dist/
-	packaging/release/dist $(VERSION)
+dist: static ## what a release consists of: archives, packages, checksums, bills of materials, in dist/
+	packaging/release/dist $(VERSION) $(PACKAGES)
 
 clean: ## remove what was built
 	$(CARGO) clean
