@@ -8,7 +8,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),$(CARGO_BUILD_TARGET_DIR),target)
 E2E_PROGRAMS := prometheus:prometheus promtool:prometheus free:procps openssl:openssl nginx:nginx
 
 .DEFAULT_GOAL := help
-.PHONY: help run build check fmt clippy doc fuzz-targets deny test golden bench e2e e2e-packages-installed deb rpm e2e-packages fuzz clean
+.PHONY: help run build check fmt clippy doc fuzz-targets deny verbs test golden bench e2e e2e-packages-installed deb rpm e2e-packages fuzz clean
 .PHONY: static reproducible image dist e2e-static
 
 help: ## list the verbs
@@ -26,7 +26,7 @@ run: build ## build and start with the example configuration
 	@echo
 	@$(CARGO) run --release --locked --quiet -- -config config.example.json
 
-check: fmt clippy doc fuzz-targets deny ## formatting, lints, documentation, licences and duplicates of dependencies
+check: fmt clippy doc fuzz-targets deny verbs ## formatting, lints, documentation, licences and duplicates of dependencies
 
 fmt:
 	$(CARGO) fmt --check
@@ -49,6 +49,9 @@ deny:
 		echo 'cargo-deny is not installed (cargo install cargo-deny --locked): licences were not checked'; \
 		test -z "$$CI"; \
 	fi
+
+verbs:
+	@packaging/release/verbs
 
 test: ## every test that needs no other server
 	$(CARGO) test --locked
@@ -80,7 +83,7 @@ e2e-packages-installed:
 PACKAGES := $(or $(CARGO_TARGET_DIR),target)/packages
 # Another binary than the one that is built: make deb BINARY=...
 PACKAGED = $(or $(BINARY),$$(packaging/binary))
-export ARCH
+# ARCH, where it is given, make puts into the environment of these scripts.
 
 deb: ## the Debian package, in target/packages (ARCH=amd64|arm64)
 	@binary=$(PACKAGED) && packaging/deb/build "$$binary" $(PACKAGES)
@@ -102,22 +105,22 @@ fuzz: ## each fuzz target for FUZZ_SECONDS (needs a nightly toolchain and cargo-
 
 # The version stands in Cargo.toml, and nowhere else.
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
-ARCH ?= x86_64
-STATIC = dist/metricsd-$(VERSION)-$(ARCH)-linux-musl
+MACHINE := $(or $(ARCH),x86_64)
+STATIC := dist/metricsd-$(VERSION)-$(MACHINE)-linux-musl
 IMAGE ?= metricsd:$(VERSION)
 PLATFORM_x86_64 := linux/amd64
 PLATFORM_aarch64 := linux/arm64
 PLATFORM_armv7 := linux/arm/v7
 
 static: ## the static binary, dist/metricsd-VERSION-ARCH-linux-musl (ARCH=x86_64, aarch64 or armv7)
-	packaging/static/build $(ARCH) $(STATIC)
+	packaging/static/build $(MACHINE) $(STATIC)
 
 reproducible: ## build the static binary twice, in different directories, and compare the bytes
-	packaging/static/reproducible $(ARCH)
+	packaging/static/reproducible $(MACHINE)
 
-image: static ## the container image from the static binary, with podman (IMAGE=metricsd:VERSION)
+image: static ## the container image from the static binary, with podman (IMAGE=metricsd:VERSION, and metricsd:latest)
 	packaging/docker/context $(STATIC) dist/image
-	podman build --quiet --format docker --platform $(PLATFORM_$(ARCH)) -f packaging/docker/Dockerfile.prebuilt -t $(IMAGE) dist/image
+	podman build --quiet --format docker --platform $(PLATFORM_$(MACHINE)) -f packaging/docker/Dockerfile.prebuilt -t $(IMAGE) -t metricsd:latest dist/image
 
 # Where the machine cannot do one of these (exit 77), it says so, and the others count.
 e2e-static: image ## the static binary in an empty root, the image with podman, the manifests against Kubernetes' schemas
@@ -125,8 +128,8 @@ e2e-static: image ## the static binary in an empty root, the image with podman, 
 		echo "== $$try"; $$try || [ $$? = 77 ] || exit 1; \
 	done
 
-dist: static ## what a release consists of: archives, checksums, bills of materials, in dist/
-	packaging/release/dist $(VERSION)
+dist: static ## what a release consists of: archives, packages, checksums, bills of materials, in dist/
+	packaging/release/dist $(VERSION) $(PACKAGES)
 
 clean: ## remove what was built
 	$(CARGO) clean

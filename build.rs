@@ -4,13 +4,16 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+/// `git archive` writes commit and date into this file (`.gitattributes`).
+const ARCHIVED: &str = "packaging/release/commit";
+
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-env-changed=METRICSD_COMMIT");
     let target = std::env::var("TARGET").unwrap_or_else(|_| "unknown".to_owned());
     println!("cargo:rustc-env=METRICSD_TARGET={target}");
-    // Who builds from an archive knows the commit, and git does not.
-    let commit = std::env::var("METRICSD_COMMIT").ok().filter(|commit| !commit.is_empty()).or_else(commit);
+    let given = std::env::var("METRICSD_COMMIT").ok().filter(|commit| !commit.is_empty());
+    let commit = given.or_else(commit).or_else(|| archived().map(|(commit, _)| commit));
     println!("cargo:rustc-env=METRICSD_COMMIT={}", commit.as_deref().unwrap_or("unknown"));
     println!("cargo:rerun-if-env-changed=SOURCE_DATE_EPOCH");
     if let Some(seconds) = date() {
@@ -28,8 +31,9 @@ fn date() -> Option<u64> {
     let committed = || {
         Path::new(&root).join(".git").exists().then(|| git(&["log", "-1", "--format=%ct"])).flatten().and_then(parse)
     };
+    let archived = || archived().map(|(_, date)| date);
     let today = || SystemTime::now().duration_since(UNIX_EPOCH).ok().map(|since| since.as_secs());
-    given.or_else(committed).or_else(today)
+    given.or_else(committed).or_else(archived).or_else(today)
 }
 
 /// The short id of the commit that is checked out; none without git, or outside of a clone.
@@ -46,6 +50,20 @@ fn commit() -> Option<String> {
         }
     }
     git(&["rev-parse", "--short=12", "HEAD"])
+}
+
+/// The commit and its date that an archive was made of.
+fn archived() -> Option<(String, u64)> {
+    println!("cargo:rerun-if-changed={ARCHIVED}");
+    let root = std::env::var_os("CARGO_MANIFEST_DIR")?;
+    commit_and_date(&std::fs::read_to_string(Path::new(&root).join(ARCHIVED)).ok()?)
+}
+
+/// The short id and the date in [`ARCHIVED`]; none where git has not filled it in.
+pub fn commit_and_date(text: &str) -> Option<(String, u64)> {
+    let (id, date) = text.trim().split_once(' ')?;
+    let short = id.get(..12).filter(|_| id.bytes().all(|b| b.is_ascii_hexdigit()))?;
+    Some((short.to_owned(), date.parse().ok()?))
 }
 
 fn git(arguments: &[&str]) -> Option<String> {

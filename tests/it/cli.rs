@@ -130,6 +130,28 @@ fn health_asks_a_running_one_and_exits_by_its_answer() {
 }
 
 #[test]
+fn health_shows_the_user_and_password_of_its_url_to_the_server_alone() {
+    let health = |url: String| run(metricsd().args(["-health", &url]));
+    let dir = TempDir::new();
+    // A space, an @ and a percent sign, which stand escaped in the URL.
+    let auth = r#"{"username": "a user", "password": "s3cr3t@100%"}"#;
+    let config = format!(r#"{{"server": {{"host": "127.0.0.1", "port": PORT, "basic_auth": {auth}}}}}"#);
+    let daemon = Daemon::start(dir.path(), &config);
+    for (user, code) in [("a%20user:s3cr3t%40100%25@", 0), ("a%20user:s3cr3t@", 69), ("", 69)] {
+        let ran = health(format!("http://{user}127.0.0.1:{}/health", daemon.port));
+        assert_eq!(ran.code, code, "{}", ran.stderr);
+        assert!(code == 0 || ran.stderr.contains(" answers 401"), "{}", ran.stderr);
+    }
+    // Some servers quote what they were asked with. Base64 by hand: printf %s u:s3cr3t@100% | base64
+    let nosy = Peer::start(|_, request| {
+        assert_eq!(request.header("authorization"), Some("Basic dTpzM2NyM3RAMTAwJQ=="));
+        Reply::Answer(403, Vec::new(), "Basic dTpzM2NyM3RAMTAwJQ== is not s3cr3t@100%")
+    });
+    let ran = health(nosy.url("/health").replace("http://", "http://u:s3cr3t%40100%25@"));
+    assert!(ran.code == 69 && ran.stderr.ends_with(": Basic <secret> is not <secret>\n"), "{}", ran.stderr);
+}
+
+#[test]
 fn an_address_that_is_not_there_exits_69_since_it_may_come() {
     // 192.0.2.0/24 is nobody's (RFC 5737), .invalid never resolves (RFC 6761).
     for host in ["192.0.2.1", "host.invalid"] {

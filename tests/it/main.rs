@@ -1,6 +1,7 @@
 //! The one integration test binary: the real program and real sockets.
 
 mod allocations;
+mod build;
 mod cli;
 mod credentials;
 mod delivery;

@@ -12,9 +12,9 @@ use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, Either, NextTimeout, Transport, TransportAdapter,
 };
 
-use super::redact::basic;
+use super::redact::{basic, user_and_password};
 use super::tls::{other, shake_hands};
-use crate::lane::url::{Url, percent_decoded};
+use crate::lane::url::Url;
 use crate::tls;
 
 /// The head of a proxy's answer. Real ones have a few hundred bytes.
@@ -38,9 +38,8 @@ impl Proxy {
     pub fn new(name: &str, url: &Url, tls: Option<&tls::ClientSettings>) -> Proxy {
         let (url, user_info) = url.split_user_info();
         let authorization = user_info.map(|info| {
-            let (user, password) = info.split_once(':').unwrap_or((info, ""));
-            let plain = |text: &str| percent_decoded(text).unwrap_or_else(|| text.to_owned());
-            basic(&plain(user), &plain(password))
+            let (user, password) = user_and_password(info);
+            basic(&user, &password)
         });
         let tls = url.is_https().then(|| {
             let settings = tls::ClientSettings {

@@ -147,6 +147,13 @@ pub fn basic(user: &str, password: &str) -> String {
     format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
 }
 
+/// The user and the password of what stands before the `@` of a URL.
+pub fn user_and_password(info: &str) -> (String, String) {
+    let (user, password) = info.split_once(':').unwrap_or((info, ""));
+    let plain = |text: &str| percent_decoded(text).unwrap_or_else(|| text.to_owned());
+    (plain(user), plain(password))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

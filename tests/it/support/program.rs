@@ -100,7 +100,8 @@ impl Daemon {
             if let Some(status) = daemon.child.try_wait().unwrap() {
                 panic!("metricsd ended with {status}:\n{}", daemon.log());
             }
-            daemon.get("/ready").filter(|(status, _)| *status == 200)
+            // One that wants credentials answers 401 from the start on.
+            daemon.get("/ready").filter(|(status, _)| matches!(status, 200 | 401))
         });
         daemon
     }
