@@ -344,7 +344,7 @@ fn a_destination_whose_spool_changes_is_started_anew_and_loses_nothing() {
     assert_eq!(program.daemon.wait(), 0, "{}", program.daemon.log());
     let got = delivered.lock().unwrap().clone();
     assert_eq!(got, ticks(&all), "each tick once and in order");
-    assert!(!program.daemon.log().contains("kept in memory only"), "{}", program.daemon.log());
+    assert!(!program.daemon.log().contains("kept in memory until"), "{}", program.daemon.log());
 }
 
 #[test]

@@ -68,6 +68,8 @@ pub struct Queue {
 struct Inner {
     settings: SpoolSettings,
     disk: Option<Spool>,
+    /// When it was last tried to open the spool; counts while there is none.
+    opened_at: Instant,
     /// When the disk is to be tried again; none while it works.
     disk_failed: Option<Instant>,
     /// What of the spool's counts has been told to the status.
@@ -93,11 +95,12 @@ impl Queue {
     /// The queue of the destination `name`, with what it kept from an earlier life.
     pub fn new(name: &str, settings: &SpoolSettings, status: Arc<DestinationStatus>, senders: usize) -> Queue {
         let (ready, changed) = bounded(1);
-        let disk = settings.options(name).and_then(|options| open(name, options, &status));
+        let disk = settings.options(name).and_then(|options| open(name, options, &status, true));
         let inner = Inner {
             settings: settings.clone(),
             disk,
             disk_failed: None,
+            opened_at: Instant::now(),
             told: Stats::default(),
             memory: VecDeque::new(),
             memory_bytes: 0,
@@ -315,6 +318,7 @@ impl Queue {
     /// Order is kept: each is older than the next.
     fn settle_in(&self, inner: &mut Inner) {
         let now = Instant::now();
+        self.open_late(inner, now);
         let wait = inner.disk_failed.is_some_and(|failed| now < failed + DISK_RETRY);
         if inner.disk.is_some() && !wait {
             match inner.put_on_disk(&self.status) {
@@ -347,6 +351,22 @@ impl Queue {
             self.status.dropped(DropReason::QueueFull, oldest.samples);
         }
         self.report(inner);
+    }
+
+    /// A spool that could not be opened may be free by now: another metricsd that is being
+    /// replaced by this one holds its lock for seconds. What is in it is older than what is
+    /// in memory, and so goes first.
+    fn open_late(&self, inner: &mut Inner, now: Instant) {
+        if inner.disk.is_some() || inner.ended || now < inner.opened_at + DISK_RETRY {
+            return;
+        }
+        inner.opened_at = now;
+        let Some(options) = inner.settings.options(&self.name) else { return };
+        inner.disk = open(&self.name, options, &self.status, false);
+        if inner.disk.is_some() {
+            self.status.keeps_badly(None);
+            log::info!("destination {}: its spool can be used now", self.name);
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -424,8 +444,8 @@ fn push(disk: &mut Spool, body: &Body, taken: bool, status: &DestinationStatus) 
     }
 }
 
-/// Opens a spool and says what was found in it.
-fn open(name: &str, options: Options, status: &DestinationStatus) -> Option<Spool> {
+/// Opens a spool and says what was found in it; why it cannot be opened is said the `first` time.
+fn open(name: &str, options: Options, status: &DestinationStatus, first: bool) -> Option<Spool> {
     let dir = options.dir.clone();
     match Spool::open(options, crate::host::wall_ms()) {
         Ok((spool, recovery)) => {
@@ -433,7 +453,9 @@ fn open(name: &str, options: Options, status: &DestinationStatus) -> Option<Spoo
                 log::warn!("destination {name}: spool: {note}");
             }
             if recovery.waiting.frames > 0 || recovery.lost_frames > 0 {
-                log::info!(
+                let level = if recovery.lost_frames > 0 { log::Level::Warn } else { log::Level::Info };
+                log::log!(
+                    level,
                     "destination {name}: {} requests wait in {} from before; {} were lost to damage",
                     recovery.waiting.frames,
                     dir.display(),
@@ -443,8 +465,10 @@ fn open(name: &str, options: Options, status: &DestinationStatus) -> Option<Spoo
             Some(spool)
         }
         Err(error) => {
-            log::warn!("destination {name}: {error}; what waits for it is kept in memory only");
-            status.keeps_badly(Some(format!("what waits is in memory only: {error}")));
+            if first {
+                log::warn!("destination {name}: {error}; what waits for it is kept in memory until that works");
+            }
+            status.keeps_badly(Some(format!("what waits is in memory until its spool works: {error}")));
             None
         }
     }

@@ -198,3 +198,29 @@ fn over_the_budget_of_all_spools_the_oldest_gives_way() {
     assert!(old_status.samples_dropped(DropReason::QueueFull) > 0);
     assert!(budget.excess() <= 20_000, "{}", budget.excess());
 }
+
+#[test]
+fn a_spool_that_another_one_held_is_taken_up_when_it_is_free() {
+    let dir = Dir::new("late");
+    let settings = SpoolSettings::behind(&dir.0);
+    let (first, _) = queue(&settings);
+    let _in_hand = first.hold(body(1, 10));
+    first.push(body(2, 10));
+    let (second, status) = queue(&settings);
+    let in_hand = second.hold(body(3, 10));
+    second.push(body(4, 10));
+    assert!(status.trouble().is_some());
+    first.end();
+    // Ticks go on, and with one of them the spool is tried again.
+    let mut newest = 4;
+    let until = Instant::now() + Duration::from_secs(20);
+    while status.trouble().is_some() {
+        assert!(Instant::now() < until, "{:?}", status.trouble());
+        std::thread::sleep(Duration::from_millis(100));
+        newest += 1;
+        second.push(body(newest, 10));
+    }
+    second.settled(&in_hand);
+    // What was in hand meanwhile comes a second time: at least once is the promise.
+    assert_eq!(drain(&second), (1..=newest).collect::<Vec<i64>>());
+}
