@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::lane::Inlet;
+use crate::lane::{Inlet, lose};
 use crate::model::Batch;
 use crate::pipeline::Outlet;
 use crate::telemetry::{DestinationStatus, DropReason};
@@ -53,7 +53,7 @@ impl Outlet for Gate {
         state.pass();
         while state.samples > MAX_SAMPLES {
             let Some(oldest) = state.take() else { break };
-            self.status.dropped(DropReason::MailboxFull, oldest.samples() as u64);
+            lose(&self.status, DropReason::MailboxFull, oldest.samples() as u64);
         }
     }
 }
@@ -87,7 +87,7 @@ impl Drop for Gate {
         }
         if state.samples > 0 {
             log::warn!("destination {}: {} samples are lost, for it did not start", self.status.name(), state.samples);
-            self.status.dropped(DropReason::Shutdown, state.samples as u64);
+            lose(&self.status, DropReason::Shutdown, state.samples as u64);
         }
     }
 }

@@ -91,8 +91,8 @@ impl Running {
     /// Goes on under `settings`. Whether anything changed.
     pub fn change_to(&mut self, settings: &Settings) -> bool {
         let changed = self.settings != *settings;
-        // Whoever has mended what a destination refuses us for need not wait for the minute to be over.
-        if changed || self.status.state().0 == DestinationState::Held {
+        // Whoever has mended a destination, or what it refuses us for, need not wait for a pause to be over.
+        if changed || matches!(self.status.state().0, DestinationState::Held | DestinationState::Retrying) {
             if let Life::Started(control) = &self.life {
                 control.apply(settings);
             }

@@ -233,8 +233,8 @@ impl Service {
         controls.iter().for_each(Control::finish);
         if threads.is_hurried() {
             log::warn!("a second signal: what is under way is not waited for");
-        } else if left > 0 {
-            log::warn!("threads that did not end in time and are left behind: {left}");
+        } else if !left.is_empty() {
+            log::warn!("what these threads have under way did not end in time and is left behind: {}", left.join(", "));
         }
         log::info!("stopped in {:.1?}", begun.elapsed());
     }

@@ -23,6 +23,7 @@ pub type Id = u64;
 
 /// A thread that has not been heard to end.
 struct Running {
+    name: String,
     /// Whether the end waits for it.
     awaited: bool,
     /// Whether it was asked to end.
@@ -76,11 +77,11 @@ impl Threads {
         let id = self.next;
         self.next += 1;
         let farewell = Farewell { name: name.clone(), id, ended: self.ended.clone() };
-        std::thread::Builder::new().name(name).spawn(move || {
+        std::thread::Builder::new().name(name.clone()).spawn(move || {
             let _farewell = farewell;
             run();
         })?;
-        self.running.insert(id, Running { awaited, asked: false });
+        self.running.insert(id, Running { name, awaited, asked: false });
         Ok(id)
     }
 
@@ -122,11 +123,13 @@ impl Threads {
     }
 
     /// Waits for those that are awaited, until `patience` is over or `signals` asks once more
-    /// to stop. How many are left.
-    pub fn wait(&mut self, patience: Duration, signals: &Receiver<Signal>) -> usize {
-        let left = |threads: &Threads| threads.running.values().filter(|running| running.awaited).count();
-        self.wait_until(|threads| left(threads) == 0, patience, signals);
-        left(self)
+    /// to stop. The names of those that are left, sorted.
+    pub fn wait(&mut self, patience: Duration, signals: &Receiver<Signal>) -> Vec<String> {
+        self.wait_until(|threads| threads.running.values().all(|running| !running.awaited), patience, signals);
+        let left = self.running.values().filter(|running| running.awaited);
+        let mut left: Vec<String> = left.map(|running| running.name.clone()).collect();
+        left.sort();
+        left
     }
 
     fn wait_until(
@@ -192,12 +195,12 @@ mod tests {
         let (end, ends) = bounded::<()>(0);
         threads.spawn("ends", move || _ = ends.recv()).unwrap();
         told.send(Signal::Reload).unwrap();
-        assert_eq!(threads.wait(Duration::from_millis(50), &signals), 1);
+        assert_eq!(threads.wait(Duration::from_millis(50), &signals), ["ends"]);
         drop(end);
-        assert_eq!(threads.wait(Duration::from_secs(60), &signals), 0);
+        assert!(threads.wait(Duration::from_secs(60), &signals).is_empty());
         threads.spawn("stays", move || _ = stays.recv()).unwrap();
         told.send(Signal::Stop).unwrap();
-        assert_eq!(threads.wait(Duration::from_secs(3600), &signals), 1);
+        assert_eq!(threads.wait(Duration::from_secs(3600), &signals), ["stays"]);
     }
 
     #[test]
@@ -209,7 +212,7 @@ mod tests {
         assert!(!threads.wait_for(id, Duration::from_millis(1), &signals) && !threads.is_hurried());
         told.send(Signal::Stop).unwrap();
         assert!(!threads.wait_for(id, Duration::from_secs(3600), &signals));
-        assert_eq!(threads.wait(Duration::from_secs(3600), &signals), 1);
+        assert_eq!(threads.wait(Duration::from_secs(3600), &signals), ["stays"]);
         assert!(threads.is_hurried());
     }
 }

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
+use super::losses::lose;
 use super::queue::Queue;
 use crate::model::Batch;
 use crate::telemetry::{DestinationStatus, DropReason};
@@ -92,7 +93,7 @@ impl Inlet {
         // is the only one to fill it, so a second turn suffices.
         while let Err(TrySendError::Full(back)) = self.mailbox.try_send(batch) {
             if let Ok(dropped) = self.oldest.try_recv() {
-                self.status.dropped(DropReason::MailboxFull, dropped.samples() as u64);
+                lose(&self.status, DropReason::MailboxFull, dropped.samples() as u64);
                 self.pending.arrived();
             }
             batch = back;

@@ -12,6 +12,7 @@
 mod backoff;
 mod budget;
 pub mod encode;
+mod losses;
 mod mailbox;
 mod queue;
 mod sender;
@@ -38,6 +39,7 @@ use self::worker::BodyMaker;
 
 pub use budget::Budget;
 pub use encode::remote_write::Version as RemoteWriteVersion;
+pub use losses::lose;
 pub use mailbox::Inlet;
 pub(crate) use transport::get;
 
@@ -95,6 +97,7 @@ impl Lane {
                 status: Arc::clone(&status),
                 hold,
                 throttle: Arc::clone(&throttle),
+                resumes: None,
                 last_chance_taken: false,
             });
         }
@@ -143,33 +146,36 @@ impl Control {
     }
 }
 
-/// Waits for `pause`, or until there are new settings or credentials, or the queue is closed;
-/// says whether that is so.
-fn rest(queue: &Queue, updated: &Receiver<Route>, transport: &mut dyn Transport, pause: Duration) -> bool {
-    let until = Instant::now() + pause;
-    loop {
-        let mut news = Select::new();
-        news.recv(queue.changed());
-        let settings = news.recv(updated);
-        match news.ready_deadline(until) {
-            Err(_) => return queue.is_closed(),
-            Ok(at) if at != settings => {
-                if queue.is_closed() {
-                    return true;
-                }
-                // Pushed, so a tick has passed: often enough for a look at the files. What comes
-                // out of a pause looks into the queue anyway.
-                let _ = queue.changed().try_recv();
-                if transport.has_new_credentials() {
-                    return false;
-                }
+/// How a pause ended, or was interrupted.
+enum Rest {
+    /// Its time is up, or there are new settings or credentials.
+    Over,
+    /// The queue is closed.
+    Stopping,
+    /// Not at all: something was pushed.
+    Pushed,
+}
+
+/// Waits `until` then, or until something happens that matters to whoever waits.
+fn rest(queue: &Queue, updated: &Receiver<Route>, transport: &mut dyn Transport, until: Instant) -> Rest {
+    let over = |closed: bool| if closed { Rest::Stopping } else { Rest::Over };
+    let mut news = Select::new();
+    news.recv(queue.changed());
+    let settings = news.recv(updated);
+    match news.ready_deadline(until) {
+        Err(_) => over(queue.is_closed()),
+        Ok(at) if at != settings => {
+            if queue.is_closed() {
+                return Rest::Stopping;
             }
-            // Nobody is left who could bring settings: the lane is about to be stopped.
-            Ok(_) if updated.is_empty() => {
-                return queue.closed_within(until.saturating_duration_since(Instant::now()));
-            }
-            Ok(_) => return queue.is_closed(),
+            // Pushed, so a tick has passed: often enough for a look at the files. What comes
+            // out of a pause looks into the queue anyway.
+            let _ = queue.changed().try_recv();
+            if transport.has_new_credentials() { Rest::Over } else { Rest::Pushed }
         }
+        // Nobody is left who could bring settings: the lane is about to be stopped.
+        Ok(_) if updated.is_empty() => over(queue.closed_within(until.saturating_duration_since(Instant::now()))),
+        Ok(_) => over(queue.is_closed()),
     }
 }
 

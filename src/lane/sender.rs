@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, never, select};
 
-use super::Route;
 use super::encode::Half;
+use super::losses::lose;
 use super::queue::{Body, Held, Queue};
 use super::verdict::{Answer, Verdict};
 use super::worker::BodyMaker;
+use super::{Rest, Route};
 use crate::host::{monotonic, wall_ms};
 use crate::model::Batch;
 use crate::telemetry::{Causes, DestinationState, DestinationStatus, DropReason, Outcome};
@@ -32,8 +33,20 @@ pub struct Sender {
     pub(super) hold: Duration,
     /// Of all senders of the destination: what befalls it befalls each of them.
     pub(super) throttle: Arc<Mutex<Causes>>,
+    /// The next request is not before this: the last one failed.
+    pub(super) resumes: Option<Instant>,
     /// Stopping has cut a pause short already.
     pub(super) last_chance_taken: bool,
+}
+
+/// How the wait for a request's turn ended.
+enum Turn {
+    /// It can be sent.
+    Send,
+    /// It has waited for longer than it may.
+    Expired,
+    /// Stopping, and it has had its last chance.
+    Over,
 }
 
 impl Sender {
@@ -110,11 +123,19 @@ impl Sender {
         // The parts still to be sent, the next one last.
         let mut parts = vec![Arc::clone(body)];
         while let Some(part) = parts.pop() {
+            match self.turn(&part) {
+                Turn::Send => {}
+                Turn::Expired => {
+                    lose(&self.status, DropReason::Expired, part.samples);
+                    continue;
+                }
+                Turn::Over => return false,
+            }
             if let Some(route) = self.updated.try_iter().last() {
                 self.route = route;
             }
             let answer = self.route.transport.send(&part.content, &part.bytes);
-            let pause = match answer.verdict() {
+            match answer.verdict() {
                 Verdict::Delivered => {
                     self.delivered(&part, &answer);
                     continue;
@@ -136,6 +157,9 @@ impl Sender {
                     }
                     None => {
                         self.reject(&part, &answer);
+                        // It may be one huge label, or a limit that nothing passes: then all
+                        // that waits would go to and fro in single samples.
+                        self.pause(None);
                         continue;
                     }
                 },
@@ -161,24 +185,42 @@ impl Sender {
                     continue;
                 }
                 Verdict::Retry(asked) => {
-                    let pause = self.route.backoff.next().max(asked.unwrap_or_default());
+                    let pause = self.pause(asked);
                     self.failed(Outcome::Retried, DestinationState::Retrying, answer.describe(), pause);
-                    pause
                 }
                 Verdict::Hold => {
-                    let pause = self.hold;
-                    self.failed(Outcome::Held, DestinationState::Held, answer.describe(), pause);
-                    pause
+                    self.resumes = Some(Instant::now() + self.hold);
+                    self.failed(Outcome::Held, DestinationState::Held, answer.describe(), self.hold);
                 }
-            };
-            parts.push(part);
-            // Stopping: one more attempt, for a destination that has just come back.
-            let stopping = super::rest(&self.queue, &self.updated, &mut *self.route.transport, pause);
-            if stopping && std::mem::replace(&mut self.last_chance_taken, true) {
-                return false;
             }
+            parts.push(part);
         }
         true
+    }
+
+    /// No request for a while, or for as long as the peer has `asked` for, if that is longer.
+    fn pause(&mut self, asked: Option<Duration>) -> Duration {
+        let pause = self.route.backoff.next().max(asked.unwrap_or_default());
+        self.resumes = Some(Instant::now() + pause);
+        pause
+    }
+
+    /// Waits until `part` can be sent. A pause goes on behind a body that has expired in it.
+    fn turn(&mut self, part: &Body) -> Turn {
+        loop {
+            if self.queue.is_expired(part, wall_ms()) {
+                return Turn::Expired;
+            }
+            let Some(resumes) = self.resumes else { return Turn::Send };
+            match super::rest(&self.queue, &self.updated, &mut *self.route.transport, resumes) {
+                Rest::Pushed => continue,
+                Rest::Over => {}
+                // One more attempt, for a destination that has just come back.
+                Rest::Stopping if std::mem::replace(&mut self.last_chance_taken, true) => return Turn::Over,
+                Rest::Stopping => {}
+            }
+            self.resumes = None;
+        }
     }
 
     fn delivered(&mut self, part: &Body, answer: &Answer) {
@@ -196,7 +238,7 @@ impl Sender {
         self.status.delivered(written, part.bytes.len() as u64, wall_ms());
         let refused = part.samples - written;
         if refused > 0 {
-            self.status.dropped(DropReason::Refused, refused);
+            lose(&self.status, DropReason::Refused, refused);
             if let Some(hidden) = self.pass("took a part") {
                 log::warn!(
                     "destination {}: took a request but wrote {written} of its {} samples; the others are lost{}",
@@ -232,7 +274,7 @@ impl Sender {
                 hidden_note(hidden),
             );
         }
-        self.status.dropped(DropReason::Rejected, lost);
+        lose(&self.status, DropReason::Rejected, lost);
         self.status.delivered_in_part(written);
         // It answers, and nothing is tried again; the error stays until something is delivered.
         self.status.failed(Outcome::Rejected, DestinationState::Ok, format!("dropped what it was sent: {why}"));

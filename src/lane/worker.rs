@@ -6,6 +6,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use super::encode::Encoder;
+use super::losses::lose;
 use super::mailbox::Pending;
 use super::queue::{Body, Queue};
 use super::series_file::SeriesFile;
@@ -77,7 +78,7 @@ impl BodyMaker {
         let encoded = inner.encoder.encode(batch, &mut bytes);
         inner.capacity = bytes.capacity();
         if encoded.unencodable > 0 {
-            self.status.dropped(DropReason::Unencodable, encoded.unencodable);
+            lose(&self.status, DropReason::Unencodable, encoded.unencodable);
             if inner.throttle.pass(monotonic()).is_some() {
                 log::warn!(
                     "destination {}: its format cannot hold {} samples of this tick (NaN or infinite); they are left out",

@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde::ser::{Serialize, Serializer};
 
 use crate::telemetry::{
-    CollectorState, CollectorStatus, DestinationState, DestinationStatus, Subjects, Telemetry, VERSION, go_duration,
-    rfc3339,
+    CollectorState, CollectorStatus, DestinationState, DestinationStatus, DropReason, Subjects, Telemetry, VERSION,
+    go_duration, rfc3339,
 };
 
 /// The clocks at the time of a request.
@@ -99,6 +99,9 @@ impl<K: Serialize, V: Serialize> Serialize for Ordered<K, V> {
 /// takes a fraction of this.
 const LATE_SECONDS: f64 = 10.0;
 
+/// Losses that say nothing of how metricsd is: values that a format has no way to say.
+const EXPECTED_LOSSES: [DropReason; 1] = [DropReason::Unencodable];
+
 /// Looks at everything once.
 pub(super) fn examine(telemetry: &Telemetry, now: Now) -> Health {
     let subjects = telemetry.subjects();
@@ -190,6 +193,17 @@ fn destination(status: &DestinationStatus, now: Now, reasons: &mut Vec<String>) 
         reasons.push(format!("destination {}: {why}", status.name()));
     }
     reasons.extend(status.trouble().map(|why| format!("destination {}: {why}", status.name())));
+    for reason in DropReason::ALL.into_iter().filter(|reason| !EXPECTED_LOSSES.contains(reason)) {
+        if let Some(ago) = status.recent_loss(reason, now.monotonic) {
+            reasons.push(format!(
+                "destination {} loses samples ({}): {} since the start, the last ones {} ago",
+                status.name(),
+                reason.as_str(),
+                status.samples_dropped(reason),
+                go_duration(ago)
+            ));
+        }
+    }
     Destination {
         r#type: status.kind(),
         state: state.as_str(),
@@ -215,7 +229,7 @@ mod tests {
 
     use super::*;
     use crate::model::Refused;
-    use crate::telemetry::{DropReason, Outcome, Round};
+    use crate::telemetry::{Outcome, Round};
 
     const START: Duration = Duration::from_secs(1000);
 
@@ -253,8 +267,8 @@ mod tests {
             DestinationState::Retrying,
             "timed out".to_owned(),
         );
-        telemetry.subjects().destinations[0].dropped(DropReason::QueueFull, 4);
-        telemetry.subjects().destinations[0].dropped(DropReason::Rejected, 3);
+        telemetry.subjects().destinations[0].dropped(DropReason::QueueFull, 4, START);
+        telemetry.subjects().destinations[0].dropped(DropReason::Rejected, 3, START);
         telemetry.subjects().destinations[0].queue(2, 2048, Some(1_762_346_086_400));
         telemetry.collected(after(5025.0).monotonic, 0);
         assert_eq!(
@@ -341,6 +355,22 @@ mod tests {
         let telemetry = telemetry(60_000);
         telemetry.thread_lost();
         assert_eq!(examine(&telemetry, after(1.0)).status, Status::Unhealthy);
+    }
+
+    #[test]
+    fn a_loss_is_a_reason_for_five_minutes_unless_nothing_could_be_done() {
+        let telemetry = telemetry(60_000);
+        let status = &telemetry.subjects().destinations[0];
+        status.dropped(DropReason::Unencodable, 9, after(1.0).monotonic);
+        telemetry.collected(after(299.0).monotonic, 0);
+        assert_eq!(examine(&telemetry, after(2.0)).status, Status::Healthy);
+        status.dropped(DropReason::Expired, 5, after(1.0).monotonic);
+        status.dropped(DropReason::Expired, 7, after(3.0).monotonic);
+        let health = examine(&telemetry, after(65.0));
+        assert_eq!(health.status, Status::Degraded);
+        let said = "destination prom loses samples (expired): 12 since the start, the last ones 1m2s ago";
+        assert_eq!(health.reasons, [said]);
+        assert_eq!(examine(&telemetry, after(303.0)).status, Status::Healthy);
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! What each destination has been sent, and how that went.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// How a destination is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,6 +106,33 @@ impl DropReason {
     }
 }
 
+/// For so long after a loss it is a reason why metricsd is not well.
+const LOSS_IS_NEWS: Duration = Duration::from_secs(300);
+
+/// One line a minute says that samples are lost; one for each reason.
+const SAY_LOSS_EVERY: Duration = Duration::from_secs(60);
+
+/// What was lost for one reason. Times are of CLOCK_MONOTONIC.
+#[derive(Debug, Default)]
+struct Loss {
+    last: Option<Duration>,
+    /// When it was last said.
+    said: Option<Duration>,
+    /// Lost since then.
+    unsaid: u64,
+}
+
+impl Loss {
+    /// How many samples a line is to speak of, where one is due.
+    fn say(&mut self, now: Duration) -> Option<u64> {
+        if self.unsaid == 0 || self.said.is_some_and(|said| now < said + SAY_LOSS_EVERY) {
+            return None;
+        }
+        self.said = Some(now);
+        Some(std::mem::take(&mut self.unsaid))
+    }
+}
+
 /// One destination's counters and state.
 #[derive(Debug)]
 pub struct DestinationStatus {
@@ -114,6 +142,7 @@ pub struct DestinationStatus {
     bytes_sent: AtomicU64,
     requests: [AtomicU64; Outcome::ALL.len()],
     dropped: [AtomicU64; DropReason::ALL.len()],
+    losses: Mutex<[Loss; DropReason::ALL.len()]>,
     queue_frames: AtomicU64,
     queue_bytes: AtomicU64,
     /// Wall-clock milliseconds of the oldest body that waits; `i64::MIN` where none does.
@@ -135,6 +164,7 @@ impl DestinationStatus {
             bytes_sent: AtomicU64::new(0),
             requests: Default::default(),
             dropped: Default::default(),
+            losses: Mutex::default(),
             queue_frames: AtomicU64::new(0),
             queue_bytes: AtomicU64::new(0),
             queue_oldest_ms: AtomicI64::new(i64::MIN),
@@ -198,9 +228,31 @@ impl DestinationStatus {
         *self.state.lock().unwrap_or_else(PoisonError::into_inner) = (state, Some(why));
     }
 
-    /// `samples` were lost.
-    pub fn dropped(&self, reason: DropReason, samples: u64) {
+    /// `samples` were lost at `now` (CLOCK_MONOTONIC).
+    pub fn dropped(&self, reason: DropReason, samples: u64, now: Duration) {
+        if samples == 0 {
+            return;
+        }
         self.dropped[reason as usize].fetch_add(samples, Ordering::Relaxed);
+        let loss = &mut self.losses()[reason as usize];
+        loss.last = Some(now);
+        loss.unsaid += samples;
+    }
+
+    /// How many samples lost for `reason` have not been spoken of, where a line about them is
+    /// due: the first ones at once, those that follow each minute.
+    pub fn loss_to_say(&self, reason: DropReason, now: Duration) -> Option<u64> {
+        self.losses()[reason as usize].say(now)
+    }
+
+    /// How long ago samples were last lost for `reason`; none where that is no news any more.
+    pub fn recent_loss(&self, reason: DropReason, now: Duration) -> Option<Duration> {
+        let ago = now.saturating_sub(self.losses()[reason as usize].last?);
+        (ago < LOSS_IS_NEWS).then_some(ago)
+    }
+
+    fn losses(&self) -> MutexGuard<'_, [Loss; DropReason::ALL.len()]> {
+        self.losses.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What waits now; `oldest_ms` is the wall-clock time of the oldest body.

@@ -230,7 +230,7 @@ mod tests {
         let sent = DestinationStatus::new("prom", "prometheus_remote_write");
         sent.delivered(100, 2048, 1_700_000_000_250);
         sent.failed(Outcome::Retried, DestinationState::Retrying, "refused".to_owned());
-        sent.dropped(DropReason::QueueFull, 7);
+        sent.dropped(DropReason::QueueFull, 7, Duration::ZERO);
         sent.queue(2, 512, Some(1_700_000_000_000));
         let idle = DestinationStatus::new("new", "http_json");
         let telemetry = Telemetry::new(

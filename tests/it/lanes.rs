@@ -33,7 +33,7 @@ impl Running {
         Running::start_with(kind, SpoolSettings::memory(1 << 20))
     }
 
-    fn start_with(kind: Kind, spool: SpoolSettings) -> Running {
+    pub fn start_with(kind: Kind, spool: SpoolSettings) -> Running {
         Running::start_at(kind, spool, None)
     }
 

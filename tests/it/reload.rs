@@ -397,3 +397,19 @@ fn a_reload_asked_for_during_a_reload_is_not_lost_and_one_that_hangs_keeps_nobod
     assert_eq!(program.daemon.wait(), 0);
     assert!(begun.elapsed() < Duration::from_secs(10), "it took {:?}", begun.elapsed());
 }
+
+#[test]
+fn a_reload_ends_a_pause_that_the_peer_has_asked_for() {
+    let peer = Peer::start(|n, _| match n {
+        0 => Reply::Answer(503, vec![("Retry-After", "3600".to_owned())], ""),
+        _ => Reply::status(200),
+    });
+    let config = config(r#""interval_seconds": 0.1"#, &json("busy", &peer, ""));
+    let mut lane = Reloaded::start(&config);
+    wait_for("the refusal", || (lane.said("trying again in 3600.0s") > 0).then_some(()));
+    assert_eq!(peer.received().len(), 1);
+    lane.reload(&config);
+    wait_for("the backlog", || (peer.received().len() > 2).then_some(()));
+    let sent = ticks(&peer);
+    assert_eq!(sent[0], sent[1], "what was refused goes first");
+}

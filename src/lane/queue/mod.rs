@@ -16,6 +16,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use super::budget::Share;
 use super::encode::Content;
+use super::losses::{lose, say};
 use super::series_file::SeriesFile;
 use super::settings::{SpoolMode, SpoolSettings};
 use super::spool::{Count, Options, Spool, Stats, SyncPolicy};
@@ -139,6 +140,7 @@ impl Queue {
     /// Takes the oldest body.
     pub fn take(&self, now_ms: i64) -> Option<Held> {
         let mut inner = self.lock();
+        self.expire(&mut inner, now_ms);
         if let Some(disk) = &mut inner.disk {
             match disk.take(now_ms) {
                 Ok(Some(entry)) => {
@@ -190,10 +192,16 @@ impl Queue {
         self.report(&mut inner);
     }
 
+    /// Whether `body` has waited for longer than it may: who has it in hand is to let it go.
+    pub fn is_expired(&self, body: &Body, now_ms: i64) -> bool {
+        self.lock().settings.is_expired(body.time_ms, now_ms)
+    }
+
     /// Puts on disk what has been in a sender's hands for [`IN_HAND`], and everything else
     /// that should be there; brings the disk up to date. Whether to look again in a while.
     pub fn tidy(&self, now_ms: i64) -> bool {
         let mut inner = self.lock();
+        self.expire(&mut inner, now_ms);
         if inner.held.iter().any(|in_hand| in_hand.since.elapsed() >= IN_HAND) {
             self.settle_in(&mut inner);
         }
@@ -204,6 +212,7 @@ impl Queue {
         let mut busy = !inner.held.is_empty() || !inner.memory.is_empty();
         busy |= inner.disk.as_ref().is_some_and(|disk| disk.stats().segments > 0);
         self.report(&mut inner);
+        say(&self.status);
         let forgotten = busy && inner.held.is_empty();
         drop(inner);
         if forgotten {
@@ -291,7 +300,7 @@ impl Queue {
         let unsaved = |in_hand: &&InHand| in_hand.on_disk.is_none();
         lost += inner.held.iter().filter(unsaved).map(|in_hand| in_hand.body.samples).sum::<u64>();
         inner.held.clear();
-        self.status.dropped(DropReason::Shutdown, lost);
+        lose(&self.status, DropReason::Shutdown, lost);
         self.report(&mut inner);
         let mut kept = 0;
         self.share.set(0, None);
@@ -330,10 +339,11 @@ impl Queue {
                 Ok(()) => {}
                 Err(error) => {
                     if inner.disk_failed.is_none() {
-                        log::warn!(
-                            "destination {}: {error}; keeping its data in memory until that works again",
-                            self.name
-                        );
+                        let next = match inner.ended {
+                            false => "keeping its data in memory until that works again",
+                            true => "what is in memory is lost",
+                        };
+                        log::warn!("destination {}: {error}; {next}", self.name);
                     }
                     self.status
                         .keeps_badly(Some(format!("what waits is in memory until its spool works again: {error}")));
@@ -348,9 +358,19 @@ impl Queue {
         while inner.memory_bytes > inner.settings.memory_max_bytes {
             let Some(oldest) = inner.memory.pop_front() else { break };
             inner.memory_bytes -= oldest.bytes.len();
-            self.status.dropped(DropReason::QueueFull, oldest.samples);
+            lose(&self.status, DropReason::QueueFull, oldest.samples);
         }
         self.report(inner);
+    }
+
+    /// Drops what has waited in memory for too long. The spool sees to its own, and whoever
+    /// has a body in hand to that one.
+    fn expire(&self, inner: &mut Inner, now_ms: i64) {
+        while inner.memory.front().is_some_and(|body| inner.settings.is_expired(body.time_ms, now_ms)) {
+            let Some(oldest) = inner.memory.pop_front() else { return };
+            inner.memory_bytes -= oldest.bytes.len();
+            lose(&self.status, DropReason::Expired, oldest.samples);
+        }
     }
 
     /// A spool that could not be opened may be free by now: another metricsd that is being
@@ -384,7 +404,7 @@ impl Queue {
             (DropReason::Expired, stats.expired, told.expired),
             (DropReason::Damaged, stats.lost, told.lost),
         ] {
-            self.status.dropped(reason, less(now, before).samples);
+            lose(&self.status, reason, less(now, before).samples);
         }
         self.share.set(stats.disk_bytes, stats.oldest_ms);
         let unsaved = inner.held.iter().filter(|in_hand| in_hand.on_disk.is_none());
@@ -436,7 +456,7 @@ fn push(disk: &mut Spool, body: &Body, taken: bool, status: &DestinationStatus) 
     match pushed {
         Ok(pushed) => Ok(Some(pushed.id)),
         Err(super::spool::WriteError::TooLarge { .. }) if !taken => {
-            status.dropped(DropReason::QueueFull, body.samples);
+            lose(status, DropReason::QueueFull, body.samples);
             Ok(None)
         }
         Err(super::spool::WriteError::TooLarge { .. }) => Ok(None),
@@ -481,6 +501,13 @@ fn less(now: Count, before: Count) -> Count {
 }
 
 impl SpoolSettings {
+    /// Whether what was read at `time_ms` is older than `max_age`; both in wall-clock milliseconds.
+    fn is_expired(&self, time_ms: i64, now_ms: i64) -> bool {
+        let Some(max_age) = self.max_age else { return false };
+        let max_age_ms = i64::try_from(max_age.as_millis()).unwrap_or(i64::MAX);
+        time_ms < now_ms.saturating_sub(max_age_ms)
+    }
+
     /// Where it is written down which series the destination `name` has; none: nowhere.
     pub(super) fn series_file(&self, name: &str) -> Option<SeriesFile> {
         let dir = self.dir.as_ref().filter(|_| self.mode != SpoolMode::Memory)?;

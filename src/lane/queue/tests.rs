@@ -68,6 +68,24 @@ fn in_memory_over_the_cap_the_oldest_goes_and_is_counted() {
 }
 
 #[test]
+fn in_memory_what_has_waited_too_long_is_dropped_and_counted() {
+    let max_age = Some(Duration::from_millis(1000));
+    let (queue, status) = queue(&SpoolSettings { max_age, ..SpoolSettings::memory(1000) });
+    for time_ms in [5000, 6000, 6500] {
+        queue.push(body(time_ms, 1));
+    }
+    let held = queue.take(6000).unwrap();
+    assert_eq!(held.body.time_ms, 5000, "just not too old");
+    assert!(!queue.is_expired(&held.body, 6000) && queue.is_expired(&held.body, 6001));
+    assert!(queue.tidy(7001));
+    assert_eq!(status.samples_dropped(DropReason::Expired), 3);
+    assert_eq!(queue.take(7500).map(|held| held.body.time_ms), Some(6500));
+    queue.push(body(6500, 1));
+    assert!(queue.take(7501).is_none());
+    assert_eq!(status.samples_dropped(DropReason::Expired), 6);
+}
+
+#[test]
 fn in_memory_what_is_undelivered_at_the_end_is_lost_and_counted() {
     let (queue, status) = queue(&SpoolSettings::memory(100));
     queue.push(body(1, 1));

@@ -1,0 +1,33 @@
+//! What is lost on its way to a destination: counted at once, said in the log each minute.
+
+use crate::host::monotonic;
+use crate::telemetry::{DestinationStatus, DropReason};
+
+/// What nobody else has a line about, and what it has.
+const SAID: [(DropReason, &str); 4] = [
+    (DropReason::MailboxFull, "this machine is too busy to encode all that it collects"),
+    (
+        DropReason::QueueFull,
+        "as much waits as may (spool.max_bytes, spool.total_max_bytes; 4 MiB in memory); the oldest goes first",
+    ),
+    (DropReason::Expired, "it waited for longer than spool.max_age"),
+    (DropReason::Damaged, "its files in the spool were damaged or taken away"),
+];
+
+/// `samples` are lost.
+pub fn lose(status: &DestinationStatus, reason: DropReason, samples: u64) {
+    if samples > 0 {
+        status.dropped(reason, samples, monotonic());
+        say(status);
+    }
+}
+
+/// Says what was lost since it was last said, a minute ago or longer. To be called now and
+/// then, so that the last losses are said as well.
+pub fn say(status: &DestinationStatus) {
+    for (reason, why) in SAID {
+        if let Some(samples) = status.loss_to_say(reason, monotonic()) {
+            log::warn!("destination {}: lost {samples} samples: {why}", status.name());
+        }
+    }
+}
