@@ -32,7 +32,7 @@ use crossbeam_channel::{Receiver, Select, unbounded};
 use crate::telemetry::DestinationStatus;
 
 use self::backoff::Backoff;
-use self::encode::{Downgrade, Encoder, Split, json, remote_write, remote_write_v2};
+use self::encode::{Downgrade, Encoder, Split, json, remote_write};
 use self::queue::Queue;
 use self::transport::{Access, Transport};
 use self::worker::BodyMaker;
@@ -217,7 +217,7 @@ fn route(settings: &Settings, access: Option<&Arc<Access>>) -> Route {
     let backoff = Backoff::new(settings.retry.clone());
     // Also where a lane is of 1.0: what waits may be from before it became one.
     let downgrade: Option<Downgrade> = match &settings.kind {
-        Kind::RemoteWrite(..) => Some(remote_write_v2::downgrade),
+        Kind::RemoteWrite(..) => Some(remote_write::downgrade),
         _ => None,
     };
     Route { transport, split, downgrade, backoff, drain_rate: settings.drain_rate }

@@ -3,14 +3,10 @@
 pub mod json;
 mod plan;
 pub mod remote_write;
-pub mod remote_write_v2;
 mod sent;
-mod sources;
-mod template;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod text;
-mod wire;
 
 use std::sync::Arc;
 

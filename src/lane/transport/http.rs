@@ -12,7 +12,7 @@ use super::access::{Access, Pass};
 use super::page::{printable, readable};
 use super::resolve::OnceResolver;
 use super::wire::MAX_CONNECTION_AGE;
-use crate::lane::encode::{Content, remote_write_v2};
+use crate::lane::encode::{Content, remote_write};
 use crate::lane::redacted_url;
 use crate::lane::verdict::{Answer, Peer, Written, retry_after};
 
@@ -149,7 +149,7 @@ fn written(content: &Content, answer: &HeaderMap) -> Written {
     let samples = samples.and_then(|count| count.to_str().ok()?.trim().parse().ok());
     match samples {
         Some(samples) => Written::Samples(samples),
-        None if !remote_write_v2::is_v2(content) => Written::Unsaid,
+        None if !remote_write::is_v2(content) => Written::Unsaid,
         None if others.iter().any(Option::is_some) => Written::Samples(0),
         None => Written::Missing,
     }

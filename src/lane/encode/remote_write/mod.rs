@@ -1,47 +1,25 @@
-//! Prometheus remote write, in snappy's block format: 1.0, a protobuf
-//! `prometheus.WriteRequest`, here; 2.0 in [`super::remote_write_v2`].
-//!
-//! The parts of the message of 1.0 that are used here, from
-//! <https://prometheus.io/docs/specs/prw/remote_write_spec/>:
-//!
-//! ```text
-//! WriteRequest { repeated TimeSeries timeseries = 1; }
-//! TimeSeries   { repeated Label labels = 1; repeated Sample samples = 2; }
-//! Label        { string name = 1; string value = 2; }
-//! Sample       { double value = 1; int64 timestamp = 2; }   milliseconds
-//! ```
-//!
-//! A series' message is constant but for eight bytes of value and the time. So a schema is
-//! compiled once into the constant bytes, and a tick is a copy of them with the numbers
-//! put in between. A value of 0 is written out where protobuf would let it be left out:
-//! every decoder takes both, and the place of each number stays fixed.
+//! Prometheus remote write, in snappy's block format: 1.0 in `v1`, 2.0 in `v2`.
 //!
 //! A series that has ended gets a last sample, a NaN of bits that mean just that.
 
+mod message;
+mod sources;
+mod template;
+mod v1;
+mod v2;
+mod wire;
+
 use std::sync::Arc;
 
-use prost::encoding::{WireType, decode_key, decode_varint, encode_key, encode_varint, encoded_len_varint};
-
+use self::message::{Holes, Message};
+use self::sources::Sources;
+use self::template::Templates;
 use super::plan::Plans;
-use super::sent::{Sent, named};
-use super::sources::{Ended, Sources};
-use super::template::Templates;
-use super::{Content, Encoded, Encoder, Half, content, remote_write_v2};
-use crate::model::{Batch, Frame, Labels, Schema};
+use super::sent::Sent;
+use super::{Content, Encoded, Encoder, Half, content};
+use crate::model::{Batch, Frame, Labels};
 
-/// What goes with every request of 1.0.
-const HEADERS: [(&str, &str); 3] = [
-    ("Content-Type", "application/x-protobuf"),
-    ("Content-Encoding", "snappy"),
-    ("X-Prometheus-Remote-Write-Version", "0.1.0"),
-];
-
-/// A body that unpacks to more than this is none of ours, so halving refuses it.
-pub const MAX_UNPACKED: usize = 256 << 20;
-
-/// The value that says that a series has ended, and that nothing else may have: a NaN of
-/// these bits (`StaleNaN` in Prometheus' `model/value`).
-pub const STALE: f64 = f64::from_bits(0x7ff0_0000_0000_0002);
+pub use v2::{downgrade, is_v2};
 
 /// The version of the protocol, and with it the message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -65,8 +43,8 @@ impl Version {
     /// What goes with a request.
     pub fn content(self) -> Content {
         match self {
-            Version::V1 => content(&HEADERS),
-            Version::V2 => content(&remote_write_v2::HEADERS),
+            Version::V1 => content(&v1::HEADERS),
+            Version::V2 => content(&v2::HEADERS),
         }
     }
 }
@@ -77,47 +55,11 @@ pub struct RemoteWrite {
     labels: Labels,
     content: Content,
     sources: Sources,
-    plans: Plans<Plan>,
+    plans: Plans<v1::Plan>,
     message: Message,
     snappy: snap::raw::Encoder,
     /// None: each body is made anew.
     templates: Option<Templates>,
-}
-
-/// A request before compression, and where in it the numbers are.
-#[derive(Default)]
-pub struct Message {
-    /// The message.
-    pub bytes: Vec<u8>,
-    /// Where its numbers are, if somebody wants to know.
-    pub holes: Option<Holes>,
-}
-
-/// Where a message's numbers are.
-#[derive(Default)]
-pub struct Holes {
-    /// Where each value begins, in order.
-    pub values: Vec<usize>,
-    /// Where each time begins, and which frame's it is.
-    pub times: Vec<(usize, usize)>,
-}
-
-impl Message {
-    /// Adds a sample's value.
-    pub fn value(&mut self, value: f64) {
-        if let Some(holes) = &mut self.holes {
-            holes.values.push(self.bytes.len());
-        }
-        self.bytes.extend_from_slice(&value.to_le_bytes());
-    }
-
-    /// Adds the time of the frame at the place `frame`.
-    pub fn time(&mut self, time_ms: i64, frame: usize) {
-        if let Some(holes) = &mut self.holes {
-            holes.times.push((self.bytes.len(), frame));
-        }
-        encode_varint(time_ms as u64, &mut self.bytes);
-    }
 }
 
 impl RemoteWrite {
@@ -145,23 +87,10 @@ impl RemoteWrite {
         self.message.bytes.clear();
         let ended = self.sources.ended();
         match self.version {
-            Version::V1 => write(batch, &self.labels, &mut self.plans, ended, &mut self.message),
-            Version::V2 => remote_write_v2::write(batch, &self.labels, &self.sources, &mut self.message),
+            Version::V1 => v1::write(batch, &self.labels, &mut self.plans, ended, &mut self.message),
+            Version::V2 => v2::write(batch, &self.labels, &self.sources, &mut self.message),
         }
         (batch.samples() + ended.len()) as u64
-    }
-}
-
-/// Writes the whole message of 1.0.
-fn write(batch: &Batch, labels: &Labels, plans: &mut Plans<Plan>, ended: &[Ended], out: &mut Message) {
-    for (at, frame) in batch.frames.iter().enumerate() {
-        let time_len = encoded_len_varint(frame.time_ms as u64);
-        let fits = |plan: &Plan| plan.time_len == time_len;
-        let plan = plans.get(at, &frame.schema, fits, || Plan::new(&frame.schema, time_len, labels));
-        plan.write(at, frame, out);
-    }
-    for ended in ended {
-        write_series(ended.series.identity().into_iter(), &[(STALE, ended.time_ms)], &mut out.bytes);
     }
 }
 
@@ -230,136 +159,9 @@ impl Encoder for RemoteWrite {
     }
 }
 
-/// The constant bytes of a schema's series.
-struct Plan {
-    time_len: usize,
-    /// Everything up to the value, of all series one after the other.
-    bytes: Vec<u8>,
-    /// Where each series' part of `bytes` ends.
-    ends: Vec<usize>,
-}
-
-impl Plan {
-    fn new(schema: &Schema, time_len: usize, labels: &Labels) -> Plan {
-        let mut bytes = Vec::new();
-        let mut ends = Vec::with_capacity(schema.series().len());
-        let mut head = Vec::new();
-        for series in schema.series() {
-            head.clear();
-            write_labels(named(series, labels).into_iter(), &mut head);
-            write_head(&head, time_len, &mut bytes);
-            ends.push(bytes.len());
-        }
-        Plan { time_len, bytes, ends }
-    }
-
-    fn write(&self, at: usize, frame: &Frame, out: &mut Message) {
-        // A key and a varint of at most ten bytes.
-        let mut time = [0; 11];
-        let mut unused = &mut time[..];
-        encode_key(2, WireType::Varint, &mut unused);
-        encode_varint(frame.time_ms as u64, &mut unused);
-        let unused = unused.len();
-        let time = &time[..11 - unused];
-        out.bytes.reserve(self.bytes.len() + frame.values.len() * (8 + time.len()));
-        let mut start = 0;
-        for (end, value) in self.ends.iter().zip(frame.values.iter()) {
-            out.bytes.extend_from_slice(&self.bytes[start..*end]);
-            if let Some(holes) = &mut out.holes {
-                holes.values.push(out.bytes.len());
-                holes.times.push((out.bytes.len() + 8 + 1, at));
-            }
-            out.bytes.extend_from_slice(&value.to_le_bytes());
-            out.bytes.extend_from_slice(time);
-            start = *end;
-        }
-    }
-}
-
-/// A series' message up to the value of its sample; `labels` are its encoded labels.
-fn write_head(labels: &[u8], time_len: usize, out: &mut Vec<u8>) {
-    // Sample: key and value, key and time.
-    let sample_len = 1 + 8 + 1 + time_len;
-    let series_len = labels.len() + 1 + encoded_len_varint(sample_len as u64) + sample_len;
-    encode_key(1, WireType::LengthDelimited, out);
-    encode_varint(series_len as u64, out);
-    out.extend_from_slice(labels);
-    encode_key(2, WireType::LengthDelimited, out);
-    encode_varint(sample_len as u64, out);
-    encode_key(1, WireType::SixtyFourBit, out);
-}
-
-/// A series' labels, `__name__` among them, sorted by name.
-fn write_labels<'l>(labels: impl Iterator<Item = (&'l str, &'l str)>, out: &mut Vec<u8>) {
-    for (name, value) in labels {
-        let field = |text: &str| 1 + encoded_len_varint(text.len() as u64) + text.len();
-        encode_key(1, WireType::LengthDelimited, out);
-        encode_varint((field(name) + field(value)) as u64, out);
-        write_text(1, name, out);
-        write_text(2, value, out);
-    }
-}
-
-/// A field of text.
-pub fn write_text(tag: u32, text: &str, out: &mut Vec<u8>) {
-    encode_key(tag, WireType::LengthDelimited, out);
-    encode_varint(text.len() as u64, out);
-    out.extend_from_slice(text.as_bytes());
-}
-
-/// A series' whole message; `labels` are sorted by name.
-pub fn write_series<'l>(labels: impl Iterator<Item = (&'l str, &'l str)>, samples: &[(f64, i64)], out: &mut Vec<u8>) {
-    let mut series = Vec::new();
-    write_labels(labels, &mut series);
-    for (value, time_ms) in samples {
-        encode_key(2, WireType::LengthDelimited, &mut series);
-        encode_varint((1 + 8 + 1 + encoded_len_varint(*time_ms as u64)) as u64, &mut series);
-        encode_key(1, WireType::SixtyFourBit, &mut series);
-        series.extend_from_slice(&value.to_le_bytes());
-        encode_key(2, WireType::Varint, &mut series);
-        encode_varint(*time_ms as u64, &mut series);
-    }
-    encode_key(1, WireType::LengthDelimited, out);
-    encode_varint(series.len() as u64, out);
-    out.extend_from_slice(&series);
-}
-
 /// Halves a compressed request by its series.
 pub fn split(content: &Content, body: &[u8]) -> Option<[Half; 2]> {
-    if remote_write_v2::is_v2(content) {
-        return remote_write_v2::split(body);
-    }
-    if snap::raw::decompress_len(body).ok()? > MAX_UNPACKED {
-        return None;
-    }
-    let message = snap::raw::Decoder::new().decompress_vec(body).ok()?;
-    let ends = field_ends(&message)?;
-    if ends.len() < 2 {
-        return None;
-    }
-    let middle = ends.len() / 2;
-    let (left, right) = message.split_at(ends[middle - 1]);
-    let pack = |part: &[u8], samples: usize| {
-        let bytes = snap::raw::Encoder::new().compress_vec(part).ok()?;
-        Some(Half { bytes, samples: samples as u64 })
-    };
-    Some([pack(left, middle)?, pack(right, ends.len() - middle)?])
-}
-
-/// Where each top-level field of `message` ends; none if it is not made of length-delimited ones.
-fn field_ends(message: &[u8]) -> Option<Vec<usize>> {
-    let mut ends = Vec::new();
-    let mut rest = message;
-    while !rest.is_empty() {
-        let (_, wire) = decode_key(&mut rest).ok()?;
-        if wire != WireType::LengthDelimited {
-            return None;
-        }
-        let len = usize::try_from(decode_varint(&mut rest).ok()?).ok()?;
-        rest = rest.get(len..)?;
-        ends.push(message.len() - rest.len());
-    }
-    Some(ends)
+    if is_v2(content) { v2::split(body) } else { v1::split(body) }
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@
 
 use prost::encoding::{encode_varint, encoded_len_varint};
 
-use super::remote_write::Message;
+use super::message::Message;
 use crate::model::{Batch, Frame};
 
 /// How far back an element can copy from with two bytes of offset.

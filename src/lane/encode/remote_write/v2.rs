@@ -19,11 +19,12 @@ use std::collections::hash_map::Entry;
 
 use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint};
 
-use super::remote_write::{self, MAX_UNPACKED, Message, STALE, Version};
-use super::sent::named;
+use super::message::{Message, STALE, pack, unpack, write_text};
 use super::sources::Sources;
+use super::v1;
 use super::wire::{Field, fields, packed};
-use super::{Content, Half};
+use crate::lane::encode::sent::named;
+use crate::lane::encode::{Content, Half, content};
 use crate::model::{Batch, Kind, Labels};
 
 /// What goes with every request.
@@ -79,7 +80,7 @@ impl<'t> Symbols<'t> {
         let mut places = vec![0; order.len()];
         for (place, at) in order.into_iter().enumerate() {
             places[at as usize] = place as u32;
-            remote_write::write_text(SYMBOLS, self.texts[at as usize].0, out);
+            write_text(SYMBOLS, self.texts[at as usize].0, out);
         }
         places
     }
@@ -218,8 +219,7 @@ impl<'b> Request<'b> {
             encode_varint(one.len() as u64, &mut message);
             message.extend_from_slice(&one);
         }
-        let bytes = snap::raw::Encoder::new().compress_vec(&message).ok()?;
-        Some(Half { bytes, samples: series.len() as u64 })
+        Some(Half { bytes: pack(&message)?, samples: series.len() as u64 })
     }
 
     /// A series with other references.
@@ -265,14 +265,6 @@ impl<'b> Request<'b> {
     }
 }
 
-/// The message of a body of ours; none where it is damaged.
-fn unpack(body: &[u8]) -> Option<Vec<u8>> {
-    if snap::raw::decompress_len(body).ok()? > MAX_UNPACKED {
-        return None;
-    }
-    snap::raw::Decoder::new().decompress_vec(body).ok()
-}
-
 /// Whether the content headers are those of a 2.0 request.
 pub fn is_v2(content: &Content) -> bool {
     content.iter().any(|(name, value)| name.eq_ignore_ascii_case("Content-Type") && value.as_str() == HEADERS[0].1)
@@ -290,8 +282,8 @@ pub fn split(body: &[u8]) -> Option<[Half; 2]> {
 }
 
 /// A 2.0 request as one of 1.0, without metadata and starts, which that has no place for.
-pub fn downgrade(content: &Content, body: &[u8]) -> Option<(Content, Vec<u8>)> {
-    if !is_v2(content) {
+pub fn downgrade(described: &Content, body: &[u8]) -> Option<(Content, Vec<u8>)> {
+    if !is_v2(described) {
         return None;
     }
     let message = unpack(body)?;
@@ -313,10 +305,9 @@ pub fn downgrade(content: &Content, body: &[u8]) -> Option<(Content, Vec<u8>)> {
                 _ => return None,
             }
         }
-        remote_write::write_series(labels.into_iter(), &samples, &mut old);
+        v1::write_series(labels.into_iter(), &samples, &mut old);
     }
-    let bytes = snap::raw::Encoder::new().compress_vec(&old).ok()?;
-    Some((Version::V1.content(), bytes))
+    Some((content(&v1::HEADERS), pack(&old)?))
 }
 
 /// A sample's value and time.
@@ -342,7 +333,7 @@ mod tests {
 
     use super::*;
     use crate::lane::encode::Encoder;
-    use crate::lane::encode::remote_write::RemoteWrite;
+    use crate::lane::encode::remote_write::{RemoteWrite, Version};
     use crate::lane::encode::testing::{self, COUNT, TOTAL, USAGE};
     use crate::model::Resource;
 

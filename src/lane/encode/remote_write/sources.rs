@@ -8,7 +8,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::sent::{Sent, SentSeries, named};
+use crate::lane::encode::sent::{Sent, SentSeries, named};
 use crate::model::{Batch, Frame, Kind, Labels, MetricRef, Schema, Series};
 
 /// A source that sent something before a restart or a reload has so long, and so many
