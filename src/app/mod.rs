@@ -6,6 +6,7 @@ mod lanes;
 mod logging;
 mod notify;
 mod reload;
+mod serve;
 mod service;
 mod signals;
 mod spool;
@@ -30,7 +31,7 @@ use crate::model::{Batch, Frame, Labels, Resource};
 use crate::pipeline::{Clock, Collectors};
 use crate::telemetry::rfc3339;
 
-use self::service::{Service, Setup, start_slow};
+use self::service::{Setup, start_slow};
 use self::threads::Threads;
 
 /// What is left of a file system's timeout for the rest of a slow round, in `-once`.
@@ -88,7 +89,7 @@ fn run(invocation: Invocation) -> Exit {
                 complain(&format!("cannot block signals: {error}"));
                 return Exit::Internal;
             }
-            Service::serve(Setup { source, paths, host_name, log_level }, config)
+            serve::serve(Setup { source, paths, host_name, log_level }, config)
         }
     }
 }

@@ -1,15 +1,14 @@
-//! The program while it serves: start consumers first, wait, stop producers first.
+//! Everything that runs: consumers are started first, producers stopped first.
 
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, select, unbounded};
+use crossbeam_channel::{Receiver, Sender, unbounded};
 use log::LevelFilter;
 
 use super::lanes::Running;
 use super::notify::Notify;
-use super::reload::Reloads;
 use super::signals::{self, Signal};
 use super::threads::{Ended, Id, Threads};
 use crate::cli::Exit;
@@ -20,7 +19,7 @@ use crate::lane::Control;
 use crate::model::Resource;
 use crate::pipeline::{Clock, Collectors, Done, Fanout, Plan, Scheduler, SlowWorker, read_clocks};
 use crate::server::{self, Server, StartError};
-use crate::telemetry::{CollectorStatus, Subjects, Telemetry, VERSION};
+use crate::telemetry::{CollectorStatus, Subjects, Telemetry};
 
 /// From the first signal to the end, whatever hangs.
 const STOP_WITHIN: Duration = Duration::from_secs(9);
@@ -66,24 +65,8 @@ pub struct Service {
 }
 
 impl Service {
-    /// From start to end.
-    pub fn serve(setup: Setup, config: Config) -> Exit {
-        let begun = Instant::now();
-        log::info!("metricsd {VERSION} starts; configuration: {}", config.source);
-        for warning in &config.warnings {
-            log::warn!("{warning}");
-        }
-        let (mut service, signals) = match Service::start(setup, config) {
-            Ok(started) => started,
-            Err(exit) => return exit,
-        };
-        log::info!("started in {:.1?}; collecting every {:?}", begun.elapsed(), service.config.interval);
-        let exit = service.wait(&signals);
-        service.stop(&signals);
-        exit
-    }
-
-    fn start(setup: Setup, config: Config) -> Result<(Service, Receiver<Signal>), Exit> {
+    /// Starts everything.
+    pub fn start(setup: Setup, config: Config) -> Result<(Service, Receiver<Signal>), Exit> {
         let notify = Notify::from_env();
         let telemetry = Arc::new(Telemetry::new(boottime(), wall_ms(), Subjects::default()));
         let server = server::start(&config.server, Arc::clone(&telemetry), &setup.host_name).map_err(|error| {
@@ -153,36 +136,8 @@ impl Service {
         });
     }
 
-    /// Waits for the end: a signal, or a thread that should not have ended.
-    fn wait(&mut self, signals: &Receiver<Signal>) -> Exit {
-        let mut reloads = Reloads::default();
-        loop {
-            let prepared = reloads.prepared();
-            select! {
-                recv(signals) -> signal => match signal {
-                    Ok(Signal::Reload) => reloads.ask(self),
-                    Ok(Signal::Stop) => {
-                        self.notify.stopping();
-                        log::info!("stopping; a second signal ends the program at once");
-                        return Exit::Ok;
-                    }
-                    Err(_) => {
-                        log::error!("the signals thread is gone; stopping");
-                        return Exit::Internal;
-                    }
-                },
-                recv(prepared) -> outcome => reloads.finish(self, outcome.ok()),
-                recv(self.threads.ends()) -> ended => {
-                    // We hold a sender ourselves, so there is always an end in it.
-                    if ended.is_ok_and(|ended| self.is_lost(&ended)) {
-                        return Exit::Internal;
-                    }
-                }
-            }
-        }
-    }
-
-    fn is_lost(&mut self, ended: &Ended) -> bool {
+    /// A thread has ended. Whether it should not have: then nothing works as it is meant to.
+    pub fn is_lost(&mut self, ended: &Ended) -> bool {
         let lost = self.threads.has_ended(ended);
         let drained = self.draining.len();
         self.draining.retain(|(_, id)| *id != ended.id);
@@ -209,7 +164,7 @@ impl Service {
     }
 
     /// Producers first, then the lanes with what they have.
-    fn stop(self, signals: &Receiver<Signal>) {
+    pub fn stop(self, signals: &Receiver<Signal>) {
         let begun = Instant::now();
         let Service { mut threads, fanout, mut lanes, plans, server, sched, .. } = self;
         drop(plans);
