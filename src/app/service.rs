@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, unbounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 use log::LevelFilter;
 
 use super::lanes::Running;
@@ -23,6 +23,9 @@ use crate::telemetry::{CollectorStatus, Subjects, Telemetry};
 
 /// From the first signal to the end, whatever hangs.
 const STOP_WITHIN: Duration = Duration::from_secs(9);
+
+/// What comes after it: writing down what is in memory, which takes milliseconds.
+const FINISH_WITHIN: Duration = Duration::from_millis(500);
 
 /// How much of that the scheduler may take for the round it is in. It reads the kernel's
 /// files, which takes milliseconds; where one of them hangs, lanes must not wait for it.
@@ -184,14 +187,30 @@ impl Service {
         let controls: Vec<Control> = lanes.into_iter().filter_map(Running::into_control).collect();
         let left = threads.wait(STOP_WITHIN.saturating_sub(begun.elapsed()), signals);
         drop(server);
-        // A sender that hangs has not seen to what it leaves.
-        controls.iter().for_each(Control::finish);
+        finish(controls);
         if threads.is_hurried() {
             log::warn!("a second signal: what is under way is not waited for");
         } else if !left.is_empty() {
             log::warn!("what these threads have under way did not end in time and is left behind: {}", left.join(", "));
         }
         log::info!("stopped in {:.1?}", begun.elapsed());
+    }
+}
+
+/// Sees to what senders that hang have left. Where a disk hangs as well, there is nothing to see to.
+fn finish(controls: Vec<Control>) {
+    let (done, over) = bounded::<()>(0);
+    let controls = Arc::new(controls);
+    let theirs = Arc::clone(&controls);
+    let finishing = std::thread::Builder::new().name("finish".to_owned()).spawn(move || {
+        theirs.iter().for_each(Control::finish);
+        drop(done);
+    });
+    if finishing.is_err() {
+        // No thread to be had: better to risk a wait than to lose something.
+        controls.iter().for_each(Control::finish);
+    } else if over.recv_timeout(FINISH_WITHIN) == Err(RecvTimeoutError::Timeout) {
+        log::warn!("a spool's disk hangs; what it has not taken is lost");
     }
 }
 

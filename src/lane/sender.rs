@@ -75,6 +75,7 @@ impl Sender {
             }
         }
         let _leave = Leave(Arc::clone(&self.queue), self.name.clone());
+        self.queue.wait_open();
         let mut stop_at: Option<Instant> = None;
         while let Some(held) = self.next() {
             let closed = self.queue.is_closed();

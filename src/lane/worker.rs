@@ -32,23 +32,34 @@ struct Inner {
     capacity: usize,
     /// The series that the keeper was last told of.
     revision: u64,
+    /// Whether it has taken up what an earlier life had sent.
+    is_heir: bool,
 }
 
 impl BodyMaker {
-    /// A maker with an encoder of its own, which takes up what an earlier life had sent.
+    /// A maker with an encoder of its own. What an earlier life has sent comes with [`BodyMaker::inherit`].
     pub fn new(
         name: String,
-        mut encoder: Box<dyn Encoder>,
+        encoder: Box<dyn Encoder>,
         status: Arc<DestinationStatus>,
         series: Option<SeriesFile>,
         keeper: Sender<()>,
     ) -> BodyMaker {
-        if let Some(sent) = series.as_ref().and_then(SeriesFile::load) {
-            encoder.inherit(sent);
-        }
-        let revision = encoder.revision();
-        let inner = Inner { encoder, throttle: Throttle::new(super::LOG_EVERY), capacity: 0, revision };
+        let throttle = Throttle::new(super::LOG_EVERY);
+        let inner = Inner { encoder, throttle, capacity: 0, revision: 0, is_heir: series.is_none() };
         BodyMaker { name, status, inner: Mutex::new(inner), series: series.map(Mutex::new), keeper }
+    }
+
+    /// Takes up what an earlier life has sent, before or after the first bodies are made:
+    /// reading it takes as long as the disk likes.
+    pub fn inherit(&self) {
+        let Some(file) = &self.series else { return };
+        let sent = file.lock().unwrap_or_else(PoisonError::into_inner).load();
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.is_heir = true;
+        if let Some(sent) = sent {
+            inner.encoder.inherit(sent);
+        }
     }
 
     /// Writes down which series the destination has, if that has changed. `last`: there will
@@ -58,8 +69,8 @@ impl BodyMaker {
         let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
         let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         let revision = inner.encoder.revision();
-        // Nothing sent yet: what an earlier life wrote down still holds.
-        if revision == 0 || !file.is_due(revision, last) {
+        // Not read, or nothing sent yet: what an earlier life wrote down still holds.
+        if !inner.is_heir || revision == 0 || !file.is_due(revision, last) {
             return;
         }
         let sent = inner.encoder.sent();
@@ -156,12 +167,17 @@ pub struct Keeper {
 const TIDY: Duration = Duration::from_secs(1);
 
 impl Keeper {
-    /// Runs until nobody is left to wake it. In the steady state nobody does.
+    /// Reads what an earlier life left on disk, and runs until nobody is left to wake it. In
+    /// the steady state nobody does.
     pub fn run(self) {
+        if let Some(maker) = self.maker.upgrade() {
+            maker.inherit();
+        }
+        self.queue.open();
         loop {
-            // At first for what an earlier life left on disk.
             self.save_series();
             while self.queue.tidy(wall_ms()) {
+                self.queue.open();
                 self.save_series();
                 match self.poked.recv_timeout(TIDY) {
                     Err(RecvTimeoutError::Disconnected) => return,

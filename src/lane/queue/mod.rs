@@ -9,7 +9,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
@@ -24,6 +24,10 @@ use crate::telemetry::{DestinationStatus, DropReason};
 
 /// How long a body may be in a sender's hands before it is put on disk.
 pub const IN_HAND: Duration = Duration::from_secs(1);
+
+/// How long a spool may take to open. A cold flash reads 64 MiB in less; a disk that hangs
+/// must not keep a destination that is well from its data for longer.
+const OPEN_PATIENCE: Duration = Duration::from_secs(60);
 
 /// How often a disk that failed is tried again.
 const DISK_RETRY: Duration = Duration::from_secs(1);
@@ -60,6 +64,8 @@ pub struct Queue {
     /// Senders that have not ended; the last one calls [`Queue::end`].
     senders: AtomicUsize,
     inner: Mutex<Inner>,
+    /// Its spool is open, or is known not to open.
+    opened: Condvar,
     /// Says that something was pushed, or, when it closes, that nothing more will be.
     ready: Mutex<Option<Sender<()>>>,
     changed: Receiver<()>,
@@ -68,9 +74,12 @@ pub struct Queue {
 #[derive(Debug)]
 struct Inner {
     settings: SpoolSettings,
+    /// The spool is still being looked at. Until that is over nothing is handed out, since
+    /// what is in it goes first.
+    opening: bool,
     disk: Option<Spool>,
-    /// When it was last tried to open the spool; counts while there is none.
-    opened_at: Instant,
+    /// When it was last tried to open the spool, if it was.
+    open_tried: Option<Instant>,
     /// When the disk is to be tried again; none while it works.
     disk_failed: Option<Instant>,
     /// What of the spool's counts has been told to the status.
@@ -93,15 +102,15 @@ struct InHand {
 }
 
 impl Queue {
-    /// The queue of the destination `name`, with what it kept from an earlier life.
+    /// The queue of the destination `name`. What it kept from an earlier life comes with [`Queue::open`].
     pub fn new(name: &str, settings: &SpoolSettings, status: Arc<DestinationStatus>, senders: usize) -> Queue {
         let (ready, changed) = bounded(1);
-        let disk = settings.options(name).and_then(|options| open(name, options, &status, true));
         let inner = Inner {
             settings: settings.clone(),
-            disk,
+            opening: settings.options(name).is_some(),
+            disk: None,
             disk_failed: None,
-            opened_at: Instant::now(),
+            open_tried: None,
             told: Stats::default(),
             memory: VecDeque::new(),
             memory_bytes: 0,
@@ -109,17 +118,58 @@ impl Queue {
             ended: false,
             next_token: 0,
         };
-        let queue = Queue {
+        Queue {
             name: name.to_owned(),
             status,
             share: settings.budget.share(),
             senders: AtomicUsize::new(senders),
             inner: Mutex::new(inner),
+            opened: Condvar::new(),
             ready: Mutex::new(Some(ready)),
             changed,
-        };
-        queue.report(&mut queue.lock());
-        queue
+        }
+    }
+
+    /// Opens the spool where that is not done, a second after the last attempt or later:
+    /// another metricsd that is being replaced by this one holds its lock for seconds. Takes
+    /// as long as reading all that is in it, or for ever on a disk that hangs; what is pushed
+    /// meanwhile stays in memory. What is in the spool is older than that, and so goes first.
+    /// To be called by one thread only.
+    pub fn open(&self) {
+        let inner = self.lock();
+        let Some(options) = inner.settings.options(&self.name) else { return };
+        let first = inner.open_tried.is_none();
+        let early = inner.open_tried.is_some_and(|tried| tried.elapsed() < DISK_RETRY);
+        if inner.disk.is_some() || inner.ended || early {
+            return;
+        }
+        drop(inner);
+        let disk = open(&self.name, options, &self.status, first);
+        let mut inner = self.lock();
+        if !std::mem::replace(&mut inner.opening, false) && disk.is_some() {
+            self.status.keeps_badly(None);
+            log::info!("destination {}: its spool can be used now", self.name);
+        }
+        inner.open_tried = Some(Instant::now());
+        // At the very end it comes too late.
+        inner.disk = disk.filter(|_| !inner.ended);
+        self.report(&mut inner);
+        drop(inner);
+        self.opened.notify_all();
+        self.wake();
+    }
+
+    /// Waits for [`Queue::open`], but not for ever.
+    pub fn wait_open(&self) {
+        let inner = self.lock();
+        let wait = self.opened.wait_timeout_while(inner, OPEN_PATIENCE, |inner| inner.opening);
+        let (mut inner, waited) = wait.unwrap_or_else(PoisonError::into_inner);
+        if waited.timed_out() {
+            inner.opening = false;
+            let why = "its spool's disk hangs, and what it holds comes when it answers";
+            log::warn!("destination {}: {why}; going on in memory", self.name);
+            self.status.keeps_badly(Some(why.to_owned()));
+        }
     }
 
     /// Becomes ready when something may have been pushed, and closed when the queue is.
@@ -140,6 +190,9 @@ impl Queue {
     /// Takes the oldest body.
     pub fn take(&self, now_ms: i64) -> Option<Held> {
         let mut inner = self.lock();
+        if inner.opening {
+            return None;
+        }
         self.expire(&mut inner, now_ms);
         if let Some(disk) = &mut inner.disk {
             match disk.take(now_ms) {
@@ -222,9 +275,15 @@ impl Queue {
         busy
     }
 
-    /// Whether a body has been in a sender's hands for [`IN_HAND`] without being on disk.
+    /// Whether a body has been in a sender's hands for [`IN_HAND`] without being on disk. Never
+    /// waits: where somebody has the queue, perhaps in the middle of a write to a disk that
+    /// hangs, it is being looked after.
     pub fn is_late(&self) -> bool {
-        let inner = self.lock();
+        let inner = match self.inner.try_lock() {
+            Ok(inner) => inner,
+            Err(TryLockError::Poisoned(inner)) => inner.into_inner(),
+            Err(TryLockError::WouldBlock) => return false,
+        };
         inner.disk.is_some()
             && inner.held.iter().any(|in_hand| in_hand.on_disk.is_none() && in_hand.since.elapsed() >= IN_HAND)
     }
@@ -327,7 +386,6 @@ impl Queue {
     /// Order is kept: each is older than the next.
     fn settle_in(&self, inner: &mut Inner) {
         let now = Instant::now();
-        self.open_late(inner, now);
         let wait = inner.disk_failed.is_some_and(|failed| now < failed + DISK_RETRY);
         if inner.disk.is_some() && !wait {
             match inner.put_on_disk(&self.status) {
@@ -370,22 +428,6 @@ impl Queue {
             let Some(oldest) = inner.memory.pop_front() else { return };
             inner.memory_bytes -= oldest.bytes.len();
             lose(&self.status, DropReason::Expired, oldest.samples);
-        }
-    }
-
-    /// A spool that could not be opened may be free by now: another metricsd that is being
-    /// replaced by this one holds its lock for seconds. What is in it is older than what is
-    /// in memory, and so goes first.
-    fn open_late(&self, inner: &mut Inner, now: Instant) {
-        if inner.disk.is_some() || inner.ended || now < inner.opened_at + DISK_RETRY {
-            return;
-        }
-        inner.opened_at = now;
-        let Some(options) = inner.settings.options(&self.name) else { return };
-        inner.disk = open(&self.name, options, &self.status, false);
-        if inner.disk.is_some() {
-            self.status.keeps_badly(None);
-            log::info!("destination {}: its spool can be used now", self.name);
         }
     }
 

@@ -25,7 +25,9 @@ impl Drop for Dir {
 
 fn queue(settings: &SpoolSettings) -> (Queue, Arc<DestinationStatus>) {
     let status = Arc::new(DestinationStatus::new("test", "stdout"));
-    (Queue::new("test", settings, Arc::clone(&status), 1), status)
+    let queue = Queue::new("test", settings, Arc::clone(&status), 1);
+    queue.open();
+    (queue, status)
 }
 
 fn body(time_ms: i64, len: usize) -> Body {
@@ -199,7 +201,9 @@ fn over_the_budget_of_all_spools_the_oldest_gives_way() {
     };
     let queue = |name: &str| {
         let status = Arc::new(DestinationStatus::new(name, "file"));
-        (Queue::new(name, &settings, Arc::clone(&status), 1), status)
+        let queue = Queue::new(name, &settings, Arc::clone(&status), 1);
+        queue.open();
+        (queue, status)
     };
     let (old, old_status) = queue("old");
     let _in_hand = old.hold(body(0, 10));
@@ -218,6 +222,33 @@ fn over_the_budget_of_all_spools_the_oldest_gives_way() {
 }
 
 #[test]
+fn nothing_is_handed_out_before_the_spool_is_open_and_what_is_in_it_goes_first() {
+    let dir = Dir::new("open");
+    let settings = SpoolSettings::behind(&dir.0);
+    let (earlier, _) = queue(&settings);
+    let _in_hand = earlier.hold(body(1, 10));
+    earlier.push(body(2, 10));
+    earlier.end();
+    let queue = Queue::new("test", &settings, Arc::new(DestinationStatus::new("test", "stdout")), 1);
+    queue.push(body(3, 10));
+    assert!(queue.tidy(0) && queue.take(0).is_none());
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| queue.wait_open());
+        queue.open();
+        waiting.join().unwrap();
+    });
+    assert_eq!(drain(&queue), [1, 2, 3]);
+}
+
+#[test]
+fn whoever_ticks_does_not_wait_for_whoever_has_the_disk() {
+    let (queue, _) = queue(&SpoolSettings::memory(1000));
+    let _writing = queue.lock();
+    assert!(!queue.is_late());
+    assert!(!queue.is_closed());
+}
+
+#[test]
 fn a_spool_that_another_one_held_is_taken_up_when_it_is_free() {
     let dir = Dir::new("late");
     let settings = SpoolSettings::behind(&dir.0);
@@ -229,13 +260,14 @@ fn a_spool_that_another_one_held_is_taken_up_when_it_is_free() {
     second.push(body(4, 10));
     assert!(status.trouble().is_some());
     first.end();
-    // Ticks go on, and with one of them the spool is tried again.
+    // Ticks go on, and the spool is tried again.
     let mut newest = 4;
     let until = Instant::now() + Duration::from_secs(20);
     while status.trouble().is_some() {
         assert!(Instant::now() < until, "{:?}", status.trouble());
         std::thread::sleep(Duration::from_millis(100));
         newest += 1;
+        second.open();
         second.push(body(newest, 10));
     }
     second.settled(&in_hand);

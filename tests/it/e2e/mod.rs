@@ -12,14 +12,16 @@ mod secured;
 mod tls;
 
 use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use metricsd::collectors;
 use nix::sys::signal::Signal;
 
 use self::agreement::{NAMES, Rule};
 use crate::support::kernel;
+use crate::support::peer::{Peer, Reply};
 use crate::support::program::{Daemon, TempDir, free_port, metricsd};
 use crate::support::prometheus::{Prometheus, Series, reserved_port};
 use crate::support::wait_for;
@@ -140,31 +142,70 @@ const HUNG: &str = r#"
     exec "$@"
 "#;
 
+/// `program` where a mount at `place` never answers.
+fn hung(place: &Path, program: &mut Command) -> Command {
+    let mut command = Command::new("unshare");
+    command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+    command.args(["--mount", "sh", "-c", HUNG, "sh"]).arg(place).arg(program.get_program());
+    command.args(program.get_args()).envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command
+}
+
+/// A directory in `dir` for such a mount; none where it can't be made here.
+fn hung_place(dir: &TempDir) -> Option<PathBuf> {
+    let place = dir.path().join("hung here");
+    std::fs::create_dir(&place).unwrap();
+    let tried = hung(&place, &mut Command::new("true")).output().unwrap();
+    if !tried.status.success() {
+        println!("skipped, no FUSE mount can be made here: {}", String::from_utf8_lossy(&tried.stderr));
+    }
+    tried.status.success().then_some(place)
+}
+
+#[test]
+#[ignore = "needs the right to mount: make e2e"]
+fn a_spool_on_a_disk_that_never_answers_delays_neither_the_start_nor_collection_nor_the_end() {
+    let dir = TempDir::new();
+    let Some(place) = hung_place(&dir) else { return };
+    let peer = Peer::start(|_, _| Reply::status(200));
+    let port = free_port();
+    let config = format!(
+        r#"{{"server": {{"host": "127.0.0.1", "port": {port}}},
+            "collector": {{"interval_seconds": 0.25, "filesystem": {{"timeout": "1s"}}}},
+            "spool": {{"dir": "{}"}},
+            "shippers": [
+                {{"name": "spooled", "type": "http_json", "endpoint": "{endpoint}"}},
+                {{"name": "other", "type": "http_json", "endpoint": "{endpoint}", "spool": {{"mode": "memory"}}}}
+            ]}}"#,
+        place.display(),
+        endpoint = peer.url("/in")
+    );
+    let config = dir.write("config.json", &config);
+    let mut daemon = Daemon::spawn(&mut hung(&place, metricsd().arg("-config").arg(config)), port);
+    wait_for("the other one's ticks", || (peer.received().len() >= 12).then_some(()));
+    let rounds = daemon.metric("metricsd_collections_total").unwrap();
+    let skipped = daemon.metric("metricsd_collections_skipped_total").unwrap();
+    assert!(skipped < rounds / 2.0, "{skipped} rounds were skipped, {rounds} took place");
+    let waiting = r#"metricsd_destination_queue_frames{destination="spooled"}"#;
+    assert!(daemon.metric(waiting) > Some(0.0), "kept until the disk has shown what goes first");
+    let stopped = Instant::now();
+    daemon.signal(Signal::SIGTERM);
+    assert_eq!(daemon.wait(), 0);
+    assert!(stopped.elapsed() < Duration::from_secs(12), "{:?}", stopped.elapsed());
+}
+
 #[test]
 #[ignore = "needs the right to mount: make e2e"]
 fn a_file_system_that_never_answers_shows_as_stuck_and_delays_nothing() {
     let dir = TempDir::new();
-    let place = dir.path().join("hung here");
-    std::fs::create_dir(&place).unwrap();
-    let hung = |program: &mut Command| {
-        let mut command = Command::new("unshare");
-        command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
-        command.args(["--mount", "sh", "-c", HUNG, "sh"]).arg(&place).arg(program.get_program());
-        command.args(program.get_args()).envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
-        command
-    };
-    let tried = hung(&mut Command::new("true")).output().unwrap();
-    if !tried.status.success() {
-        println!("skipped, no FUSE mount can be made here: {}", String::from_utf8_lossy(&tried.stderr));
-        return;
-    }
+    let Some(place) = hung_place(&dir) else { return };
     let port = free_port();
     let config = format!(
         r#"{{"server": {{"host": "127.0.0.1", "port": {port}}},
             "collector": {{"interval_seconds": 0.25, "filesystem": {{"timeout": "1s"}}}}}}"#
     );
     let config = dir.write("config.json", &config);
-    let mut daemon = Daemon::spawn(&mut hung(metricsd().arg("-config").arg(config)), port);
+    let mut daemon = Daemon::spawn(&mut hung(&place, metricsd().arg("-config").arg(config)), port);
     let stuck = format!(r#"system_disk_stuck{{device="silent",fstype="fuse.hung",mountpoint="{}"}}"#, place.display());
     wait_for("the mount to be stuck", || daemon.metric(&stuck).filter(|stuck| *stuck == 1.0));
     // Of the rounds since the start, at four a second, the mount's deadline took none.
