@@ -59,7 +59,7 @@ test: ## every test that needs no other server
 golden: ## rewrite tests/golden from the fixtures, and what is generated in README and packaging
 	METRICSD_GOLDEN=write $(CARGO) test --locked --test it -- golden:: docs::
 
-bench: ## what it costs: CPU of a tick against a bare loop, encoders, memory; also of the static binary
+bench: ## what it costs: CPU of a tick against a bare loop, encoders, spool, memory; also of the static binary
 	$(CARGO) bench --locked
 	@if [ -x $(STATIC) ]; then $(CARGO) bench --locked --bench tick -- --binary $(STATIC); \
 	else echo 'there is no static binary (make static), so its budgets were not checked'; fi

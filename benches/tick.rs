@@ -10,17 +10,16 @@
 //! `cargo bench --bench tick -- [--ticks N] [--interval SECONDS] [--binary FILE]`; the binary
 //! is the one just built, or another one, such as the static one.
 
+mod support;
+
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::FileExt;
-use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use nix::time::{clock_getcpuclockid, clock_gettime};
-use nix::unistd::Pid;
+use support::{Process, Sink, ready};
 
 /// Ticks before the measurement: connections, caches and buffers settle.
 const WARM_UP: u32 = 10;
@@ -65,7 +64,7 @@ fn main() {
     }
 }
 
-/// The time from exec until /ready says 200, with the default configuration.
+/// The time from exec until it is ready, with the default configuration.
 fn ready_after(binary: &str) -> Duration {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let begun = Instant::now();
@@ -73,17 +72,8 @@ fn ready_after(binary: &str) -> Duration {
     command.current_dir(std::env::temp_dir()).args(["-log-level", "error"]);
     command.env("MC_SERVER_HOST", "127.0.0.1").env("MC_SERVER_PORT", port.to_string());
     let _agent = Process(command.spawn().unwrap());
-    loop {
-        if let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) {
-            let mut answer = String::new();
-            let asked = stream.write_all(b"GET /ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
-            if asked.is_ok() && stream.read_to_string(&mut answer).is_ok() && answer.starts_with("HTTP/1.1 200") {
-                return begun.elapsed();
-            }
-        }
-        assert!(begun.elapsed() < Duration::from_secs(10), "{binary} is not ready after 10 s");
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    ready(port);
+    begun.elapsed()
 }
 
 fn compare(binary: &str, kind: &str, ticks: u32, interval: f64) {
@@ -162,114 +152,5 @@ fn bare(address: &str, body: usize, interval: f64) {
             return;
         }
         std::thread::sleep((begun + pace * tick).saturating_duration_since(Instant::now()));
-    }
-}
-
-/// Takes what is posted and answers 204.
-struct Sink {
-    address: String,
-    url: String,
-    requests: Arc<AtomicUsize>,
-    body: Arc<AtomicUsize>,
-}
-
-impl Sink {
-    fn start() -> Sink {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap().to_string();
-        let (requests, body) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-        let sink = Sink {
-            url: format!("http://{address}/"),
-            address,
-            requests: Arc::clone(&requests),
-            body: Arc::clone(&body),
-        };
-        std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                serve(stream.unwrap(), &requests, &body);
-            }
-        });
-        sink
-    }
-
-    fn requests(&self) -> usize {
-        self.requests.load(Ordering::Relaxed)
-    }
-
-    /// Waits for `count` requests; the size of the last one's body.
-    fn wait_for(&self, count: usize) -> usize {
-        while self.requests() < count {
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        self.body.load(Ordering::Relaxed)
-    }
-}
-
-fn serve(mut stream: TcpStream, requests: &AtomicUsize, size: &AtomicUsize) {
-    stream.set_nodelay(true).unwrap();
-    let mut reader = BufReader::with_capacity(1 << 20, stream.try_clone().unwrap());
-    let mut line = String::new();
-    loop {
-        let mut length = 0;
-        loop {
-            line.clear();
-            if reader.read_line(&mut line).unwrap_or(0) == 0 {
-                return;
-            }
-            if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
-                length = value.trim().parse().unwrap();
-            }
-            if line == "\r\n" {
-                break;
-            }
-        }
-        let mut body = vec![0; length];
-        if reader.read_exact(&mut body).is_err() {
-            return;
-        }
-        size.store(length, Ordering::Relaxed);
-        requests.fetch_add(1, Ordering::Relaxed);
-        if stream.write_all(b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n").is_err() {
-            return;
-        }
-    }
-}
-
-/// A child that is measured, and ended with the bench.
-struct Process(Child);
-
-impl Process {
-    fn cpu(&self) -> Duration {
-        let clock = clock_getcpuclockid(Pid::from_raw(self.0.id() as i32)).unwrap();
-        clock_gettime(clock).unwrap().into()
-    }
-
-    fn proc(&self, file: &str) -> String {
-        format!("/proc/{}/{file}", self.0.id())
-    }
-
-    fn status(&self, field: &str) -> usize {
-        let status = fs::read_to_string(self.proc("status")).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix(field)).unwrap();
-        line.trim_start_matches(':').split_whitespace().next().unwrap().parse().unwrap()
-    }
-
-    fn resident_kib(&self) -> usize {
-        self.status("VmRSS")
-    }
-
-    fn threads(&self) -> usize {
-        self.status("Threads")
-    }
-
-    fn open_files(&self) -> usize {
-        fs::read_dir(self.proc("fd")).unwrap().count()
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
     }
 }
