@@ -11,10 +11,15 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use nix::libc;
+
 use super::encode::Sent;
 
 /// A list of the largest host is a few megabytes; more is not a list of ours.
 const MAX_BYTES: u64 = 16 << 20;
+
+/// Links are not followed, and opening a pipe does not wait.
+const FLAGS: i32 = libc::O_NOFOLLOW | libc::O_NONBLOCK;
 
 /// One destination's list.
 #[derive(Debug)]
@@ -37,7 +42,11 @@ impl SeriesFile {
     /// What an earlier life had sent; none where it is not known.
     pub fn load(&self) -> Option<Sent> {
         let mut bytes = Vec::new();
-        fs::File::open(&self.path).ok()?.take(MAX_BYTES + 1).read_to_end(&mut bytes).ok()?;
+        let file = fs::OpenOptions::new().read(true).custom_flags(FLAGS).open(&self.path).ok()?;
+        // Whatever else has that name, a pipe for one, may never end.
+        if file.metadata().is_ok_and(|meta| meta.is_file()) {
+            file.take(MAX_BYTES + 1).read_to_end(&mut bytes).ok()?;
+        }
         let sent = if bytes.len() as u64 <= MAX_BYTES { Sent::from_bytes(&bytes) } else { None };
         if sent.is_none() {
             log::warn!("{} is damaged; series that ended meanwhile are not said to have ended", self.path.display());
@@ -57,7 +66,7 @@ impl SeriesFile {
         self.saved = Some((revision, Instant::now()));
         let tmp = self.path.with_extension("series.tmp");
         let mut options = fs::OpenOptions::new();
-        let file = options.write(true).create(true).truncate(true).mode(0o600).open(&tmp)?;
+        let file = options.write(true).create(true).truncate(true).mode(0o600).custom_flags(FLAGS).open(&tmp)?;
         io::Write::write_all(&mut &file, &sent.to_bytes())?;
         fs::rename(&tmp, &self.path)
     }
@@ -78,8 +87,12 @@ mod tests {
         assert!(!file.is_due(3, true) && file.is_due(4, true));
         assert!(!file.is_due(4, false), "not so soon after the last one");
         assert_eq!(file.load(), Some(Sent::default()));
-        fs::write(dir.join("remote.series"), "not a list").unwrap();
+        let path = dir.join("remote.series");
+        fs::write(&path, "not a list").unwrap();
         assert_eq!(file.load(), None);
+        fs::remove_file(&path).unwrap();
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert_eq!(file.load(), None, "and nobody waits for somebody to write into a pipe");
         fs::remove_dir_all(&dir).unwrap();
         assert!(file.save(5, &Sent::default()).is_err());
         assert!(!file.is_due(5, true));

@@ -29,6 +29,9 @@ pub const IN_HAND: Duration = Duration::from_secs(1);
 /// must not keep a destination that is well from its data for longer.
 const OPEN_PATIENCE: Duration = Duration::from_secs(60);
 
+/// After so long it is said that it does.
+const OPEN_SOON: Duration = Duration::from_secs(10);
+
 /// How often a disk that failed is tried again.
 const DISK_RETRY: Duration = Duration::from_secs(1);
 
@@ -146,7 +149,8 @@ impl Queue {
         drop(inner);
         let disk = open(&self.name, options, &self.status, first);
         let mut inner = self.lock();
-        if !std::mem::replace(&mut inner.opening, false) && disk.is_some() {
+        inner.opening = false;
+        if disk.is_some() && self.status.trouble().is_some() {
             self.status.keeps_badly(None);
             log::info!("destination {}: its spool can be used now", self.name);
         }
@@ -161,15 +165,23 @@ impl Queue {
 
     /// Waits for [`Queue::open`], but not for ever.
     pub fn wait_open(&self) {
-        let inner = self.lock();
-        let wait = self.opened.wait_timeout_while(inner, OPEN_PATIENCE, |inner| inner.opening);
-        let (mut inner, waited) = wait.unwrap_or_else(PoisonError::into_inner);
-        if waited.timed_out() {
-            inner.opening = false;
-            let why = "its spool's disk hangs, and what it holds comes when it answers";
-            log::warn!("destination {}: {why}; going on in memory", self.name);
-            self.status.keeps_badly(Some(why.to_owned()));
+        let mut inner = self.lock();
+        let slow = "its spool's disk is slow; what is in the spool goes first, and what is collected waits in memory";
+        let hangs = "its spool's disk hangs; what is in the spool goes when the disk answers, the rest without it";
+        for (patience, why) in [(OPEN_SOON, slow), (OPEN_PATIENCE - OPEN_SOON, hangs)] {
+            let wait = self.opened.wait_timeout_while(inner, patience, |inner| inner.opening);
+            let (again, waited) = wait.unwrap_or_else(PoisonError::into_inner);
+            inner = again;
+            if !waited.timed_out() {
+                return;
+            }
+            // One sender says it for all.
+            if self.status.trouble().is_none_or(|said| said != why) {
+                log::warn!("destination {}: {why}", self.name);
+                self.status.keeps_badly(Some(why.to_owned()));
+            }
         }
+        inner.opening = false;
     }
 
     /// Becomes ready when something may have been pushed, and closed when the queue is.
