@@ -12,7 +12,7 @@ use crate::telemetry::rfc3339;
 /// Lists the spools below the configured directory. Reads only, also while a daemon runs.
 pub fn list(settings: &SpoolSettings) -> Exit {
     let Some(dir) = &settings.dir else { return Exit::Ok };
-    match inspect(dir) {
+    match inspect(dir, |_| None) {
         Ok(spools) => print(&table(dir, &spools)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             print(&format!("{}: nothing waits; there is no such directory\n", dir.display()))
@@ -53,12 +53,12 @@ fn table(dir: &Path, spools: &[Listing]) -> String {
         if spool.recovery.notes_hidden > 0 {
             let _ = writeln!(out, "  and {} more like these", spool.recovery.notes_hidden);
         }
-        if spool.recovery.damaged_ranges > 0 || spool.recovery.lost_frames > 0 {
+        if spool.recovery.damaged_ranges > 0 || spool.recovery.lost.frames > 0 {
             let recovery = &spool.recovery;
             let _ = writeln!(
                 out,
-                "  damage: {} places, {} bytes; requests lost to it: {}",
-                recovery.damaged_ranges, recovery.damaged_bytes, recovery.lost_frames
+                "  damage: {} places, {} bytes; lost to it: {} requests, {} samples",
+                recovery.damaged_ranges, recovery.damaged_bytes, recovery.lost.frames, recovery.lost.samples
             );
         }
         if spool.quarantined > 0 {

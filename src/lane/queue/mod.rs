@@ -19,7 +19,7 @@ use super::encode::Content;
 use super::losses::{lose, say};
 use super::series_file::SeriesFile;
 use super::settings::{SpoolMode, SpoolSettings};
-use super::spool::{Count, Options, Spool, Stats, SyncPolicy};
+use super::spool::{Count, Finding, Options, Spool, Stats, SyncPolicy};
 use crate::telemetry::{DestinationStatus, DropReason};
 
 /// How long a body may be in a sender's hands before it is put on disk.
@@ -511,18 +511,22 @@ fn open(name: &str, options: Options, status: &DestinationStatus, first: bool) -
     let dir = options.dir.clone();
     match Spool::open(options, crate::host::wall_ms()) {
         Ok((spool, recovery)) => {
+            let (waiting, fresh) = (recovery.waiting, recovery.fresh);
             for note in &recovery.notes {
-                log::warn!("destination {name}: spool: {note}");
+                // What is missing is found again until all around it is done with.
+                let is_old = fresh.frames == 0 && matches!(note.finding, Finding::Missing { .. });
+                let level = if is_old { log::Level::Info } else { log::Level::Warn };
+                log::log!(level, "destination {name}: spool: {note}");
             }
-            if recovery.waiting.frames > 0 || recovery.lost_frames > 0 {
-                let level = if recovery.lost_frames > 0 { log::Level::Warn } else { log::Level::Info };
-                log::log!(
-                    level,
-                    "destination {name}: {} requests wait in {} from before; {} were lost to damage",
-                    recovery.waiting.frames,
-                    dir.display(),
-                    recovery.lost_frames
+            if fresh.frames > 0 {
+                let (requests, samples) = (fresh.frames, fresh.samples);
+                log::warn!(
+                    "destination {name}: {requests} requests ({samples} samples) were lost to damage in {}",
+                    dir.display()
                 );
+            }
+            if waiting.frames > 0 {
+                log::info!("destination {name}: {} requests wait in {} from before", waiting.frames, dir.display());
             }
             Some(spool)
         }

@@ -70,11 +70,13 @@ mod disk;
 mod format;
 mod home;
 mod inspect;
+mod ranges;
 mod recovery;
 mod scan;
 mod segment;
 mod survey;
 mod take;
+mod tally;
 #[cfg(test)]
 mod tests;
 mod upkeep;
@@ -90,13 +92,14 @@ pub use api::{
     Count, DEFAULT_MAX_BYTES, DEFAULT_SEGMENT_BYTES, DEFAULT_SYNC_INTERVAL, Entry, OpenError, Options, Pushed, Stats,
     SyncPolicy, WriteError,
 };
-pub use inspect::{Listing, inspect, inspect_one};
+pub use inspect::{Listing, inspect, inspect_one, spools};
 pub use recovery::{Finding, Note, Recovery};
 pub use upkeep::{Chore, ChoreDone};
 
 use disk::Disk;
-use format::{Context, context_id};
+use format::{Context, Cursor, context_id};
 use home::{CURSOR, Home};
+use ranges::Ranges;
 use segment::{Place, Segment, index_of};
 use survey::{Own, Survey, survey};
 use take::{Reader, Trouble};
@@ -133,10 +136,19 @@ pub struct Spool {
     /// The last segment in which reading failed.
     trouble: Option<Trouble>,
     /// What the cursor file says.
-    saved_cursor: Option<u64>,
-    /// No cursor is saved: there are segments that can't be read now, and once they can be,
-    /// a later one would make them look done with.
+    saved_cursor: Option<Cursor>,
+    /// The cursor is not moved on: there are segments that can't be read now, and once they
+    /// can be, a later one would make them look done with.
     hold_cursor: bool,
+    /// Numbers that were lost, and are counted in `lost` or were by an earlier life.
+    told: Ranges,
+    /// Numbers that no frame has, or whose frames went while `hold_cursor`.
+    void: Ranges,
+    /// Of these there are some that no start would find out by itself: the cursor is to be
+    /// saved though it has not moved.
+    has_news: bool,
+    /// Samples in the last frame pushed, or found.
+    last_samples: u32,
     /// A cursor file is there that must be gone before anything is written.
     bad_cursor: bool,
     last_sync_ms: i64,
@@ -152,12 +164,15 @@ impl Spool {
     /// Opens the spool in `options.dir`, made if it is missing, and finds out what is in it.
     ///
     /// No damage to files is a reason to fail: what is intact is kept, the rest is in the
-    /// [`Recovery`]. Damage is found again at each start until its segment is done with. On a read-only file system a spool that exists can be opened, read and
-    /// acknowledged; pushes fail, and what was acknowledged is sent again after a restart.
+    /// [`Recovery`]. Damage is found again at each start until its segment is done with;
+    /// what is lost to it is counted in [`Stats::lost`] by the first of them. On a read-only
+    /// file system a spool that exists can be opened, read and acknowledged; pushes fail, and
+    /// what was acknowledged is sent again, and what was lost counted again, after a restart.
     ///
     /// # Errors
     /// Another process has the spool, or the directory can't be made, locked or listed, or
-    /// none of its segments can be opened (permissions, a dead disk), or `destination` and `content` are longer than a header may be.
+    /// none of its segments can be opened (permissions, a dead disk), or `destination` and
+    /// `content` are longer than a header may be.
     pub fn open(options: Options, now_ms: i64) -> Result<(Spool, Recovery), OpenError> {
         Spool::open_on(Disk::default(), options, now_ms)
     }
@@ -166,7 +181,7 @@ impl Spool {
         let home = Home::take(&disk, &options.dir)?;
         let io_error = |error| OpenError::Io(options.dir.clone(), error);
         let own = Own { destination: &options.destination, content: &options.content };
-        let mut survey = survey(&disk, &options.dir, own).map_err(io_error)?;
+        let mut survey = survey(&disk, &options.dir, own, i64::MIN).map_err(io_error)?;
         if let Some((path, error)) = survey.unreachable.take_if(|_| survey.nonce.is_none()) {
             // Not one of its segments can be read. A new life among them would get in
             // the way of the old one when the disk, or the permissions, are mended.
@@ -198,10 +213,14 @@ impl Spool {
             saved_cursor: survey.cursor,
             hold_cursor: survey.unreachable.is_some(),
             bad_cursor: survey.bad_cursor,
+            told: survey.told,
+            void: survey.void,
+            has_news: survey.has_news,
+            last_samples: survey.samples,
             last_sync_ms: now_ms,
             over_cap: Count::default(),
             expired: Count::default(),
-            lost: Count::default(),
+            lost: report.fresh,
             disk_errors: 0,
             scratch: Vec::new(),
             options,
@@ -245,13 +264,15 @@ impl Spool {
         }
     }
 
-    /// Brings everything to the device and lets the directory go. Frames in somebody's
-    /// hands count as not delivered: they come again. Dropping a spool instead is what a
-    /// crash is: nothing is lost, the last second's acknowledgements may be forgotten.
+    /// Brings everything to the device and lets the directory go. Where frames wait, it says
+    /// how many, so that a start knows when some are missing. Frames in somebody's hands
+    /// count as not delivered: they come again. Dropping a spool instead is what a crash is:
+    /// nothing is lost, the last second's acknowledgements may be forgotten.
     ///
     /// # Errors
     /// The last words did not reach the device: some frames may be sent twice.
     pub fn close(mut self) -> io::Result<()> {
+        self.has_news = true;
         self.flush()
     }
 
