@@ -109,6 +109,7 @@ pub(super) fn scan_all(
     out.report.lost = tally.lost;
     out.report.fresh = tally.fresh;
     out.gaps = tally.gaps;
+    out.gaps.remove_all(&terms.cursor.void);
     Ok(out)
 }
 

@@ -305,8 +305,24 @@ impl Spool {
 
     /// Everything below is done with.
     fn cursor(&self) -> u64 {
-        let held = self.taken.iter().chain(&self.returned).filter(|(_, p)| p.gone.is_none()).map(|(id, _)| *id);
-        let unread = match &self.reader {
+        self.held().next().map_or(self.unread(), |id| id.min(self.unread()))
+    }
+
+    /// Frames that are in somebody's hands, or were given back, in order.
+    fn held(&self) -> impl Iterator<Item = u64> {
+        let there = |(id, place): (&u64, &Place)| place.gone.is_none().then_some(*id);
+        let mut taken = self.taken.iter().filter_map(there).peekable();
+        let mut returned = self.returned.iter().filter_map(there).peekable();
+        std::iter::from_fn(move || match (taken.peek(), returned.peek()) {
+            (Some(a), Some(b)) if b < a => returned.next(),
+            (Some(_), _) => taken.next(),
+            (None, _) => returned.next(),
+        })
+    }
+
+    /// No frame from here on has been looked at, and all before were.
+    fn unread(&self) -> u64 {
+        match &self.reader {
             _ if self.segments.is_empty() => self.next_seq,
             Some(reader) => match index_of(&self.segments, reader.segment) {
                 Some(i) if reader.at() >= self.segments[i].len => {
@@ -317,8 +333,7 @@ impl Spool {
                 None => self.segments[0].next,
             },
             None => self.segments[0].next,
-        };
-        held.min().map_or(unread, |id| id.min(unread))
+        }
     }
 }
 

@@ -28,6 +28,17 @@ impl Ranges {
         }
     }
 
+    /// Takes `gone` out.
+    fn remove(&mut self, gone: &Range<u64>) {
+        let cut = |r: &Range<u64>| [r.start..r.end.min(gone.start), r.start.max(gone.end)..r.end];
+        let apart: Vec<_> = self.0.iter().flat_map(cut).filter(|r| !r.is_empty()).collect();
+        self.0 = apart;
+    }
+
+    pub(super) fn remove_all(&mut self, other: &Ranges) {
+        other.0.iter().for_each(|range| self.remove(range));
+    }
+
     pub(super) fn add_all(&mut self, other: &Ranges) {
         other.0.iter().for_each(|range| self.add(range.clone()));
     }
@@ -72,6 +83,12 @@ mod tests {
         }
         assert_eq!(set.as_slice(), [1..4, 10..15, 19..40]);
         assert_eq!((set.outside(&(0..50)), set.outside(&(12..20)), set.outside(&(4..10))), (50 - 29, 4, 6));
+        let mut apart = set.clone();
+        let mut gone = Ranges::default();
+        gone.add(2..3);
+        gone.add(14..25);
+        apart.remove_all(&gone);
+        assert_eq!(apart.as_slice(), [1..2, 3..4, 10..14, 25..40]);
         set.forget_below(15);
         assert_eq!(set.as_slice(), [19..40]);
         set.forget_below(39);

@@ -22,9 +22,9 @@ pub(super) struct Tally<'a> {
     /// them that are nothing at all.
     headed: Headed,
     trailing: bool,
-    /// Lost before there was an intact frame that could say how many samples they had.
-    unsized_lost: u64,
-    unsized_fresh: u64,
+    /// Missing, and not counted yet: perhaps there was no intact frame so far that could say
+    /// how many samples they had.
+    missing: Missing,
     pub(super) lost: Count,
     pub(super) fresh: Count,
     /// The numbers of these.
@@ -44,8 +44,7 @@ impl Tally<'_> {
             before: None,
             headed: Headed::default(),
             trailing: false,
-            unsized_lost: 0,
-            unsized_fresh: 0,
+            missing: Missing::default(),
             lost: Count::default(),
             fresh: Count::default(),
             gaps: Ranges::default(),
@@ -112,26 +111,41 @@ impl Tally<'_> {
 
     fn lose(&mut self, gap: &Range<u64>, lost: u64) {
         let frames = gap.end - gap.start;
-        let fresh = self.known.outside(gap);
-        let part = |amount: u64, of: u64, all: u64| (u128::from(amount) * u128::from(of) / u128::from(all)) as u64;
-        // Some may have been done with.
+        // Some of the heads may be of frames that were done with.
         let headed = self.headed.frames.min(frames);
-        let samples = part(self.headed.samples, headed, self.headed.frames.max(1));
-        self.lost.frames += lost;
-        self.fresh.frames += fresh;
-        self.lost.samples += part(samples, lost, frames);
-        self.fresh.samples += part(samples, fresh, frames);
-        self.unsized_lost += part(frames - headed, lost, frames);
-        self.unsized_fresh += part(frames - headed, fresh, frames);
+        self.missing.frames += frames;
+        self.missing.headed += headed;
+        self.missing.samples += part(self.headed.samples, headed, self.headed.frames);
+        self.missing.lost += lost;
+        self.missing.fresh += self.known.outside(gap);
         self.gaps.add(gap.clone());
         if let Some(samples) = self.before {
             self.size(samples);
         }
     }
 
-    /// Those whose samples are not known had `samples` each.
+    /// Counts what is missing; where no head says it, a frame had `samples`.
     fn size(&mut self, samples: u64) {
-        self.lost.samples += std::mem::take(&mut self.unsized_lost).saturating_mul(samples);
-        self.fresh.samples += std::mem::take(&mut self.unsized_fresh).saturating_mul(samples);
+        let Missing { frames, headed, samples: known, lost, fresh } = std::mem::take(&mut self.missing);
+        let all = known.saturating_add((frames - headed).saturating_mul(samples));
+        self.lost += Count { frames: lost, samples: part(all, lost, frames), bytes: 0 };
+        self.fresh += Count { frames: fresh, samples: part(all, fresh, frames), bytes: 0 };
     }
+}
+
+/// Frames that are missing.
+#[derive(Default)]
+struct Missing {
+    frames: u64,
+    /// Those of which there is a head, and the samples in these.
+    headed: u64,
+    samples: u64,
+    /// Those that are lost, and that were not counted before.
+    lost: u64,
+    fresh: u64,
+}
+
+/// What `some` of `all` have of `amount`; not less.
+fn part(amount: u64, some: u64, all: u64) -> u64 {
+    (u128::from(amount) * u128::from(some)).div_ceil(u128::from(all.max(1))) as u64
 }

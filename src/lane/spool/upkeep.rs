@@ -109,7 +109,15 @@ impl Spool {
         };
         self.told.forget_below(seq);
         self.void.forget_below(seq);
-        let (told, void) = (self.told.clone(), self.void.clone());
+        let (told, mut void) = (self.told.clone(), self.void.clone());
+        // Acknowledged above it, in any order: where these are damaged, nothing is lost.
+        let (mut from, unread) = (seq, self.unread());
+        for id in self.held() {
+            void.add(from..id.min(unread));
+            from = id + 1;
+        }
+        void.add(from..unread);
+        void.remove_all(&told);
         Cursor { nonce: self.nonce, seq, end, samples: self.last_samples, told, void }
     }
 
