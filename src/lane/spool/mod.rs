@@ -14,7 +14,8 @@
 //!   directory are all that opening a spool makes; nothing else is written until a frame is.
 //! - `NNNNNNNNNNNNNNNNNNNN.seg`: a segment, named by its first sequence number. Numbers
 //!   count frames, from 1, over all segments; a gap in them is the number of frames missing.
-//! - `cursor`: how far the frames are done with. Written to `cursor.tmp`, forced to the
+//! - `cursor`: how far the frames are done with, how far they go, and what is known to be
+//!   missing. Written to `cursor.tmp`, forced to the
 //!   device and renamed, before any segment is removed. Gone when nothing waits.
 //! - `quarantine/`: files in which nothing can be read, at most 8 and 4 MiB of them.
 //!
@@ -50,10 +51,16 @@
 //!
 //! | cursor, at | bytes | |
 //! |---|---|---|
-//! | 0 | 8 | `mdspcur1` |
+//! | 0 | 8 | `mdspcur2` |
 //! | 8 | 8 | nonce |
 //! | 16 | 8 | sequence number: everything below it is done with |
-//! | 24 | 4 | CRC of all before |
+//! | 24 | 8 | end: the number behind the last frame stored when this was written; 0: not said |
+//! | 32 | 4 | samples in that frame |
+//! | 36 | 2 | t, how many ranges of numbers were lost and have been counted, 64 at most |
+//! | 38 | 2 | v, how many ranges are of no frame, or of frames done with, 64 at most |
+//! | 40 | 16 t | these ranges: first number, and number behind the last (8 bytes each) |
+//! | 40 + 16 t | 16 v | and these |
+//! | 40 + 16 (t + v) | 4 | CRC of all before |
 //!
 //! In every version to come, magic, version, length and the CRC at the end of the length
 //! stay what they are, so that a segment of a later version is known as one, and left alone.
@@ -63,6 +70,16 @@
 //! One whose two checksums hold, whose context is its segment's, and whose number fits: not
 //! below the next, not of a later segment, and not higher than frames can have fitted in
 //! before it. Where a frame does not hold, the search goes on at the next marker.
+//!
+//! # What is taken for lost
+//!
+//! A number from the cursor on that no intact frame has, though one behind it has a higher
+//! number, or a segment's header, or an intact head at the end, or the cursor's end. Bytes
+//! behind all these that are nothing are one frame. The numbers of frames lost at the end are
+//! not used again, so they stay missing; what was counted is in the cursor's ranges, and not
+//! counted again. A lost frame's samples are what its head says; where that is gone too, as
+//! many as in the intact frame before it, or else behind it, or else in the last one of all,
+//! or else 1.
 
 mod api;
 mod census;
