@@ -8,7 +8,8 @@
 //! to the disk when it works again.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
@@ -63,6 +64,8 @@ pub struct Queue {
     share: Share,
     /// Senders that have not ended; the last one calls [`Queue::end`].
     senders: AtomicUsize,
+    /// Its destination is not in the configuration any more: nobody comes after it.
+    abandoned: AtomicBool,
     inner: Mutex<Inner>,
     /// Its spool is open, or is known not to open.
     opened: Condvar,
@@ -123,6 +126,7 @@ impl Queue {
             status,
             share: settings.budget.share(),
             senders: AtomicUsize::new(senders),
+            abandoned: AtomicBool::new(false),
             inner: Mutex::new(inner),
             opened: Condvar::new(),
             ready: Mutex::new(Some(ready)),
@@ -345,6 +349,19 @@ impl Queue {
         }
     }
 
+    /// Nobody will come after it who sends what it leaves on disk.
+    pub fn abandon(&self) {
+        self.abandoned.store(true, Ordering::Relaxed);
+    }
+
+    /// Where it leaves what nobody sends; none where somebody will.
+    pub fn abandoned(&self) -> Option<PathBuf> {
+        if !self.abandoned.load(Ordering::Relaxed) {
+            return None;
+        }
+        self.lock().settings.home(&self.name)
+    }
+
     /// The end: what is undelivered goes to the disk, and what the disk does not take is
     /// lost, counted. How many samples were lost, and how many are kept.
     pub fn end(&self) -> (u64, u64) {
@@ -549,9 +566,7 @@ fn less(now: Count, before: Count) -> Count {
 impl SpoolSettings {
     /// Whether what was read at `time_ms` is older than `max_age`; both in wall-clock milliseconds.
     fn is_expired(&self, time_ms: i64, now_ms: i64) -> bool {
-        let Some(max_age) = self.max_age else { return false };
-        let max_age_ms = i64::try_from(max_age.as_millis()).unwrap_or(i64::MAX);
-        time_ms < now_ms.saturating_sub(max_age_ms)
+        self.old_before_ms(now_ms).is_some_and(|limit_ms| time_ms < limit_ms)
     }
 
     /// Where it is written down which series the destination `name` has; none: nowhere.
@@ -562,8 +577,7 @@ impl SpoolSettings {
 
     /// How the spool of the destination `name` is kept; none: in memory only.
     fn options(&self, name: &str) -> Option<Options> {
-        let dir = self.dir.as_ref().filter(|_| self.mode != SpoolMode::Memory)?;
-        let mut options = Options::new(dir.join(name), name);
+        let mut options = Options::new(self.home(name)?, name);
         options.max_bytes = self.max_bytes;
         options.max_age = self.max_age;
         options.sync = match self.mode {
