@@ -97,6 +97,8 @@ pub(super) fn survey(disk: &Disk, dir: &Path, own: Own<'_>, old_before_ms: i64) 
         empty: Vec::new(),
         unreachable: None,
     };
+    // First: a daemon that runs may put in more meanwhile, of which a later cursor would tell.
+    let cursor = read_cursor(disk, dir, &mut out);
     let mut candidates = Vec::new();
     let mut aside = Vec::new();
     for name in list(dir, &mut out.report)? {
@@ -108,7 +110,6 @@ pub(super) fn survey(disk: &Disk, dir: &Path, own: Own<'_>, old_before_ms: i64) 
     set_others_aside(&mut candidates, &mut aside, &mut out.report);
     let newest = candidates.iter().rev().find_map(|c| c.context.as_ref());
     out.destination = newest.map(|(_, context)| context.destination.clone());
-    let cursor = read_cursor(disk, dir, &mut out);
     // Without any header the cursor is all that is left of this life's identity. Without
     // any segment there is nothing to go on with.
     out.nonce = match newest {

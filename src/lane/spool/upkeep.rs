@@ -223,6 +223,7 @@ impl Spool {
     pub(super) fn cover(&mut self, seq: u64) {
         if self.save_cursor(seq).is_err() {
             self.disk_errors += 1;
+            self.has_news = true;
             let _ = self.remove_cursor();
         }
     }
