@@ -333,3 +333,20 @@ fn a_cursor_beyond_the_data_says_what_is_lost_behind_it() {
     assert_eq!(lost_once(dir.path()), (10, 10 * (first + 1)));
     assert_eq!(open(dir.path()).0.stats().waiting.frames, 2, "what is there is sent again");
 }
+
+#[test]
+fn a_loss_is_written_down_once_and_nothing_else_is() {
+    let dir = filled(300, false);
+    flip_payload(dir.path(), 0, 2);
+    for writes in [5, 0] {
+        let disk = Disk::default();
+        let faults = disk.faults.clone();
+        let (mut spool, _) = Spool::open_on(disk, options(dir.path()), 0).unwrap();
+        for second in 1..10 {
+            spool.sync(1000 * second).unwrap();
+        }
+        assert_eq!(faults.changes(), writes, "the cursor made, written, forced, renamed, the directory forced");
+        spool.close().unwrap();
+        assert_eq!(faults.changes(), writes, "there is nothing new to say");
+    }
+}
