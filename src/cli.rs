@@ -190,7 +190,7 @@ static FLAGS: [Flag; 10] = [
     Flag {
         name: "spool",
         takes: Takes::Switch(|typed, on| typed.spool = on),
-        help: "list what waits on disk for each destination, and exit",
+        help: "list what waits on disk for each destination, or for none, and exit",
     },
     Flag {
         name: "health",

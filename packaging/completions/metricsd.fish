@@ -4,7 +4,7 @@ complete -c metricsd -o config -r -F -d 'configuration file; without it config.j
 complete -c metricsd -o log-level -x -a 'debug info warn error' -d 'debug, info, warn or error (default: MC_LOG_LEVEL, else the configuration\'s log_level, else info)'
 complete -c metricsd -o check -d 'check the configuration, print every problem in it, and exit'
 complete -c metricsd -o once -d 'collect one round, print it and exit; ships nothing'
-complete -c metricsd -o spool -d 'list what waits on disk for each destination, and exit'
+complete -c metricsd -o spool -d 'list what waits on disk for each destination, or for none, and exit'
 complete -c metricsd -o health -x -d 'ask a running metricsd, say http://127.0.0.1:8080/health, whether it is well'
 complete -c metricsd -o format -x -a 'prom json' -d 'what -once prints: prom or json (default prom)'
 complete -c metricsd -o root -x -a '(__fish_complete_directories)' -d 'take DIR/proc, DIR/sys and DIR for the host\'s /proc, /sys and /'

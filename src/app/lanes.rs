@@ -62,6 +62,13 @@ impl Running {
         }
     }
 
+    /// It is let go of, and no other lane comes after it in its directory.
+    pub fn abandon(&self) {
+        if let Life::Started(control) = &self.life {
+            control.abandon();
+        }
+    }
+
     /// Whether it has not started yet.
     pub fn is_waiting(&self) -> bool {
         matches!(self.life, Life::Waiting(_))

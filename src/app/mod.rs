@@ -10,6 +10,7 @@ mod serve;
 mod service;
 mod signals;
 mod spool;
+mod stranded;
 mod threads;
 
 use std::cell::RefCell;
@@ -81,7 +82,7 @@ fn run(invocation: Invocation) -> Exit {
     let paths = config::host_paths(invocation.root.as_deref(), &config::process_env);
     match invocation.mode {
         Mode::Check => check(&config, &paths),
-        Mode::Spool => spool::list(&config.spool),
+        Mode::Spool => spool::list(&config),
         Mode::Once(format) => once(&config, &paths, format, &host_name),
         // Not earlier: what hangs before this, such as a configuration from a pipe, can be interrupted.
         Mode::Serve => {

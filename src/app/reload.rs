@@ -15,6 +15,7 @@ use super::lanes::Running;
 use super::level;
 use super::logging;
 use super::service::{Service, Setup, start_slow};
+use super::stranded;
 use super::threads::Id;
 use crate::collectors;
 use crate::config::{self, Config};
@@ -174,6 +175,7 @@ impl Service {
         self.exchange_collectors(&order, &kept, &fresh, slow);
         self.config = config;
         self.tell();
+        self.stranded.look(&self.config);
         // Closed only where the scheduler's thread is gone, which ends the program.
         let _ = self.plans.send(Plan { interval: self.config.interval, order, fresh });
         Ok(())
@@ -242,12 +244,18 @@ impl Service {
         }
         self.fanout.exchange(self.lanes.iter().map(|lane| Arc::clone(&lane.outlet)).collect());
         for gone in old {
-            log::warn!(
-                "destination {}: let go of; requests that wait: {}; what can't be delivered within its grace stays on \
-                 disk, and is lost where it has no spool",
-                gone.settings.name,
-                gone.status.queue_frames()
-            );
+            let name = &gone.settings.name;
+            match gone.status.queue_frames() {
+                0 => log::info!("destination {name}: let go of; nothing waits for it"),
+                waiting => log::warn!(
+                    "destination {name}: let go of; requests that wait: {waiting}; what can't be delivered within its \
+                     grace stays on disk, and is lost where it has no spool"
+                ),
+            }
+            if let Some(home) = stranded::abandoned(&gone.settings, &config.lanes) {
+                gone.abandon();
+                self.stranded.is_said(home);
+            }
             self.threads.ask(&gone.threads);
             self.draining.extend(gone.threads.iter().map(|id| (gone.settings.name.clone(), *id)));
         }

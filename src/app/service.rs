@@ -10,6 +10,7 @@ use log::LevelFilter;
 use super::lanes::Running;
 use super::notify::Notify;
 use super::signals::{self, Signal};
+use super::stranded::Stranded;
 use super::threads::{Ended, Id, Threads};
 use crate::cli::Exit;
 use crate::collectors;
@@ -64,6 +65,7 @@ pub struct Service {
     pub(super) server: Option<Server>,
     /// To the service manager.
     pub(super) notify: Notify,
+    pub(super) stranded: Stranded,
     sched: Id,
 }
 
@@ -122,9 +124,11 @@ impl Service {
             plans,
             server: Some(server),
             notify,
+            stranded: Stranded::default(),
             sched,
         };
         service.tell();
+        service.stranded.look(&service.config);
         let signals = signals::listen().map_err(no_thread)?;
         Ok((service, signals))
     }

@@ -3,17 +3,22 @@
 use std::fmt::Write;
 use std::path::Path;
 
+use super::stranded::why_stranded;
 use super::{complain, print};
 use crate::cli::Exit;
-use crate::lane::SpoolSettings;
+use crate::config::Config;
+use crate::host::wall_ms;
+use crate::lane::Settings;
 use crate::lane::spool::{Listing, inspect};
-use crate::telemetry::rfc3339;
+use crate::telemetry::{go_duration, rfc3339};
 
 /// Lists the spools below the configured directory. Reads only, also while a daemon runs.
-pub fn list(settings: &SpoolSettings) -> Exit {
-    let Some(dir) = &settings.dir else { return Exit::Ok };
-    match inspect(dir) {
-        Ok(spools) => print(&table(dir, &spools)),
+pub fn list(config: &Config) -> Exit {
+    let Some(dir) = &config.spool.dir else { return Exit::Ok };
+    let now_ms = wall_ms();
+    let old_before = |name: &str| lane_of(name, &config.lanes)?.spool.old_before_ms(now_ms);
+    match inspect(dir, old_before) {
+        Ok(spools) => print(&table(dir, &spools, &config.lanes)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             print(&format!("{}: nothing waits; there is no such directory\n", dir.display()))
         }
@@ -24,7 +29,11 @@ pub fn list(settings: &SpoolSettings) -> Exit {
     }
 }
 
-fn table(dir: &Path, spools: &[Listing]) -> String {
+fn lane_of<'a>(name: &str, lanes: &'a [Settings]) -> Option<&'a Settings> {
+    lanes.iter().find(|lane| *lane.name == *name)
+}
+
+fn table(dir: &Path, spools: &[Listing], lanes: &[Settings]) -> String {
     let mut out = format!("{}\n", dir.display());
     let row = |out: &mut String, cells: [&str; 6]| {
         let [name, requests, samples, bytes, oldest, newest] = cells;
@@ -47,23 +56,46 @@ fn table(dir: &Path, spools: &[Listing]) -> String {
                 &time(spool.newest_ms),
             ],
         );
-        for note in &spool.recovery.notes {
-            let _ = writeln!(out, "  {note}");
-        }
-        if spool.recovery.notes_hidden > 0 {
-            let _ = writeln!(out, "  and {} more like these", spool.recovery.notes_hidden);
-        }
-        if spool.recovery.damaged_ranges > 0 || spool.recovery.lost_frames > 0 {
-            let recovery = &spool.recovery;
-            let _ = writeln!(
-                out,
-                "  damage: {} places, {} bytes; requests lost to it: {}",
-                recovery.damaged_ranges, recovery.damaged_bytes, recovery.lost_frames
-            );
-        }
-        if spool.quarantined > 0 {
-            let _ = writeln!(out, "  files in quarantine: {}", spool.quarantined);
-        }
+        fate(&mut out, spool, lanes, &name);
+        damage(&mut out, spool);
     }
     out
+}
+
+/// What becomes of what waits, where it is not sent.
+fn fate(out: &mut String, spool: &Listing, lanes: &[Settings], name: &str) {
+    let why = why_stranded(&spool.dir, lanes).filter(|_| spool.recovery.waiting.frames > 0);
+    if let Some(why) = why {
+        let _ = writeln!(out, "  {why}: nobody sends them; bring the destination back, or remove the directory");
+    } else if let Some(max_age) = lane_of(name, lanes).and_then(|lane| lane.spool.max_age) {
+        let old = spool.old;
+        if old.frames > 0 {
+            let age = if max_age.as_secs() > 0 { go_duration(max_age) } else { format!("{max_age:?}") };
+            let (requests, samples) = (old.frames, old.samples);
+            let _ = writeln!(
+                out,
+                "  older than max_age ({age}): {requests} requests, {samples} samples; they will be dropped"
+            );
+        }
+    }
+}
+
+fn damage(out: &mut String, spool: &Listing) {
+    for note in &spool.recovery.notes {
+        let _ = writeln!(out, "  {note}");
+    }
+    if spool.recovery.notes_hidden > 0 {
+        let _ = writeln!(out, "  and {} more like these", spool.recovery.notes_hidden);
+    }
+    if spool.recovery.damaged_ranges > 0 || spool.recovery.lost.frames > 0 {
+        let recovery = &spool.recovery;
+        let _ = writeln!(
+            out,
+            "  damage: {} places, {} bytes; lost to it: {} requests, {} samples",
+            recovery.damaged_ranges, recovery.damaged_bytes, recovery.lost.frames, recovery.lost.samples
+        );
+    }
+    if spool.quarantined > 0 {
+        let _ = writeln!(out, "  files in quarantine: {}", spool.quarantined);
+    }
 }

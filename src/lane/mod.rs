@@ -126,6 +126,11 @@ impl Control {
         old.name == new.name && same_type && old.spool == new.spool && old.senders() == new.senders()
     }
 
+    /// The lane ends, and none comes after it that could send what it leaves on disk.
+    pub fn abandon(&self) {
+        self.queue.abandon();
+    }
+
     /// The program ends: what the lane has not delivered by now is put by, or lost and said
     /// to be, also where a sender hangs and so can't see to that itself.
     pub fn finish(&self) {

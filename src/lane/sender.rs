@@ -284,13 +284,24 @@ impl Sender {
 
 /// Stopping: what is undelivered is put by, or lost and said to be.
 pub(super) fn end(queue: &Queue, name: &str) {
-    match queue.end() {
-        (0, 0) => {}
-        (0, kept) => {
+    let abandoned = queue.abandoned();
+    match (queue.end(), abandoned) {
+        ((0, 0), _) => {}
+        ((lost, kept @ 1..), Some(dir)) => {
+            if lost > 0 {
+                log::warn!("destination {name}: {lost} samples are undelivered and lost");
+            }
+            log::warn!(
+                "destination {name}: {kept} samples are undelivered and stay in {}, from where nobody sends them; \
+                 bring the destination back to send them, or remove the directory",
+                dir.display()
+            );
+        }
+        ((0, kept), _) => {
             log::info!("destination {name}: {kept} samples are undelivered; they wait on disk for the next start")
         }
-        (lost, 0) => log::warn!("destination {name}: {lost} samples are undelivered and lost"),
-        (lost, kept) => {
+        ((lost, 0), _) => log::warn!("destination {name}: {lost} samples are undelivered and lost"),
+        ((lost, kept), None) => {
             log::warn!(
                 "destination {name}: {lost} samples are undelivered and lost; {kept} more wait on disk for the next start"
             );

@@ -230,6 +230,19 @@ pub enum SpoolMode {
 }
 
 impl SpoolSettings {
+    /// The directory with what waits for the destination `name`; none: it has none.
+    pub fn home(&self, name: &str) -> Option<PathBuf> {
+        let dir = self.dir.as_ref().filter(|_| self.mode != SpoolMode::Memory)?;
+        Some(dir.join(name))
+    }
+
+    /// What is from before this time is older than `max_age`; both in wall-clock
+    /// milliseconds. None where there is no such limit.
+    pub fn old_before_ms(&self, now_ms: i64) -> Option<i64> {
+        let max_age_ms = i64::try_from(self.max_age?.as_millis()).unwrap_or(i64::MAX);
+        Some(now_ms.saturating_sub(max_age_ms))
+    }
+
     /// In memory, at most `max_bytes`.
     pub fn memory(max_bytes: usize) -> SpoolSettings {
         SpoolSettings {

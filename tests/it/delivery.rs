@@ -94,6 +94,48 @@ fn an_outage_and_a_restart_in_it_leave_no_gap_and_keep_the_order() {
     assert_eq!(left, ["lock"], "what is delivered is gone from the disk");
 }
 
+/// Flips a bit in the payload of the first frame of a segment: `docs/spool.md` says where that is.
+fn damage_first(segment: &Path) {
+    let mut bytes = std::fs::read(segment).unwrap();
+    let header = u32::from_le_bytes(bytes[12..16].try_into().unwrap()) as usize;
+    bytes[2 * header + 40 + 3] ^= 1;
+    std::fs::write(segment, bytes).unwrap();
+}
+
+#[test]
+fn damage_to_a_stopped_daemons_spool_is_counted_once_and_the_rest_is_delivered() {
+    let dir = TempDir::new();
+    let remote = Switched::down();
+    let config = config(dir.path(), &remote.peer.url("/in"), "behind");
+    let mut daemon = Daemon::start(dir.path(), &config);
+    wait_for("ten ticks", || (recorded(dir.path()).len() >= 10).then_some(()));
+    daemon.signal(Signal::SIGTERM);
+    assert_eq!(daemon.wait(), 0);
+    damage_first(&dir.path().join("spool/remote/00000000000000000001.seg"));
+
+    let series = r#"metricsd_destination_samples_dropped_total{destination="remote",reason="damaged"}"#;
+    let mut daemon = Daemon::start(dir.path(), &config);
+    let lost = wait_for("the loss to be counted", || daemon.metric(series).filter(|lost| *lost > 0.0));
+    let (_, health) = daemon.get("/health").unwrap();
+    let health: serde_json::Value = serde_json::from_str(&health).unwrap();
+    assert_eq!(health["destinations"]["remote"]["dropped_samples"].as_f64(), Some(lost), "{health}");
+    let said = format!("destination remote: 1 requests ({lost} samples) were lost to damage in ");
+    wait_for("a warning", || daemon.log().contains(&said).then_some(()));
+    // Ended in order, so that the next one knows of it.
+    daemon.signal(Signal::SIGTERM);
+    assert_eq!(daemon.wait(), 0);
+
+    let attempts = remote.peer.received().len();
+    remote.set_up();
+    let mut daemon = Daemon::start(dir.path(), &config);
+    wait_drained(&daemon);
+    assert_eq!(daemon.metric(series).unwrap_or_default(), 0.0);
+    daemon.signal(Signal::SIGTERM);
+    assert_eq!(daemon.wait(), 0);
+    assert!(!daemon.log().contains("lost to damage"), "{}", daemon.log());
+    assert_eq!(remote.taken(attempts), recorded(dir.path())[1..]);
+}
+
 /// What a kill may cost, by the promise: what is younger than this. On a machine with a core
 /// to spare that is one tick; on one where a lane waits for its turn, those that wait with it.
 const AT_STAKE_MS: i64 = 1000;

@@ -19,6 +19,7 @@ mod secrets;
 mod server;
 mod server_tls;
 mod shutdown;
+mod spools;
 mod support;
 mod templates;
 mod tls;

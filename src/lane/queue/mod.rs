@@ -8,7 +8,8 @@
 //! to the disk when it works again.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
@@ -19,7 +20,7 @@ use super::encode::Content;
 use super::losses::{lose, say};
 use super::series_file::SeriesFile;
 use super::settings::{SpoolMode, SpoolSettings};
-use super::spool::{Count, Options, Spool, Stats, SyncPolicy};
+use super::spool::{Count, Finding, Options, Spool, Stats, SyncPolicy};
 use crate::telemetry::{DestinationStatus, DropReason};
 
 /// How long a body may be in a sender's hands before it is put on disk.
@@ -66,6 +67,8 @@ pub struct Queue {
     share: Share,
     /// Senders that have not ended; the last one calls [`Queue::end`].
     senders: AtomicUsize,
+    /// Its destination is not in the configuration any more: nobody comes after it.
+    abandoned: AtomicBool,
     inner: Mutex<Inner>,
     /// Its spool is open, or is known not to open.
     opened: Condvar,
@@ -126,6 +129,7 @@ impl Queue {
             status,
             share: settings.budget.share(),
             senders: AtomicUsize::new(senders),
+            abandoned: AtomicBool::new(false),
             inner: Mutex::new(inner),
             opened: Condvar::new(),
             ready: Mutex::new(Some(ready)),
@@ -357,6 +361,19 @@ impl Queue {
         }
     }
 
+    /// Nobody will come after it who sends what it leaves on disk.
+    pub fn abandon(&self) {
+        self.abandoned.store(true, Ordering::Relaxed);
+    }
+
+    /// Where it leaves what nobody sends; none where somebody will.
+    pub fn abandoned(&self) -> Option<PathBuf> {
+        if !self.abandoned.load(Ordering::Relaxed) {
+            return None;
+        }
+        self.lock().settings.home(&self.name)
+    }
+
     /// The end: what is undelivered goes to the disk, and what the disk does not take is
     /// lost, counted. How many samples were lost, and how many are kept.
     pub fn end(&self) -> (u64, u64) {
@@ -523,18 +540,22 @@ fn open(name: &str, options: Options, status: &DestinationStatus, first: bool) -
     let dir = options.dir.clone();
     match Spool::open(options, crate::host::wall_ms()) {
         Ok((spool, recovery)) => {
+            let (waiting, fresh) = (recovery.waiting, recovery.fresh);
             for note in &recovery.notes {
-                log::warn!("destination {name}: spool: {note}");
+                // What is missing is found again until all around it is done with.
+                let is_old = fresh.frames == 0 && matches!(note.finding, Finding::Missing { .. });
+                let level = if is_old { log::Level::Info } else { log::Level::Warn };
+                log::log!(level, "destination {name}: spool: {note}");
             }
-            if recovery.waiting.frames > 0 || recovery.lost_frames > 0 {
-                let level = if recovery.lost_frames > 0 { log::Level::Warn } else { log::Level::Info };
-                log::log!(
-                    level,
-                    "destination {name}: {} requests wait in {} from before; {} were lost to damage",
-                    recovery.waiting.frames,
-                    dir.display(),
-                    recovery.lost_frames
+            if fresh.frames > 0 {
+                let (requests, samples) = (fresh.frames, fresh.samples);
+                log::warn!(
+                    "destination {name}: {requests} requests ({samples} samples) were lost to damage in {}",
+                    dir.display()
                 );
+            }
+            if waiting.frames > 0 {
+                log::info!("destination {name}: {} requests wait in {} from before", waiting.frames, dir.display());
             }
             Some(spool)
         }
@@ -557,9 +578,7 @@ fn less(now: Count, before: Count) -> Count {
 impl SpoolSettings {
     /// Whether what was read at `time_ms` is older than `max_age`; both in wall-clock milliseconds.
     fn is_expired(&self, time_ms: i64, now_ms: i64) -> bool {
-        let Some(max_age) = self.max_age else { return false };
-        let max_age_ms = i64::try_from(max_age.as_millis()).unwrap_or(i64::MAX);
-        time_ms < now_ms.saturating_sub(max_age_ms)
+        self.old_before_ms(now_ms).is_some_and(|limit_ms| time_ms < limit_ms)
     }
 
     /// Where it is written down which series the destination `name` has; none: nowhere.
@@ -570,8 +589,7 @@ impl SpoolSettings {
 
     /// How the spool of the destination `name` is kept; none: in memory only.
     fn options(&self, name: &str) -> Option<Options> {
-        let dir = self.dir.as_ref().filter(|_| self.mode != SpoolMode::Memory)?;
-        let mut options = Options::new(dir.join(name), name);
+        let mut options = Options::new(self.home(name)?, name);
         options.max_bytes = self.max_bytes;
         options.max_age = self.max_age;
         options.sync = match self.mode {

@@ -140,7 +140,8 @@ pub struct Stats {
     pub over_cap: Count,
     /// Dropped because of `max_age`.
     pub expired: Count,
-    /// Gone or damaged on disk while the spool was open.
+    /// Gone or damaged on disk: found so at the opening and not counted before
+    /// ([`Recovery::fresh`](super::Recovery::fresh)), or while the spool was open.
     pub lost: Count,
     /// How often forcing data to the device, saving the cursor or removing a file failed.
     pub disk_errors: u64,

@@ -9,10 +9,12 @@ use std::sync::Arc;
 
 use super::Count;
 use super::disk::Disk;
-use super::format::{Context, FRAME_HEAD, Head};
+use super::format::{Context, Cursor, FRAME_HEAD, Head, header_bytes};
+use super::ranges::Ranges;
 use super::recovery::{Finding, Recovery};
 use super::scan::{CHUNK, Rule, Scan};
 use super::segment::Segment;
+use super::tally::Tally;
 
 /// A segment that is left alone: it explains a gap, and its numbers are in use.
 pub(super) struct Aside {
@@ -48,6 +50,24 @@ pub(super) struct Scanned {
     pub(super) empty: Vec<PathBuf>,
     pub(super) aside: Vec<Aside>,
     pub(super) unreachable: Option<(PathBuf, io::Error)>,
+    /// The numbers of what is lost.
+    pub(super) gaps: Ranges,
+    /// The number after the last frame, lost ones included.
+    pub(super) end: u64,
+    /// Samples in the last intact frame.
+    pub(super) samples: u32,
+    /// Waiting, and older than was asked for.
+    pub(super) old: Count,
+}
+
+/// What a scan is to look for.
+pub(super) struct Terms<'a> {
+    /// What is below is not counted as waiting.
+    pub(super) from: u64,
+    /// What was known of the numbers when it was written; all 0 where nothing is.
+    pub(super) cursor: &'a Cursor,
+    /// Frames from before this time are old.
+    pub(super) old_before_ms: i64,
 }
 
 pub(super) fn scan_all(
@@ -55,41 +75,61 @@ pub(super) fn scan_all(
     dir: &Path,
     candidates: &[Candidate],
     aside: &[Aside],
-    cursor: u64,
+    terms: &Terms<'_>,
 ) -> io::Result<Scanned> {
     let mut out = Scanned::default();
-    // Before the first segment, only a cursor says that there was anything.
-    let mut end = if cursor > 0 { cursor } else { candidates.first().map_or(0, |c| c.first) };
+    let mut tally = Tally::new(terms.cursor);
     for (i, candidate) in candidates.iter().enumerate() {
         // A name alone sets no limit: any garbage can have one.
         let upper = candidates[i + 1..].iter().find(|c| c.context.is_some()).map_or(u64::MAX, |next| next.first);
         let lower = out.segments.back().map_or(0, |s| s.end);
-        let Some(segment) = scan_one(disk, &mut out, candidate, lower..upper, cursor, i + 1 == candidates.len())?
-        else {
-            continue;
-        };
         // A segment that was left alone explains the gap: its frames are not lost.
-        let explained = aside.iter().chain(&out.aside).any(|l| (end..segment.first).contains(&l.name));
-        if segment.first > end && !explained {
-            out.report.lost_frames += segment.first - end;
-            out.report.note(dir.to_path_buf(), Finding::Missing { from: end, to: segment.first });
+        let gap = tally.next..candidate.first;
+        let explained = aside.iter().chain(&out.aside).any(|l| gap.contains(&l.name));
+        if candidate.context.is_some() {
+            tally.begin(candidate.first);
+            if explained {
+                tally.excuse(candidate.first);
+            } else if tally.reach(candidate.first) {
+                out.report.note(dir.to_path_buf(), Finding::Missing { from: gap.start, to: gap.end });
+            }
         }
-        end = end.max(segment.end);
-        out.report.waiting += segment.waiting;
-        out.segments.push_back(segment);
+        let is_last = i + 1 == candidates.len();
+        let place = Spot { range: lower..upper, explained, is_last };
+        if let Some(segment) = scan_one(disk, &mut out, candidate, place, terms, &mut tally)? {
+            out.report.waiting += segment.waiting;
+            out.segments.push_back(segment);
+        }
     }
+    // What lies behind may be in a segment that was left alone.
+    if !aside.iter().chain(&out.aside).any(|l| l.name >= tally.next) {
+        tally.finish(candidates.first().map_or(0, |c| c.first));
+    }
+    out.end = tally.next;
+    out.report.lost = tally.lost;
+    out.report.fresh = tally.fresh;
+    out.gaps = tally.gaps;
+    out.gaps.remove_all(&terms.cursor.void);
     Ok(out)
 }
 
-/// Counts a segment's frames, of those numbered in `range`. `None` where there is nothing
-/// in it that could be used.
+/// Where a candidate stands among the others.
+struct Spot {
+    /// Numbers that its frames can have.
+    range: Range<u64>,
+    /// Whether what is missing before it is accounted for.
+    explained: bool,
+    is_last: bool,
+}
+
+/// Counts a segment's frames. `None` where there is nothing in it that could be used.
 fn scan_one(
     disk: &Disk,
     out: &mut Scanned,
     candidate: &Candidate,
-    range: Range<u64>,
-    cursor: u64,
-    is_last: bool,
+    Spot { range, explained, is_last }: Spot,
+    terms: &Terms<'_>,
+    tally: &mut Tally<'_>,
 ) -> io::Result<Option<Segment>> {
     let Candidate { name, first, path, len, frames_at, .. } = candidate;
     let file = match disk.open(path) {
@@ -103,7 +143,7 @@ fn scan_one(
         first: *first,
         end: *first,
         start: *len,
-        next: cursor.max(*first).max(range.start),
+        next: terms.from.max(*first).max(range.start),
         len: *len,
         context: candidate.context.as_ref().map(|(id, _)| *id),
         content: Arc::from([]),
@@ -118,11 +158,17 @@ fn scan_one(
     let mut damage_before = 0;
     while let Some(found) = scan.next(disk, &file, *len, None) {
         let head = found.head;
-        out.report.lost_frames += head.seq.saturating_sub(segment.end.max(cursor));
+        tally.begin(*first);
+        if explained && segment.end == *first {
+            tally.excuse(*first);
+        }
+        tally.headed(scan.take_headed());
+        tally.found(&head);
         segment.end = head.seq + 1;
         good_end = scan.offset;
         damage_before = scan.skipped.bytes;
-        if head.seq < cursor {
+        out.samples = head.samples;
+        if head.seq < terms.from {
             continue;
         }
         if segment.waiting.frames == 0 {
@@ -130,21 +176,39 @@ fn scan_one(
             segment.first_ms = head.time_ms;
         }
         segment.last_ms = head.time_ms;
-        segment.waiting += Count { frames: 1, samples: head.samples.into(), bytes: head.len.into() };
+        let count = Count { frames: 1, samples: head.samples.into(), bytes: head.len.into() };
+        segment.waiting += count;
+        if head.time_ms < terms.old_before_ms {
+            out.old += count;
+        }
     }
     out.report.damaged_ranges += scan.skipped.ranges + u64::from(candidate.header_damage > 0);
     out.report.damaged_bytes += scan.skipped.bytes + candidate.header_damage;
+    let headed = scan.take_headed();
+    if headed.frames > 0 {
+        tally.begin(*first);
+    }
     if segment.end == *first && scan.skipped.bytes > 0 {
         if let Some(error) = scan.take_error() {
             out.aside.push(Aside::new(*name, *len));
             out.report.note(path.clone(), Finding::Unreachable(error.to_string()));
             out.unreachable.get_or_insert((path.clone(), error));
-        } else if is_torn_beginning(disk, &file, candidate) {
+            return Ok(None);
+        }
+        if is_torn_beginning(disk, &file, candidate) {
             out.empty.push(path.clone());
         } else {
             out.unreadable.push((path.clone(), "nothing in it is intact"));
         }
+        tally.headed(headed);
+        if headed.offset < *len && has_frame_bytes(disk, &file, candidate) {
+            tally.trailing();
+        }
         return Ok(None);
+    }
+    tally.headed(headed);
+    if good_end.max(headed.offset) < *len && has_frame_bytes(disk, &file, candidate) {
+        tally.trailing();
     }
     segment.context = scan.rule.context;
     let clean = damage_before + candidate.header_damage == 0 && candidate.context.is_some();
@@ -158,6 +222,15 @@ fn scan_one(
     segment.len = good_end;
     segment.start = segment.start.min(good_end);
     Ok(Some(segment))
+}
+
+/// Whether the file goes on behind what may be a header.
+fn has_frame_bytes(disk: &Disk, file: &File, candidate: &Candidate) -> bool {
+    let mut head = [0; 16];
+    match disk.read_at(file, &mut head, 0) {
+        Ok(got) => candidate.len > header_bytes(&head[..got]),
+        Err(_) => true,
+    }
 }
 
 /// Whether a segment without an intact frame is merely one that a crash left begun: a piece

@@ -1,6 +1,9 @@
 //! The bytes on disk: encoding and decoding, without any file.
 
+use std::ops::Range;
 use std::sync::Arc;
+
+use super::ranges::{MAX_RANGES, Ranges};
 
 /// How a segment header begins.
 pub(super) const MAGIC: [u8; 8] = *b"mdspool\n";
@@ -22,11 +25,17 @@ const HEADER_FRAME: usize = 28;
 /// damaged length from sending the reader across the file.
 pub(super) const MAX_HEADER: usize = 16 << 10;
 
-/// Bytes of the cursor file.
-pub(super) const CURSOR_BYTES: usize = 28;
+/// Bytes of a cursor file without its ranges.
+const CURSOR_FRAME: usize = 44;
+
+/// The most that a cursor file has.
+pub(super) const MAX_CURSOR_BYTES: usize = CURSOR_FRAME + 2 * MAX_RANGES * 16;
 
 /// How the cursor file begins; its last byte is its version.
-const CURSOR_MAGIC: [u8; 8] = *b"mdspcur1";
+const CURSOR_MAGIC: [u8; 8] = *b"mdspcur2";
+
+/// Numbers from here on are nobody's: counting up from one does not get there.
+const NO_NUMBER: u64 = 1 << 63;
 
 /// What a segment's payloads have in common.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -132,6 +141,21 @@ pub(super) fn decode_header(bytes: &[u8]) -> Header {
     }
 }
 
+/// How long the header is whose first 16 bytes, or fewer in a shorter file, are `bytes`:
+/// both copies. 0 where this is none.
+pub(super) fn header_bytes(bytes: &[u8]) -> u64 {
+    let begun = bytes.len().min(MAGIC.len());
+    if bytes[..begun] != MAGIC[..begun] {
+        return 0;
+    }
+    let length = bytes.get(12..16).and_then(|length| length.try_into().ok()).map(u32::from_le_bytes);
+    match length {
+        Some(length) if (HEADER_FRAME..=MAX_HEADER).contains(&(length as usize)) => 2 * u64::from(length),
+        Some(_) => 0,
+        None => bytes.len() as u64,
+    }
+}
+
 struct Copy<'a> {
     version: u16,
     length: usize,
@@ -220,33 +244,68 @@ impl Head {
     }
 }
 
-/// The cursor: everything of the life `nonce` below `seq` is done with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The cursor: how far the life `nonce` is done with, and what is known of its numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Cursor {
     pub(super) nonce: u64,
+    /// Everything below is done with.
     pub(super) seq: u64,
+    /// Frames below had been stored when this was written; 0 where that is not said.
+    pub(super) end: u64,
+    /// Samples in the last one of them, by which others are judged; 0 where there was none.
+    pub(super) samples: u32,
+    /// Numbers that were lost, and have been counted.
+    pub(super) told: Ranges,
+    /// Numbers that no frame has, or that are done with: missing, they are not lost.
+    pub(super) void: Ranges,
 }
 
 impl Cursor {
-    pub(super) fn encode(self) -> [u8; CURSOR_BYTES] {
-        let mut out = [0; CURSOR_BYTES];
-        out[..8].copy_from_slice(&CURSOR_MAGIC);
-        out[8..16].copy_from_slice(&self.nonce.to_le_bytes());
-        out[16..24].copy_from_slice(&self.seq.to_le_bytes());
-        let crc = crc32fast::hash(&out[..24]);
-        out[24..].copy_from_slice(&crc.to_le_bytes());
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let ranges = [&self.told, &self.void].map(Ranges::as_slice);
+        let mut out = Vec::with_capacity(CURSOR_FRAME);
+        out.extend(CURSOR_MAGIC);
+        for number in [self.nonce, self.seq, self.end] {
+            out.extend(number.to_le_bytes());
+        }
+        out.extend(self.samples.to_le_bytes());
+        for set in ranges {
+            out.extend((set.len() as u16).to_le_bytes());
+        }
+        for range in ranges.concat() {
+            out.extend(range.start.to_le_bytes());
+            out.extend(range.end.to_le_bytes());
+        }
+        out.extend(crc32fast::hash(&out).to_le_bytes());
         out
     }
 
     /// `None` where it is torn, damaged or of another version.
     pub(super) fn decode(bytes: &[u8]) -> Option<Cursor> {
-        let bytes: &[u8; CURSOR_BYTES] = bytes.try_into().ok()?;
-        let mut rest = bytes.strip_prefix(&CURSOR_MAGIC)?;
-        let nonce = u64::from_le_bytes(*take(&mut rest)?);
-        let seq = u64::from_le_bytes(*take(&mut rest)?);
-        let crc = u32::from_le_bytes(*take(&mut rest)?);
-        (crc == crc32fast::hash(&bytes[..24])).then_some(Cursor { nonce, seq })
+        let (body, crc) = bytes.split_last_chunk::<4>()?;
+        let mut rest = body.strip_prefix(&CURSOR_MAGIC)?;
+        if u32::from_le_bytes(*crc) != crc32fast::hash(body) {
+            return None;
+        }
+        let mut number = || take(&mut rest).map(|bytes| u64::from_le_bytes(*bytes));
+        let (nonce, seq, end) = (number()?, number()?, number()?);
+        let samples = u32::from_le_bytes(*take(&mut rest)?);
+        let told = u16::from_le_bytes(*take(&mut rest)?);
+        let void = u16::from_le_bytes(*take(&mut rest)?);
+        let (told, void) = (take_ranges(&mut rest, told)?, take_ranges(&mut rest, void)?);
+        let is_good = rest.is_empty() && seq < NO_NUMBER && end < NO_NUMBER;
+        is_good.then_some(Cursor { nonce, seq, end, samples, told, void })
     }
+}
+
+fn take_ranges(bytes: &mut &[u8], count: u16) -> Option<Ranges> {
+    let mut ranges = Ranges::default();
+    for _ in 0..count {
+        let start = u64::from_le_bytes(*take(bytes)?);
+        let end = u64::from_le_bytes(*take(bytes)?);
+        ranges.add(Range { start, end });
+    }
+    Some(ranges)
 }
 
 /// `00000000000000000042.seg`: the first sequence number in twenty digits, so that names
@@ -255,14 +314,13 @@ pub(super) fn segment_name(first: u64) -> String {
     format!("{first:020}.seg")
 }
 
-/// The number in a segment's name. Numbers from 2^63 are nobody's: counting up from one
-/// does not get there.
+/// The number in a segment's name.
 pub(super) fn parse_segment_name(name: &str) -> Option<u64> {
     let digits = name.strip_suffix(".seg")?;
     if digits.len() != 20 || !digits.bytes().all(|b| b.is_ascii_digit()) {
         return None;
     }
-    digits.parse().ok().filter(|n| *n < 1 << 63)
+    digits.parse().ok().filter(|n| *n < NO_NUMBER)
 }
 
 fn put_str(out: &mut Vec<u8>, s: &str) -> Option<()> {
@@ -364,14 +422,34 @@ mod tests {
             let known = matches!(decode_header(&header[..cut]), Header::Known { first: 9, .. });
             assert_eq!(known, cut >= header.len() / 2, "cut at {cut}");
         }
-        let cursor = Cursor { nonce: 3, seq: 4 };
-        assert_eq!(Cursor::decode(&cursor.encode()), Some(cursor));
-        for cut in 0..CURSOR_BYTES {
-            assert_eq!(Cursor::decode(&cursor.encode()[..cut]), None);
-            let mut flipped = cursor.encode();
+        let encoded = cursor().encode();
+        for cut in 0..encoded.len() {
+            assert_eq!(Cursor::decode(&encoded[..cut]), None);
+            let mut flipped = encoded.clone();
             flipped[cut] ^= 0x80;
             assert_eq!(Cursor::decode(&flipped), None);
         }
+    }
+
+    fn cursor() -> Cursor {
+        let mut cursor = Cursor { nonce: 3, seq: 4, end: 9, samples: 70, ..Cursor::default() };
+        cursor.told.add(5..6);
+        cursor.told.add(7..8);
+        cursor.void.add(1..2);
+        cursor
+    }
+
+    #[test]
+    fn a_cursor_is_laid_out_as_documented() {
+        let bytes = cursor().encode();
+        assert_eq!(Cursor::decode(&bytes), Some(cursor()));
+        assert_eq!(bytes.len(), 44 + 3 * 16);
+        assert_eq!(&bytes[..8], b"mdspcur2");
+        assert_eq!((bytes[8], bytes[16], bytes[24], bytes[32]), (3, 4, 9, 70));
+        assert_eq!(bytes[36..40], [2, 0, 1, 0]);
+        assert_eq!([40, 48, 56, 64, 72, 80].map(|at| bytes[at]), [5, 6, 7, 8, 1, 2]);
+        let far = Cursor { seq: 1 << 63, ..cursor() };
+        assert_eq!(Cursor::decode(&far.encode()), None);
     }
 
     #[test]

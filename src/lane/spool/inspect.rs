@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::Count;
 use super::disk::Disk;
 use super::home::{CURSOR, LOCK, QUARANTINE};
 use super::recovery::{Finding, Recovery};
@@ -27,15 +28,31 @@ pub struct Listing {
     pub newest_ms: Option<i64>,
     /// What waits, and what damage there is; what a daemon would do about it, it has not done.
     pub recovery: Recovery,
+    /// Of what waits, what is from before the time that was asked for.
+    pub old: Count,
     /// Files in its quarantine.
     pub quarantined: u64,
 }
 
 /// The spools below `root`: one for each destination, in the order of their names.
+/// `old_before` says by a directory's name from when on a frame in it is not old, in
+/// wall-clock milliseconds.
 ///
 /// # Errors
 /// `root` can't be listed.
-pub fn inspect(root: &Path) -> io::Result<Vec<Listing>> {
+pub fn inspect(root: &Path, old_before: impl Fn(&str) -> Option<i64>) -> io::Result<Vec<Listing>> {
+    let listing = |dir: PathBuf| {
+        let name = dir.file_name().unwrap_or_default().to_string_lossy();
+        inspect_one(&dir, old_before(&name)).unwrap_or_else(|error| unlisted(dir.clone(), &error))
+    };
+    Ok(spools(root)?.into_iter().map(listing).collect())
+}
+
+/// The directories below `root` that are spools, in the order of their names.
+///
+/// # Errors
+/// `root` can't be listed.
+pub fn spools(root: &Path) -> io::Result<Vec<PathBuf>> {
     let mut dirs = Vec::new();
     for entry in fs::read_dir(root)? {
         let path = entry?.path();
@@ -44,20 +61,21 @@ pub fn inspect(root: &Path) -> io::Result<Vec<Listing>> {
         }
     }
     dirs.sort();
-    Ok(dirs.into_iter().map(|dir| inspect_one(&dir).unwrap_or_else(|error| unlisted(dir, &error))).collect())
+    Ok(dirs)
 }
 
-/// The spool in `dir`.
+/// The spool in `dir`; frames from before `old_before_ms` are old.
 ///
 /// # Errors
 /// `dir` can't be listed.
-pub fn inspect_one(dir: &Path) -> io::Result<Listing> {
+pub fn inspect_one(dir: &Path, old_before_ms: Option<i64>) -> io::Result<Listing> {
     let disk = Disk::default();
     let own = Own { destination: "", content: &[] };
-    let mut found = survey(&disk, dir, own)?;
-    if found.report.lost_frames > 0 {
+    let look = || survey(&disk, dir, own, old_before_ms.unwrap_or(i64::MIN));
+    let mut found = look()?;
+    if found.report.lost.frames > 0 {
         // A daemon may have removed delivered segments under our eyes; real gaps stay.
-        found = survey(&disk, dir, own)?;
+        found = look()?;
     }
     let mut recovery = found.report;
     for (path, why) in found.unreadable {
@@ -75,6 +93,7 @@ pub fn inspect_one(dir: &Path) -> io::Result<Listing> {
         oldest_ms: waiting().next().map(|s| s.first_ms),
         newest_ms: waiting().next_back().map(|s| s.last_ms),
         recovery,
+        old: found.old,
         quarantined: fs::read_dir(dir.join(QUARANTINE)).map_or(0, |entries| entries.count() as u64),
     })
 }

@@ -14,7 +14,8 @@
 //!   directory are all that opening a spool makes; nothing else is written until a frame is.
 //! - `NNNNNNNNNNNNNNNNNNNN.seg`: a segment, named by its first sequence number. Numbers
 //!   count frames, from 1, over all segments; a gap in them is the number of frames missing.
-//! - `cursor`: how far the frames are done with. Written to `cursor.tmp`, forced to the
+//! - `cursor`: how far the frames are done with, how far they go, and what is known to be
+//!   missing. Written to `cursor.tmp`, forced to the
 //!   device and renamed, before any segment is removed. Gone when nothing waits.
 //! - `quarantine/`: files in which nothing can be read, at most 8 and 4 MiB of them.
 //!
@@ -50,10 +51,16 @@
 //!
 //! | cursor, at | bytes | |
 //! |---|---|---|
-//! | 0 | 8 | `mdspcur1` |
+//! | 0 | 8 | `mdspcur2` |
 //! | 8 | 8 | nonce |
 //! | 16 | 8 | sequence number: everything below it is done with |
-//! | 24 | 4 | CRC of all before |
+//! | 24 | 8 | end: the number behind the last frame stored when this was written; 0: not said |
+//! | 32 | 4 | samples in that frame |
+//! | 36 | 2 | t, how many ranges of numbers were lost and have been counted, 64 at most |
+//! | 38 | 2 | v, how many ranges are of no frame, or of frames done with, 64 at most |
+//! | 40 | 16 t | these ranges: first number, and number behind the last (8 bytes each) |
+//! | 40 + 16 t | 16 v | and these |
+//! | 40 + 16 (t + v) | 4 | CRC of all before |
 //!
 //! In every version to come, magic, version, length and the CRC at the end of the length
 //! stay what they are, so that a segment of a later version is known as one, and left alone.
@@ -63,6 +70,16 @@
 //! One whose two checksums hold, whose context is its segment's, and whose number fits: not
 //! below the next, not of a later segment, and not higher than frames can have fitted in
 //! before it. Where a frame does not hold, the search goes on at the next marker.
+//!
+//! # What is taken for lost
+//!
+//! A number from the cursor on that no intact frame has, though one behind it has a higher
+//! number, or a segment's header, or an intact head at the end, or the cursor's end. Bytes
+//! behind all these that are nothing are one frame. The numbers of frames lost at the end are
+//! not used again, so they stay missing; what was counted is in the cursor's ranges, and not
+//! counted again. A lost frame's samples are what its head says; where that is gone too, as
+//! many as in the intact frame before it, or else behind it, or else in the last one of all,
+//! or else 1.
 
 mod api;
 mod census;
@@ -70,11 +87,13 @@ mod disk;
 mod format;
 mod home;
 mod inspect;
+mod ranges;
 mod recovery;
 mod scan;
 mod segment;
 mod survey;
 mod take;
+mod tally;
 #[cfg(test)]
 mod tests;
 mod upkeep;
@@ -90,13 +109,14 @@ pub use api::{
     Count, DEFAULT_MAX_BYTES, DEFAULT_SEGMENT_BYTES, DEFAULT_SYNC_INTERVAL, Entry, OpenError, Options, Pushed, Stats,
     SyncPolicy, WriteError,
 };
-pub use inspect::{Listing, inspect, inspect_one};
+pub use inspect::{Listing, inspect, inspect_one, spools};
 pub use recovery::{Finding, Note, Recovery};
 pub use upkeep::{Chore, ChoreDone};
 
 use disk::Disk;
-use format::{Context, context_id};
+use format::{Context, Cursor, context_id};
 use home::{CURSOR, Home};
+use ranges::Ranges;
 use segment::{Place, Segment, index_of};
 use survey::{Own, Survey, survey};
 use take::{Reader, Trouble};
@@ -133,10 +153,19 @@ pub struct Spool {
     /// The last segment in which reading failed.
     trouble: Option<Trouble>,
     /// What the cursor file says.
-    saved_cursor: Option<u64>,
-    /// No cursor is saved: there are segments that can't be read now, and once they can be,
-    /// a later one would make them look done with.
+    saved_cursor: Option<Cursor>,
+    /// The cursor is not moved on: there are segments that can't be read now, and once they
+    /// can be, a later one would make them look done with.
     hold_cursor: bool,
+    /// Numbers that were lost, and are counted in `lost` or were by an earlier life.
+    told: Ranges,
+    /// Numbers that no frame has, or whose frames went while `hold_cursor`.
+    void: Ranges,
+    /// Of these there are some that no start would find out by itself: the cursor is to be
+    /// saved though it has not moved.
+    has_news: bool,
+    /// Samples in the last frame pushed, or found.
+    last_samples: u32,
     /// A cursor file is there that must be gone before anything is written.
     bad_cursor: bool,
     last_sync_ms: i64,
@@ -152,12 +181,15 @@ impl Spool {
     /// Opens the spool in `options.dir`, made if it is missing, and finds out what is in it.
     ///
     /// No damage to files is a reason to fail: what is intact is kept, the rest is in the
-    /// [`Recovery`]. Damage is found again at each start until its segment is done with. On a read-only file system a spool that exists can be opened, read and
-    /// acknowledged; pushes fail, and what was acknowledged is sent again after a restart.
+    /// [`Recovery`]. Damage is found again at each start until its segment is done with;
+    /// what is lost to it is counted in [`Stats::lost`] by the first of them. On a read-only
+    /// file system a spool that exists can be opened, read and acknowledged; pushes fail, and
+    /// what was acknowledged is sent again, and what was lost counted again, after a restart.
     ///
     /// # Errors
     /// Another process has the spool, or the directory can't be made, locked or listed, or
-    /// none of its segments can be opened (permissions, a dead disk), or `destination` and `content` are longer than a header may be.
+    /// none of its segments can be opened (permissions, a dead disk), or `destination` and
+    /// `content` are longer than a header may be.
     pub fn open(options: Options, now_ms: i64) -> Result<(Spool, Recovery), OpenError> {
         Spool::open_on(Disk::default(), options, now_ms)
     }
@@ -166,7 +198,7 @@ impl Spool {
         let home = Home::take(&disk, &options.dir)?;
         let io_error = |error| OpenError::Io(options.dir.clone(), error);
         let own = Own { destination: &options.destination, content: &options.content };
-        let mut survey = survey(&disk, &options.dir, own).map_err(io_error)?;
+        let mut survey = survey(&disk, &options.dir, own, i64::MIN).map_err(io_error)?;
         if let Some((path, error)) = survey.unreachable.take_if(|_| survey.nonce.is_none()) {
             // Not one of its segments can be read. A new life among them would get in
             // the way of the old one when the disk, or the permissions, are mended.
@@ -198,10 +230,14 @@ impl Spool {
             saved_cursor: survey.cursor,
             hold_cursor: survey.unreachable.is_some(),
             bad_cursor: survey.bad_cursor,
+            told: survey.told,
+            void: survey.void,
+            has_news: survey.has_news,
+            last_samples: survey.samples,
             last_sync_ms: now_ms,
             over_cap: Count::default(),
             expired: Count::default(),
-            lost: Count::default(),
+            lost: report.fresh,
             disk_errors: 0,
             scratch: Vec::new(),
             options,
@@ -245,13 +281,15 @@ impl Spool {
         }
     }
 
-    /// Brings everything to the device and lets the directory go. Frames in somebody's
-    /// hands count as not delivered: they come again. Dropping a spool instead is what a
-    /// crash is: nothing is lost, the last second's acknowledgements may be forgotten.
+    /// Brings everything to the device and lets the directory go. Where frames wait, it says
+    /// how many, so that a start knows when some are missing. Frames in somebody's hands
+    /// count as not delivered: they come again. Dropping a spool instead is what a crash is:
+    /// nothing is lost, the last second's acknowledgements may be forgotten.
     ///
     /// # Errors
     /// The last words did not reach the device: some frames may be sent twice.
     pub fn close(mut self) -> io::Result<()> {
+        self.has_news = true;
         self.flush()
     }
 
@@ -284,8 +322,24 @@ impl Spool {
 
     /// Everything below is done with.
     fn cursor(&self) -> u64 {
-        let held = self.taken.iter().chain(&self.returned).filter(|(_, p)| p.gone.is_none()).map(|(id, _)| *id);
-        let unread = match &self.reader {
+        self.held().next().map_or(self.unread(), |id| id.min(self.unread()))
+    }
+
+    /// Frames that are in somebody's hands, or were given back, in order.
+    fn held(&self) -> impl Iterator<Item = u64> {
+        let there = |(id, place): (&u64, &Place)| place.gone.is_none().then_some(*id);
+        let mut taken = self.taken.iter().filter_map(there).peekable();
+        let mut returned = self.returned.iter().filter_map(there).peekable();
+        std::iter::from_fn(move || match (taken.peek(), returned.peek()) {
+            (Some(a), Some(b)) if b < a => returned.next(),
+            (Some(_), _) => taken.next(),
+            (None, _) => returned.next(),
+        })
+    }
+
+    /// No frame from here on has been looked at, and all before were.
+    fn unread(&self) -> u64 {
+        match &self.reader {
             _ if self.segments.is_empty() => self.next_seq,
             Some(reader) => match index_of(&self.segments, reader.segment) {
                 Some(i) if reader.at() >= self.segments[i].len => {
@@ -296,8 +350,7 @@ impl Spool {
                 None => self.segments[0].next,
             },
             None => self.segments[0].next,
-        };
-        held.min().map_or(unread, |id| id.min(unread))
+        }
     }
 }
 

@@ -14,9 +14,14 @@ const MAX_NOTES: usize = 32;
 pub struct Recovery {
     /// Intact and not acknowledged.
     pub waiting: Count,
-    /// Frames that were not acknowledged and are gone, by the gaps in the numbering. A
-    /// torn last frame is not among them: nobody was told that it had been stored.
-    pub lost_frames: u64,
+    /// Frames that were not acknowledged and are gone, and the samples in them. Frames are
+    /// known by the gaps in the numbering, and behind the last intact one by their heads and
+    /// by what the cursor says of the end; bytes there that hold for nothing are one at least.
+    /// Where a frame's head is gone too, its samples are taken to be as many as in the frame
+    /// before it. Their bytes are not known, and 0.
+    pub lost: Count,
+    /// Those among them that no earlier start, and no earlier run, has counted.
+    pub fresh: Count,
     /// Stretches of bytes that hold for nothing, torn ends included.
     pub damaged_ranges: u64,
     /// Bytes in them.
@@ -30,12 +35,13 @@ pub struct Recovery {
 impl Recovery {
     /// Whether everything was as it should be.
     pub fn is_clean(&self) -> bool {
-        self.lost_frames == 0 && self.damaged_ranges == 0 && self.notes.is_empty()
+        self.lost.frames == 0 && self.damaged_ranges == 0 && self.notes.is_empty()
     }
 
     pub(super) fn merge(&mut self, other: Recovery) {
         self.waiting += other.waiting;
-        self.lost_frames += other.lost_frames;
+        self.lost += other.lost;
+        self.fresh += other.fresh;
         self.damaged_ranges += other.damaged_ranges;
         self.damaged_bytes += other.damaged_bytes;
         self.notes_hidden += other.notes_hidden;

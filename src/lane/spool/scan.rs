@@ -64,19 +64,46 @@ pub(super) struct Skipped {
     pub(super) bytes: u64,
 }
 
+/// Frames whose heads hold and whose payloads do not: lost, and known by name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Headed {
+    pub(super) frames: u64,
+    pub(super) samples: u64,
+    /// The number after the last one.
+    pub(super) end: u64,
+    /// Where that one's payload ends, or would.
+    pub(super) offset: u64,
+}
+
+impl Headed {
+    /// `body` is where its payload begins.
+    pub(super) fn add(&mut self, head: &Head, body: u64) {
+        // One that seems to come again lies within another's payload.
+        if head.seq >= self.end {
+            self.frames += 1;
+            self.samples += u64::from(head.samples);
+            self.end = head.seq + 1;
+            self.offset = body + u64::from(head.len);
+        }
+    }
+}
+
 /// A position in a segment.
 #[derive(Debug)]
 pub(super) struct Scan {
     pub(super) rule: Rule,
     pub(super) offset: u64,
     pub(super) skipped: Skipped,
+    /// Passed over since the last intact frame.
+    pub(super) headed: Headed,
     window: Window,
     wasted: u64,
 }
 
 impl Scan {
     pub(super) fn new(rule: Rule, offset: u64) -> Scan {
-        Scan { rule, offset, skipped: Skipped::default(), window: Window::default(), wasted: 0 }
+        let (skipped, headed) = (Skipped::default(), Headed::default());
+        Scan { rule, offset, skipped, headed, window: Window::default(), wasted: 0 }
     }
 
     /// The read error since this was last asked, if there was one: then what was skipped
@@ -100,7 +127,8 @@ impl Scan {
             let at = self.offset;
             let head = Head::decode(self.window.slice(disk, file, at, FRAME_HEAD, end));
             let body = at + FRAME_HEAD as u64;
-            if let Some(head) = head.filter(|h| self.rule.takes(h, at) && u64::from(h.len) <= end - body) {
+            let head = head.filter(|h| self.rule.takes(h, at));
+            if let Some(head) = head.filter(|h| u64::from(h.len) <= end - body) {
                 self.offset = body + u64::from(head.len);
                 if self.payload_holds(disk, file, body, &head, out.as_deref_mut()) {
                     self.skip(from, at);
@@ -108,16 +136,25 @@ impl Scan {
                     self.rule.context = Some(head.context);
                     return Some(Found { head, offset: at });
                 }
+                self.headed.add(&head, body);
                 self.wasted += u64::from(head.len);
                 if self.wasted > MAX_WASTE * end {
                     continue;
                 }
+            } else if let Some(head) = head {
+                // Torn.
+                self.headed.add(&head, body);
             }
             self.offset = self.find_marker(disk, file, at + 1, end);
         }
         self.offset = end;
         self.skip(from, end);
         None
+    }
+
+    /// What [`Scan::headed`] says since this was last asked.
+    pub(super) fn take_headed(&mut self) -> Headed {
+        std::mem::take(&mut self.headed)
     }
 
     fn skip(&mut self, from: u64, to: u64) {

@@ -6,15 +6,16 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::DEFAULT_SEGMENT_BYTES;
-use super::census::{Aside, Candidate, scan_all};
+use super::census::{Aside, Candidate, Terms, scan_all};
 use super::disk::Disk;
 use super::format::{
-    CURSOR_BYTES, Context, Cursor, Header, MAX_HEADER, context_id, decode_header, parse_segment_name, segment_name,
+    Context, Cursor, Header, MAX_CURSOR_BYTES, MAX_HEADER, context_id, decode_header, parse_segment_name, segment_name,
 };
 use super::home::{CURSOR, CURSOR_TMP, LOCK, QUARANTINE};
+use super::ranges::Ranges;
 use super::recovery::{Finding, Recovery};
 use super::segment::Segment;
+use super::{Count, DEFAULT_SEGMENT_BYTES};
 
 /// The result of [`survey`].
 #[derive(Debug)]
@@ -25,7 +26,16 @@ pub(super) struct Survey {
     /// The destination that the newest header names.
     pub(super) destination: Option<String>,
     /// The cursor that was found good; `Some` also when it lies below everything.
-    pub(super) cursor: Option<u64>,
+    pub(super) cursor: Option<Cursor>,
+    /// Numbers that are missing: those of lost frames, and those that were never a frame's.
+    pub(super) told: Ranges,
+    pub(super) void: Ranges,
+    /// Samples in the last intact frame.
+    pub(super) samples: u32,
+    /// What of `told` and `void` no cursor says.
+    pub(super) has_news: bool,
+    /// Waiting, and from before the time that was asked for.
+    pub(super) old: Count,
     /// A sequence number from which on none is in use.
     pub(super) free: u64,
     /// A cursor file is there that must not be believed by a later start either.
@@ -44,9 +54,18 @@ impl Survey {
     pub(super) fn leave_in_place(&mut self, path: PathBuf, error: &io::Error) {
         let name = path.file_name().and_then(|n| n.to_str()).and_then(parse_segment_name);
         if let Some(name) = name {
-            self.free = self.free.max(Aside::new(name, DEFAULT_SEGMENT_BYTES).bound);
+            self.free_from(Aside::new(name, DEFAULT_SEGMENT_BYTES).bound);
         }
         self.report.note(path, Finding::LeftInPlace(error.to_string()));
+    }
+
+    /// No number below `bound` is used.
+    fn free_from(&mut self, bound: u64) {
+        if bound > self.free {
+            self.void.add(self.free..bound);
+            self.has_news = true;
+            self.free = bound;
+        }
     }
 }
 
@@ -57,14 +76,20 @@ pub(super) struct Own<'a> {
     pub(super) content: &'a [(String, String)],
 }
 
-/// Reads the whole directory. Fails only where it can't be listed, or where the process is
-/// out of file descriptors or memory: then nothing is known about the files.
-pub(super) fn survey(disk: &Disk, dir: &Path, own: Own<'_>) -> io::Result<Survey> {
+/// Reads the whole directory, and counts apart what is from before `old_before_ms`. Fails
+/// only where it can't be listed, or where the process is out of file descriptors or memory:
+/// then nothing is known about the files.
+pub(super) fn survey(disk: &Disk, dir: &Path, own: Own<'_>, old_before_ms: i64) -> io::Result<Survey> {
     let mut out = Survey {
         segments: VecDeque::new(),
         nonce: None,
         destination: None,
         cursor: None,
+        told: Ranges::default(),
+        void: Ranges::default(),
+        samples: 0,
+        has_news: false,
+        old: Count::default(),
         bad_cursor: false,
         free: 1,
         report: Recovery::default(),
@@ -72,6 +97,8 @@ pub(super) fn survey(disk: &Disk, dir: &Path, own: Own<'_>) -> io::Result<Survey
         empty: Vec::new(),
         unreachable: None,
     };
+    // First: a daemon that runs may put in more meanwhile, of which a later cursor would tell.
+    let cursor = read_cursor(disk, dir, &mut out);
     let mut candidates = Vec::new();
     let mut aside = Vec::new();
     for name in list(dir, &mut out.report)? {
@@ -83,35 +110,61 @@ pub(super) fn survey(disk: &Disk, dir: &Path, own: Own<'_>) -> io::Result<Survey
     set_others_aside(&mut candidates, &mut aside, &mut out.report);
     let newest = candidates.iter().rev().find_map(|c| c.context.as_ref());
     out.destination = newest.map(|(_, context)| context.destination.clone());
-    let cursor = read_cursor(disk, dir, &mut out);
     // Without any header the cursor is all that is left of this life's identity. Without
     // any segment there is nothing to go on with.
     out.nonce = match newest {
         Some((_, context)) => Some(context.nonce),
         None if candidates.is_empty() => None,
-        None => cursor.map(|c| c.nonce),
+        None => cursor.as_ref().map(|c| c.nonce),
     };
-    let mut accepted = cursor.filter(|c| Some(c.nonce) == out.nonce).map(|c| c.seq);
+    let is_alone = candidates.is_empty() && aside.is_empty();
+    let mut accepted = cursor.clone().filter(|c| Some(c.nonce) == out.nonce);
     if cursor.is_some() && accepted.is_none() {
-        // Alone, it is what a kill between the last segment's removal and its own left.
         if !candidates.is_empty() {
             out.report.note(dir.join(CURSOR), Finding::CursorIgnored("it belongs to an earlier spool"));
         }
         out.bad_cursor = true;
     }
+    // Alone, it says what was there: frames that are lost, or nothing where it is what a kill
+    // between the last segment's removal and its own left.
+    let known = if is_alone { cursor } else { accepted.clone() }.unwrap_or_default();
 
     let contents = known_contents(&out, &candidates, own);
-    let mut scanned = scan_all(disk, dir, &candidates, &aside, accepted.unwrap_or(0))?;
-    if scanned.segments.back().is_some_and(|last| accepted.is_some_and(|seq| seq > last.end)) {
+    let mut terms = Terms { from: known.seq, cursor: &known, old_before_ms };
+    let mut scanned = scan_all(disk, dir, &candidates, &aside, &terms)?;
+    let mut accounted = known.told.clone();
+    accounted.add_all(&known.void);
+    let is_beyond = |last: &Segment| accounted.outside(&(last.end..known.seq)) > 0;
+    if accepted.is_some() && scanned.segments.back().is_some_and(is_beyond) {
         // The data behind it is gone, or it never was: what is there is delivered again
         // rather than lost.
         out.report.note(dir.join(CURSOR), Finding::CursorIgnored("it lies beyond the data"));
         out.bad_cursor = true;
         accepted = None;
-        scanned = scan_all(disk, dir, &candidates, &aside, 0)?;
+        terms.from = 0;
+        scanned = scan_all(disk, dir, &candidates, &aside, &terms)?;
+    }
+    (out.told, out.void) = (known.told.clone(), known.void.clone());
+    out.told.add_all(&scanned.gaps);
+    out.has_news = scanned.report.fresh.frames > 0;
+    out.samples = if scanned.samples > 0 { scanned.samples } else { known.samples };
+    out.old = scanned.old;
+    if accepted.is_none() {
+        // What it says of the numbers is not to be lost with it.
+        out.has_news |= out.told != Ranges::default();
     }
     out.cursor = accepted;
-    out.free = out.free.max(accepted.unwrap_or(1));
+    let last = scanned.segments.back().map_or(scanned.end, |last| last.end);
+    let behind = last..scanned.end;
+    out.free = scanned.end.max(1);
+    if scanned.gaps.outside(&behind) < behind.end - behind.start {
+        // The numbers of what is lost at the end are not used again: so they stay missing.
+        out.void.add(last..known.seq);
+    } else if !behind.is_empty() {
+        out.told.forget_from(last);
+        out.void.forget_from(last);
+        out.free = last;
+    }
     for mut segment in scanned.segments {
         segment.content = match segment.context.and_then(|id| contents.get(&id)) {
             Some(content) => Arc::clone(content),
@@ -125,12 +178,16 @@ pub(super) fn survey(disk: &Disk, dir: &Path, own: Own<'_>) -> io::Result<Survey
         out.segments.push_back(segment);
     }
     for segment in aside.iter().chain(&scanned.aside) {
-        out.free = out.free.max(segment.bound);
+        out.free_from(segment.bound);
     }
     out.report.merge(scanned.report);
     out.unreadable.extend(scanned.unreadable);
     out.empty.extend(scanned.empty);
     out.unreachable = out.unreachable.take().or(scanned.unreachable);
+    if out.segments.is_empty() && out.unreachable.is_none() {
+        // With what is gone it is done with; another start would count it again.
+        out.bad_cursor |= out.cursor.take().is_some();
+    }
     Ok(out)
 }
 
@@ -246,7 +303,7 @@ fn read_cursor(disk: &Disk, dir: &Path, out: &mut Survey) -> Option<Cursor> {
     let path = dir.join(CURSOR);
     let read = disk.open(&path).and_then(|file| {
         // One byte more, to see that there is none.
-        let mut bytes = [0; CURSOR_BYTES + 1];
+        let mut bytes = [0; MAX_CURSOR_BYTES + 1];
         let got = disk.read_at(&file, &mut bytes, 0)?;
         Ok(Cursor::decode(&bytes[..got]))
     });

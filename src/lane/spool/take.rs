@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::format::FRAME_HEAD;
+use super::ranges::Ranges;
 use super::scan::{Rule, Scan};
 use super::segment::{Gone, Place, Segment, index_of};
 use super::{Entry, Spool};
@@ -33,12 +34,14 @@ pub(super) struct Reader {
     file: Option<File>,
     /// Time of the last frame read in this segment.
     pub(super) last_ms: Option<i64>,
+    /// Numbers in this segment that did not turn up.
+    passed: Ranges,
 }
 
 impl Reader {
     fn at_start_of(segment: &Segment) -> Reader {
         let scan = Scan::new(segment.rule(), segment.start);
-        Reader { segment: segment.first, scan, file: None, last_ms: None }
+        Reader { segment: segment.first, scan, file: None, last_ms: None, passed: Ranges::default() }
     }
 
     fn move_to(&mut self, segment: &Segment) {
@@ -46,6 +49,7 @@ impl Reader {
         self.scan.restart(segment.rule(), segment.start);
         self.file = None;
         self.last_ms = None;
+        self.passed.clear();
     }
 
     pub(super) fn at(&self) -> u64 {
@@ -81,6 +85,7 @@ impl Spool {
                 return Ok(self.hand_out(id, place, bytes));
             }
             self.done_with(&place);
+            self.told.add(id..id + 1);
             self.lost += place.count();
         }
         match self.read_next(&mut bytes, now_ms)? {
@@ -195,6 +200,7 @@ impl Spool {
                 } else {
                     self.trouble.take_if(|t| !t.given_up);
                 }
+                reader.passed.add(rule.next..found.map_or(segment.end, |found| found.head.seq));
                 if let Some(found) = found {
                     let head = found.head;
                     reader.last_ms = Some(head.time_ms);
@@ -249,7 +255,11 @@ impl Spool {
             }
         }
         segment.waiting -= missing;
-        self.lost += missing;
+        if missing.frames > 0 {
+            self.lost += missing;
+            let passed = self.reader.as_ref().map(|reader| &reader.passed);
+            passed.inspect(|passed| self.told.add_all(passed));
+        }
     }
 
     /// Reads a frame whose place is known. False where it is no longer intact.

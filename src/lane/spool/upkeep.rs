@@ -9,7 +9,7 @@ use super::disk::Disk;
 use super::format::Cursor;
 use super::home::{CURSOR, CURSOR_TMP};
 use super::segment::Gone;
-use super::{DEFAULT_SYNC_INTERVAL, Spool, SyncPolicy, WriteError};
+use super::{Count, DEFAULT_SYNC_INTERVAL, Spool, SyncPolicy, WriteError};
 
 impl Spool {
     /// Does what is due: call it about once a second, also while nothing happens. Where
@@ -75,28 +75,54 @@ impl Spool {
             }
         }
         let dir = sync && std::mem::take(&mut self.dir_dirty);
-        let cursor = self.cursor_to_save().filter(|_| !self.hold_cursor);
+        let cursor = self.cursor_to_save();
+        self.has_news = false;
         Ok(Some(Chore {
             disk: self.disk.clone(),
             home: self.home.dir.clone(),
-            nonce: self.nonce,
             sync,
             files,
             dir,
             cursor,
-            saved_before: self.saved_cursor,
+            saved_before: self.saved_cursor.clone(),
         }))
     }
 
-    /// The cursor, where what is saved is not it.
-    fn cursor_to_save(&self) -> Option<u64> {
-        let first = self.segments.front()?;
+    /// The cursor, where what is saved is not it, or says less than there is to say.
+    fn cursor_to_save(&mut self) -> Option<Cursor> {
+        let first = self.segments.front()?.first;
         if self.segments.iter().any(|s| s.waiting.frames > 0) {
             let cursor = self.cursor();
-            return (self.saved_cursor.unwrap_or(first.first) != cursor).then_some(cursor);
+            let saved = self.saved_cursor.as_ref().map_or(first, |saved| saved.seq);
+            let moved = saved != cursor && !self.hold_cursor;
+            return (moved || self.has_news).then(|| self.cursor_at(cursor)).filter(|c| !self.is_saved(c));
         }
         // Of a single file the removal says it all.
-        (self.segments.len() > 1).then_some(self.next_seq)
+        (self.segments.len() > 1 && !self.hold_cursor).then(|| self.cursor_at(self.next_seq))
+    }
+
+    /// What there is to say when all below `seq` is done with.
+    fn cursor_at(&mut self, seq: u64) -> Cursor {
+        let (seq, end) = match &self.saved_cursor {
+            _ if !self.hold_cursor => (seq, self.next_seq),
+            saved => (saved.as_ref().map_or(0, |saved| saved.seq), 0),
+        };
+        self.told.forget_below(seq);
+        self.void.forget_below(seq);
+        let (told, mut void) = (self.told.clone(), self.void.clone());
+        // Acknowledged above it, in any order: where these are damaged, nothing is lost.
+        let (mut from, unread) = (seq, self.unread());
+        for id in self.held() {
+            void.add(from..id.min(unread));
+            from = id + 1;
+        }
+        void.add(from..unread);
+        void.remove_all(&told);
+        Cursor { nonce: self.nonce, seq, end, samples: self.last_samples, told, void }
+    }
+
+    fn is_saved(&self, cursor: &Cursor) -> bool {
+        self.saved_cursor.as_ref() == Some(cursor)
     }
 
     /// The second half of [`Spool::sync`]: takes up what became of the first, and removes
@@ -114,10 +140,13 @@ impl Spool {
             }
         }
         self.dir_dirty |= done.dir.is_err();
-        let cursor = done.cursor.map(|seq| {
+        self.has_news |= done.cursor.is_err();
+        let cursor = done.cursor.map(|saved| {
+            self.bad_cursor &= saved.is_none();
             // Somebody else may have saved one meanwhile; then it is not known which is there.
-            self.saved_cursor = seq.filter(|_| self.saved_cursor == done.saved_before).or(self.saved_cursor);
-            self.bad_cursor &= seq.is_none();
+            if saved.is_some() && self.saved_cursor == done.saved_before {
+                self.saved_cursor = saved;
+            }
         });
         let tidied = self.tidy();
         let result = done.data.and(done.dir).and(cursor).and(tidied);
@@ -135,21 +164,30 @@ impl Spool {
         }
         if self.segments.iter().any(|s| s.waiting.frames > 0) {
             // Only what the saved cursor covers: saving another one is for the next time.
-            if let Some(saved) = self.saved_cursor {
+            if let Some(saved) = self.saved_cursor.as_ref().map(|saved| saved.seq) {
                 self.reclaim_below(saved);
             }
             return Ok(());
         }
-        let saved = if self.segments.len() > 1 { self.save_cursor(self.next_seq) } else { Ok(()) };
+        let saved = match self.segments.len() {
+            // First the cursor: alone, it would tell of frames that are missing.
+            1 => self.remove_cursor(),
+            _ => self.save_cursor(self.next_seq),
+        };
         while let Some(first) = self.segments.front() {
             match self.disk.remove(&first.path(&self.home.dir)) {
                 Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
-                _ => self.forget_segment(0, Gone::Lost),
+                _ => self.let_go_of_first(Gone::Lost),
             };
         }
         self.reader = None;
         self.scratch = Vec::new();
         self.dir_dirty = false;
+        if self.hold_cursor {
+            return saved.and(self.save_cursor(self.next_seq));
+        }
+        self.told.clear();
+        self.void.clear();
         saved.and(self.remove_cursor())
     }
 
@@ -165,11 +203,7 @@ impl Spool {
         if done == 0 {
             return false;
         }
-        // A full disk fails this, and is the very reason to go on: without the cursor, the
-        // next start only wonders where these went.
-        if self.save_cursor(cursor).is_err() {
-            self.disk_errors += 1;
-        }
+        self.cover(cursor);
         let mut removed = false;
         for _ in 0..done {
             let path = self.segments[0].path(&self.home.dir);
@@ -177,25 +211,51 @@ impl Spool {
                 self.disk_errors += 1;
                 break;
             }
-            self.forget_segment(0, Gone::Lost);
+            self.let_go_of_first(Gone::Lost);
             removed = true;
         }
         removed
     }
 
+    /// Saves the cursor, so that a start does not miss what is below and about to be
+    /// removed. A full disk fails this, and is the very reason to go on: with no cursor at
+    /// all a start begins with the first segment there is, and misses nothing before it.
+    pub(super) fn cover(&mut self, seq: u64) {
+        if self.save_cursor(seq).is_err() {
+            self.disk_errors += 1;
+            self.has_news = true;
+            let _ = self.remove_cursor();
+        }
+    }
+
+    /// The first segment's file is gone, and nothing of it is missed.
+    pub(super) fn let_go_of_first(&mut self, gone: Gone) -> Option<Count> {
+        let (first, end) = self.segments.front().map(|s| (s.first, s.end))?;
+        if self.hold_cursor {
+            // No cursor will say so.
+            self.void.add(first..end);
+            self.has_news = true;
+        }
+        self.forget_segment(0, gone)
+    }
+
     pub(super) fn save_cursor(&mut self, seq: u64) -> io::Result<()> {
-        if self.saved_cursor == Some(seq) || self.hold_cursor {
+        if !self.hold_cursor && self.saved_cursor.as_ref().is_some_and(|saved| saved.seq == seq) {
+            return Ok(());
+        }
+        let cursor = self.cursor_at(seq);
+        if self.is_saved(&cursor) {
             return Ok(());
         }
         let sync = self.options.sync != SyncPolicy::Never;
-        let renamed = write_cursor(&self.disk, &self.home.dir, &Cursor { nonce: self.nonce, seq }, sync)?;
-        self.saved_cursor = Some(seq);
+        let renamed = write_cursor(&self.disk, &self.home.dir, &cursor, sync)?;
+        self.saved_cursor = Some(cursor);
         self.bad_cursor = false;
         renamed
     }
 
     fn remove_cursor(&mut self) -> io::Result<()> {
-        if self.saved_cursor.is_none() || self.hold_cursor {
+        if self.saved_cursor.is_none() {
             return Ok(());
         }
         match self.disk.remove(&self.home.dir.join(CURSOR)) {
@@ -213,12 +273,11 @@ impl Spool {
 pub struct Chore {
     disk: Disk,
     home: PathBuf,
-    nonce: u64,
     sync: bool,
     files: Vec<File>,
     dir: bool,
-    cursor: Option<u64>,
-    saved_before: Option<u64>,
+    cursor: Option<Cursor>,
+    saved_before: Option<Cursor>,
 }
 
 /// What became of a [`Chore`].
@@ -227,8 +286,8 @@ pub struct ChoreDone {
     data: io::Result<()>,
     dir: io::Result<()>,
     /// The cursor that is saved now, if one was to be.
-    cursor: io::Result<Option<u64>>,
-    saved_before: Option<u64>,
+    cursor: io::Result<Option<Cursor>>,
+    saved_before: Option<Cursor>,
 }
 
 impl Chore {
@@ -236,10 +295,10 @@ impl Chore {
     pub fn run(self) -> ChoreDone {
         let data = self.files.iter().map(|file| self.disk.sync_data(file)).fold(Ok(()), Result::and);
         let dir = if self.dir { self.disk.sync_dir(&self.home) } else { Ok(()) };
-        // A cursor says that all before it is done with, so it does not depend on the data.
-        let cursor = self.cursor.map_or(Ok(None), |seq| {
-            let cursor = Cursor { nonce: self.nonce, seq };
-            write_cursor(&self.disk, &self.home, &cursor, self.sync).map(|_renamed| Some(seq))
+        // That all before it is done with does not depend on the data; that there is as much
+        // as it says, a start sees for itself.
+        let cursor = self.cursor.map_or(Ok(None), |cursor| {
+            write_cursor(&self.disk, &self.home, &cursor, self.sync).map(|_renamed| Some(cursor))
         });
         ChoreDone { data, dir, cursor, saved_before: self.saved_before }
     }

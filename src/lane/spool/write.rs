@@ -171,6 +171,7 @@ impl Spool {
         segment.end = self.next_seq + 1;
         self.disk_bytes += size;
         self.next_seq += 1;
+        self.last_samples = samples;
         Ok(place)
     }
 
@@ -224,6 +225,8 @@ impl Spool {
                 Ok(file) => break (path, file),
                 Err(e) if e.kind() == io::ErrorKind::AlreadyExists && tried < MAX_NAMES_TRIED => {
                     tried += 1;
+                    self.void.add(self.next_seq..self.next_seq + 1);
+                    self.has_news = true;
                     self.next_seq += 1;
                 }
                 Err(error) => return Err((path, error)),
@@ -278,14 +281,12 @@ impl Spool {
         let Some(first) = self.segments.front() else { return Ok(()) };
         let path = first.path(&self.home.dir);
         let cursor = self.segments.get(1).map_or(self.next_seq, |s| s.next).max(self.cursor());
-        if self.save_cursor(cursor).is_err() {
-            self.disk_errors += 1;
-        }
+        self.cover(cursor);
         match self.disk.remove(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err((path, error)),
             _ => {}
         }
-        if let Some(dropped) = self.forget_segment(0, Gone::OverCap) {
+        if let Some(dropped) = self.let_go_of_first(Gone::OverCap) {
             self.over_cap += dropped;
         }
         Ok(())
@@ -322,8 +323,10 @@ impl Spool {
     }
 
     pub(super) fn lose_segment(&mut self, index: usize) {
+        let numbers = self.segments[index].first..self.segments[index].end;
         if let Some(lost) = self.forget_segment(index, Gone::Lost) {
             self.lost += lost;
+            self.told.add(numbers);
         }
     }
 }

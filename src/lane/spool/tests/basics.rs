@@ -225,7 +225,7 @@ fn a_listing_says_what_waits_while_a_daemon_runs() {
     }
     spool.flush().unwrap();
     let before = names(&home);
-    let listings = inspect(dir.path()).unwrap();
+    let listings = inspect(dir.path(), |_| None).unwrap();
     let [listing] = &listings[..] else { panic!("{listings:?}") };
     assert_eq!(listing.dir, home);
     assert_eq!(listing.destination.as_deref(), Some("remote"));

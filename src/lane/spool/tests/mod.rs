@@ -4,6 +4,7 @@ mod basics;
 mod damage;
 pub(super) mod faults;
 mod limits;
+mod losses;
 mod model;
 mod trouble;
 

@@ -25,6 +25,8 @@ struct Model {
     in_hand: BTreeMap<u64, u64>,
     /// Acknowledged, ever.
     acked: BTreeMap<u64, Vec<u8>>,
+    /// The same, also where it came again.
+    delivered: BTreeSet<u64>,
     /// Numbers whose frames were damaged or cut off: these may be gone.
     maybe_gone: BTreeSet<u64>,
     next: u64,
@@ -98,6 +100,7 @@ impl Life {
             assert!(self.spool().ack(id));
             let bytes = self.model.waiting.remove(&n).unwrap();
             self.model.acked.insert(n, bytes);
+            self.model.delivered.insert(n);
         }
     }
 
@@ -158,7 +161,7 @@ impl Life {
         assert!(self.damaged || recovery.is_clean(), "{recovery:?}");
         let entries: Vec<Entry> = std::iter::from_fn(|| spool.take(0).unwrap()).collect();
         assert_eq!(entries.len() as u64, recovery.waiting.frames);
-        assert_eq!(spool.stats().lost, Count::default());
+        assert_eq!(spool.stats().lost, recovery.fresh);
 
         let model = &mut self.model;
         let came: BTreeMap<u64, Vec<u8>> =
@@ -171,6 +174,12 @@ impl Life {
         }
         let lost: Vec<_> = model.waiting.keys().filter(|n| !came.contains_key(n)).collect();
         assert!(lost.iter().all(|n| model.maybe_gone.contains(n)), "lost: {lost:?}");
+        // Each frame is of one sample. One that was delivered and came again after a kill
+        // may be known to have been delivered, or not.
+        let counted = recovery.fresh.frames;
+        let never = lost.iter().filter(|n| !model.delivered.contains(n)).count() as u64;
+        assert!((never..=lost.len() as u64).contains(&counted), "lost: {lost:?}; {recovery:?}");
+        assert_eq!(recovery.fresh.samples, counted);
         let first = model.waiting.keys().next().copied().unwrap_or(u64::MAX);
         let again: Vec<_> = came.keys().filter(|n| !model.waiting.contains_key(n)).collect();
         assert!(end != End::Closed || again.iter().all(|n| **n > first), "again: {again:?}");
@@ -182,8 +191,11 @@ impl Life {
         model.waiting = came;
         model.in_hand.clear();
         model.maybe_gone.clear();
-        let (spool, _) = Spool::open(self.options(), self.now).unwrap();
-        assert_eq!(spool.stats().waiting, recovery.waiting);
+        let (mut spool, again) = Spool::open(self.options(), self.now).unwrap();
+        assert_eq!((spool.stats().waiting, spool.stats().lost), (recovery.waiting, recovery.fresh));
+        assert_eq!(again.lost, recovery.lost);
+        // A kill before this would have it counted again.
+        spool.flush().unwrap();
         self.spool = Some(spool);
     }
 }

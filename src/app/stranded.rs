@@ -1,0 +1,70 @@
+//! What waits on disk and nobody sends: spools of destinations that the configuration does
+//! not have, or not any more.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::config::Config;
+use crate::lane::Settings;
+use crate::lane::spool::{inspect_one, spools};
+
+/// Warns of them, once of each.
+#[derive(Default)]
+pub struct Stranded {
+    /// Directories that were warned of, and are still nobody's.
+    said: Arc<Mutex<BTreeSet<PathBuf>>>,
+}
+
+impl Stranded {
+    /// Looks for them, on a thread of its own: reading a spool of 64 MiB takes a while, and a
+    /// disk may hang.
+    pub fn look(&self, config: &Config) {
+        let Some(root) = config.spool.dir.clone() else { return };
+        let (lanes, said) = (config.lanes.clone(), Arc::clone(&self.said));
+        // Not one of the program's threads: should this one panic, nothing is lost but a warning.
+        let thread = std::thread::Builder::new().name("stranded".to_owned()).spawn(move || look(&root, &lanes, &said));
+        if let Err(error) = thread {
+            log::debug!("cannot start a thread: {error}; spools of destinations that are gone are not looked for");
+        }
+    }
+
+    /// Somebody else warns of this directory.
+    pub fn is_said(&self, dir: PathBuf) {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner).insert(dir);
+    }
+}
+
+fn look(root: &Path, lanes: &[Settings], said: &Mutex<BTreeSet<PathBuf>>) {
+    let lock = || said.lock().unwrap_or_else(PoisonError::into_inner);
+    lock().retain(|dir| why_stranded(dir, lanes).is_some());
+    // There may be none yet, and what is wrong with it is said by whoever needs it.
+    for dir in spools(root).unwrap_or_default() {
+        let Some(why) = why_stranded(&dir, lanes).filter(|_| !lock().contains(&dir)) else { continue };
+        let Ok(listing) = inspect_one(&dir, None) else { continue };
+        let waiting = listing.recovery.waiting;
+        if waiting.frames > 0 && lock().insert(dir.clone()) {
+            log::warn!(
+                "{}: {} requests ({} samples) wait in it and are not sent: {why}; bring the destination back to send \
+                 them, or remove the directory",
+                dir.display(),
+                waiting.frames,
+                waiting.samples
+            );
+        }
+    }
+}
+
+/// Why nobody sends what is in the spool `dir`; none where one of `lanes` does.
+pub fn why_stranded(dir: &Path, lanes: &[Settings]) -> Option<&'static str> {
+    if lanes.iter().any(|lane| lane.spool.home(&lane.name).is_some_and(|home| home == dir)) {
+        return None;
+    }
+    let is_named = lanes.iter().any(|lane| dir.file_name().is_some_and(|name| *name == *lane.name));
+    Some(if is_named { "its destination keeps nothing on disk (spool.mode)" } else { "not in the configuration" })
+}
+
+/// Where the lane `gone` leaves what none of `lanes` will send.
+pub fn abandoned(gone: &Settings, lanes: &[Settings]) -> Option<PathBuf> {
+    gone.spool.home(&gone.name).filter(|home| why_stranded(home, lanes).is_some())
+}

@@ -1,0 +1,125 @@
+//! What waits on disk, and whether anybody will send it: `-spool`, a start, a reload.
+
+use std::path::Path;
+
+use nix::sys::signal::Signal;
+
+use crate::support::peer::{Peer, Reply};
+use crate::support::program::{Daemon, TempDir, metricsd, run};
+use crate::support::wait_for;
+
+/// A configuration with these destinations, each with more members, that all go to `peer`.
+fn config(dir: &Path, peer: &Peer, shippers: &[(&str, &str)]) -> String {
+    let shippers: Vec<String> = shippers
+        .iter()
+        .map(|(name, rest)| {
+            format!(r#"{{"name": "{name}", "type": "http_json", "endpoint": "{}"{rest}}}"#, peer.url("/in"))
+        })
+        .collect();
+    format!(
+        r#"{{"server": {{"host": "127.0.0.1", "port": PORT}}, "collector": {{"interval_seconds": 0.05}},
+            "spool": {{"dir": "{}/spool"}}, "shippers": [{}]}}"#,
+        dir.display(),
+        shippers.join(",")
+    )
+}
+
+/// What `-spool` prints under `config`.
+fn listing(dir: &TempDir, config: &str) -> String {
+    let path = dir.write("listed.json", &config.replace("PORT", "1"));
+    let ran = run(metricsd().arg("-config").arg(path).arg("-spool"));
+    assert_eq!((ran.code, &*ran.stderr), (0, ""));
+    ran.stdout
+}
+
+/// Runs metricsd in an outage of `left` and `stays`, until some wait for each.
+fn leave_some_behind(dir: &TempDir, peer: &Peer) {
+    let mut daemon = Daemon::start(dir.path(), &config(dir.path(), peer, &[("left", ""), ("stays", "")]));
+    for name in ["left", "stays"] {
+        let series = format!("metricsd_destination_queue_frames{{destination=\"{name}\"}}");
+        wait_for("some to wait", || daemon.metric(&series).filter(|frames| *frames > 3.0));
+    }
+    daemon.signal(Signal::SIGTERM);
+    assert_eq!(daemon.wait(), 0);
+    // The program ends, and the destination does not.
+    let line =
+        daemon.log().lines().find(|line| line.contains("left: ") && line.contains("undelivered")).map(String::from);
+    assert!(line.is_some_and(|line| line.contains("wait on disk for the next start")), "{}", daemon.log());
+}
+
+#[test]
+fn what_waits_for_a_destination_that_is_gone_is_said_once_and_listed() {
+    let dir = TempDir::new();
+    let down = Peer::start(|_, _| Reply::status(503));
+    leave_some_behind(&dir, &down);
+    let without = config(dir.path(), &down, &[("stays", "")]);
+    let with = config(dir.path(), &down, &[("left", ""), ("stays", "")]);
+    let mark = "  not in the configuration: nobody sends them";
+    assert_eq!(listing(&dir, &without).matches(mark).count(), 1, "{}", listing(&dir, &without));
+    assert_eq!(listing(&dir, &with).matches(mark).count(), 0);
+    let memory = config(dir.path(), &down, &[("left", r#", "spool": {"mode": "memory"}"#), ("stays", "")]);
+    let said = "  its destination keeps nothing on disk (spool.mode): nobody sends them";
+    assert_eq!(listing(&dir, &memory).matches(said).count(), 1);
+
+    let mut daemon = Daemon::start(dir.path(), &without);
+    let home = format!("{}/spool/left", dir.path().display());
+    let says = |daemon: &Daemon, what: &str| daemon.log().lines().filter(|line| line.contains(what)).count();
+    let warning = format!("{home}: ");
+    wait_for("the warning", || (says(&daemon, &warning) == 1).then_some(()));
+    assert!(daemon.log().contains("wait in it and are not sent: not in the configuration; bring"), "{}", daemon.log());
+    let reload = |config: &str, count: usize| {
+        std::fs::write(dir.path().join("config.json"), config.replace("PORT", &daemon.port.to_string())).unwrap();
+        daemon.signal(Signal::SIGHUP);
+        wait_for("the reload", || (says(&daemon, "reloaded in") == count).then_some(()));
+    };
+    // Not again while nothing changes.
+    reload(&without, 1);
+    reload(&with, 2);
+    wait_for("its backlog", || (says(&daemon, "requests wait in") >= 2).then_some(()));
+    assert_eq!(says(&daemon, &warning), 1, "{}", daemon.log());
+    // Taken away while the program runs: its lane says where what it leaves is.
+    reload(&without, 3);
+    let left = format!("undelivered and stay in {home}, from where nobody sends them");
+    wait_for("the end of its lane", || (says(&daemon, &left) == 1).then_some(()));
+    reload(&without, 4);
+    assert_eq!(says(&daemon, &warning), 1, "{}", daemon.log());
+    daemon.signal(Signal::SIGTERM);
+    assert_eq!(daemon.wait(), 0);
+}
+
+#[test]
+fn a_destination_for_which_nothing_waits_is_let_go_of_without_a_word_about_that() {
+    let dir = TempDir::new();
+    let up = Peer::start(|_, _| Reply::status(200));
+    let daemon = Daemon::start(dir.path(), &config(dir.path(), &up, &[("left", ""), ("stays", "")]));
+    wait_for("a tick", || (!up.received().is_empty()).then_some(()));
+    // Not collected any more, so that nothing is in hand when it goes.
+    let still = |config: String| config.replace("0.05", "3600").replace("PORT", &daemon.port.to_string());
+    for (count, shippers) in [&[("left", ""), ("stays", "")][..], &[("stays", "")]].iter().enumerate() {
+        std::fs::write(dir.path().join("config.json"), still(config(dir.path(), &up, shippers))).unwrap();
+        wait_for("nothing to wait", || {
+            let frames = daemon.metric("metricsd_destination_queue_frames{destination=\"left\"}")?;
+            (frames == 0.0).then_some(())
+        });
+        daemon.signal(Signal::SIGHUP);
+        wait_for("the reload", || (daemon.log().matches("reloaded in").count() > count).then_some(()));
+    }
+    assert!(daemon.log().contains("destination left: let go of; nothing waits for it"), "{}", daemon.log());
+}
+
+#[test]
+fn what_is_older_than_max_age_is_listed_as_such() {
+    let dir = TempDir::new();
+    let down = Peer::start(|_, _| Reply::status(503));
+    leave_some_behind(&dir, &down);
+    let aged = |age: &str| {
+        let spool = format!(r#", "spool": {{"max_age": "{age}"}}"#);
+        listing(&dir, &config(dir.path(), &down, &[("left", ""), ("stays", &spool)]))
+    };
+    let page = aged("1ms");
+    let row: Vec<&str> = page.lines().find(|line| line.starts_with("stays")).unwrap().split_whitespace().collect();
+    let said = format!("  older than max_age (1ms): {} requests, {} samples; they will be dropped", row[1], row[2]);
+    assert!(page.lines().any(|line| line == said), "{page}");
+    assert_eq!(page.matches("older than").count(), 1, "{page}");
+    assert!(!aged("1h").contains("older than"));
+}
