@@ -1,5 +1,6 @@
 //! What `-check` says beyond the configuration: whether this host and this user fit it.
 
+use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::path::Path;
 
@@ -13,8 +14,8 @@ use crate::lane::SpoolMode;
 /// are no problems of the configuration: it may be checked on another host, or by another user.
 pub fn warnings(config: &Config, paths: &HostPaths) -> Vec<String> {
     let mut warnings: Vec<String> = no_proc(paths).into_iter().collect();
-    let to_disk = |lane: &&crate::lane::Settings| lane.spool.mode != SpoolMode::Memory;
-    if let Some(dir) = config.lanes.iter().find(to_disk).and_then(|lane| lane.spool.dir.as_deref()) {
+    let to_disk = config.lanes.iter().map(|lane| &lane.spool).filter(|spool| spool.mode != SpoolMode::Memory);
+    for dir in to_disk.filter_map(|spool| spool.dir.as_deref()).collect::<BTreeSet<_>>() {
         warnings.extend(not_writable(dir).map(|why| {
             format!("spool.dir: {} cannot be written to: {why}; what waits would be in memory only", dir.display())
         }));

@@ -12,13 +12,17 @@ use crate::lane::Settings;
 use crate::lane::spool::{Listing, inspect};
 use crate::telemetry::{go_duration, rfc3339};
 
-/// Lists the spools below the configured directory. Reads only, also while a daemon runs.
+/// Lists the spools below each configured directory. Reads only, also while a daemon runs.
 pub fn list(config: &Config) -> Exit {
-    let Some(dir) = &config.spool.dir else { return Exit::Ok };
+    let exits = config.spool_roots().into_iter().map(|dir| list_in(dir, &config.lanes));
+    exits.fold(Exit::Ok, |first, exit| if first == Exit::Ok { exit } else { first })
+}
+
+fn list_in(dir: &Path, lanes: &[Settings]) -> Exit {
     let now_ms = wall_ms();
-    let old_before = |name: &str| lane_of(name, &config.lanes)?.spool.old_before_ms(now_ms);
+    let old_before = |name: &str| lane_of(name, lanes)?.spool.old_before_ms(now_ms);
     match inspect(dir, old_before) {
-        Ok(spools) => print(&table(dir, &spools, &config.lanes)),
+        Ok(spools) => print(&table(dir, &spools, lanes)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             print(&format!("{}: nothing waits; there is no such directory\n", dir.display()))
         }

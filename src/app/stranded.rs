@@ -20,10 +20,10 @@ impl Stranded {
     /// Looks for them, on a thread of its own: reading a spool of 64 MiB takes a while, and a
     /// disk may hang.
     pub fn look(&self, config: &Config) {
-        let Some(root) = config.spool.dir.clone() else { return };
+        let roots: Vec<PathBuf> = config.spool_roots().into_iter().map(Path::to_path_buf).collect();
         let (lanes, said) = (config.lanes.clone(), Arc::clone(&self.said));
         // Not one of the program's threads: should this one panic, nothing is lost but a warning.
-        let thread = std::thread::Builder::new().name("stranded".to_owned()).spawn(move || look(&root, &lanes, &said));
+        let thread = std::thread::Builder::new().name("stranded".to_owned()).spawn(move || look(&roots, &lanes, &said));
         if let Err(error) = thread {
             log::debug!("cannot start a thread: {error}; spools of destinations that are gone are not looked for");
         }
@@ -35,11 +35,11 @@ impl Stranded {
     }
 }
 
-fn look(root: &Path, lanes: &[Settings], said: &Mutex<BTreeSet<PathBuf>>) {
+fn look(roots: &[PathBuf], lanes: &[Settings], said: &Mutex<BTreeSet<PathBuf>>) {
     let lock = || said.lock().unwrap_or_else(PoisonError::into_inner);
     lock().retain(|dir| why_stranded(dir, lanes).is_some());
     // There may be none yet, and what is wrong with it is said by whoever needs it.
-    for dir in spools(root).unwrap_or_default() {
+    for dir in roots.iter().flat_map(|root| spools(root).unwrap_or_default()) {
         let Some(why) = why_stranded(&dir, lanes).filter(|_| !lock().contains(&dir)) else { continue };
         let Ok(listing) = inspect_one(&dir, None) else { continue };
         let waiting = listing.recovery.waiting;
@@ -60,8 +60,12 @@ pub fn why_stranded(dir: &Path, lanes: &[Settings]) -> Option<&'static str> {
     if lanes.iter().any(|lane| lane.spool.home(&lane.name).is_some_and(|home| home == dir)) {
         return None;
     }
-    let is_named = lanes.iter().any(|lane| dir.file_name().is_some_and(|name| *name == *lane.name));
-    Some(if is_named { "its destination keeps nothing on disk (spool.mode)" } else { "not in the configuration" })
+    let namesake = lanes.iter().find(|lane| dir.file_name().is_some_and(|name| *name == *lane.name));
+    Some(match namesake.map(|lane| lane.spool.home(&lane.name)) {
+        None => "not in the configuration",
+        Some(None) => "its destination keeps nothing on disk (spool.mode)",
+        Some(Some(_)) => "its destination's spool is elsewhere (spool.dir)",
+    })
 }
 
 /// Where the lane `gone` leaves what none of `lanes` will send.

@@ -432,6 +432,7 @@ pub(super) static SHIPPER_SPOOL: Table = Table {
             "null",
             "Here and below: null takes the top `spool`'s; `memory` for `file` and `stdout`.",
         ),
+        field("dir", Takes::Text, "null", "As in `spool`: another disk, for one destination."),
         field("max_bytes", Takes::Whole, "null", "As in `spool`."),
         field("max_age", Takes::Duration, "null", "As in `spool`."),
         field("sync", Takes::Text, "null", "As in `spool`."),

@@ -24,6 +24,7 @@ mod spool;
 mod tests;
 mod tls;
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -69,6 +70,18 @@ pub struct Config {
     pub labels: Labels,
     /// What is accepted but worth knowing, a line each, for the log and `-check`.
     pub warnings: Vec<String>,
+}
+
+impl Config {
+    /// The directories below which spools are kept, the common one among them.
+    pub fn spool_roots(&self) -> BTreeSet<&Path> {
+        self.lanes
+            .iter()
+            .map(|lane| &lane.spool)
+            .chain([&self.spool])
+            .filter_map(|spool| spool.dir.as_deref())
+            .collect()
+    }
 }
 
 /// Where the configuration is.

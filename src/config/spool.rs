@@ -26,11 +26,9 @@ pub(super) fn common(root: &Section<'_>) -> SpoolSettings {
     let section = root.section("spool", &SPOOL);
     let mut total = TOTAL_MAX_BYTES;
     section.read("total_max_bytes", &mut total, |item| item.whole(BYTES));
-    let mut dir = default_dir(section.cx.env);
-    section.read("dir", &mut dir, dir_of);
     let mut spool = SpoolSettings {
         mode: SpoolMode::Behind,
-        dir: Some(dir),
+        dir: Some(default_dir(section.cx.env)),
         max_bytes: DEFAULT_MAX_BYTES,
         memory_max_bytes: DEFAULT_MEMORY_MAX_BYTES,
         max_age: None,
@@ -58,6 +56,7 @@ fn read(section: &Section<'_>, spool: &mut SpoolSettings) {
         let at = item.word(&MODES.map(|(word, _)| word))?;
         Some(MODES[at].1)
     });
+    section.read("dir", &mut spool.dir, |item| Some(Some(dir_of(item)?)));
     section.read("max_bytes", &mut spool.max_bytes, |item| item.whole(BYTES));
     section.read("max_age", &mut spool.max_age, |item| Some(Some(item.age()?)));
     section.read("sync", &mut spool.sync, sync);

@@ -88,6 +88,32 @@ fn what_waits_for_a_destination_that_is_gone_is_said_once_and_listed() {
 }
 
 #[test]
+fn a_destination_may_have_its_spool_on_another_disk() {
+    let dir = TempDir::new();
+    let down = Peer::start(|_, _| Reply::status(503));
+    let elsewhere = dir.path().join("other disk");
+    let away = format!(r#", "spool": {{"dir": "{}"}}"#, elsewhere.display());
+    let shippers = [("away", &*away), ("stays", "")];
+    let config = config(dir.path(), &down, &shippers);
+    let mut daemon = Daemon::start(dir.path(), &config);
+    wait_for("some to wait on both disks", || {
+        let has = |home: &Path| std::fs::read_dir(home).is_ok_and(|files| files.count() > 1);
+        (has(&elsewhere.join("away")) && has(&dir.path().join("spool/stays"))).then_some(())
+    });
+    daemon.signal(Signal::SIGTERM);
+    assert_eq!(daemon.wait(), 0);
+    let page = listing(&dir, &config);
+    let rows: Vec<&str> =
+        page.lines().filter(|line| line.contains("other disk") || !line.contains("DESTINATION")).collect();
+    let starts = ["away", "stays"].map(|name| rows.iter().position(|row| row.starts_with(name)));
+    assert!(rows[0].ends_with("/other disk") && starts == [Some(1), Some(3)], "{page}");
+    assert!(!page.contains("nobody sends"), "{page}");
+    // Back on the common disk, what is on the other one is nobody's, and no destination knows of it.
+    let moved = listing(&dir, &config.replace(&away, ""));
+    assert!(!moved.contains("other disk") && !moved.contains("away"), "{moved}");
+}
+
+#[test]
 fn a_destination_for_which_nothing_waits_is_let_go_of_without_a_word_about_that() {
     let dir = TempDir::new();
     let up = Peer::start(|_, _| Reply::status(200));

@@ -83,6 +83,7 @@
 
 mod api;
 mod census;
+mod cursor_file;
 mod disk;
 mod format;
 mod home;
@@ -113,6 +114,7 @@ pub use inspect::{Listing, inspect, inspect_one, spools};
 pub use recovery::{Finding, Note, Recovery};
 pub use upkeep::{Chore, ChoreDone};
 
+use cursor_file::CursorFile;
 use disk::Disk;
 use format::{Context, Cursor, context_id};
 use home::{CURSOR, Home};
@@ -154,6 +156,9 @@ pub struct Spool {
     trouble: Option<Trouble>,
     /// What the cursor file says.
     saved_cursor: Option<Cursor>,
+    /// The number of its draft.
+    saved_number: u64,
+    cursor_file: CursorFile,
     /// The cursor is not moved on: there are segments that can't be read now, and once they
     /// can be, a later one would make them look done with.
     hold_cursor: bool,
@@ -228,6 +233,8 @@ impl Spool {
             returned: BTreeMap::new(),
             trouble: None,
             saved_cursor: survey.cursor,
+            saved_number: 0,
+            cursor_file: CursorFile::default(),
             hold_cursor: survey.unreachable.is_some(),
             bad_cursor: survey.bad_cursor,
             told: survey.told,

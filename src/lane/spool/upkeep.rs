@@ -3,11 +3,11 @@
 
 use std::fs::File;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use super::cursor_file::{CursorFile, Draft, Written};
 use super::disk::Disk;
 use super::format::Cursor;
-use super::home::{CURSOR, CURSOR_TMP};
 use super::segment::Gone;
 use super::{Count, DEFAULT_SYNC_INTERVAL, Spool, SyncPolicy, WriteError};
 
@@ -83,8 +83,8 @@ impl Spool {
             sync,
             files,
             dir,
-            cursor,
-            saved_before: self.saved_cursor.clone(),
+            cursor: cursor.map(|cursor| self.cursor_file.draft(cursor)),
+            cursor_file: self.cursor_file.clone(),
         }))
     }
 
@@ -141,13 +141,7 @@ impl Spool {
         }
         self.dir_dirty |= done.dir.is_err();
         self.has_news |= done.cursor.is_err();
-        let cursor = done.cursor.map(|saved| {
-            self.bad_cursor &= saved.is_none();
-            // Somebody else may have saved one meanwhile; then it is not known which is there.
-            if saved.is_some() && self.saved_cursor == done.saved_before {
-                self.saved_cursor = saved;
-            }
-        });
+        let cursor = done.cursor.map(|saved| saved.map_or((), |draft| self.has_saved(draft)));
         let tidied = self.tidy();
         let result = done.data.and(done.dir).and(cursor).and(tidied);
         if result.is_err() {
@@ -224,7 +218,8 @@ impl Spool {
         if self.save_cursor(seq).is_err() {
             self.disk_errors += 1;
             self.has_news = true;
-            let _ = self.remove_cursor();
+            // Also one that a chore may have written meanwhile.
+            let _ = self.forget_cursor();
         }
     }
 
@@ -248,23 +243,34 @@ impl Spool {
             return Ok(());
         }
         let sync = self.options.sync != SyncPolicy::Never;
-        let renamed = write_cursor(&self.disk, &self.home.dir, &cursor, sync)?;
-        self.saved_cursor = Some(cursor);
-        self.bad_cursor = false;
-        renamed
+        let draft = self.cursor_file.draft(cursor);
+        match self.cursor_file.write(&self.disk, &self.home.dir, &draft, sync)? {
+            Written::Yes(renamed) => {
+                self.has_saved(draft);
+                renamed
+            }
+            // Nobody else drafts any.
+            Written::Outdated => Ok(()),
+        }
+    }
+
+    /// A chore may hear of its own later than we of a newer one.
+    fn has_saved(&mut self, draft: Draft) {
+        if draft.number > self.saved_number {
+            self.saved_number = draft.number;
+            self.saved_cursor = Some(draft.cursor);
+            self.bad_cursor = false;
+        }
     }
 
     fn remove_cursor(&mut self) -> io::Result<()> {
-        if self.saved_cursor.is_none() {
-            return Ok(());
-        }
-        match self.disk.remove(&self.home.dir.join(CURSOR)) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
-            _ => {
-                self.saved_cursor = None;
-                Ok(())
-            }
-        }
+        if self.saved_cursor.is_none() { Ok(()) } else { self.forget_cursor() }
+    }
+
+    fn forget_cursor(&mut self) -> io::Result<()> {
+        self.saved_number = self.cursor_file.remove(&self.disk, &self.home.dir)?;
+        self.saved_cursor = None;
+        Ok(())
     }
 }
 
@@ -276,8 +282,8 @@ pub struct Chore {
     sync: bool,
     files: Vec<File>,
     dir: bool,
-    cursor: Option<Cursor>,
-    saved_before: Option<Cursor>,
+    cursor: Option<Draft>,
+    cursor_file: CursorFile,
 }
 
 /// What became of a [`Chore`].
@@ -286,8 +292,7 @@ pub struct ChoreDone {
     data: io::Result<()>,
     dir: io::Result<()>,
     /// The cursor that is saved now, if one was to be.
-    cursor: io::Result<Option<Cursor>>,
-    saved_before: Option<Cursor>,
+    cursor: io::Result<Option<Draft>>,
 }
 
 impl Chore {
@@ -297,28 +302,10 @@ impl Chore {
         let dir = if self.dir { self.disk.sync_dir(&self.home) } else { Ok(()) };
         // That all before it is done with does not depend on the data; that there is as much
         // as it says, a start sees for itself.
-        let cursor = self.cursor.map_or(Ok(None), |cursor| {
-            write_cursor(&self.disk, &self.home, &cursor, self.sync).map(|_renamed| Some(cursor))
+        let cursor = self.cursor.map_or(Ok(None), |draft| {
+            let written = self.cursor_file.write(&self.disk, &self.home, &draft, self.sync)?;
+            Ok(Some(draft).filter(|_| matches!(written, Written::Yes(_))))
         });
-        ChoreDone { data, dir, cursor, saved_before: self.saved_before }
+        ChoreDone { data, dir, cursor }
     }
-}
-
-/// Writes the cursor beside the old one and puts it in its place. The error: the old one is
-/// still there. Else whether the name has reached the device.
-fn write_cursor(disk: &Disk, home: &Path, cursor: &Cursor, sync: bool) -> io::Result<io::Result<()>> {
-    let tmp = home.join(CURSOR_TMP);
-    let file = match disk.create(&tmp) {
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
-            disk.remove(&tmp)?;
-            disk.create(&tmp)?
-        }
-        result => result?,
-    };
-    disk.write_all_at(&file, &cursor.encode(), 0)?;
-    if sync {
-        disk.sync_data(&file)?;
-    }
-    disk.rename(&tmp, &home.join(CURSOR))?;
-    Ok(if sync { disk.sync_dir(home) } else { Ok(()) })
 }
