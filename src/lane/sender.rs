@@ -255,7 +255,7 @@ impl Sender {
         if let Some(hidden) = self.pass(&why) {
             let word = if state == DestinationState::Held { "refuses" } else { "failed" };
             log::warn!(
-                "destination {}: {word}: {why}; everything is kept ({} bytes wait), trying again in {pause:.1?}{}",
+                "destination {}: {word}: {why}; what waits is kept ({} bytes), trying again in {pause:.1?}{}",
                 self.name,
                 self.status.queue_bytes(),
                 hidden_note(hidden),

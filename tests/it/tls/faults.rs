@@ -126,7 +126,7 @@ fn each_fault_has_its_line_and_harms_nobody_else() {
         for said in fault.said {
             assert!(line.contains(said), "{}: {line}", fault.name);
         }
-        assert!(line.contains("; everything is kept ("), "{}: {line}", fault.name);
+        assert!(line.contains("; what waits is kept ("), "{}: {line}", fault.name);
     }
     // Nothing of it was taken for an answer, and the one that is well has had its share meanwhile.
     let health: serde_json::Value = serde_json::from_str(&daemon.get("/health").unwrap().1).unwrap();
