@@ -34,6 +34,7 @@ use crate::telemetry::DestinationStatus;
 use self::backoff::Backoff;
 use self::encode::{Downgrade, Encoder, Split, json, remote_write};
 use self::queue::Queue;
+use self::series_file::SeriesFile;
 use self::transport::{Access, Transport};
 use self::worker::BodyMaker;
 
@@ -71,7 +72,7 @@ impl Lane {
         let count = settings.senders();
         let queue = Arc::new(Queue::new(&settings.name, &settings.spool, Arc::clone(&status), count));
         let (inlet, outlets) = mailbox::mailbox(Arc::clone(&queue), Arc::clone(&status));
-        let series = settings.spool.series_file(&settings.name);
+        let series = SeriesFile::of(&settings.spool, &settings.name);
         let maker = BodyMaker::new(settings.name.clone(), encoder(settings), Arc::clone(&status), series, outlets.poke);
         let maker = Arc::new(maker);
         let worker = Worker {
@@ -165,22 +166,24 @@ enum Rest {
 fn rest(queue: &Queue, updated: &Receiver<Route>, transport: &mut dyn Transport, until: Instant) -> Rest {
     let over = |closed: bool| if closed { Rest::Stopping } else { Rest::Over };
     let mut news = Select::new();
-    news.recv(queue.changed());
+    news.recv(queue.bell().heard());
     let settings = news.recv(updated);
     match news.ready_deadline(until) {
-        Err(_) => over(queue.is_closed()),
+        Err(_) => over(queue.bell().is_closed()),
         Ok(at) if at != settings => {
-            if queue.is_closed() {
+            if queue.bell().is_closed() {
                 return Rest::Stopping;
             }
             // Pushed, so a tick has passed: often enough for a look at the files. What comes
             // out of a pause looks into the queue anyway.
-            let _ = queue.changed().try_recv();
+            let _ = queue.bell().heard().try_recv();
             if transport.has_new_credentials() { Rest::Over } else { Rest::Pushed }
         }
         // Nobody is left who could bring settings: the lane is about to be stopped.
-        Ok(_) if updated.is_empty() => over(queue.closed_within(until.saturating_duration_since(Instant::now()))),
-        Ok(_) => over(queue.is_closed()),
+        Ok(_) if updated.is_empty() => {
+            over(queue.bell().closed_within(until.saturating_duration_since(Instant::now())))
+        }
+        Ok(_) => over(queue.bell().is_closed()),
     }
 }
 

@@ -78,7 +78,7 @@ impl Sender {
         self.queue.wait_open();
         let mut stop_at: Option<Instant> = None;
         while let Some(held) = self.next() {
-            let closed = self.queue.is_closed();
+            let closed = self.queue.bell().is_closed();
             if closed && Instant::now() >= *stop_at.get_or_insert_with(|| Instant::now() + GRACE) {
                 return;
             }
@@ -88,7 +88,7 @@ impl Sender {
             }
             self.queue.settled(&held);
             if let (true, false, Some(rate)) = (held.queued, closed, self.route.drain_rate) {
-                self.queue.closed_within(Duration::from_secs_f64(1.0 / rate).saturating_sub(begun.elapsed()));
+                self.queue.bell().closed_within(Duration::from_secs_f64(1.0 / rate).saturating_sub(begun.elapsed()));
             }
         }
     }
@@ -110,7 +110,7 @@ impl Sender {
                     // A closed channel is always ready: from here on the queue's end counts.
                     Err(_) => self.straight = never(),
                 },
-                recv(self.queue.changed()) -> changed => if changed.is_err() {
+                recv(self.queue.bell().heard()) -> changed => if changed.is_err() {
                     // Closed. What was pushed before that is seen by now.
                     return self.queue.take(wall_ms());
                 },

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use nix::libc;
 
 use super::encode::Sent;
+use super::settings::{SpoolMode, SpoolSettings};
 
 /// A list of the largest host is a few megabytes; more is not a list of ours.
 const MAX_BYTES: u64 = 16 << 20;
@@ -34,8 +35,14 @@ pub struct SeriesFile {
 const REST: Duration = Duration::from_secs(60);
 
 impl SeriesFile {
+    /// Where it is written down which series the destination `name` has; none: nowhere.
+    pub fn of(spool: &SpoolSettings, name: &str) -> Option<SeriesFile> {
+        let dir = spool.dir.as_ref().filter(|_| spool.mode != SpoolMode::Memory)?;
+        Some(SeriesFile::new(dir, name))
+    }
+
     /// The list of the destination `name`, beside its spool in `dir`.
-    pub fn new(dir: &Path, name: &str) -> SeriesFile {
+    fn new(dir: &Path, name: &str) -> SeriesFile {
         SeriesFile { path: dir.join(format!("{name}.series")), saved: None }
     }
 

@@ -236,6 +236,11 @@ impl SpoolSettings {
         Some(dir.join(name))
     }
 
+    /// Whether what was read at `time_ms` is older than `max_age`; both in wall-clock milliseconds.
+    pub fn is_expired(&self, time_ms: i64, now_ms: i64) -> bool {
+        self.old_before_ms(now_ms).is_some_and(|limit_ms| time_ms < limit_ms)
+    }
+
     /// What is from before this time is older than `max_age`; both in wall-clock
     /// milliseconds. None where there is no such limit.
     pub fn old_before_ms(&self, now_ms: i64) -> Option<i64> {

@@ -136,7 +136,7 @@ impl Worker {
         struct Close(Arc<Queue>);
         impl Drop for Close {
             fn drop(&mut self) {
-                self.0.close();
+                self.0.bell().close();
             }
         }
         let _close = Close(Arc::clone(&self.queue));

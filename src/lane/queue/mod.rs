@@ -7,31 +7,27 @@
 //! does not take them (full, read-only, gone), they stay in memory, within a cap, and move
 //! to the disk when it works again.
 
+mod bell;
+mod opening;
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
-
+use self::bell::Bell;
 use super::budget::Share;
 use super::encode::Content;
 use super::losses::{lose, say};
-use super::series_file::SeriesFile;
 use super::settings::{SpoolMode, SpoolSettings};
-use super::spool::{Count, Finding, Options, Spool, Stats, SyncPolicy};
+use super::spool::{Count, Spool, Stats};
 use crate::telemetry::{DestinationStatus, DropReason};
 
 /// How long a body may be in a sender's hands before it is put on disk.
 pub const IN_HAND: Duration = Duration::from_secs(1);
-
-/// How long a spool may take to open. A cold flash reads 64 MiB in less; a disk that hangs
-/// must not keep a destination that is well from its data for longer.
-const OPEN_PATIENCE: Duration = Duration::from_secs(60);
-
-/// After so long it is said that it does.
-const OPEN_SOON: Duration = Duration::from_secs(10);
 
 /// How often a disk that failed is tried again.
 const DISK_RETRY: Duration = Duration::from_secs(1);
@@ -72,9 +68,7 @@ pub struct Queue {
     inner: Mutex<Inner>,
     /// Its spool is open, or is known not to open.
     opened: Condvar,
-    /// Says that something was pushed, or, when it closes, that nothing more will be.
-    ready: Mutex<Option<Sender<()>>>,
-    changed: Receiver<()>,
+    bell: Bell,
 }
 
 #[derive(Debug)]
@@ -110,7 +104,6 @@ struct InHand {
 impl Queue {
     /// The queue of the destination `name`. What it kept from an earlier life comes with [`Queue::open`].
     pub fn new(name: &str, settings: &SpoolSettings, status: Arc<DestinationStatus>, senders: usize) -> Queue {
-        let (ready, changed) = bounded(1);
         let inner = Inner {
             settings: settings.clone(),
             opening: settings.options(name).is_some(),
@@ -132,65 +125,8 @@ impl Queue {
             abandoned: AtomicBool::new(false),
             inner: Mutex::new(inner),
             opened: Condvar::new(),
-            ready: Mutex::new(Some(ready)),
-            changed,
+            bell: Bell::new(),
         }
-    }
-
-    /// Opens the spool where that is not done, a second after the last attempt or later:
-    /// another metricsd that is being replaced by this one holds its lock for seconds. Takes
-    /// as long as reading all that is in it, or for ever on a disk that hangs; what is pushed
-    /// meanwhile stays in memory. What is in the spool is older than that, and so goes first.
-    /// To be called by one thread only.
-    pub fn open(&self) {
-        let inner = self.lock();
-        let Some(options) = inner.settings.options(&self.name) else { return };
-        let first = inner.open_tried.is_none();
-        let early = inner.open_tried.is_some_and(|tried| tried.elapsed() < DISK_RETRY);
-        if inner.disk.is_some() || inner.ended || early {
-            return;
-        }
-        drop(inner);
-        let disk = open(&self.name, options, &self.status, first);
-        let mut inner = self.lock();
-        inner.opening = false;
-        if disk.is_some() && self.status.trouble().is_some() {
-            self.status.keeps_badly(None);
-            log::info!("destination {}: its spool can be used now", self.name);
-        }
-        inner.open_tried = Some(Instant::now());
-        // At the very end it comes too late.
-        inner.disk = disk.filter(|_| !inner.ended);
-        self.report(&mut inner);
-        drop(inner);
-        self.opened.notify_all();
-        self.wake();
-    }
-
-    /// Waits for [`Queue::open`], but not for ever.
-    pub fn wait_open(&self) {
-        let mut inner = self.lock();
-        let slow = "its spool's disk is slow; what is in the spool goes first, and what is collected waits in memory";
-        let hangs = "its spool's disk hangs; what is in the spool goes when the disk answers, the rest without it";
-        for (patience, why) in [(OPEN_SOON, slow), (OPEN_PATIENCE - OPEN_SOON, hangs)] {
-            let wait = self.opened.wait_timeout_while(inner, patience, |inner| inner.opening);
-            let (again, waited) = wait.unwrap_or_else(PoisonError::into_inner);
-            inner = again;
-            if !waited.timed_out() {
-                return;
-            }
-            // One sender says it for all.
-            if self.status.trouble().is_none_or(|said| said != why) {
-                log::warn!("destination {}: {why}", self.name);
-                self.status.keeps_badly(Some(why.to_owned()));
-            }
-        }
-        inner.opening = false;
-    }
-
-    /// Becomes ready when something may have been pushed, and closed when the queue is.
-    pub fn changed(&self) -> &Receiver<()> {
-        &self.changed
     }
 
     /// Appends `body`. Over the cap the oldest go, counted.
@@ -200,7 +136,7 @@ impl Queue {
         inner.memory.push_back(body);
         self.settle_in(&mut inner);
         drop(inner);
-        self.wake();
+        self.bell.ring();
     }
 
     /// Takes the oldest body.
@@ -286,7 +222,7 @@ impl Queue {
         drop(inner);
         if forgotten {
             // Where the disk could not be read, nobody else would try again.
-            self.wake();
+            self.bell.ring();
         }
         busy
     }
@@ -338,27 +274,9 @@ impl Queue {
         self.senders.fetch_sub(1, Ordering::AcqRel) == 1
     }
 
-    /// No more will be pushed: what is here is still handed out.
-    pub fn close(&self) {
-        *self.ready.lock().unwrap_or_else(PoisonError::into_inner) = None;
-    }
-
-    /// Whether no more will be pushed.
-    pub fn is_closed(&self) -> bool {
-        self.ready.lock().unwrap_or_else(PoisonError::into_inner).is_none()
-    }
-
-    /// Waits for `pause`, or until the queue is closed; says whether it is.
-    pub fn closed_within(&self, pause: Duration) -> bool {
-        let until = Instant::now() + pause;
-        loop {
-            match self.changed.recv_deadline(until) {
-                // Pushed: what comes out of a pause looks into the queue anyway.
-                Ok(()) => {}
-                Err(RecvTimeoutError::Timeout) => return self.is_closed(),
-                Err(RecvTimeoutError::Disconnected) => return true,
-            }
-        }
+    /// Tells of what happens here.
+    pub fn bell(&self) -> &Bell {
+        &self.bell
     }
 
     /// Nobody will come after it who sends what it leaves on disk.
@@ -402,13 +320,6 @@ impl Queue {
             }
         }
         (lost, kept)
-    }
-
-    fn wake(&self) {
-        if let Some(ready) = &*self.ready.lock().unwrap_or_else(PoisonError::into_inner) {
-            // A full channel: the senders have been told already.
-            let _ = ready.try_send(());
-        }
     }
 
     /// Moves to the disk what belongs there: first what is in hand, then what is in memory.
@@ -535,70 +446,8 @@ fn push(disk: &mut Spool, body: &Body, taken: bool, status: &DestinationStatus) 
     }
 }
 
-/// Opens a spool and says what was found in it; why it cannot be opened is said the `first` time.
-fn open(name: &str, options: Options, status: &DestinationStatus, first: bool) -> Option<Spool> {
-    let dir = options.dir.clone();
-    match Spool::open(options, crate::host::wall_ms()) {
-        Ok((spool, recovery)) => {
-            let (waiting, fresh) = (recovery.waiting, recovery.fresh);
-            for note in &recovery.notes {
-                // What is missing is found again until all around it is done with.
-                let is_old = fresh.frames == 0 && matches!(note.finding, Finding::Missing { .. });
-                let level = if is_old { log::Level::Info } else { log::Level::Warn };
-                log::log!(level, "destination {name}: spool: {note}");
-            }
-            if fresh.frames > 0 {
-                let (requests, samples) = (fresh.frames, fresh.samples);
-                log::warn!(
-                    "destination {name}: {requests} requests ({samples} samples) were lost to damage in {}",
-                    dir.display()
-                );
-            }
-            if waiting.frames > 0 {
-                log::info!("destination {name}: {} requests wait in {} from before", waiting.frames, dir.display());
-            }
-            Some(spool)
-        }
-        Err(error) => {
-            if first {
-                log::warn!("destination {name}: {error}; what waits for it is kept in memory until that works");
-            }
-            status.keeps_badly(Some(format!("what waits is in memory until its spool works: {error}")));
-            None
-        }
-    }
-}
-
 fn less(now: Count, before: Count) -> Count {
     let mut count = now;
     count -= before;
     count
 }
-
-impl SpoolSettings {
-    /// Whether what was read at `time_ms` is older than `max_age`; both in wall-clock milliseconds.
-    fn is_expired(&self, time_ms: i64, now_ms: i64) -> bool {
-        self.old_before_ms(now_ms).is_some_and(|limit_ms| time_ms < limit_ms)
-    }
-
-    /// Where it is written down which series the destination `name` has; none: nowhere.
-    pub(super) fn series_file(&self, name: &str) -> Option<SeriesFile> {
-        let dir = self.dir.as_ref().filter(|_| self.mode != SpoolMode::Memory)?;
-        Some(SeriesFile::new(dir, name))
-    }
-
-    /// How the spool of the destination `name` is kept; none: in memory only.
-    fn options(&self, name: &str) -> Option<Options> {
-        let mut options = Options::new(self.home(name)?, name);
-        options.max_bytes = self.max_bytes;
-        options.max_age = self.max_age;
-        options.sync = match self.mode {
-            SpoolMode::Always => SyncPolicy::Always,
-            _ => self.sync,
-        };
-        Some(options)
-    }
-}
-
-#[cfg(test)]
-mod tests;

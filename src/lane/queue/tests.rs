@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::*;
 use crate::lane::Budget;
 use crate::lane::encode::content;
+use crate::lane::spool::SyncPolicy;
 
 /// A directory that is gone with the value.
 struct Dir(PathBuf);
@@ -93,9 +94,9 @@ fn in_memory_what_is_undelivered_at_the_end_is_lost_and_counted() {
     queue.push(body(1, 1));
     queue.push(body(2, 1));
     let _held = queue.take(0).unwrap();
-    assert!(!queue.closed_within(Duration::ZERO));
-    queue.close();
-    assert!(queue.closed_within(Duration::from_secs(3600)));
+    assert!(!queue.bell().closed_within(Duration::ZERO));
+    queue.bell().close();
+    assert!(queue.bell().closed_within(Duration::from_secs(3600)));
     assert_eq!(queue.end(), (6, 0));
     assert_eq!(status.samples_dropped(DropReason::Shutdown), 6);
 }
@@ -144,7 +145,7 @@ fn what_was_settled_does_not_come_again_after_a_clean_end() {
     assert_eq!(second.body.time_ms, 2);
     first.settled(&second);
     let _third = first.take(0).unwrap();
-    first.close();
+    first.bell().close();
     assert_eq!(first.end(), (0, 3), "the one in hand waits for the next start");
     let (queue, _) = queue(&SpoolSettings::behind(&dir.0));
     assert_eq!(drain(&queue), [3]);
@@ -245,7 +246,7 @@ fn whoever_ticks_does_not_wait_for_whoever_has_the_disk() {
     let (queue, _) = queue(&SpoolSettings::memory(1000));
     let _writing = queue.lock();
     assert!(!queue.is_late());
-    assert!(!queue.is_closed());
+    assert!(!queue.bell().is_closed());
 }
 
 #[test]
