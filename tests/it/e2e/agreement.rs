@@ -7,8 +7,8 @@ use metricsd::collectors;
 
 use super::{daemon, host_name, now_ms, own_name, remote_write};
 use crate::support::kernel::{self, Figures};
-use crate::support::program::TempDir;
-use crate::support::prometheus::{Prometheus, Series, reserved_port};
+use crate::support::program::{TempDir, free_port};
+use crate::support::prometheus::{Prometheus, Series};
 use crate::support::{PATIENCE, wait_for};
 
 /// How a metric is held against the kernel's figures from before and after its reading.
@@ -76,7 +76,7 @@ fn every_native_metric_agrees_with_the_kernels_own_figures() {
     assert_eq!(known, NAMES.iter().map(|(name, _)| *name).collect(), "the list above is not complete");
 
     let dir = TempDir::new();
-    let prometheus = Prometheus::start(dir.path(), reserved_port(), "[]");
+    let prometheus = Prometheus::start(dir.path(), free_port(), "[]");
     let _daemon = daemon(&dir, 0.5, &remote_write(prometheus.port));
     agree(&prometheus);
 }

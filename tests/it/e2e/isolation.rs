@@ -8,8 +8,8 @@ use nix::sys::signal::Signal;
 
 use super::daemon;
 use crate::support::peer::{Peer, Received, Reply};
-use crate::support::program::TempDir;
-use crate::support::prometheus::{Prometheus, reserved_port};
+use crate::support::program::{TempDir, free_port};
+use crate::support::prometheus::Prometheus;
 use crate::support::wait_long_for;
 
 /// How long one destination hangs, in ticks of a second: several timeouts of 30 s.
@@ -32,7 +32,7 @@ fn times(received: &[Received]) -> Vec<i64> {
 #[ignore = "needs prometheus and takes three minutes: make e2e"]
 fn a_destination_that_hangs_and_one_that_is_slow_cost_a_third_one_nothing() {
     let dir = TempDir::new();
-    let healthy = Prometheus::start(dir.path(), reserved_port(), "[]");
+    let healthy = Prometheus::start(dir.path(), free_port(), "[]");
     let slow = Peer::start(|_, _| {
         std::thread::sleep(Duration::from_secs(2));
         Reply::status(204)

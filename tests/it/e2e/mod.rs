@@ -23,7 +23,7 @@ use self::agreement::{NAMES, Rule};
 use crate::support::kernel;
 use crate::support::peer::{Peer, Reply};
 use crate::support::program::{Daemon, TempDir, free_port, metricsd};
-use crate::support::prometheus::{Prometheus, Series, reserved_port};
+use crate::support::prometheus::{Prometheus, Series};
 use crate::support::wait_for;
 
 /// Labels that every series has, and none of the kernel's figures.
@@ -70,7 +70,7 @@ fn prometheus_scrapes_the_page_and_knows_each_metric_and_its_type() {
     let scrape = format!(
         r#"[{{"job_name": "page", "scrape_interval": "1s", "static_configs": [{{"targets": ["{target}"]}}]}}]"#
     );
-    let prometheus = Prometheus::start(dir.path(), reserved_port(), &scrape);
+    let prometheus = Prometheus::start(dir.path(), free_port(), &scrape);
     wait_for("a scrape", || prometheus.value(r#"up{job="page"}"#).filter(|up| *up == 1.0));
     // It asked for OpenMetrics, which this version prefers.
     let mut page = ureq::get(format!("http://{target}/metrics"))
@@ -109,7 +109,7 @@ fn prometheus_scrapes_the_page_and_knows_each_metric_and_its_type() {
 #[ignore = "needs prometheus: make e2e"]
 fn promtool_finds_no_fault_with_the_page() {
     let dir = TempDir::new();
-    let peer = reserved_port();
+    let peer = free_port();
     // Destinations that fail have metrics of their own.
     let daemon = daemon(&dir, 0.25, &remote_write(peer));
     let failed = r#"metricsd_destination_requests_total{destination="prometheus_remote_write",outcome="retried"}"#;

@@ -4,15 +4,15 @@ use nix::sys::signal::Signal;
 
 use super::book::Book;
 use super::{daemon, remote_write};
-use crate::support::program::TempDir;
-use crate::support::prometheus::{Prometheus, reserved_port};
+use crate::support::program::{TempDir, free_port};
+use crate::support::prometheus::Prometheus;
 use crate::support::{wait_for, wait_long_for};
 
 #[test]
 #[ignore = "needs prometheus: make e2e"]
 fn no_sample_of_an_outage_is_missing() {
     let dir = TempDir::new();
-    let port = reserved_port();
+    let port = free_port();
     // The second destination writes down what there was to deliver.
     let book = dir.path().join("book.jsonl");
     let file = format!(r#"{{"type": "file", "endpoint": "{}"}}"#, book.display());

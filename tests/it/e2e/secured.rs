@@ -7,8 +7,8 @@ use serde_json::json;
 
 use crate::support::kernel;
 use crate::support::pki::Authority;
-use crate::support::program::{Daemon, TempDir};
-use crate::support::prometheus::{Prometheus, reserved_port};
+use crate::support::program::{Daemon, TempDir, free_port};
+use crate::support::prometheus::Prometheus;
 use crate::support::wait_for;
 
 #[test]
@@ -54,7 +54,7 @@ fn prometheus_scrapes_over_tls_with_a_certificate_and_a_password() {
         job("no credentials", json!({})),
         job("no certificate", json!({"basic_auth": basic, "tls_config": {"ca_file": ca_file}})),
     ]);
-    let prometheus = Prometheus::start(dir.path(), reserved_port(), &jobs.to_string());
+    let prometheus = Prometheus::start(dir.path(), free_port(), &jobs.to_string());
     let total = kernel::figures(&[])["system_memory_total_bytes"];
     for name in ["basic", "bearer", "tls 1.2"] {
         wait_for("a scrape", || prometheus.value(&format!(r#"up{{job="{name}"}}"#)).filter(|up| *up == 1.0));

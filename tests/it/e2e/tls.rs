@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::host_name;
 use crate::support::pki::{Authority, Issued, fixture_key};
 use crate::support::program::{Captured, Daemon, TempDir, free_port};
-use crate::support::prometheus::{Prometheus, reserved_port};
+use crate::support::prometheus::Prometheus;
 use crate::support::wait_for;
 
 /// A program that is killed when dropped.
@@ -211,7 +211,7 @@ fn nginx_in_front_of_prometheus_lets_in_who_has_a_certificate_and_the_password()
     let dir = TempDir::new();
     let authority = Authority::new("test root");
     let ca = dir.write("ca.pem", &authority.pem).display().to_string();
-    let prometheus = Prometheus::start(dir.path(), reserved_port(), "[]");
+    let prometheus = Prometheus::start(dir.path(), free_port(), "[]");
     // nginx reads passwords as they are after this mark; what they are hashed with is its own affair.
     let passwords = dir.write("passwords", "agent:{PLAIN}e2e-s3cr3t\n").display().to_string();
     let access = format!(r#"auth_basic "samples"; auth_basic_user_file {passwords};"#);

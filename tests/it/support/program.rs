@@ -1,14 +1,17 @@
 //! The real program, run as a user runs it.
 
 use std::io::Read;
-use std::net::TcpListener;
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use nix::sys::signal::{Signal, kill};
+use nix::sys::socket::sockopt::ReuseAddr;
+use nix::sys::socket::{self, AddressFamily, SockFlag, SockProtocol, SockType, SockaddrIn};
 use nix::unistd::Pid;
 
 use super::wait_for;
@@ -26,9 +29,9 @@ pub fn metricsd() -> Command {
 
 /// A directory for one program's spools, below one for the whole test run.
 fn state_dir() -> PathBuf {
-    static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+    static NEXT: AtomicU32 = AtomicU32::new(0);
     static RUN: std::sync::OnceLock<TempDir> = std::sync::OnceLock::new();
-    let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
     RUN.get_or_init(TempDir::new).path().join(format!("state-{number}"))
 }
 
@@ -180,18 +183,29 @@ impl Captured {
     }
 }
 
-/// A port for a program to listen on: free now, handed out once in this process, and below
-/// the range from which the kernel takes ports for connections, so that it stays free.
+/// A port for a program to listen on: free now, and handed out once in this process.
+///
+/// Ports that the kernel picks for connections come from a range of their own. One of those
+/// may be lost while nobody listens on it, be it to a client that, trying to connect to it,
+/// is given the very port and finds itself at the other end.
 pub fn free_port() -> u16 {
-    static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
-    loop {
-        let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        // Another test run on this machine begins elsewhere.
-        let port = 10_000 + (std::process::id().wrapping_mul(251).wrapping_add(number) % 20_000) as u16;
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
-    }
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
+    let first: u32 = range.split_whitespace().next().and_then(|first| first.parse().ok()).unwrap_or(32768);
+    let (low, span) = if first > 12_000 { (10_000, first - 10_000) } else { (20_000, 10_000) };
+    // Another test run on this machine begins elsewhere.
+    let start = std::process::id().wrapping_mul(251) % span;
+    let ports = (0..span).map(|_| (low + (start + NEXT.fetch_add(1, Ordering::Relaxed)) % span) as u16);
+    ports.into_iter().find(|port| is_free(*port)).expect("no port is free")
+}
+
+/// Whether nobody listens there. Does not listen itself: a program that another thread starts
+/// at the same time would hold such a socket for a moment more, and the port with it.
+fn is_free(port: u16) -> bool {
+    let flags = SockFlag::SOCK_CLOEXEC;
+    let socket = socket::socket(AddressFamily::Inet, SockType::Stream, flags, SockProtocol::Tcp).unwrap();
+    socket::setsockopt(&socket, ReuseAddr, &true).unwrap();
+    socket::bind(socket.as_raw_fd(), &SockaddrIn::new(127, 0, 0, 1, port)).is_ok()
 }
 
 /// A directory that is gone with the value.
@@ -199,8 +213,8 @@ pub struct TempDir(PathBuf);
 
 impl TempDir {
     pub fn new() -> TempDir {
-        static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let path = std::env::temp_dir().join(format!("metricsd-it-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&path).unwrap();
         TempDir(path)

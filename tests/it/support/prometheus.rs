@@ -1,10 +1,8 @@
 //! A real Prometheus, or what has its HTTP API: started for a test, asked, ended with it.
 
 use std::collections::BTreeMap;
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -130,20 +128,4 @@ impl Drop for Prometheus {
 fn sample(pair: &Value) -> (i64, f64) {
     let time_ms = (pair[0].as_f64().unwrap() * 1000.0).round() as i64;
     (time_ms, pair[1].as_str().unwrap().parse().unwrap())
-}
-
-/// A port on which nothing listens and which no outgoing connection is given meanwhile.
-///
-/// Ports that the kernel picks come from a range of their own. One of those may be lost
-/// while nobody listens on it, be it to a client that, trying to connect to it, is given
-/// the very port and finds itself at the other end.
-pub fn reserved_port() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
-    let first: u16 = range.split_whitespace().next().and_then(|first| first.parse().ok()).unwrap_or(32768);
-    // Runs beside this one start elsewhere.
-    let (low, span) = if first > 12_000 { (10_000, first - 10_000) } else { (20_000, 10_000) };
-    let start = (std::process::id() % 499) as u16 * 17;
-    let port = (0..span).map(|_| low + (start + NEXT.fetch_add(1, Ordering::Relaxed)) % span);
-    port.into_iter().find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).expect("no port is free")
 }

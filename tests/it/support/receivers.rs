@@ -4,7 +4,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::prometheus::{Prometheus, reserved_port};
+use super::program::free_port;
+use super::prometheus::Prometheus;
 
 /// Where `tests/it/e2e/fetch-receivers` puts what starts `program`.
 fn path(program: &str) -> PathBuf {
@@ -30,13 +31,13 @@ fn program(program: &str) -> Option<Command> {
 pub fn prometheus_3(dir: &Path, config: &str) -> Option<Prometheus> {
     let mut program = program("prometheus")?;
     program.arg("--enable-feature=metadata-wal-records");
-    Some(Prometheus::start_as(program, dir, reserved_port(), config))
+    Some(Prometheus::start_as(program, dir, free_port(), config))
 }
 
 /// A VictoriaMetrics, which takes remote write 1.0 alone.
 pub fn victoria_metrics(dir: &Path) -> Option<Prometheus> {
     let mut program = program("victoria-metrics")?;
-    let port = reserved_port();
+    let port = free_port();
     program
         .arg(format!("-storageDataPath={}", dir.join("data").display()))
         .arg(format!("-httpListenAddr=127.0.0.1:{port}"))
