@@ -1,29 +1,30 @@
-//! The lanes that run: started, changed in place, and let go of.
+//! The lanes that run: started, changed in place, followed by others, and let go of.
 
 use std::io;
 use std::sync::Arc;
 
-use super::gate::Gate;
 use super::threads::{Id, Threads};
 use crate::lane::{Control, HOLD, Inlet, Lane, Settings};
 use crate::model::Batch;
 use crate::pipeline::Outlet;
 use crate::telemetry::{DestinationState, DestinationStatus};
 
-/// A lane. It is asked to end by dropping this, and every clone of its outlet.
+/// A lane. It is asked to end by dropping its outlet, and every clone of it.
 pub struct Running {
     pub settings: Settings,
     pub status: Arc<DestinationStatus>,
     pub outlet: Arc<dyn Outlet>,
     pub threads: Vec<Id>,
-    life: Life,
+    control: Control,
 }
 
-enum Life {
-    /// On its threads.
-    Started(Control),
-    /// Another lane of its name has not ended, and holds what both need: the directory on disk.
-    Waiting(Arc<Gate>),
+/// A lane that has been asked to end.
+pub struct Ending {
+    pub name: String,
+    /// Its threads that have not ended.
+    pub threads: Vec<Id>,
+    status: Arc<DestinationStatus>,
+    control: Control,
 }
 
 impl Outlet for Inlet {
@@ -37,62 +38,63 @@ impl Outlet for Inlet {
 }
 
 impl Running {
-    /// Starts a lane.
-    pub fn start(settings: &Settings, threads: &mut Threads) -> io::Result<Running> {
-        let status = status_of(settings);
-        let (inlet, control, ids) = run(settings, &status, threads)?;
-        let (settings, outlet) = (settings.clone(), Arc::new(inlet));
-        Ok(Running { settings, status, outlet, threads: ids, life: Life::Started(control) })
-    }
-
-    /// A lane that is to start when others of its name have ended, and keeps what it is given
-    /// until then.
-    pub fn waiting(settings: &Settings) -> Running {
-        let status = status_of(settings);
-        let gate = Arc::new(Gate::new(Arc::clone(&status)));
-        let outlet: Arc<dyn Outlet> = Arc::clone(&gate) as _;
-        Running { settings: settings.clone(), status, outlet, threads: Vec::new(), life: Life::Waiting(gate) }
-    }
-
-    /// Asks the lane to end, and keeps what is needed to see to what it left.
-    pub fn into_control(self) -> Option<Control> {
-        match self.life {
-            Life::Started(control) => Some(control),
-            Life::Waiting(_) => None,
+    /// Makes a lane, whose threads wait for [`Running::begin`]; all of them or none. `before`
+    /// is the lane that it comes after: it goes on with what that one leaves, and counts on.
+    pub fn new(settings: &Settings, before: Option<Before<'_>>, threads: &mut Threads) -> io::Result<Running> {
+        let status = match before {
+            Some(Before { status, .. }) => Arc::clone(status),
+            None => Arc::new(DestinationStatus::new(&*settings.name, settings.kind.as_str())),
+        };
+        let (inlet, control, lane) =
+            Lane::new(settings, Arc::clone(&status), HOLD, before.map(|before| before.control));
+        let name = &settings.name;
+        let mut ids = Vec::new();
+        let mut start = |kind: &str, run: Box<dyn FnOnce() + Send>| -> io::Result<()> {
+            ids.push(threads.spawn(format!("{kind}-{name}"), run)?);
+            Ok(())
+        };
+        let mut started = start("lane", Box::new(move || lane.worker.run()));
+        started = started.and_then(|()| start("keep", Box::new(move || lane.keeper.run())));
+        for sender in lane.senders {
+            started = started.and_then(|()| start("send", Box::new(move || sender.run())));
         }
+        if let Err(error) = started {
+            // Without the word to begin, which goes with `control`, they end at once.
+            threads.ask(&ids);
+            return Err(error);
+        }
+        Ok(Running { settings: settings.clone(), status, outlet: Arc::new(inlet), threads: ids, control })
     }
 
-    /// It is let go of, and no other lane comes after it in its directory.
+    /// The threads begin; those of the lane `before`, if there is one, leave what they have to them.
+    pub fn begin(&mut self, before: Option<&Control>) {
+        self.control.begin(before);
+        self.status.is_of(self.settings.kind.as_str(), self.settings.is_unverified());
+        if before.is_some() {
+            self.control.move_spool(&self.settings.spool);
+        }
+        log::info!("destination {}: {}", self.settings.name, self.settings.kind);
+    }
+
+    /// What one that comes after it needs.
+    pub fn as_before(&self) -> Before<'_> {
+        Before { status: &self.status, control: &self.control }
+    }
+
+    /// Asks the lane to end, and keeps what is needed to see to what it leaves.
+    pub fn end(self) -> Ending {
+        let Running { settings, status, threads, control, .. } = self;
+        Ending { name: settings.name, threads, status, control }
+    }
+
+    /// The lane ends, and none comes after it that could send what it leaves on disk.
     pub fn abandon(&self) {
-        if let Life::Started(control) = &self.life {
-            control.abandon();
-        }
-    }
-
-    /// Whether it has not started yet.
-    pub fn is_waiting(&self) -> bool {
-        matches!(self.life, Life::Waiting(_))
-    }
-
-    /// Starts one that waits.
-    pub fn begin(&mut self, threads: &mut Threads) -> io::Result<()> {
-        if let Life::Waiting(gate) = &self.life {
-            let (inlet, control, ids) = run(&self.settings, &self.status, threads)?;
-            gate.open(inlet);
-            self.threads = ids;
-            self.life = Life::Started(control);
-        }
-        Ok(())
+        self.control.abandon();
     }
 
     /// Whether this lane can go on under `settings`, be it with changes.
     pub fn can_become(&self, settings: &Settings) -> bool {
-        match self.life {
-            Life::Started(_) => Control::can_apply(&self.settings, settings),
-            Life::Waiting(_) => {
-                self.settings.name == settings.name && self.settings.kind.as_str() == settings.kind.as_str()
-            }
-        }
+        Control::can_apply(&self.settings, settings)
     }
 
     /// Goes on under `settings`. Whether anything changed.
@@ -100,46 +102,32 @@ impl Running {
         let changed = self.settings != *settings;
         // Whoever has mended a destination, or what it refuses us for, need not wait for a pause to be over.
         if changed || matches!(self.status.state().0, DestinationState::Held | DestinationState::Retrying) {
-            if let Life::Started(control) = &self.life {
-                control.apply(settings);
-            }
-            self.status.unverified(settings.is_unverified());
-            self.settings = settings.clone();
+            self.control.apply(settings);
         }
+        if self.settings.spool != settings.spool {
+            self.control.move_spool(&settings.spool);
+        }
+        self.status.is_of(settings.kind.as_str(), settings.is_unverified());
+        self.settings = settings.clone();
         changed
     }
 }
 
-fn status_of(settings: &Settings) -> Arc<DestinationStatus> {
-    let status = DestinationStatus::new(&*settings.name, settings.kind.as_str());
-    status.unverified(settings.is_unverified());
-    Arc::new(status)
+/// A lane that another one comes after.
+#[derive(Clone, Copy)]
+pub struct Before<'l> {
+    status: &'l Arc<DestinationStatus>,
+    pub control: &'l Control,
 }
 
-/// Starts the threads of a lane; all or none.
-fn run(
-    settings: &Settings,
-    status: &Arc<DestinationStatus>,
-    threads: &mut Threads,
-) -> io::Result<(Inlet, Control, Vec<Id>)> {
-    let (inlet, control, lane) = Lane::new(settings, Arc::clone(status), HOLD);
-    let name = &settings.name;
-    // The worker first: should there be no thread for another one, it ends with its mailbox,
-    // and closes what the others wait for.
-    let mut ids = vec![threads.spawn(format!("lane-{name}"), move || lane.worker.run())?];
-    let mut rest = vec![threads.spawn(format!("keep-{name}"), move || lane.keeper.run())];
-    rest.extend(lane.senders.into_iter().map(|sender| threads.spawn(format!("send-{name}"), move || sender.run())));
-    let mut failed = None;
-    for started in rest {
-        match started {
-            Ok(id) => ids.push(id),
-            Err(error) => failed = Some(error),
-        }
+impl Ending {
+    /// What one that comes after it needs.
+    pub fn as_before(&self) -> Before<'_> {
+        Before { status: &self.status, control: &self.control }
     }
-    if let Some(error) = failed {
-        threads.ask(&ids);
-        return Err(error);
+
+    /// Keeps what is needed to see to what it leaves.
+    pub fn into_control(self) -> Control {
+        self.control
     }
-    log::info!("destination {name}: {}", settings.kind);
-    Ok((inlet, control, ids))
 }

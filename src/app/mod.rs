@@ -1,7 +1,6 @@
 //! Wiring only: build, start consumers first, wait, stop producers first.
 
 mod check;
-mod gate;
 mod lanes;
 mod logging;
 mod notify;

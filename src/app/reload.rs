@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use crossbeam_channel::{Receiver, bounded, never};
 
-use super::lanes::Running;
+use super::lanes::{Before, Ending, Running};
 use super::level;
 use super::logging;
 use super::service::{Service, Setup, start_slow};
@@ -137,6 +137,12 @@ fn share_budget(config: &mut Config, old: &Config) {
     }
 }
 
+/// The lane of that name that is there, or was and has not ended: the last of them.
+fn before<'l>(name: &str, lanes: &'l [Running], ending: &'l [Ending]) -> Option<Before<'l>> {
+    let running = lanes.iter().find(|lane| lane.settings.name == name).map(Running::as_before);
+    running.or_else(|| ending.iter().rev().find(|lane| lane.name == name).map(Ending::as_before))
+}
+
 fn refused(error: &dyn std::error::Error) -> Refused {
     Refused(error.to_string())
 }
@@ -181,20 +187,16 @@ impl Service {
         Ok(())
     }
 
-    /// The lanes that `config` has and that are not there, in its order; all or none.
+    /// The lanes that `config` has and that are not there, in its order; all or none. They
+    /// have not begun.
     fn start_lanes(&mut self, config: &Config) -> io::Result<Vec<Running>> {
         let mut started: Vec<Running> = Vec::new();
         for settings in &config.lanes {
             if self.lanes.iter().any(|lane| lane.can_become(settings)) {
                 continue;
             }
-            // Of that name there may be one that goes now, and ones that have not ended since.
-            let leaves = self.lanes.iter().any(|lane| lane.settings.name == settings.name);
-            if leaves || self.draining.iter().any(|(name, _)| *name == settings.name) {
-                started.push(Running::waiting(settings));
-                continue;
-            }
-            let lane = Running::start(settings, &mut self.threads).inspect_err(|_| {
+            let before = before(&settings.name, &self.lanes, &self.ending);
+            let lane = Running::new(settings, before, &mut self.threads).inspect_err(|_| {
                 started.iter().for_each(|lane| self.threads.ask(&lane.threads));
             })?;
             started.push(lane);
@@ -237,14 +239,24 @@ impl Service {
                     log::info!("destination {}: changed: {}", settings.name, settings.kind);
                 }
                 self.lanes.push(lane);
-            } else {
-                // They were started in this order.
-                self.lanes.extend(started.next());
+            } else if let Some(mut lane) = started.next() {
+                // They were made in this order.
+                lane.begin(before(&settings.name, &old, &self.ending).map(|before| before.control));
+                self.lanes.push(lane);
             }
         }
         self.fanout.exchange(self.lanes.iter().map(|lane| Arc::clone(&lane.outlet)).collect());
         for gone in old {
-            let name = &gone.settings.name;
+            self.let_go(gone, config);
+        }
+    }
+
+    fn let_go(&mut self, gone: Running, config: &Config) {
+        self.threads.ask(&gone.threads);
+        let name = &gone.settings.name;
+        if config.lanes.iter().any(|lane| lane.name == *name) {
+            log::info!("destination {name}: changed: other threads go on with it");
+        } else {
             match gone.status.queue_frames() {
                 0 => log::info!("destination {name}: let go of; nothing waits for it"),
                 waiting => log::warn!(
@@ -256,11 +268,8 @@ impl Service {
                 gone.abandon();
                 self.stranded.is_said(home);
             }
-            self.threads.ask(&gone.threads);
-            self.draining.extend(gone.threads.iter().map(|id| (gone.settings.name.clone(), *id)));
         }
-        // One that waited for another that waited has nobody left to wait for.
-        self.begin_waiting();
+        self.ending.push(gone.end());
     }
 
     fn exchange_collectors(

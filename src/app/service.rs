@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 use log::LevelFilter;
 
-use super::lanes::Running;
+use super::lanes::{Ending, Running};
 use super::notify::Notify;
 use super::signals::{self, Signal};
 use super::stranded::Stranded;
@@ -52,8 +52,8 @@ pub struct Service {
     pub(super) fanout: Arc<Fanout>,
     /// In the order of the configuration.
     pub(super) lanes: Vec<Running>,
-    /// The threads of lanes that are being let go of, and what those are called.
-    pub(super) draining: Vec<(String, Id)>,
+    /// Lanes that are being let go of, until their threads have ended.
+    pub(super) ending: Vec<Ending>,
     /// Of the collectors that run, in the order of their table, fast ones first.
     pub(super) collectors: Vec<Arc<CollectorStatus>>,
     /// The threads of the slow ones among them.
@@ -83,8 +83,9 @@ impl Service {
             Exit::Internal
         };
         let mut threads = Threads::new();
-        let lanes = config.lanes.iter().map(|settings| Running::start(settings, &mut threads));
-        let lanes = lanes.collect::<io::Result<Vec<Running>>>().map_err(no_thread)?;
+        let lanes = config.lanes.iter().map(|settings| Running::new(settings, None, &mut threads));
+        let mut lanes = lanes.collect::<io::Result<Vec<Running>>>().map_err(no_thread)?;
+        lanes.iter_mut().for_each(|lane| lane.begin(None));
         let fanout = Arc::new(Fanout::default());
         fanout.exchange(lanes.iter().map(|lane| Arc::clone(&lane.outlet)).collect());
 
@@ -117,7 +118,7 @@ impl Service {
             threads,
             fanout,
             lanes,
-            draining: Vec::new(),
+            ending: Vec::new(),
             collectors: statuses,
             slow,
             done,
@@ -146,11 +147,8 @@ impl Service {
     /// A thread has ended. Whether it should not have: then nothing works as it is meant to.
     pub fn is_lost(&mut self, ended: &Ended) -> bool {
         let lost = self.threads.has_ended(ended);
-        let drained = self.draining.len();
-        self.draining.retain(|(_, id)| *id != ended.id);
-        if self.draining.len() < drained {
-            self.begin_waiting();
-        }
+        self.ending.iter_mut().for_each(|lane| lane.threads.retain(|id| *id != ended.id));
+        self.ending.retain(|lane| !lane.threads.is_empty());
         if lost {
             self.telemetry.thread_lost();
             let how = if ended.panicked { "panicked" } else { "ended" };
@@ -159,21 +157,10 @@ impl Service {
         lost
     }
 
-    /// Starts the lanes whose predecessors have ended.
-    pub(super) fn begin_waiting(&mut self) {
-        let draining = &self.draining;
-        let ready = |lane: &&mut Running| !draining.iter().any(|(name, _)| *name == lane.settings.name);
-        for lane in self.lanes.iter_mut().filter(|lane| lane.is_waiting()).filter(ready) {
-            if let Err(error) = lane.begin(&mut self.threads) {
-                log::error!("destination {}: cannot start a thread: {error}; a reload tries again", lane.settings.name);
-            }
-        }
-    }
-
     /// Producers first, then the lanes with what they have.
     pub fn stop(self, signals: &Receiver<Signal>) {
         let begun = Instant::now();
-        let Service { mut threads, fanout, mut lanes, plans, server, sched, .. } = self;
+        let Service { mut threads, fanout, lanes, ending, plans, server, sched, .. } = self;
         drop(plans);
         if !threads.wait_for(sched, LAST_ROUND, signals) {
             if !threads.is_hurried() {
@@ -182,13 +169,8 @@ impl Service {
             threads.forgo(sched);
         }
         fanout.exchange(Vec::new());
-        for lane in lanes.iter_mut().filter(|lane| lane.is_waiting()) {
-            // No longer: better without the disk than not at all.
-            if let Err(error) = lane.begin(&mut threads) {
-                log::error!("destination {}: cannot start a thread: {error}", lane.settings.name);
-            }
-        }
-        let controls: Vec<Control> = lanes.into_iter().filter_map(Running::into_control).collect();
+        let ending = ending.into_iter().chain(lanes.into_iter().map(Running::end));
+        let controls: Vec<Control> = ending.map(Ending::into_control).collect();
         let left = threads.wait(STOP_WITHIN.saturating_sub(begun.elapsed()), signals);
         drop(server);
         finish(controls);

@@ -44,6 +44,11 @@ impl Budget {
         Share { budget: Arc::clone(self), id }
     }
 
+    /// What it is.
+    pub fn max_bytes(&self) -> u64 {
+        self.max_bytes
+    }
+
     /// By how many bytes it is exceeded.
     pub fn excess(&self) -> u64 {
         self.lock().taken.values().map(|taken| taken.bytes).sum::<u64>().saturating_sub(self.max_bytes)

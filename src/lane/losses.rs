@@ -25,8 +25,17 @@ pub fn lose(status: &DestinationStatus, reason: DropReason, samples: u64) {
 /// Says what was lost since it was last said, a minute ago or longer. To be called now and
 /// then, so that the last losses are said as well.
 pub fn say(status: &DestinationStatus) {
+    say_due(status, false);
+}
+
+/// Says what has not been said: there will be no other occasion.
+pub fn say_all(status: &DestinationStatus) {
+    say_due(status, true);
+}
+
+fn say_due(status: &DestinationStatus, is_last: bool) {
     for (reason, why) in SAID {
-        if let Some(samples) = status.loss_to_say(reason, monotonic()) {
+        if let Some(samples) = status.loss_to_say(reason, monotonic(), is_last) {
             log::warn!("destination {}: lost {samples} samples: {why}", status.name());
         }
     }

@@ -19,6 +19,7 @@ mod sender;
 mod series_file;
 mod settings;
 pub mod spool;
+mod start;
 mod transport;
 mod url;
 mod verdict;
@@ -27,14 +28,15 @@ mod worker;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Select, unbounded};
+use crossbeam_channel::{Receiver, Select, bounded, unbounded};
 
 use crate::telemetry::DestinationStatus;
 
 use self::backoff::Backoff;
 use self::encode::{Downgrade, Encoder, Split, json, remote_write};
-use self::queue::Queue;
+use self::queue::{Bell, Queue};
 use self::series_file::SeriesFile;
+use self::start::{Before, Starter};
 use self::transport::{Access, Transport};
 use self::worker::BodyMaker;
 
@@ -66,22 +68,46 @@ pub struct Lane {
 }
 
 impl Lane {
-    /// A lane, and where its batches go in. `hold` is the pause before a destination that
-    /// refuses us is asked again: [`HOLD`], or less in a test.
-    pub fn new(settings: &Settings, status: Arc<DestinationStatus>, hold: Duration) -> (Inlet, Control, Lane) {
+    /// A lane, and where its batches go in: its threads begin with [`Control::begin`]. It goes
+    /// on with the queue of the lane `before`, if there is one. `hold` is the pause before a
+    /// destination that refuses us is asked again: [`HOLD`], or less in a test.
+    pub fn new(
+        settings: &Settings,
+        status: Arc<DestinationStatus>,
+        hold: Duration,
+        before: Option<&Control>,
+    ) -> (Inlet, Control, Lane) {
         let count = settings.senders();
-        let queue = Arc::new(Queue::new(&settings.name, &settings.spool, Arc::clone(&status), count));
+        let name = settings.name.clone();
+        let queue = before.map(|before| Arc::clone(&before.queue));
+        let queue = queue.unwrap_or_else(|| Arc::new(Queue::new(&name, &settings.spool, Arc::clone(&status), count)));
+        let bell = if before.is_some() { Arc::new(Bell::new(count)) } else { queue.bell() };
         let (inlet, outlets) = mailbox::mailbox(Arc::clone(&queue), Arc::clone(&status));
-        let series = SeriesFile::of(&settings.spool, &settings.name);
-        let maker = BodyMaker::new(settings.name.clone(), encoder(settings), Arc::clone(&status), series, outlets.poke);
+        let series = SeriesFile::of(&settings.spool, &name);
+        let maker = BodyMaker::new(name.clone(), encoder(settings), Arc::clone(&status), series, outlets.poke);
         let maker = Arc::new(maker);
+        let (starter, start) = start::start(before.map(|before| before.threads.clone()));
+        let [(worker_alive, worker_ended), (keeper_alive, keeper_ended), (sender_alive, senders_ended)] =
+            [(); 3].map(|()| bounded(0));
         let worker = Worker {
             mailbox: outlets.mailbox,
             pending: outlets.pending,
             maker: Arc::clone(&maker),
             queue: Arc::clone(&queue),
+            bell: Arc::clone(&bell),
+            start: start.clone(),
+            _alive: worker_alive,
         };
-        let keeper = Keeper { poked: outlets.poked, queue: Arc::clone(&queue), maker: Arc::downgrade(&maker) };
+        let (moves, moved) = unbounded();
+        let keeper = Keeper {
+            name: name.clone(),
+            poked: outlets.poked,
+            queue: Arc::clone(&queue),
+            maker: Arc::downgrade(&maker),
+            moved,
+            start: start.clone(),
+            _alive: keeper_alive,
+        };
         let access = access(settings);
         let throttle = Sender::log_throttle();
         let (mut senders, mut updates) = (Vec::new(), Vec::new());
@@ -89,10 +115,13 @@ impl Lane {
             let (update, updated) = unbounded();
             updates.push(update);
             senders.push(Sender {
-                name: settings.name.clone(),
+                name: name.clone(),
                 straight: outlets.straight.clone(),
                 maker: Arc::clone(&maker),
                 queue: Arc::clone(&queue),
+                bell: Arc::clone(&bell),
+                start: start.clone(),
+                _alive: sender_alive.clone(),
                 route: route(settings, access.as_ref()),
                 updated,
                 status: Arc::clone(&status),
@@ -102,11 +131,23 @@ impl Lane {
                 last_chance_taken: false,
             });
         }
-        (
-            inlet,
-            Control { name: settings.name.clone(), queue, maker: Arc::downgrade(&maker), updates },
-            Lane { worker, keeper, senders },
-        )
+        let threads = Before {
+            worker: worker_ended,
+            keeper: keeper_ended,
+            senders: senders_ended,
+            maker: Arc::downgrade(&maker),
+        };
+        let control = Control {
+            name,
+            queue,
+            bell,
+            maker: Arc::downgrade(&maker),
+            updates,
+            moves,
+            threads,
+            starter: Some(starter),
+        };
+        (inlet, control, Lane { worker, keeper, senders })
     }
 }
 
@@ -114,28 +155,54 @@ impl Lane {
 pub struct Control {
     name: String,
     queue: Arc<Queue>,
+    bell: Arc<Bell>,
     /// Weak: a lane ends when its threads do, whoever could still change it.
     maker: Weak<BodyMaker>,
     updates: Vec<crossbeam_channel::Sender<Route>>,
+    moves: crossbeam_channel::Sender<SpoolSettings>,
+    threads: Before,
+    /// None once the threads have begun.
+    starter: Option<Starter>,
 }
 
 impl Control {
-    /// Whether a lane with the settings `old` can take up `new` while it runs: where its
-    /// data is kept and how many senders it has stays until it is started anew.
+    /// Whether a lane with the settings `old` can take up `new` while it runs; if not, another
+    /// lane has to come after it.
     pub fn can_apply(old: &Settings, new: &Settings) -> bool {
-        let same_type = old.kind.as_str() == new.kind.as_str();
-        old.name == new.name && same_type && old.spool == new.spool && old.senders() == new.senders()
+        old.name == new.name && old.senders() == new.senders()
+    }
+
+    /// The threads begin: none of those before it in the configuration, or, where the lane
+    /// came `after` another one, behind that one's. Without this they end, having done nothing.
+    pub fn begin(&mut self, after: Option<&Control>) {
+        let Some(starter) = self.starter.take() else { return };
+        let mut queue_ends = false;
+        if let Some(before) = after {
+            queue_ends = !before.bell.hand_over();
+            self.queue.tell(Arc::clone(&self.bell));
+            self.queue.abandon(false);
+        }
+        starter.go(queue_ends);
     }
 
     /// The lane ends, and none comes after it that could send what it leaves on disk.
     pub fn abandon(&self) {
-        self.queue.abandon();
+        self.queue.abandon(true);
     }
 
     /// The program ends: what the lane has not delivered by now is put by, or lost and said
     /// to be, also where a sender hangs and so can't see to that itself.
     pub fn finish(&self) {
         sender::end(&self.queue, &self.name);
+    }
+
+    /// What is kept of a lane is kept so from now on.
+    pub fn move_spool(&self, settings: &SpoolSettings) {
+        // The keeper is gone only when the lane is being stopped.
+        let _ = self.moves.send(settings.clone());
+        if let Some(maker) = self.maker.upgrade() {
+            maker.wake_keeper();
+        }
     }
 
     /// Takes up new settings: what waits stays, what is sent or encoded from now on follows
@@ -163,27 +230,25 @@ enum Rest {
 }
 
 /// Waits `until` then, or until something happens that matters to whoever waits.
-fn rest(queue: &Queue, updated: &Receiver<Route>, transport: &mut dyn Transport, until: Instant) -> Rest {
+fn rest(bell: &Bell, updated: &Receiver<Route>, transport: &mut dyn Transport, until: Instant) -> Rest {
     let over = |closed: bool| if closed { Rest::Stopping } else { Rest::Over };
     let mut news = Select::new();
-    news.recv(queue.bell().heard());
+    news.recv(bell.heard());
     let settings = news.recv(updated);
     match news.ready_deadline(until) {
-        Err(_) => over(queue.bell().is_closed()),
+        Err(_) => over(bell.is_closed()),
         Ok(at) if at != settings => {
-            if queue.bell().is_closed() {
+            if bell.is_closed() {
                 return Rest::Stopping;
             }
             // Pushed, so a tick has passed: often enough for a look at the files. What comes
             // out of a pause looks into the queue anyway.
-            let _ = queue.bell().heard().try_recv();
+            let _ = bell.heard().try_recv();
             if transport.has_new_credentials() { Rest::Over } else { Rest::Pushed }
         }
         // Nobody is left who could bring settings: the lane is about to be stopped.
-        Ok(_) if updated.is_empty() => {
-            over(queue.bell().closed_within(until.saturating_duration_since(Instant::now())))
-        }
-        Ok(_) => over(queue.bell().is_closed()),
+        Ok(_) if updated.is_empty() => over(bell.closed_within(until.saturating_duration_since(Instant::now()))),
+        Ok(_) => over(bell.is_closed()),
     }
 }
 

@@ -7,7 +7,8 @@ use crossbeam_channel::{Receiver, never, select};
 
 use super::encode::Half;
 use super::losses::lose;
-use super::queue::{Body, Held, Queue};
+use super::queue::{Bell, Body, Held, Queue};
+use super::start::{Part, Start};
 use super::verdict::{Answer, Verdict};
 use super::worker::BodyMaker;
 use super::{Rest, Route};
@@ -27,6 +28,10 @@ pub struct Sender {
     pub(super) straight: Receiver<Arc<Batch>>,
     pub(super) maker: Arc<BodyMaker>,
     pub(super) queue: Arc<Queue>,
+    pub(super) bell: Arc<Bell>,
+    pub(super) start: Start,
+    /// Closed when the last of a lane's senders has ended.
+    pub(super) _alive: crossbeam_channel::Sender<()>,
     pub(super) route: Route,
     pub(super) updated: Receiver<Route>,
     pub(super) status: Arc<DestinationStatus>,
@@ -45,7 +50,9 @@ enum Turn {
     Send,
     /// It has waited for longer than it may.
     Expired,
-    /// Stopping, and it has had its last chance.
+    /// The spool has dropped it.
+    Dropped,
+    /// Stopping, and it has had its last chance; or others send it.
     Over,
 }
 
@@ -65,31 +72,47 @@ impl Sender {
 
     /// Runs until the queue is closed and empty, or until its grace after closing is over.
     pub fn run(mut self) {
+        if !self.start.wait(Part::Sender) {
+            return;
+        }
         // Also when this panics: the last one out sees to what is left.
-        struct Leave(Arc<Queue>, String);
+        struct Leave(Arc<Queue>, Arc<Bell>, String);
         impl Drop for Leave {
             fn drop(&mut self) {
-                if self.0.sender_ended() {
-                    end(&self.0, &self.1);
+                if self.1.leave() {
+                    end(&self.0, &self.2);
                 }
             }
         }
-        let _leave = Leave(Arc::clone(&self.queue), self.name.clone());
+        let _leave = Leave(Arc::clone(&self.queue), Arc::clone(&self.bell), self.name.clone());
+        self.queue.revive();
         self.queue.wait_open();
         let mut stop_at: Option<Instant> = None;
         while let Some(held) = self.next() {
-            let closed = self.queue.bell().is_closed();
+            let closed = self.bell.is_closed();
             if closed && Instant::now() >= *stop_at.get_or_insert_with(|| Instant::now() + GRACE) {
+                self.queue.give_back(&held);
                 return;
             }
             let begun = Instant::now();
-            if !self.deliver(&held.body) {
+            if !self.deliver(&held) {
+                self.queue.give_back(&held);
                 return;
             }
-            self.queue.settled(&held);
-            if let (true, false, Some(rate)) = (held.queued, closed, self.route.drain_rate) {
-                self.queue.bell().closed_within(Duration::from_secs_f64(1.0 / rate).saturating_sub(begun.elapsed()));
+            if self.queue.settled(&held) {
+                self.maker.wake_keeper();
             }
+            if let (true, Some(rate)) = (held.queued, self.route.drain_rate) {
+                self.pace(Duration::from_secs_f64(1.0 / rate).saturating_sub(begun.elapsed()), stop_at);
+            }
+        }
+    }
+
+    /// Rests between two bodies that waited, also while stopping, within the grace.
+    fn pace(&self, rest: Duration, stop_at: Option<Instant>) {
+        if self.bell.closed_within(rest) && !self.bell.is_handed_over() {
+            let left = stop_at.map_or(GRACE, |stop_at| stop_at.saturating_duration_since(Instant::now()));
+            std::thread::sleep(rest.min(left));
         }
     }
 
@@ -97,6 +120,9 @@ impl Sender {
     /// None: nothing will come any more.
     fn next(&mut self) -> Option<Held> {
         loop {
+            if self.bell.is_handed_over() {
+                return None;
+            }
             if let Some(held) = self.queue.take(wall_ms()) {
                 return Some(held);
             }
@@ -110,7 +136,7 @@ impl Sender {
                     // A closed channel is always ready: from here on the queue's end counts.
                     Err(_) => self.straight = never(),
                 },
-                recv(self.queue.bell().heard()) -> changed => if changed.is_err() {
+                recv(self.bell.heard()) -> heard => if heard.is_err() && !self.bell.is_handed_over() {
                     // Closed. What was pushed before that is seen by now.
                     return self.queue.take(wall_ms());
                 },
@@ -120,16 +146,18 @@ impl Sender {
 
     /// Sends `body`, in halves if need be, until it is settled; false where stopping cut
     /// that short.
-    fn deliver(&mut self, body: &Arc<Body>) -> bool {
+    fn deliver(&mut self, held: &Held) -> bool {
         // The parts still to be sent, the next one last.
-        let mut parts = vec![Arc::clone(body)];
+        let mut parts = vec![Arc::clone(&held.body)];
         while let Some(part) = parts.pop() {
-            match self.turn(&part) {
+            match self.turn(held) {
                 Turn::Send => {}
                 Turn::Expired => {
                     lose(&self.status, DropReason::Expired, part.samples);
                     continue;
                 }
+                // The queue counts it.
+                Turn::Dropped => return true,
                 Turn::Over => return false,
             }
             if let Some(route) = self.updated.try_iter().last() {
@@ -206,16 +234,23 @@ impl Sender {
         pause
     }
 
-    /// Waits until `part` can be sent. A pause goes on behind a body that has expired in it.
-    fn turn(&mut self, part: &Body) -> Turn {
+    /// Waits until `held` can be sent. A pause goes on behind a body that is lost in it.
+    fn turn(&mut self, held: &Held) -> Turn {
         loop {
-            if self.queue.is_expired(part, wall_ms()) {
+            if self.bell.is_handed_over() {
+                return Turn::Over;
+            }
+            if self.queue.is_expired(&held.body, wall_ms()) {
                 return Turn::Expired;
             }
+            if self.queue.has_dropped(held) {
+                return Turn::Dropped;
+            }
             let Some(resumes) = self.resumes else { return Turn::Send };
-            match super::rest(&self.queue, &self.updated, &mut *self.route.transport, resumes) {
+            match super::rest(&self.bell, &self.updated, &mut *self.route.transport, resumes) {
                 Rest::Pushed => continue,
                 Rest::Over => {}
+                Rest::Stopping if self.bell.is_handed_over() => continue,
                 // One more attempt, for a destination that has just come back.
                 Rest::Stopping if std::mem::replace(&mut self.last_chance_taken, true) => return Turn::Over,
                 Rest::Stopping => {}

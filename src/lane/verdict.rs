@@ -28,6 +28,8 @@ pub enum Answer {
     Network(String),
     /// Written to where it goes, or not.
     Local(Result<(), String>),
+    /// Not sent: what takes it could make nothing of it, for this reason.
+    Unfit(&'static str),
 }
 
 /// What an operator has to know of who has answered, without a secret in it.
@@ -84,6 +86,7 @@ impl Answer {
         match self {
             Answer::Local(Ok(())) => Verdict::Delivered,
             Answer::Local(Err(_)) | Answer::Network(_) => Verdict::Retry(None),
+            Answer::Unfit(_) => Verdict::Reject,
             Answer::Http { status, retry_after, written, excerpt, .. } => match status {
                 200..=299 if *written == Written::Missing => Verdict::FallBack,
                 200..=299 => Verdict::Delivered,
@@ -113,6 +116,7 @@ impl Answer {
         match self {
             Answer::Local(Ok(())) => "written".to_owned(),
             Answer::Local(Err(error)) | Answer::Network(error) => error.clone(),
+            Answer::Unfit(why) => (*why).to_owned(),
             Answer::Http { status, written, excerpt, peer, .. } => {
                 let place = if peer.url.is_empty() { String::new() } else { format!("{}: ", peer.url) };
                 let what = match (status, written) {

@@ -1,15 +1,17 @@
 //! The encoding half of a lane: batches in, bodies out; and who looks after its disk.
 
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
-use super::encode::Encoder;
+use super::encode::{Encoder, Sent};
 use super::losses::lose;
 use super::mailbox::Pending;
-use super::queue::{Body, Queue};
+use super::queue::{Bell, Body, Queue};
 use super::series_file::SeriesFile;
+use super::settings::SpoolSettings;
+use super::start::{Part, Start};
 use crate::host::{monotonic, wall_ms};
 use crate::model::Batch;
 use crate::telemetry::{DestinationStatus, DropReason, Throttle};
@@ -20,7 +22,7 @@ pub struct BodyMaker {
     status: Arc<DestinationStatus>,
     inner: Mutex<Inner>,
     /// What the destination has been sent, on disk; none where nothing of it is kept there.
-    series: Option<Mutex<SeriesFile>>,
+    series: Mutex<Option<SeriesFile>>,
     /// Wakes the keeper.
     keeper: Sender<()>,
 }
@@ -47,27 +49,64 @@ impl BodyMaker {
     ) -> BodyMaker {
         let throttle = Throttle::new(super::LOG_EVERY);
         let inner = Inner { encoder, throttle, capacity: 0, revision: 0, is_heir: series.is_none() };
-        BodyMaker { name, status, inner: Mutex::new(inner), series: series.map(Mutex::new), keeper }
+        BodyMaker { name, status, inner: Mutex::new(inner), series: Mutex::new(series), keeper }
     }
 
     /// Takes up what an earlier life has sent, before or after the first bodies are made:
     /// reading it takes as long as the disk likes.
     pub fn inherit(&self) {
-        let Some(file) = &self.series else { return };
-        let sent = file.lock().unwrap_or_else(PoisonError::into_inner).load();
-        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.lock().is_heir {
+            return;
+        }
+        let sent = self.series().as_ref().and_then(SeriesFile::load);
+        self.inherit_sent(sent);
+    }
+
+    /// Takes up what the lane before has sent; false where that one does not know it itself.
+    pub fn inherit_from(&self, before: &BodyMaker) -> bool {
+        let before = before.lock();
+        let (is_heir, sent) = (before.is_heir, before.encoder.sent());
+        drop(before);
+        if is_heir {
+            self.inherit_sent(Some(sent));
+        }
+        is_heir
+    }
+
+    fn inherit_sent(&self, sent: Option<Sent>) {
+        let mut inner = self.lock();
         inner.is_heir = true;
         if let Some(sent) = sent {
             inner.encoder.inherit(sent);
         }
     }
 
+    /// It is written down elsewhere from now on, or nowhere.
+    pub fn move_series(&self, series: Option<SeriesFile>) {
+        *self.series() = series;
+    }
+
+    /// There is something for the keeper to do.
+    pub fn wake_keeper(&self) {
+        // A full channel: it has been told already.
+        let _ = self.keeper.try_send(());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // An encoder that panicked starts each body anew, so what it left does not matter.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn series(&self) -> MutexGuard<'_, Option<SeriesFile>> {
+        self.series.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Writes down which series the destination has, if that has changed. `last`: there will
     /// be no other occasion.
     pub fn save_series(&self, last: bool) {
-        let Some(file) = &self.series else { return };
-        let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
-        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut file = self.series();
+        let Some(file) = &mut *file else { return };
+        let inner = self.lock();
         let revision = inner.encoder.revision();
         // Not read, or nothing sent yet: what an earlier life wrote down still holds.
         if !inner.is_heir || revision == 0 || !file.is_due(revision, last) {
@@ -83,8 +122,7 @@ impl BodyMaker {
 
     /// The batch as a body; none where no sample of it can be sent.
     pub fn make(&self, batch: &Batch) -> Option<Body> {
-        // An encoder that panicked starts each body anew, so what it left does not matter.
-        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut inner = self.lock();
         let mut bytes = Vec::with_capacity(inner.capacity);
         let encoded = inner.encoder.encode(batch, &mut bytes);
         inner.capacity = bytes.capacity();
@@ -99,9 +137,8 @@ impl BodyMaker {
             }
         }
         let revision = inner.encoder.revision();
-        if std::mem::replace(&mut inner.revision, revision) != revision && self.series.is_some() {
-            // A full channel: it has been told already.
-            let _ = self.keeper.try_send(());
+        if std::mem::replace(&mut inner.revision, revision) != revision {
+            self.wake_keeper();
         }
         let content = inner.encoder.content();
         (encoded.samples > 0).then_some(Body { bytes, samples: encoded.samples, time_ms: batch.time_ms, content })
@@ -110,14 +147,14 @@ impl BodyMaker {
     /// Makes bodies with `encoder` from now on. It ends what the one before it has sent and
     /// it does not send any more, such as series under labels that have changed.
     pub fn replace(&self, mut encoder: Box<dyn Encoder>) {
-        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut inner = self.lock();
         encoder.inherit(inner.encoder.sent());
         inner.encoder = encoder;
     }
 
     /// Makes bodies of an older format from now on; false where there is none.
     pub fn fall_back(&self) -> bool {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner).encoder.fall_back()
+        self.lock().encoder.fall_back()
     }
 }
 
@@ -127,19 +164,29 @@ pub struct Worker {
     pub(super) pending: Pending,
     pub(super) maker: Arc<BodyMaker>,
     pub(super) queue: Arc<Queue>,
+    pub(super) bell: Arc<Bell>,
+    pub(super) start: Start,
+    /// Closed when this has ended.
+    pub(super) _alive: Sender<()>,
 }
 
 impl Worker {
-    /// Runs until the mailbox is closed and empty; then closes the queue.
+    /// Runs until the mailbox is closed and empty; then closes the bell.
     pub fn run(self) {
+        if !self.start.wait(Part::Worker) {
+            return;
+        }
         // Also when this panics: a sender must not wait for ever for what will not come.
-        struct Close(Arc<Queue>);
+        struct Close(Arc<Bell>);
         impl Drop for Close {
             fn drop(&mut self) {
-                self.0.bell().close();
+                self.0.close();
             }
         }
-        let _close = Close(Arc::clone(&self.queue));
+        let _close = Close(Arc::clone(&self.bell));
+        if let Some(before) = self.start.testator() {
+            self.maker.inherit_from(&before);
+        }
         while let Ok(batch) = self.mailbox.recv() {
             if let Some(mut body) = self.maker.make(&batch) {
                 // An encoder may need more room than its result does, and bodies can wait for long.
@@ -147,8 +194,7 @@ impl Worker {
                 self.queue.push(body);
             }
             self.pending.arrived();
-            // A full channel: it has been told already.
-            let _ = self.maker.keeper.try_send(());
+            self.maker.wake_keeper();
         }
         self.queue.park(wall_ms());
         self.maker.save_series(true);
@@ -157,10 +203,16 @@ impl Worker {
 
 /// Looks after a lane's disk, which may take its time, while something is on it.
 pub struct Keeper {
+    pub(super) name: String,
     pub(super) poked: Receiver<()>,
     pub(super) queue: Arc<Queue>,
     /// Weak: the maker wakes this thread, and this thread ends when nobody can any more.
     pub(super) maker: Weak<BodyMaker>,
+    /// How what waits is to be kept from now on.
+    pub(super) moved: Receiver<SpoolSettings>,
+    pub(super) start: Start,
+    /// Closed when this has ended.
+    pub(super) _alive: Sender<()>,
 }
 
 /// How often the disk is looked after while something is on it.
@@ -170,25 +222,37 @@ impl Keeper {
     /// Reads what an earlier life left on disk, and runs until nobody is left to wake it. In
     /// the steady state nobody does.
     pub fn run(self) {
+        if !self.start.wait(Part::Keeper) {
+            return;
+        }
+        self.queue.revive();
         if let Some(maker) = self.maker.upgrade() {
             maker.inherit();
         }
-        self.queue.open();
         loop {
+            self.move_to();
+            self.queue.open();
+            let busy = self.queue.tidy(wall_ms());
             self.save_series();
-            while self.queue.tidy(wall_ms()) {
-                self.queue.open();
-                self.save_series();
-                match self.poked.recv_timeout(TIDY) {
-                    Err(RecvTimeoutError::Disconnected) => return,
-                    Err(RecvTimeoutError::Timeout) => {}
-                    // Pushed; the disk is not touched more often for it.
-                    Ok(()) => std::thread::sleep(TIDY / 10),
-                }
+            let poked = match busy {
+                true => self.poked.recv_timeout(TIDY),
+                false => self.poked.recv().map_err(RecvTimeoutError::from),
+            };
+            match poked {
+                Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Timeout) => {}
+                // Pushed; the disk is not touched more often for it.
+                Ok(()) if busy => std::thread::sleep(TIDY / 10),
+                Ok(()) => {}
             }
-            if self.poked.recv().is_err() {
-                return;
-            }
+        }
+    }
+
+    fn move_to(&self) {
+        let Some(settings) = self.moved.try_iter().last() else { return };
+        self.queue.move_to(&settings);
+        if let Some(maker) = self.maker.upgrade() {
+            maker.move_series(SeriesFile::of(&settings, &self.name));
         }
     }
 

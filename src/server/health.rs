@@ -376,7 +376,7 @@ mod tests {
     #[test]
     fn a_destination_that_nobody_verifies_shows_it() {
         let telemetry = telemetry(60_000);
-        telemetry.subjects().destinations[0].unverified(true);
+        telemetry.subjects().destinations[0].is_of("prometheus_remote_write", true);
         let health = examine(&telemetry, after(1.0));
         assert_eq!(health.status, Status::Healthy);
         let json = serde_json::to_string(&health).unwrap();

@@ -124,8 +124,9 @@ struct Loss {
 
 impl Loss {
     /// How many samples a line is to speak of, where one is due.
-    fn say(&mut self, now: Duration) -> Option<u64> {
-        if self.unsaid == 0 || self.said.is_some_and(|said| now < said + SAY_LOSS_EVERY) {
+    fn say(&mut self, now: Duration, is_last: bool) -> Option<u64> {
+        let early = !is_last && self.said.is_some_and(|said| now < said + SAY_LOSS_EVERY);
+        if self.unsaid == 0 || early {
             return None;
         }
         self.said = Some(now);
@@ -137,7 +138,7 @@ impl Loss {
 #[derive(Debug)]
 pub struct DestinationStatus {
     name: String,
-    kind: &'static str,
+    kind: Mutex<&'static str>,
     samples_sent: AtomicU64,
     bytes_sent: AtomicU64,
     requests: [AtomicU64; Outcome::ALL.len()],
@@ -159,7 +160,7 @@ impl DestinationStatus {
     pub fn new(name: impl Into<String>, kind: &'static str) -> DestinationStatus {
         DestinationStatus {
             name: name.into(),
-            kind,
+            kind: Mutex::new(kind),
             samples_sent: AtomicU64::new(0),
             bytes_sent: AtomicU64::new(0),
             requests: Default::default(),
@@ -182,7 +183,14 @@ impl DestinationStatus {
 
     /// Its `type` in the configuration.
     pub fn kind(&self) -> &'static str {
-        self.kind
+        *self.kind.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What its `type` is now, and whether it is sent to without knowing who it is
+    /// (`insecure_skip_verify`).
+    pub fn is_of(&self, kind: &'static str, unverified: bool) {
+        *self.kind.lock().unwrap_or_else(PoisonError::into_inner) = kind;
+        self.unverified.store(unverified, Ordering::Relaxed);
     }
 
     /// A request was delivered at `wall_ms`: `bytes` on the wire, holding `samples`.
@@ -212,11 +220,6 @@ impl DestinationStatus {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Whether it is sent to without knowing who it is (`insecure_skip_verify`).
-    pub fn unverified(&self, so: bool) {
-        self.unverified.store(so, Ordering::Relaxed);
-    }
-
     /// Whether it is sent to without knowing who it is.
     pub fn is_unverified(&self) -> bool {
         self.unverified.load(Ordering::Relaxed)
@@ -240,9 +243,10 @@ impl DestinationStatus {
     }
 
     /// How many samples lost for `reason` have not been spoken of, where a line about them is
-    /// due: the first ones at once, those that follow each minute.
-    pub fn loss_to_say(&self, reason: DropReason, now: Duration) -> Option<u64> {
-        self.losses()[reason as usize].say(now)
+    /// due: the first ones at once, those that follow each minute. `is_last`: there will be
+    /// no other occasion.
+    pub fn loss_to_say(&self, reason: DropReason, now: Duration, is_last: bool) -> Option<u64> {
+        self.losses()[reason as usize].say(now, is_last)
     }
 
     /// How long ago samples were last lost for `reason`; none where that is no news any more.

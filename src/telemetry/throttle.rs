@@ -26,10 +26,10 @@ impl Throttle {
         Some(std::mem::take(&mut self.hidden))
     }
 
-    /// What was wrong is over: the next message goes out at once.
-    pub fn reset(&mut self) {
-        self.last = None;
+    /// What was wrong is over: the next message goes out at once. Whether there was anything.
+    pub fn reset(&mut self) -> bool {
         self.hidden = 0;
+        self.last.take().is_some()
     }
 }
 

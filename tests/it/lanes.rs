@@ -48,7 +48,8 @@ impl Running {
             drain_rate,
             retry: RetrySettings { min_backoff: Duration::from_millis(1), max_backoff: Duration::from_millis(20) },
         };
-        let (inlet, control, lane) = Lane::new(&settings, Arc::clone(&status), Duration::from_millis(50));
+        let (inlet, mut control, lane) = Lane::new(&settings, Arc::clone(&status), Duration::from_millis(50), None);
+        control.begin(None);
         let (worker, keeper) = (lane.worker, lane.keeper);
         let mut threads = vec![std::thread::spawn(move || worker.run()), std::thread::spawn(move || keeper.run())];
         threads.extend(lane.senders.into_iter().map(|sender| std::thread::spawn(move || sender.run())));

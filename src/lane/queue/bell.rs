@@ -1,6 +1,7 @@
-//! How senders hear that there may be something to take, or that nothing more will come.
+//! How the senders of a lane hear that there may be something to take, or that nothing more
+//! will come; and who of them is the last.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
@@ -8,14 +9,27 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 /// Rings for one sender at a time; closed, it is heard by all of them, for ever.
 #[derive(Debug)]
 pub struct Bell {
-    rope: Mutex<Option<Sender<()>>>,
+    state: Mutex<State>,
     heard: Receiver<()>,
 }
 
+#[derive(Debug)]
+struct State {
+    /// None once it is closed.
+    rope: Option<Sender<()>>,
+    /// Senders that have not left.
+    listeners: usize,
+    /// Other senders go on with the queue.
+    handed_over: bool,
+    /// The last sender has left, and nobody goes on.
+    over: bool,
+}
+
 impl Bell {
-    pub(super) fn new() -> Bell {
+    /// For so many senders.
+    pub fn new(listeners: usize) -> Bell {
         let (rope, heard) = bounded(1);
-        Bell { rope: Mutex::new(Some(rope)), heard }
+        Bell { state: Mutex::new(State { rope: Some(rope), listeners, handed_over: false, over: false }), heard }
     }
 
     /// Becomes ready when something may have been pushed, and closed when nothing more will be.
@@ -25,7 +39,7 @@ impl Bell {
 
     /// Something may have been pushed.
     pub(super) fn ring(&self) {
-        if let Some(rope) = &*self.rope.lock().unwrap_or_else(PoisonError::into_inner) {
+        if let Some(rope) = &self.lock().rope {
             // A full channel: the senders have been told already.
             let _ = rope.try_send(());
         }
@@ -33,12 +47,34 @@ impl Bell {
 
     /// No more will be pushed: what is there is still handed out.
     pub fn close(&self) {
-        *self.rope.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.lock().rope = None;
     }
 
     /// Whether no more will be pushed.
     pub fn is_closed(&self) -> bool {
-        self.rope.lock().unwrap_or_else(PoisonError::into_inner).is_none()
+        self.lock().rope.is_none()
+    }
+
+    /// Other senders go on with the queue: those of this bell finish what they have under way,
+    /// and leave. False where they have left already, and have ended the queue.
+    pub fn hand_over(&self) -> bool {
+        let mut state = self.lock();
+        state.rope = None;
+        state.handed_over = true;
+        !state.over
+    }
+
+    /// Whether other senders go on with the queue.
+    pub fn is_handed_over(&self) -> bool {
+        self.lock().handed_over
+    }
+
+    /// A sender leaves. True for the last one, where it has to end the queue.
+    pub fn leave(&self) -> bool {
+        let mut state = self.lock();
+        state.listeners = state.listeners.saturating_sub(1);
+        state.over = state.listeners == 0 && !state.handed_over;
+        state.over
     }
 
     /// Waits for `pause`, or until it is closed; says whether it is.
@@ -52,5 +88,24 @@ impl Bell {
                 Err(RecvTimeoutError::Disconnected) => return true,
             }
         }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_to_leave_ends_the_queue_unless_others_go_on() {
+        let bell = Bell::new(2);
+        assert!(!bell.leave() && bell.leave());
+        assert!(!bell.hand_over(), "too late: it is over");
+        let bell = Bell::new(2);
+        assert!(!bell.leave() && bell.hand_over() && bell.is_closed() && bell.is_handed_over());
+        assert!(!bell.leave());
     }
 }

@@ -14,17 +14,18 @@ mod tests;
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
-use self::bell::Bell;
+pub use self::bell::Bell;
 use super::budget::Share;
 use super::encode::Content;
-use super::losses::{lose, say};
+use super::losses::{lose, say, say_all};
 use super::settings::{SpoolMode, SpoolSettings};
 use super::spool::{Count, Spool, Stats};
-use crate::telemetry::{DestinationStatus, DropReason};
+use crate::host::monotonic;
+use crate::telemetry::{DestinationStatus, DropReason, Throttle};
 
 /// How long a body may be in a sender's hands before it is put on disk.
 pub const IN_HAND: Duration = Duration::from_secs(1);
@@ -60,20 +61,19 @@ pub struct Held {
 pub struct Queue {
     name: String,
     status: Arc<DestinationStatus>,
-    share: Share,
-    /// Senders that have not ended; the last one calls [`Queue::end`].
-    senders: AtomicUsize,
     /// Its destination is not in the configuration any more: nobody comes after it.
     abandoned: AtomicBool,
     inner: Mutex<Inner>,
     /// Its spool is open, or is known not to open.
     opened: Condvar,
-    bell: Bell,
+    /// Of the senders that there are now.
+    bell: Mutex<Arc<Bell>>,
 }
 
 #[derive(Debug)]
 struct Inner {
     settings: SpoolSettings,
+    share: Share,
     /// The spool is still being looked at. Until that is over nothing is handed out, since
     /// what is in it goes first.
     opening: bool,
@@ -84,6 +84,8 @@ struct Inner {
     disk_failed: Option<Instant>,
     /// What of the spool's counts has been told to the status.
     told: Stats,
+    /// Lines about reading that fails.
+    unreadable: Throttle,
     /// Younger than everything on disk.
     memory: VecDeque<Body>,
     memory_bytes: usize,
@@ -106,11 +108,13 @@ impl Queue {
     pub fn new(name: &str, settings: &SpoolSettings, status: Arc<DestinationStatus>, senders: usize) -> Queue {
         let inner = Inner {
             settings: settings.clone(),
+            share: settings.budget.share(),
             opening: settings.options(name).is_some(),
             disk: None,
             disk_failed: None,
             open_tried: None,
             told: Stats::default(),
+            unreadable: Throttle::new(crate::lane::LOG_EVERY),
             memory: VecDeque::new(),
             memory_bytes: 0,
             held: Vec::new(),
@@ -120,12 +124,10 @@ impl Queue {
         Queue {
             name: name.to_owned(),
             status,
-            share: settings.budget.share(),
-            senders: AtomicUsize::new(senders),
             abandoned: AtomicBool::new(false),
             inner: Mutex::new(inner),
             opened: Condvar::new(),
-            bell: Bell::new(),
+            bell: Mutex::new(Arc::new(Bell::new(senders))),
         }
     }
 
@@ -136,7 +138,7 @@ impl Queue {
         inner.memory.push_back(body);
         self.settle_in(&mut inner);
         drop(inner);
-        self.bell.ring();
+        self.bell().ring();
     }
 
     /// Takes the oldest body.
@@ -149,6 +151,9 @@ impl Queue {
         if let Some(disk) = &mut inner.disk {
             match disk.take(now_ms) {
                 Ok(Some(entry)) => {
+                    if inner.unreadable.reset() && inner.disk_failed.is_none() {
+                        self.status.keeps_badly(None);
+                    }
                     let body = Body {
                         bytes: entry.bytes,
                         samples: u64::from(entry.samples),
@@ -161,7 +166,11 @@ impl Queue {
                 }
                 Ok(None) => {}
                 Err(error) => {
-                    log::warn!("destination {}: cannot read its spool: {error}; trying again", self.name);
+                    let why = format!("cannot read its spool: {error}; nothing is sent before that works");
+                    if inner.unreadable.pass(monotonic()).is_some() {
+                        log::warn!("destination {}: {why}, or a minute is over", self.name);
+                    }
+                    self.status.keeps_badly(Some(why));
                     return None;
                 }
             }
@@ -185,16 +194,56 @@ impl Queue {
         held
     }
 
-    /// The body is delivered, or lost for good.
-    pub fn settled(&self, held: &Held) {
+    /// The body is delivered, or lost for good. Whether something is on disk, and the keeper is needed.
+    pub fn settled(&self, held: &Held) -> bool {
         let mut inner = self.lock();
-        if let Some(at) = inner.held.iter().position(|in_hand| in_hand.token == held.token) {
-            let in_hand = inner.held.swap_remove(at);
+        if let Some(in_hand) = inner.let_go(held) {
             if let (Some(id), Some(disk)) = (in_hand.on_disk, &mut inner.disk) {
                 disk.ack(id);
             }
         }
+        if inner.disk_failed.is_some() && inner.held.is_empty() && inner.memory.is_empty() {
+            // What was in memory for it is delivered: from here on the disk has nothing to answer for.
+            inner.disk_failed = None;
+            self.status.keeps_badly(None);
+        }
         self.report(&mut inner);
+        inner.disk.as_ref().is_some_and(|disk| disk.stats().segments > 0)
+    }
+
+    /// The body is neither: it is the next to be taken.
+    pub fn give_back(&self, held: &Held) {
+        let mut inner = self.lock();
+        if inner.held.iter().any(|in_hand| in_hand.token == held.token && in_hand.on_disk.is_none()) {
+            self.settle_in(&mut inner);
+        }
+        if let Some(in_hand) = inner.let_go(held) {
+            match (in_hand.on_disk, &mut inner.disk) {
+                (Some(id), Some(disk)) => _ = disk.release(id),
+                _ => {
+                    inner.memory_bytes += in_hand.body.bytes.len();
+                    inner.memory.push_front(Body::clone(&in_hand.body));
+                }
+            }
+        }
+        self.report(&mut inner);
+        drop(inner);
+        self.bell().ring();
+    }
+
+    /// Whether the spool has dropped the body while it was in a sender's hands, for the cap's
+    /// sake or because its file is gone. Then it is counted, and nobody has it any more.
+    pub fn has_dropped(&self, held: &Held) -> bool {
+        let mut inner = self.lock();
+        let on_disk = inner.held.iter().find(|in_hand| in_hand.token == held.token).and_then(|in_hand| in_hand.on_disk);
+        let (Some(id), Some(disk)) = (on_disk, &mut inner.disk) else { return false };
+        if !disk.is_gone(id) {
+            return false;
+        }
+        disk.release(id);
+        inner.let_go(held);
+        self.report(&mut inner);
+        true
     }
 
     /// Whether `body` has waited for longer than it may: who has it in hand is to let it go.
@@ -222,7 +271,7 @@ impl Queue {
         drop(inner);
         if forgotten {
             // Where the disk could not be read, nobody else would try again.
-            self.bell.ring();
+            self.bell().ring();
         }
         busy
     }
@@ -269,19 +318,19 @@ impl Queue {
         inner
     }
 
-    /// A sender has ended. True for the last one, which is to call [`Queue::end`].
-    pub fn sender_ended(&self) -> bool {
-        self.senders.fetch_sub(1, Ordering::AcqRel) == 1
+    /// Tells the senders that there are now of what happens here.
+    pub fn bell(&self) -> Arc<Bell> {
+        Arc::clone(&self.bell.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Tells of what happens here.
-    pub fn bell(&self) -> &Bell {
-        &self.bell
+    /// From now on the senders of `bell` are told.
+    pub fn tell(&self, bell: Arc<Bell>) {
+        *self.bell.lock().unwrap_or_else(PoisonError::into_inner) = bell;
     }
 
-    /// Nobody will come after it who sends what it leaves on disk.
-    pub fn abandon(&self) {
-        self.abandoned.store(true, Ordering::Relaxed);
+    /// Whether nobody will come after it who sends what it leaves on disk.
+    pub fn abandon(&self, so: bool) {
+        self.abandoned.store(so, Ordering::Relaxed);
     }
 
     /// Where it leaves what nobody sends; none where somebody will.
@@ -303,13 +352,18 @@ impl Queue {
         self.settle_in(&mut inner);
         let mut lost: u64 = inner.memory.drain(..).map(|body| body.samples).sum();
         inner.memory_bytes = 0;
-        let unsaved = |in_hand: &&InHand| in_hand.on_disk.is_none();
-        lost += inner.held.iter().filter(unsaved).map(|in_hand| in_hand.body.samples).sum::<u64>();
-        inner.held.clear();
+        for in_hand in std::mem::take(&mut inner.held) {
+            match (in_hand.on_disk, &mut inner.disk) {
+                // Where it is not there any more, this counts it.
+                (Some(id), Some(disk)) => _ = disk.release(id),
+                _ => lost += in_hand.body.samples,
+            }
+        }
         lose(&self.status, DropReason::Shutdown, lost);
         self.report(&mut inner);
+        say_all(&self.status);
         let mut kept = 0;
-        self.share.set(0, None);
+        inner.share.set(0, None);
         if let Some(disk) = inner.disk.take() {
             kept = disk.stats().waiting.samples;
             if let Err(error) = disk.close() {
@@ -350,7 +404,7 @@ impl Queue {
             }
         }
         self.report(inner);
-        while self.share.has_to_give() && inner.disk.as_mut().is_some_and(|disk| disk.drop_oldest().frames > 0) {
+        while inner.share.has_to_give() && inner.disk.as_mut().is_some_and(|disk| disk.drop_oldest().frames > 0) {
             self.report(inner);
         }
         while inner.memory_bytes > inner.settings.memory_max_bytes {
@@ -388,7 +442,7 @@ impl Queue {
         ] {
             lose(&self.status, reason, less(now, before).samples);
         }
-        self.share.set(stats.disk_bytes, stats.oldest_ms);
+        inner.share.set(stats.disk_bytes, stats.oldest_ms);
         let unsaved = inner.held.iter().filter(|in_hand| in_hand.on_disk.is_none());
         let (mut frames, mut bytes) = (stats.waiting.frames, stats.waiting.bytes);
         for body in unsaved.map(|in_hand| &*in_hand.body).chain(&inner.memory) {
@@ -402,6 +456,11 @@ impl Queue {
 }
 
 impl Inner {
+    fn let_go(&mut self, held: &Held) -> Option<InHand> {
+        let at = self.held.iter().position(|in_hand| in_hand.token == held.token)?;
+        Some(self.held.swap_remove(at))
+    }
+
     fn hold(&mut self, body: Arc<Body>, on_disk: Option<u64>, queued: bool) -> Held {
         let token = self.next_token;
         self.next_token += 1;

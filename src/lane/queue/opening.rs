@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::{DISK_RETRY, Queue};
 use crate::host::wall_ms;
 use crate::lane::settings::{SpoolMode, SpoolSettings};
-use crate::lane::spool::{Finding, Options, Spool, SyncPolicy};
+use crate::lane::spool::{Finding, Options, Spool, Stats, SyncPolicy};
 use crate::telemetry::DestinationStatus;
 
 /// How long a spool may take to open. A cold flash reads 64 MiB in less; a disk that hangs
@@ -44,7 +44,49 @@ impl Queue {
         self.report(&mut inner);
         drop(inner);
         self.opened.notify_all();
-        self.bell.ring();
+        self.bell().ring();
+    }
+
+    /// A lane that was to end with the queue is followed by another one all the same: the spool
+    /// is to be opened again.
+    pub fn revive(&self) {
+        let mut inner = self.lock();
+        if std::mem::replace(&mut inner.ended, false) {
+            inner.open_tried = None;
+            inner.opening = inner.settings.home(&self.name).is_some();
+        }
+    }
+
+    /// What waits is kept otherwise from now on. Where it is to be elsewhere, what is on disk
+    /// stays there; what is in memory or in somebody's hands comes along.
+    pub fn move_to(&self, settings: &SpoolSettings) {
+        let mut inner = self.lock();
+        let (old, new) = (inner.settings.home(&self.name), settings.home(&self.name));
+        if inner.settings.budget.max_bytes() != settings.budget.max_bytes() {
+            inner.share = settings.budget.share();
+        }
+        inner.settings = settings.clone();
+        if old == new {
+            if let (Some(options), Some(disk)) = (settings.options(&self.name), &mut inner.disk) {
+                disk.set_limits(&options);
+            }
+            return self.report(&mut inner);
+        }
+        let disk = inner.disk.take();
+        let on_disk = inner.held.iter_mut().filter_map(|in_hand| in_hand.on_disk.take());
+        let on_disk: Vec<u64> = on_disk.collect();
+        if let Some(mut disk) = disk {
+            on_disk.iter().for_each(|id| _ = disk.ack(*id));
+            if let Err(error) = disk.close() {
+                log::warn!("destination {}: the spool it leaves did not close cleanly: {error}", self.name);
+            }
+        }
+        inner.told = Stats::default();
+        inner.disk_failed = None;
+        inner.open_tried = None;
+        inner.opening = new.is_some();
+        self.status.keeps_badly(None);
+        self.report(&mut inner);
     }
 
     /// Waits for [`Queue::open`], but not for ever.

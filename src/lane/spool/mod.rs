@@ -267,6 +267,13 @@ impl Spool {
         Ok(())
     }
 
+    /// What it is to hold from now on, and for how long; where it is, and what for, stays.
+    pub fn set_limits(&mut self, options: &Options) {
+        self.options.max_bytes = options.max_bytes;
+        self.options.max_age = options.max_age;
+        self.options.sync = options.sync;
+    }
+
     /// What it holds and has been through. Asks the disk nothing.
     pub fn stats(&self) -> Stats {
         let mut waiting = Count::default();

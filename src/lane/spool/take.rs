@@ -119,6 +119,12 @@ impl Spool {
         place.gone.is_none()
     }
 
+    /// Whether the frame is in somebody's hands and nowhere else: the cap, or whoever removed
+    /// its file, has taken it. [`Spool::release`] then counts it.
+    pub fn is_gone(&self, id: u64) -> bool {
+        self.taken.get(&id).is_some_and(|place| place.gone.is_some())
+    }
+
     /// Drops what is older than `max_age` and in nobody's hands.
     pub(super) fn expire(&mut self, now_ms: i64) -> io::Result<()> {
         let Some(max_age) = self.options.max_age else { return Ok(()) };

@@ -78,8 +78,22 @@ fn end_torn_line(mut file: &fs::File) -> io::Result<()> {
     Ok(())
 }
 
+/// What waited when a destination of another type became one of lines is none.
+const NO_LINE: Answer = Answer::Unfit("it is of the type that the destination had before, and no line of JSON");
+
+fn is_line(content: &Content) -> bool {
+    content.iter().all(|(name, value)| match name.to_ascii_lowercase().as_str() {
+        "content-encoding" => false,
+        "content-type" => value.starts_with("application/json"),
+        _ => true,
+    })
+}
+
 impl Transport for File {
-    fn send(&mut self, _: &Content, body: &[u8]) -> Answer {
+    fn send(&mut self, content: &Content, body: &[u8]) -> Answer {
+        if !is_line(content) {
+            return NO_LINE;
+        }
         Answer::Local(self.append(body).map_err(|error| format!("cannot write {}: {error}", self.path.display())))
     }
 }
@@ -88,7 +102,10 @@ impl Transport for File {
 pub struct Stdout;
 
 impl Transport for Stdout {
-    fn send(&mut self, _: &Content, body: &[u8]) -> Answer {
+    fn send(&mut self, content: &Content, body: &[u8]) -> Answer {
+        if !is_line(content) {
+            return NO_LINE;
+        }
         let mut out = io::stdout().lock();
         let written = out.write_all(body).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush());
         Answer::Local(written.map_err(|error| format!("cannot write to standard output: {error}")))
@@ -116,6 +133,17 @@ mod tests {
         assert_eq!(file.send(&none(), b"{\"a\":3}"), Answer::Local(Ok(())));
         assert_eq!(fs::read_to_string(&path).unwrap(), "{\"a\":3}\n");
         fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn what_is_no_line_is_not_written() {
+        let path = std::env::temp_dir().join(format!("metricsd-unfit-{}", std::process::id()));
+        let snappy = content(&[("Content-Type", "application/x-protobuf"), ("Content-Encoding", "snappy")]);
+        assert_eq!(File::new(path.clone()).send(&snappy, b"\x00\x01"), NO_LINE);
+        assert!(!path.exists());
+        let json = content(&[("Content-Type", "application/json")]);
+        assert_eq!(File::new(path.clone()).send(&json, b"{}"), Answer::Local(Ok(())));
+        fs::remove_file(&path).unwrap();
     }
 
     #[test]
