@@ -123,12 +123,14 @@ impl Threads {
     }
 
     /// Waits for those that are awaited, until `patience` is over or `signals` asks once more
-    /// to stop. The names of those that are left, sorted.
+    /// to stop. The names of those that are left, sorted, each once.
     pub fn wait(&mut self, patience: Duration, signals: &Receiver<Signal>) -> Vec<String> {
         self.wait_until(|threads| threads.running.values().all(|running| !running.awaited), patience, signals);
         let left = self.running.values().filter(|running| running.awaited);
         let mut left: Vec<String> = left.map(|running| running.name.clone()).collect();
         left.sort();
+        // Of some there are several.
+        left.dedup();
         left
     }
 

@@ -54,12 +54,14 @@ pub(super) fn read(cx: &Context<'_>, root: &Value<'_>, host_name: &str) -> Meani
     let global: GivenLabels = root.get("labels").map(|item| shipper::labels(&item)).unwrap_or_default();
     let spool = spool::common(&root);
     let (interval, collectors) = collectors(&root.section("collector", &COLLECTOR));
+    let common = shipper::Common { interval, spool: &spool, labels: &global, host_name };
+    let lanes = shipper::lanes(&root, &common);
     Meaning {
         log_level,
         server: server::read(&root),
         interval,
         collectors,
-        lanes: shipper::lanes(&root, &spool, &global, host_name),
+        lanes,
         spool,
         // A name that was given twice has been noted already.
         labels: Labels::new(global).unwrap_or(Labels::EMPTY),

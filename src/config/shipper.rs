@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::credentials;
 use super::endpoint;
@@ -48,13 +49,16 @@ const DEFAULT_MESSAGE: &str = "prometheus.WriteRequest";
 /// elsewhere an empty value takes it away.
 pub(super) type GivenLabels = Vec<(String, String)>;
 
+/// What all destinations have in common.
+pub(super) struct Common<'a> {
+    pub(super) interval: Duration,
+    pub(super) spool: &'a SpoolSettings,
+    pub(super) labels: &'a GivenLabels,
+    pub(super) host_name: &'a str,
+}
+
 /// All destinations, in the order of the file.
-pub(super) fn lanes(
-    root: &Section<'_>,
-    common: &SpoolSettings,
-    global: &GivenLabels,
-    host_name: &str,
-) -> Vec<Settings> {
+pub(super) fn lanes(root: &Section<'_>, common: &Common<'_>) -> Vec<Settings> {
     let mut shippers = Vec::new();
     let short = root.get("shipper");
     if let Some(list) = root.get("shippers") {
@@ -87,7 +91,7 @@ pub(super) fn lanes(
                 None => names.push((name.clone(), path)),
             }
         }
-        if let Some(lane) = lane(&shipper, kind, name.unwrap_or_default(), common, global, host_name) {
+        if let Some(lane) = lane(&shipper, kind, name.unwrap_or_default(), common) {
             lanes.push(lane);
         }
     }
@@ -96,14 +100,7 @@ pub(super) fn lanes(
 
 /// Reads one. Everything in it is checked, even where its type is not known; none only if
 /// a problem was noted.
-fn lane(
-    shipper: &Section<'_>,
-    kind: Option<Type>,
-    name: String,
-    common: &SpoolSettings,
-    global: &GivenLabels,
-    host_name: &str,
-) -> Option<Settings> {
+fn lane(shipper: &Section<'_>, kind: Option<Type>, name: String, common: &Common<'_>) -> Option<Settings> {
     let mut timeout = DEFAULT_TIMEOUT;
     shipper.read("timeout", &mut timeout, Item::duration);
     let compression = compression(shipper, kind);
@@ -126,11 +123,17 @@ fn lane(
         naming(&item);
     }
     let retry = retry(shipper);
-    let spool = spool::of_shipper(shipper, common, matches!(kind, Some(Type::File | Type::Stdout)));
+    let spool = spool::of_shipper(shipper, common.spool, matches!(kind, Some(Type::File | Type::Stdout)));
     let mut workers = 1;
     shipper.read("workers", &mut workers, |item| Some(item.whole(1..=MAX_WORKERS)? as usize));
     let mut drain_rate = None;
-    shipper.read("drain_rate", &mut drain_rate, |item| Some(Some(item.number(0.001..=1e6)?)));
+    shipper.read("drain_rate", &mut drain_rate, |item| {
+        let rate = item.number(0.001..=1e6)?;
+        if rate * common.interval.as_secs_f64() <= 1.0 {
+            item.warning("no more a second than is collected: what an outage has left would never be drained");
+        }
+        Some(Some(rate))
+    });
 
     let kind = kind?;
     warn_of_unused(shipper, kind);
@@ -153,11 +156,11 @@ fn lane(
     debug_assert_eq!(kind.as_str(), name_of_type);
 
     let mut all: BTreeMap<&str, &str> = BTreeMap::new();
-    all.extend(global.iter().chain(&own).map(|(name, value)| (name.as_str(), value.as_str())));
+    all.extend(common.labels.iter().chain(&own).map(|(name, value)| (name.as_str(), value.as_str())));
     if matches!(kind, Kind::RemoteWrite(..)) {
         // Prometheus gives these two to all that it scrapes, and dashboards select by them.
         all.entry("job").or_insert("metricsd");
-        all.entry("instance").or_insert(host_name);
+        all.entry("instance").or_insert(common.host_name);
     }
     let labels = Labels::new(all).expect("each was checked, and a map holds no name twice");
     Some(Settings { name, labels, kind, spool, workers, drain_rate, retry })

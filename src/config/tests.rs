@@ -386,6 +386,21 @@ fn a_lane_keeps_what_was_said_of_it() {
 }
 
 #[test]
+fn a_drain_rate_that_drains_nothing_is_warned_of() {
+    for (interval, rate, warned) in [("1", "1", true), ("1", "1.5", false), ("0.05", "20", true), ("60", "0.1", false)]
+    {
+        let shipper = r#"{"type": "http_json", "endpoint": "http://h/", "drain_rate": RATE}"#.replace("RATE", rate);
+        let text = format!(r#"{{"collector": {{"interval_seconds": {interval}}}, "shipper": {shipper}}}"#);
+        let warnings = loaded(&text).warnings;
+        assert_eq!(
+            warnings.iter().any(|line| line.contains("shipper.drain_rate: no more a second")),
+            warned,
+            "{warnings:?}"
+        );
+    }
+}
+
+#[test]
 fn tls_is_checked_by_the_rules_of_the_field() {
     let with = |tls: &str| shipper(&format!(r#", "tls": {{{tls}}}"#));
     for (tls, said) in [

@@ -205,7 +205,19 @@ impl Sender {
                             let (samples, time_ms) = (part.samples, part.time_ms);
                             parts.push(Arc::new(Body { bytes, samples, time_ms, content }));
                         }
-                        None => self.reject(&part, &answer),
+                        None => {
+                            // One answer without a word about what was written, from a proxy
+                            // perhaps, may have been all that spoke against the newer format.
+                            if self.maker.restore() {
+                                log::warn!(
+                                    "destination {}: {}; it does not take the older format either, so the newer one \
+                                     is sent again",
+                                    self.name,
+                                    answer.describe()
+                                );
+                            }
+                            self.reject(&part, &answer);
+                        }
                     }
                     continue;
                 }

@@ -156,6 +156,11 @@ impl BodyMaker {
     pub fn fall_back(&self) -> bool {
         self.lock().encoder.fall_back()
     }
+
+    /// Makes bodies of the format that was asked for again; false where it does already.
+    pub fn restore(&self) -> bool {
+        self.lock().encoder.restore()
+    }
 }
 
 /// Encodes for the queue while the sender is busy.

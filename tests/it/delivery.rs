@@ -9,7 +9,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 
 use crate::support::peer::{Peer, Reply};
-use crate::support::program::{Daemon, TempDir};
+use crate::support::program::{Daemon, TempDir, metricsd, run};
 use crate::support::wait_for;
 
 /// A peer that is down until it is told otherwise.
@@ -228,6 +228,23 @@ fn a_destination_that_is_well_costs_no_write_to_the_disk() {
     let files: Vec<_> =
         std::fs::read_dir(dir.path().join("spool/remote")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(files, ["lock"], "{}", daemon.log());
+}
+
+#[test]
+fn in_the_mode_always_what_is_delivered_is_off_the_disk_soon() {
+    let dir = TempDir::new();
+    let peer = Peer::start(|_, _| Reply::status(200));
+    let daemon = Daemon::start(dir.path(), &config(dir.path(), &peer.url("/in"), "always"));
+    wait_for("some ticks", || (peer.received().len() > 100).then_some(()));
+    let path = dir.path().join("config.json");
+    // At most those of the second since it was last tidied.
+    wait_for("few to be left", || {
+        let listed = run(metricsd().arg("-config").arg(&path).arg("-spool")).stdout;
+        let row = listed.lines().find(|line| line.starts_with("remote"))?;
+        let waiting: u64 = row.split_whitespace().nth(1)?.parse().ok()?;
+        (waiting < 60).then_some(())
+    });
+    drop(daemon);
 }
 
 #[test]

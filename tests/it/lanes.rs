@@ -324,6 +324,20 @@ fn an_answer_without_end_is_read_to_its_bound() {
 }
 
 #[test]
+fn an_answer_whose_body_never_ends_is_not_waited_for_till_the_timeout() {
+    let peer = Peer::start(|_, _| Reply::StallInBody);
+    let kind = http(peer.url("/api/v1/write"));
+    let kind = HttpSettings { timeout: Duration::from_secs(3600), ..kind };
+    let mut lane = Running::start(Kind::RemoteWrite(kind, RemoteWriteVersion::V1));
+    for (tick, sent) in [(1000, 2), (2000, 4)] {
+        lane.tick(tick);
+        lane.wait_sent(sent);
+    }
+    lane.stop();
+    assert_eq!(peer.connections(), 2);
+}
+
+#[test]
 fn a_reset_after_the_status_counts_as_delivered() {
     let peer = Peer::start(|n, _| if n == 0 { Reply::ResetInBody } else { Reply::status(200) });
     let mut lane = Running::start(remote_write(&peer));
@@ -464,6 +478,24 @@ fn a_receiver_of_1_0_gets_1_0_and_what_waits_is_turned() {
         assert_eq!(status.samples_sent(), 8, "{refusal:?}");
         assert!(DropReason::ALL.iter().all(|reason| status.samples_dropped(*reason) == 0), "{refusal:?}");
     }
+}
+
+#[test]
+fn one_answer_that_says_nothing_does_not_cost_a_receiver_of_2_0_its_data_for_ever() {
+    // A page of somebody on the way, once; otherwise 2.0 and nothing else.
+    let peer = Peer::start(|n, request| match n {
+        0 => Reply::status(200),
+        _ if request.header("content-type") == Some(V2) => wrote(2),
+        _ => Reply::status(415),
+    });
+    let mut lane = Running::start(remote_write_2(&peer));
+    lane.tick(1000);
+    wait_for("the loss", || (lane.status.samples_dropped(DropReason::Rejected) == 2).then_some(()));
+    lane.tick(2000);
+    lane.wait_sent(2);
+    lane.tick(3000);
+    lane.wait_sent(4);
+    assert_eq!(lane.stop().samples_dropped(DropReason::Rejected), 2);
 }
 
 #[test]

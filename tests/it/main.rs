@@ -9,6 +9,7 @@ mod docs;
 mod e2e;
 mod examples;
 mod golden;
+mod handover;
 mod lanes;
 mod losses;
 mod notify;

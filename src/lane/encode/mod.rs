@@ -29,6 +29,12 @@ pub trait Encoder: Send {
         false
     }
 
+    /// Turns back from there to the format that was asked for: the receiver does not take the
+    /// older one either. False where it is that already.
+    fn restore(&mut self) -> bool {
+        false
+    }
+
     /// The series that bodies were made for and that have not ended, where the format can
     /// end a series: for the encoder that comes after this one, or for the next start.
     fn sent(&self) -> Sent {

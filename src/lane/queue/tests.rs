@@ -242,6 +242,61 @@ fn nothing_is_handed_out_before_the_spool_is_open_and_what_is_in_it_goes_first()
 }
 
 #[test]
+fn what_the_cap_takes_from_a_senders_hands_is_counted_and_given_up() {
+    let dir = Dir::new("held");
+    let settings = SpoolSettings { max_bytes: 100_000, ..SpoolSettings::behind(&dir.0) };
+    for told in [true, false] {
+        let (queue, status) = queue(&settings);
+        let held = queue.hold(body(0, 10_000));
+        (1..40).for_each(|time_ms| queue.push(body(time_ms, 10_000)));
+        let waiting = || status.queue_frames() * 3;
+        if told {
+            assert!(queue.has_dropped(&held) && !queue.has_dropped(&held));
+        } else {
+            assert_eq!(queue.end().1, waiting());
+        }
+        assert_eq!(status.samples_dropped(DropReason::QueueFull) + waiting(), 120);
+        queue.end();
+        std::fs::remove_dir_all(&dir.0).unwrap();
+    }
+}
+
+#[test]
+fn what_is_given_back_comes_first_again_on_disk_or_not() {
+    let dir = Dir::new("back");
+    for settings in [SpoolSettings::memory(1000), SpoolSettings::behind(&dir.0)] {
+        let (queue, _) = queue(&settings);
+        let held = queue.hold(body(1, 10));
+        queue.push(body(2, 10));
+        queue.give_back(&held);
+        let first = queue.take(0).unwrap();
+        queue.give_back(&first);
+        assert_eq!(drain(&queue), [1, 2]);
+    }
+}
+
+#[test]
+fn what_waits_in_memory_moves_to_a_disk_and_what_waits_on_a_disk_stays_there() {
+    let dir = Dir::new("move");
+    let (queue, status) = queue(&SpoolSettings::memory(1000));
+    let held = queue.hold(body(1, 10));
+    queue.push(body(2, 10));
+    queue.move_to(&SpoolSettings::behind(&dir.0));
+    assert!(queue.take(0).is_none(), "not before the spool is open");
+    queue.open();
+    queue.tidy(0);
+    queue.push(body(3, 10));
+    assert_eq!((segments(&dir.0), status.queue_frames()), (1, 3));
+    queue.settled(&held);
+    queue.move_to(&SpoolSettings::memory(1000));
+    assert_eq!((segments(&dir.0), status.queue_frames()), (1, 0));
+    queue.move_to(&SpoolSettings::behind(&dir.0));
+    queue.open();
+    assert_eq!(drain(&queue), [2, 3]);
+    assert!(DropReason::ALL.iter().all(|reason| status.samples_dropped(*reason) == 0));
+}
+
+#[test]
 fn whoever_ticks_does_not_wait_for_whoever_has_the_disk() {
     let (queue, _) = queue(&SpoolSettings::memory(1000));
     let _writing = queue.lock();

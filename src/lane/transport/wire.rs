@@ -14,6 +14,10 @@ use super::tls::{TlsConnector, tls_error};
 use crate::lane::Url;
 use crate::tls::{self, Client, ClientSettings};
 
+/// What an answer's body may take: its status has said what matters, and one whose end never
+/// comes must not cost each request the whole timeout.
+const ANSWER_WITHIN: Duration = Duration::from_secs(3);
+
 /// Connections live no longer than this: names move to other addresses, and a balancer's
 /// new backends get their share.
 pub const MAX_CONNECTION_AGE: Duration = Duration::from_secs(300);
@@ -64,6 +68,7 @@ impl Wire {
             .max_redirects(0)
             .max_redirects_will_error(false)
             .timeout_global(Some(self.timeout))
+            .timeout_recv_body(Some(ANSWER_WITHIN.min(self.timeout)))
             .max_idle_connections(1)
             .max_idle_connections_per_host(1)
             .max_idle_age(MAX_CONNECTION_AGE)

@@ -35,6 +35,8 @@ pub enum Reply {
     Endless,
     /// 200 with a `Content-Length` that is not kept, then a reset.
     ResetInBody,
+    /// 200 with a `Content-Length` that is not kept, then nothing, until the peer is dropped.
+    StallInBody,
     /// No answer, until the peer is dropped.
     Hang,
     /// The connection is reset at once.
@@ -127,7 +129,8 @@ fn serve(state: &State, stream: TcpStream) {
             received.push(request.clone());
             received.len() - 1
         };
-        match (state.reply)(number, &request) {
+        let reply = (state.reply)(number, &request);
+        match reply {
             Reply::Answer(status, headers, body) => {
                 let mut head = format!("HTTP/1.1 {status} Scripted\r\nContent-Length: {}\r\n", body.len());
                 for (name, value) in headers {
@@ -154,7 +157,10 @@ fn serve(state: &State, stream: TcpStream) {
                 reset(stream);
                 return;
             }
-            Reply::Hang => {
+            Reply::Hang | Reply::StallInBody => {
+                if matches!(reply, Reply::StallInBody) {
+                    let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\npart");
+                }
                 while !state.over.load(Ordering::Relaxed) {
                     std::thread::sleep(Duration::from_millis(10));
                 }

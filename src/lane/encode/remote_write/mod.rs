@@ -51,6 +51,8 @@ impl Version {
 
 /// Encodes for one destination.
 pub struct RemoteWrite {
+    /// The one that was asked for, and the one that is made.
+    asked: Version,
     version: Version,
     labels: Labels,
     content: Content,
@@ -66,6 +68,7 @@ impl RemoteWrite {
     /// `labels` are added to every series that has none of that name.
     pub fn new(version: Version, labels: Labels) -> RemoteWrite {
         RemoteWrite {
+            asked: version,
             version,
             sources: Sources::new(labels.clone()),
             labels,
@@ -80,6 +83,17 @@ impl RemoteWrite {
     /// One that makes every body anew: what the templates are measured by.
     pub fn plain(version: Version, labels: Labels) -> RemoteWrite {
         RemoteWrite { templates: None, ..RemoteWrite::new(version, labels) }
+    }
+
+    /// Whether that is another version than before.
+    fn turn_to(&mut self, version: Version) -> bool {
+        let other = self.version != version;
+        self.version = version;
+        self.content = version.content();
+        if other && self.templates.is_some() {
+            self.templates = Some(Templates::default());
+        }
+        other
     }
 
     /// The uncompressed message; the sources know of the batch.
@@ -137,13 +151,11 @@ impl Encoder for RemoteWrite {
     }
 
     fn fall_back(&mut self) -> bool {
-        let newer = self.version == Version::V2;
-        self.version = Version::V1;
-        self.content = self.version.content();
-        if newer && self.templates.is_some() {
-            self.templates = Some(Templates::default());
-        }
-        newer
+        self.turn_to(Version::V1)
+    }
+
+    fn restore(&mut self) -> bool {
+        self.turn_to(self.asked)
     }
 
     fn sent(&self) -> Sent {
