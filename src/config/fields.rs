@@ -309,7 +309,7 @@ pub(super) static SHIPPER: Table = Table {
             "drain_rate",
             Takes::Number,
             "null",
-            "Requests a second with which a backlog is drained; null: as fast as they are taken.",
+            "Requests a second with which a backlog is drained, also at the end; null: as fast as they are taken. It has to be more than is collected.",
         ),
         object("spool", &SHIPPER_SPOOL),
         object("tls", &TLS),
