@@ -83,6 +83,8 @@ pub enum Finding {
     /// It can't be opened or read, for this reason. It is left alone: permissions can be
     /// mended and disks come back.
     Unreachable(String),
+    /// The directory can't be looked into, for this reason.
+    Unlisted(String),
     /// Nothing in it is what it should be, for this reason; it goes to the quarantine.
     Unreadable(&'static str),
     /// A segment that holds nothing; it is removed.
@@ -112,6 +114,7 @@ impl fmt::Display for Note {
             Finding::LaterVersion(v) => write!(f, "written by a later metricsd (format {v}); left for it"),
             Finding::OtherSpool => write!(f, "a segment of another spool; left alone"),
             Finding::Unreachable(why) => write!(f, "cannot be read: {why}; left alone, tried again at the next start"),
+            Finding::Unlisted(why) => write!(f, "cannot be looked into: {why}; what waits in it is not known"),
             Finding::Unreadable(why) => write!(f, "{why}; goes to the quarantine"),
             Finding::Empty => write!(f, "an empty segment; removed"),
             Finding::Missing { from, to } => write!(f, "frames {from} to {} are missing; going on behind them", to - 1),
