@@ -17,7 +17,8 @@
 //! - `cursor`: how far the frames are done with, how far they go, and what is known to be
 //!   missing. Written to `cursor.tmp`, forced to the
 //!   device and renamed, before any segment is removed. Gone when nothing waits.
-//! - `quarantine/`: files in which nothing can be read, at most 8 and 4 MiB of them.
+//! - `quarantine/`: files in which nothing can be read, at most 8 and 4 MiB of them, and
+//!   what stood in the place of `lock` or `cursor` and was no file.
 //!
 //! A segment is a header and frames without a gap:
 //!
@@ -117,7 +118,7 @@ pub use upkeep::{Chore, ChoreDone};
 use cursor_file::CursorFile;
 use disk::Disk;
 use format::{Context, Cursor, context_id};
-use home::{CURSOR, Home};
+use home::{CURSOR, CURSOR_TMP, Home, clear, quarantine};
 use ranges::Ranges;
 use segment::{Place, Segment, index_of};
 use survey::{Own, Survey, survey};
@@ -171,6 +172,8 @@ pub struct Spool {
     has_news: bool,
     /// Samples in the last frame pushed, or found.
     last_samples: u32,
+    /// It could not be saved when that was last tried, and this was said.
+    cursor_failed: bool,
     /// A cursor file is there that must be gone before anything is written.
     bad_cursor: bool,
     last_sync_ms: i64,
@@ -200,7 +203,7 @@ impl Spool {
     }
 
     fn open_on(disk: Disk, options: Options, now_ms: i64) -> Result<(Spool, Recovery), OpenError> {
-        let home = Home::take(&disk, &options.dir)?;
+        let (home, moved) = Home::take(&disk, &options.dir)?;
         let io_error = |error| OpenError::Io(options.dir.clone(), error);
         let own = Own { destination: &options.destination, content: &options.content };
         let mut survey = survey(&disk, &options.dir, own, i64::MIN).map_err(io_error)?;
@@ -213,7 +216,10 @@ impl Spool {
         let content: Arc<[(String, String)]> = options.content.clone().into();
         let context = encode_context(nonce, &options.destination, &content).map_err(io_error)?;
         mend(&disk, &home, &mut survey);
-        let report = survey.report;
+        let mut report = survey.report;
+        if let Some(Note { path, finding }) = moved {
+            report.note(path, finding);
+        }
         let spool = Spool {
             disk,
             home,
@@ -237,6 +243,7 @@ impl Spool {
             cursor_file: CursorFile::default(),
             hold_cursor: survey.unreachable.is_some(),
             bad_cursor: survey.bad_cursor,
+            cursor_failed: false,
             told: survey.told,
             void: survey.void,
             has_news: survey.has_news,
@@ -361,12 +368,12 @@ impl Spool {
     }
 }
 
-/// Moves away what can't be read and removes what holds nothing.
+/// Moves away what can't be read or is in the way, and removes what holds nothing.
 fn mend(disk: &Disk, home: &Home, survey: &mut Survey) {
     let unreadable = std::mem::take(&mut survey.unreadable);
     for (path, why) in unreadable {
         survey.report.note(path.clone(), Finding::Unreadable(why));
-        if let Err(error) = home.quarantine(disk, &path) {
+        if let Err(error) = quarantine(disk, &home.dir, &path) {
             survey.leave_in_place(path, &error);
         }
     }
@@ -374,6 +381,12 @@ fn mend(disk: &Disk, home: &Home, survey: &mut Survey) {
         survey.report.note(path.clone(), Finding::Empty);
         if let Err(error) = disk.remove(&path) {
             survey.leave_in_place(path, &error);
+        }
+    }
+    for name in [CURSOR, CURSOR_TMP] {
+        match clear(disk, &home.dir, name) {
+            Ok(moved) => moved.into_iter().for_each(|note| survey.report.note(note.path, note.finding)),
+            Err(error) => survey.leave_in_place(home.dir.join(name), &error),
         }
     }
     if survey.bad_cursor && disk.remove(&home.dir.join(CURSOR)).is_ok() {

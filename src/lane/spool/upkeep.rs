@@ -140,7 +140,10 @@ impl Spool {
             }
         }
         self.dir_dirty |= done.dir.is_err();
-        self.has_news |= done.cursor.is_err();
+        if let Err(error) = &done.cursor {
+            self.has_news = true;
+            self.say_unsaved(error);
+        }
         let cursor = done.cursor.map(|saved| saved.map_or((), |draft| self.has_saved(draft)));
         let tidied = self.tidy();
         let result = done.data.and(done.dir).and(cursor).and(tidied);
@@ -244,13 +247,17 @@ impl Spool {
         }
         let sync = self.options.sync != SyncPolicy::Never;
         let draft = self.cursor_file.draft(cursor);
-        match self.cursor_file.write(&self.disk, &self.home.dir, &draft, sync)? {
-            Written::Yes(renamed) => {
+        match self.cursor_file.write(&self.disk, &self.home.dir, &draft, sync) {
+            Ok(Written::Yes(renamed)) => {
                 self.has_saved(draft);
                 renamed
             }
             // Nobody else drafts any.
-            Written::Outdated => Ok(()),
+            Ok(Written::Outdated) => Ok(()),
+            Err(error) => {
+                self.say_unsaved(&error);
+                Err(error)
+            }
         }
     }
 
@@ -260,6 +267,18 @@ impl Spool {
             self.saved_number = draft.number;
             self.saved_cursor = Some(draft.cursor);
             self.bad_cursor = false;
+        }
+        self.cursor_failed = false;
+    }
+
+    /// Once, until it can be saved again.
+    fn say_unsaved(&mut self, error: &io::Error) {
+        if !std::mem::replace(&mut self.cursor_failed, true) {
+            let name = &self.options.destination;
+            log::warn!(
+                "destination {name}: {error}; until that works, a restart may send again what was delivered, and \
+                 count again what was lost"
+            );
         }
     }
 

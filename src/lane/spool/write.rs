@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::format::{FRAME_HEAD, Head, encode_header, segment_name};
-use super::home::{CURSOR, Home};
+use super::home::{CURSOR, Home, clear};
 use super::segment::{Gone, Place, Segment};
 use super::{Count, OpenError, Pushed, Spool, SyncPolicy, WriteError};
 
@@ -75,7 +75,8 @@ impl Spool {
         self.ensure_home()?;
         if self.bad_cursor {
             let path = self.home.dir.join(CURSOR);
-            match self.disk.remove(&path) {
+            let cleared = clear(&self.disk, &self.home.dir, CURSOR);
+            match cleared.and_then(|_| self.disk.remove(&path)) {
                 Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(WriteError::Io(path, e)),
                 _ => self.bad_cursor = false,
             }
@@ -305,7 +306,7 @@ impl Spool {
         }
         let dir = self.options.dir.clone();
         self.home = match Home::take(&self.disk, &dir) {
-            Ok(home) => home,
+            Ok((home, _)) => home,
             Err(OpenError::Locked(dir)) => return Err(WriteError::Locked(dir)),
             Err(OpenError::Io(path, error)) => return Err(WriteError::Io(path, error)),
         };
