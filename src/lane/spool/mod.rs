@@ -57,8 +57,9 @@
 //! | 16 | 8 | sequence number: everything below it is done with |
 //! | 24 | 8 | end: the number behind the last frame stored when this was written; 0: not said |
 //! | 32 | 4 | samples in that frame |
-//! | 36 | 2 | t, how many ranges of numbers were lost and have been counted, 64 at most |
-//! | 38 | 2 | v, how many ranges are of no frame, or of frames done with, 64 at most |
+//! | 36 | 1 | t, how many ranges of numbers were lost and have been counted, 64 at most |
+//! | 37 | 1 | v, how many ranges are of no frame, or of frames done with, 64 at most |
+//! | 38 | 2 | 1: the end is exact, as after a close; 0: there may have been more since |
 //! | 40 | 16 t | these ranges: first number, and number behind the last (8 bytes each) |
 //! | 40 + 16 t | 16 v | and these |
 //! | 40 + 16 (t + v) | 4 | CRC of all before |
@@ -76,7 +77,8 @@
 //!
 //! A number from the cursor on that no intact frame has, though one behind it has a higher
 //! number, or a segment's header, or an intact head at the end, or the cursor's end. Bytes
-//! behind all these that are nothing are one frame. The numbers of frames lost at the end are
+//! behind all these that are nothing are one frame. Where the cursor's end is exact, and no
+//! intact frame is behind it, there was none, and bytes there are damage and no loss. The numbers of frames lost at the end are
 //! not used again, so they stay missing; what was counted is in the cursor's ranges, and not
 //! counted again. A lost frame's samples are what its head says; where that is gone too, as
 //! many as in the intact frame before it, or else behind it, or else in the last one of all,
@@ -170,6 +172,8 @@ pub struct Spool {
     /// Of these there are some that no start would find out by itself: the cursor is to be
     /// saved though it has not moved.
     has_news: bool,
+    /// Nothing was pushed since the cursor's end was known to be exact.
+    is_exact: bool,
     /// Samples in the last frame pushed, or found.
     last_samples: u32,
     /// It could not be saved when that was last tried, and this was said.
@@ -238,6 +242,7 @@ impl Spool {
             taken: BTreeMap::new(),
             returned: BTreeMap::new(),
             trouble: None,
+            is_exact: survey.is_exact,
             saved_cursor: survey.cursor,
             saved_number: 0,
             cursor_file: CursorFile::default(),
@@ -304,6 +309,7 @@ impl Spool {
     /// The last words did not reach the device: some frames may be sent twice.
     pub fn close(mut self) -> io::Result<()> {
         self.has_news = true;
+        self.is_exact = true;
         self.flush()
     }
 

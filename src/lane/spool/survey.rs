@@ -27,6 +27,8 @@ pub(super) struct Survey {
     pub(super) destination: Option<String>,
     /// The cursor that was found good; `Some` also when it lies below everything.
     pub(super) cursor: Option<Cursor>,
+    /// Its end is that of the data: nothing was stored since it was written.
+    pub(super) is_exact: bool,
     /// Numbers that are missing: those of lost frames, and those that were never a frame's.
     pub(super) told: Ranges,
     pub(super) void: Ranges,
@@ -85,6 +87,7 @@ pub(super) fn survey(disk: &Disk, dir: &Path, own: Own<'_>, old_before_ms: i64) 
         nonce: None,
         destination: None,
         cursor: None,
+        is_exact: false,
         told: Ranges::default(),
         void: Ranges::default(),
         samples: 0,
@@ -154,6 +157,7 @@ pub(super) fn survey(disk: &Disk, dir: &Path, own: Own<'_>, old_before_ms: i64) 
         out.has_news |= out.told != Ranges::default();
     }
     out.cursor = accepted;
+    out.is_exact = known.is_exact_for(scanned.end) && !is_alone;
     let last = scanned.segments.back().map_or(scanned.end, |last| last.end);
     let behind = last..scanned.end;
     out.free = scanned.end.max(1);
@@ -184,6 +188,8 @@ pub(super) fn survey(disk: &Disk, dir: &Path, own: Own<'_>, old_before_ms: i64) 
     out.unreadable.extend(scanned.unreadable);
     out.empty.extend(scanned.empty);
     out.unreachable = out.unreachable.take().or(scanned.unreachable);
+    // Without one, the next start could not tell that the first segment is gone.
+    out.has_news |= out.cursor.is_none() && out.segments.len() > 1;
     if out.segments.is_empty() && out.unreachable.is_none() {
         // With what is gone it is done with; another start would count it again.
         out.bad_cursor |= out.cursor.take().is_some();

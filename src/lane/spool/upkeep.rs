@@ -118,7 +118,8 @@ impl Spool {
         }
         void.add(from..unread);
         void.remove_all(&told);
-        Cursor { nonce: self.nonce, seq, end, samples: self.last_samples, told, void }
+        let exact = self.is_exact && end > 0;
+        Cursor { nonce: self.nonce, seq, end, exact, samples: self.last_samples, told, void }
     }
 
     fn is_saved(&self, cursor: &Cursor) -> bool {

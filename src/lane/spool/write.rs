@@ -93,6 +93,8 @@ impl Spool {
         }
         let place = result.map_err(|(path, error)| WriteError::Io(path, error))?;
         let id = self.next_seq - 1;
+        // The cursor is to say so, lest a loss from here on be taken for none.
+        self.has_news |= std::mem::take(&mut self.is_exact);
         let taken = taken && nothing_unread;
         if taken {
             self.taken.insert(id, place);
@@ -234,6 +236,8 @@ impl Spool {
             }
         };
         self.dir_dirty = true;
+        // From the second segment on, a start has to know of the first.
+        self.has_news |= self.saved_cursor.is_none() && !self.segments.is_empty();
         let header = encode_header(self.next_seq, &self.context);
         if let Err(error) = self.disk.write_all_at(&file, &header, 0) {
             if self.disk.remove(&path).is_err() {
