@@ -173,10 +173,8 @@ impl Spool {
             _ => self.save_cursor(self.next_seq),
         };
         while let Some(first) = self.segments.front() {
-            match self.disk.remove(&first.path(&self.home.dir)) {
-                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
-                _ => self.let_go_of_first(Gone::Lost),
-            };
+            self.remove_segment(&first.path(&self.home.dir))?;
+            self.let_go_of_first(Gone::Lost);
         }
         self.reader = None;
         self.scratch = Vec::new();
@@ -205,7 +203,7 @@ impl Spool {
         let mut removed = false;
         for _ in 0..done {
             let path = self.segments[0].path(&self.home.dir);
-            if self.disk.remove(&path).is_err_and(|e| e.kind() != io::ErrorKind::NotFound) {
+            if self.remove_segment(&path).is_err() {
                 self.disk_errors += 1;
                 break;
             }

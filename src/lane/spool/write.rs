@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::format::{FRAME_HEAD, Head, encode_header, segment_name};
-use super::home::{CURSOR, Home, clear};
+use super::home::{CURSOR, Home, clear, is_no_file};
 use super::segment::{Gone, Place, Segment};
 use super::{Count, OpenError, Pushed, Spool, SyncPolicy, WriteError};
 
@@ -287,10 +287,7 @@ impl Spool {
         let path = first.path(&self.home.dir);
         let cursor = self.segments.get(1).map_or(self.next_seq, |s| s.next).max(self.cursor());
         self.cover(cursor);
-        match self.disk.remove(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err((path, error)),
-            _ => {}
-        }
+        self.remove_segment(&path).map_err(|error| (path, error))?;
         if let Some(dropped) = self.let_go_of_first(Gone::OverCap) {
             self.over_cap += dropped;
         }
@@ -319,6 +316,15 @@ impl Spool {
         Ok(())
     }
 
+    /// There is nothing to remove where something else than a regular file has come into its
+    /// place.
+    pub(super) fn remove_segment(&self, path: &Path) -> io::Result<()> {
+        match self.disk.remove(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound && !is_no_file(path) => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     fn lose_missing(&mut self) {
         for index in (0..self.segments.len()).rev() {
             if is_missing(&self.segments[index].path(&self.home.dir)) {
@@ -336,8 +342,9 @@ impl Spool {
     }
 }
 
+/// Also where something else than a regular file has come into its place.
 fn is_missing(path: &Path) -> bool {
-    std::fs::symlink_metadata(path).is_err_and(|e| e.kind() == io::ErrorKind::NotFound)
+    std::fs::symlink_metadata(path).is_err_and(|e| e.kind() == io::ErrorKind::NotFound) || is_no_file(path)
 }
 
 fn is_unlinked(file: &std::fs::File) -> bool {
