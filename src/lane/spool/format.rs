@@ -35,7 +35,7 @@ pub(super) const MAX_CURSOR_BYTES: usize = CURSOR_FRAME + 2 * MAX_RANGES * 16;
 const CURSOR_MAGIC: [u8; 8] = *b"mdspcur2";
 
 /// Numbers from here on are nobody's: counting up from one does not get there.
-const NO_NUMBER: u64 = 1 << 63;
+pub(super) const NO_NUMBER: u64 = 1 << 63;
 
 /// What a segment's payloads have in common.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -322,13 +322,13 @@ pub(super) fn segment_name(first: u64) -> String {
     format!("{first:020}.seg")
 }
 
-/// The number in a segment's name.
+/// The number in a segment's name; from [`NO_NUMBER`] on, somebody else gave it the name.
 pub(super) fn parse_segment_name(name: &str) -> Option<u64> {
     let digits = name.strip_suffix(".seg")?;
     if digits.len() != 20 || !digits.bytes().all(|b| b.is_ascii_digit()) {
         return None;
     }
-    digits.parse().ok().filter(|n| *n < NO_NUMBER)
+    digits.parse().ok()
 }
 
 fn put_str(out: &mut Vec<u8>, s: &str) -> Option<()> {
@@ -464,6 +464,7 @@ mod tests {
     fn only_twenty_digits_name_a_segment() {
         assert_eq!(segment_name(42), "00000000000000000042.seg");
         assert_eq!(parse_segment_name("00000000000000000042.seg"), Some(42));
+        assert_eq!(parse_segment_name("18446744073709551615.seg"), Some(u64::MAX));
         for foreign in ["42.seg", "00000000000000000042.seg~", "0000000000000000004x.seg", "99999999999999999999.seg"] {
             assert_eq!(parse_segment_name(foreign), None, "{foreign}");
         }
