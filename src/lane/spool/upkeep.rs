@@ -172,6 +172,10 @@ impl Spool {
             1 => self.remove_cursor(),
             _ => self.save_cursor(self.next_seq),
         };
+        if saved.is_err() {
+            // An old one would tell of frames that are missing, too.
+            let _ = self.forget_cursor();
+        }
         while let Some(first) = self.segments.front() {
             self.remove_segment(&first.path(&self.home.dir))?;
             self.let_go_of_first(Gone::Lost);

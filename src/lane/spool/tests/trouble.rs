@@ -545,6 +545,24 @@ fn killed_after_any_change_to_the_disk_it_loses_nothing_that_was_stored() {
 }
 
 #[test]
+fn killed_while_a_full_disk_is_tidied_it_invents_no_loss() {
+    for kill in 0..12 {
+        let dir = TempDir::new();
+        fill(dir.path(), 300);
+        let (mut spool, faults) = open_faulty(dir.path());
+        drain(&mut spool);
+        // A cursor of last time, which tells of them all.
+        assert!(dir.path().join("cursor").exists() && segments(dir.path()).len() > 3);
+        faults.fail(Op::Create, ENOSPC);
+        faults.die_after(kill);
+        let _ = spool.flush();
+        drop(spool);
+        let lost = open(dir.path()).1.lost;
+        assert_eq!(lost, Count::default(), "killed after {kill}");
+    }
+}
+
+#[test]
 fn a_copy_taken_at_any_moment_is_a_spool() {
     let dir = TempDir::new();
     let mut spool = Spool::open(Options { segment_bytes: 4096, ..options(dir.path()) }, 0).unwrap().0;
