@@ -1,6 +1,7 @@
 //! `-spool`: what waits on disk, as a table for people.
 
 use std::fmt::Write;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use super::stranded::why_stranded;
@@ -13,6 +14,7 @@ use crate::lane::spool::{Listing, inspect};
 use crate::telemetry::{go_duration, rfc3339};
 
 /// Lists the spools below each configured directory. Reads only, also while a daemon runs.
+/// [`Exit::Permission`] where it may not look into one, after all others.
 pub fn list(config: &Config) -> Exit {
     let exits = config.spool_roots().into_iter().map(|dir| list_in(dir, &config.lanes));
     exits.fold(Exit::Ok, |first, exit| if first == Exit::Ok { exit } else { first })
@@ -22,13 +24,19 @@ fn list_in(dir: &Path, lanes: &[Settings]) -> Exit {
     let now_ms = wall_ms();
     let old_before = |name: &str| lane_of(name, lanes)?.spool.old_before_ms(now_ms);
     match inspect(dir, old_before) {
-        Ok(spools) => print(&table(dir, &spools, lanes)),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+        Ok(spools) => {
+            let denied = spools.iter().any(|spool| spool.unread == Some(ErrorKind::PermissionDenied));
+            match print(&table(dir, &spools, lanes)) {
+                Exit::Ok if denied => Exit::Permission,
+                exit => exit,
+            }
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => {
             print(&format!("{}: nothing waits; there is no such directory\n", dir.display()))
         }
         Err(error) => {
             complain(&format!("cannot list {}: {error}", dir.display()));
-            if error.kind() == std::io::ErrorKind::PermissionDenied { Exit::Permission } else { Exit::Internal }
+            if error.kind() == ErrorKind::PermissionDenied { Exit::Permission } else { Exit::Internal }
         }
     }
 }
@@ -68,9 +76,9 @@ fn table(dir: &Path, spools: &[Listing], lanes: &[Settings]) -> String {
 
 /// What becomes of what waits, where it is not sent.
 fn fate(out: &mut String, spool: &Listing, lanes: &[Settings], name: &str) {
-    let why = why_stranded(&spool.dir, lanes).filter(|_| spool.recovery.waiting.frames > 0);
+    let why = why_stranded(&spool.dir, lanes).filter(|_| spool.recovery.waiting.frames > 0 || spool.unread.is_some());
     if let Some(why) = why {
-        let _ = writeln!(out, "  {why}: nobody sends them; bring the destination back, or remove the directory");
+        let _ = writeln!(out, "  {why}: nobody sends them; {}, or remove the directory", why.remedy());
     } else if let Some(max_age) = lane_of(name, lanes).and_then(|lane| lane.spool.max_age) {
         let old = spool.old;
         if old.frames > 0 {

@@ -2,6 +2,8 @@
 //! not have, or not any more.
 
 use std::collections::BTreeSet;
+use std::fmt;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -41,30 +43,73 @@ fn look(roots: &[PathBuf], lanes: &[Settings], said: &Mutex<BTreeSet<PathBuf>>) 
     // There may be none yet, and what is wrong with it is said by whoever needs it.
     for dir in roots.iter().flat_map(|root| spools(root).unwrap_or_default()) {
         let Some(why) = why_stranded(&dir, lanes).filter(|_| !lock().contains(&dir)) else { continue };
-        let Ok(listing) = inspect_one(&dir, None) else { continue };
-        let waiting = listing.recovery.waiting;
-        if waiting.frames > 0 && lock().insert(dir.clone()) {
-            log::warn!(
-                "{}: {} requests ({} samples) wait in it and are not sent: {why}; bring the destination back to send \
-                 them, or remove the directory",
-                dir.display(),
-                waiting.frames,
-                waiting.samples
-            );
+        let Some(what) = what_waits(&dir) else { continue };
+        if lock().insert(dir.clone()) {
+            let remedy = why.remedy();
+            log::warn!("{}: {what}: {why}; {remedy} to send them, or remove the directory", dir.display());
         }
     }
 }
 
+/// What is in the spool `dir`, in words; none where it is nothing.
+fn what_waits(dir: &Path) -> Option<String> {
+    let listing = match inspect_one(dir, None) {
+        Ok(listing) => listing,
+        Err(error) if error.kind() == ErrorKind::NotFound => return None,
+        Err(error) => return Some(format!("requests may wait in it ({error}) and are not sent")),
+    };
+    let waiting = listing.recovery.waiting;
+    match listing.unread {
+        _ if waiting.frames > 0 => {
+            Some(format!("{} requests ({} samples) wait in it and are not sent", waiting.frames, waiting.samples))
+        }
+        Some(error) => Some(format!("requests may wait in it ({error}) and are not sent")),
+        None => None,
+    }
+}
+
+/// Why nobody sends what is in a spool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// There is no destination of its name.
+    Gone,
+    /// There is one, which keeps nothing on disk.
+    Memory,
+    /// There is one, whose spool is in another directory.
+    Elsewhere,
+}
+
+impl Why {
+    /// What to do, to have it sent.
+    pub fn remedy(self) -> &'static str {
+        match self {
+            Why::Gone => "bring the destination back",
+            Why::Memory => "set its spool.mode back",
+            Why::Elsewhere => "set its spool.dir back",
+        }
+    }
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Why::Gone => "not in the configuration",
+            Why::Memory => "its destination keeps nothing on disk (spool.mode)",
+            Why::Elsewhere => "its destination's spool is elsewhere (spool.dir)",
+        })
+    }
+}
+
 /// Why nobody sends what is in the spool `dir`; none where one of `lanes` does.
-pub fn why_stranded(dir: &Path, lanes: &[Settings]) -> Option<&'static str> {
+pub fn why_stranded(dir: &Path, lanes: &[Settings]) -> Option<Why> {
     if lanes.iter().any(|lane| lane.spool.home(&lane.name).is_some_and(|home| home == dir)) {
         return None;
     }
     let namesake = lanes.iter().find(|lane| dir.file_name().is_some_and(|name| *name == *lane.name));
     Some(match namesake.map(|lane| lane.spool.home(&lane.name)) {
-        None => "not in the configuration",
-        Some(None) => "its destination keeps nothing on disk (spool.mode)",
-        Some(Some(_)) => "its destination's spool is elsewhere (spool.dir)",
+        None => Why::Gone,
+        Some(None) => Why::Memory,
+        Some(Some(_)) => Why::Elsewhere,
     })
 }
 

@@ -66,16 +66,17 @@ impl Share {
         self.budget.lock().taken.insert(self.id, taken);
     }
 
-    /// Whether all together take too much and this spool has the oldest of it. So a
-    /// destination that has just gone away is not starved by one that has been gone for
-    /// weeks. Each looks when it is written to, once a tick, so the cap may be passed by a
-    /// little for as long; where it is by much, the one that holds the oldest can't give,
-    /// and whoever writes does.
+    /// Whether all together take too much and this spool has the oldest of it; where several
+    /// have, as when all fail at one tick, the one that was there first. So a destination
+    /// that has just gone away is not starved by one that has been gone for weeks. Each looks
+    /// when it is written to, once a tick, so the cap may be passed by a little for as long;
+    /// where it is by much, the one that holds the oldest can't give, and whoever writes does.
     pub fn has_to_give(&self) -> bool {
         let excess = self.budget.excess();
         let shares = self.budget.lock();
         let Some(own) = shares.taken.get(&self.id) else { return false };
-        let is_oldest = shares.taken.values().all(|other| own.oldest_ms <= other.oldest_ms);
+        let age = |id: u64, taken: &Taken| (taken.oldest_ms, id);
+        let is_oldest = shares.taken.iter().all(|(id, other)| age(self.id, own) <= age(*id, other));
         excess > 0 && (is_oldest || excess > self.budget.max_bytes / 16)
     }
 }
@@ -95,6 +96,18 @@ impl PartialEq for Budget {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_several_that_are_as_old_one_gives() {
+        let budget = Arc::new(Budget::new(1600));
+        let [first, second, third] = [budget.share(), budget.share(), budget.share()];
+        for share in [&third, &second, &first] {
+            share.set(550, Some(1));
+        }
+        assert_eq!([&first, &second, &third].map(Share::has_to_give), [true, false, false]);
+        first.set(550, Some(2));
+        assert_eq!([&first, &second, &third].map(Share::has_to_give), [false, true, false]);
+    }
 
     #[test]
     fn one_that_cannot_give_does_not_have_all_others_pass_the_cap() {

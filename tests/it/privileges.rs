@@ -92,3 +92,34 @@ fn files_that_may_not_be_read_and_ports_that_may_not_be_had_have_their_exit_code
         assert_eq!(ran.code, 77, "{}", ran.stderr);
     }
 }
+
+#[test]
+fn a_spool_that_may_not_be_looked_into_is_listed_and_warned_of() {
+    let dir = TempDir::new();
+    // Of a disk of its own, and so nobody's spool.
+    for name in ["closed", "open", "lost+found"] {
+        fs::create_dir_all(dir.path().join("spool").join(name)).unwrap();
+        fs::write(dir.path().join("spool").join(name).join("lock"), "").unwrap();
+    }
+    for name in ["closed", "lost+found"] {
+        fs::set_permissions(dir.path().join("spool").join(name), Permissions::from_mode(0o000)).unwrap();
+    }
+    let port = free_port();
+    let config = format!(
+        r#"{{"server": {{"host": "127.0.0.1", "port": {port}}}, "spool": {{"dir": "{}/spool"}}, "shippers": []}}"#,
+        dir.path().display()
+    );
+    let config = dir.write("config.json", &config);
+    let ran = run(unprivileged(&dir).arg("-config").arg(&config).arg("-spool"));
+    let closed = format!("{}/spool/closed: ", dir.path().display());
+    assert_eq!(ran.code, 77, "{}{}", ran.stdout, ran.stderr);
+    let rows = |name: &str| ran.stdout.lines().filter(|line| line.starts_with(name)).count();
+    assert_eq!((rows("closed "), rows("open "), rows("lost")), (1, 1, 0), "{}", ran.stdout);
+    assert!(ran.stdout.contains(&format!("  {closed}cannot be looked into: Permission denied")), "{}", ran.stdout);
+    let daemon = Daemon::spawn(unprivileged(&dir).arg("-config").arg(config), port);
+    wait_for("the warning", || daemon.log().contains(&format!("{closed}requests may wait in it")).then_some(()));
+    assert!(!daemon.log().contains("lost+found"), "{}", daemon.log());
+    for name in ["closed", "lost+found"] {
+        fs::set_permissions(dir.path().join("spool").join(name), Permissions::from_mode(0o700)).unwrap();
+    }
+}

@@ -58,8 +58,13 @@ fn what_waits_for_a_destination_that_is_gone_is_said_once_and_listed() {
     assert_eq!(listing(&dir, &without).matches(mark).count(), 1, "{}", listing(&dir, &without));
     assert_eq!(listing(&dir, &with).matches(mark).count(), 0);
     let memory = config(dir.path(), &down, &[("left", r#", "spool": {"mode": "memory"}"#), ("stays", "")]);
-    let said = "  its destination keeps nothing on disk (spool.mode): nobody sends them";
+    let said = "  its destination keeps nothing on disk (spool.mode): nobody sends them; set its spool.mode back, or";
     assert_eq!(listing(&dir, &memory).matches(said).count(), 1);
+    // Left behind where all spools are; only its new directory is another.
+    let away = format!(r#", "spool": {{"dir": "{}/other"}}"#, dir.path().display());
+    let moved = config(dir.path(), &down, &[("left", &away), ("stays", "")]);
+    let said = "  its destination's spool is elsewhere (spool.dir): nobody sends them; set its spool.dir back, or";
+    assert_eq!(listing(&dir, &moved).matches(said).count(), 1, "{}", listing(&dir, &moved));
 
     let mut daemon = Daemon::start(dir.path(), &without);
     let home = format!("{}/spool/left", dir.path().display());
@@ -111,6 +116,32 @@ fn a_destination_may_have_its_spool_on_another_disk() {
     // Back on the common disk, what is on the other one is nobody's, and no destination knows of it.
     let moved = listing(&dir, &config.replace(&away, ""));
     assert!(!moved.contains("other disk") && !moved.contains("away"), "{moved}");
+}
+
+#[test]
+fn a_spool_that_has_lost_its_lock_is_still_one() {
+    let dir = TempDir::new();
+    let down = Peer::start(|_, _| Reply::status(503));
+    leave_some_behind(&dir, &down);
+    let config = config(dir.path(), &down, &[("stays", "")]);
+    let home = dir.path().join("spool/left");
+    let is_listed = || {
+        let page = listing(&dir, &config);
+        let row = page.lines().find(|line| line.starts_with("left ")).map(|row| row.split_whitespace().nth(1).unwrap());
+        assert!(row.is_some_and(|requests| requests.parse::<u64>().unwrap() > 3), "{page}");
+        assert!(page.contains("  not in the configuration: nobody sends them"), "{page}");
+    };
+    for file in ["lock", "cursor"] {
+        std::fs::remove_file(home.join(file)).unwrap();
+        is_listed();
+        std::fs::create_dir(home.join(file)).unwrap();
+        is_listed();
+        std::fs::remove_dir(home.join(file)).unwrap();
+    }
+    is_listed();
+    let daemon = Daemon::start(dir.path(), &config);
+    wait_for("the warning", || daemon.log().contains("spool/left: ").then_some(()));
+    assert!(daemon.log().contains("wait in it and are not sent: not in the configuration; bring"), "{}", daemon.log());
 }
 
 #[test]

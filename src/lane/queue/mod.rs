@@ -33,6 +33,9 @@ pub const IN_HAND: Duration = Duration::from_secs(1);
 /// How often a disk that failed is tried again.
 const DISK_RETRY: Duration = Duration::from_secs(1);
 
+/// Of bodies that are larger than a spool may be, one is said so often.
+const TOO_LARGE_PAUSE: Duration = Duration::from_secs(60);
+
 /// One request's body, ready for the wire.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Body {
@@ -92,6 +95,7 @@ struct Inner {
     held: Vec<InHand>,
     ended: bool,
     next_token: u64,
+    too_large: Throttle,
 }
 
 #[derive(Debug)]
@@ -120,6 +124,7 @@ impl Queue {
             held: Vec::new(),
             ended: false,
             next_token: 0,
+            too_large: Throttle::new(TOO_LARGE_PAUSE),
         };
         Queue {
             name: name.to_owned(),
@@ -475,10 +480,10 @@ impl Inner {
             let body = &in_hand.body;
             // Not "taken" where older ones wait on disk: then it comes again in its turn,
             // which is better than not at all.
-            in_hand.on_disk = push(disk, body, true, status)?;
+            in_hand.on_disk = push(disk, body, true, status, &mut self.too_large)?;
         }
         while let Some(body) = self.memory.front() {
-            push(disk, body, false, status)?;
+            push(disk, body, false, status, &mut self.too_large)?;
             self.memory_bytes -= body.bytes.len();
             self.memory.pop_front();
         }
@@ -487,7 +492,13 @@ impl Inner {
 }
 
 /// Puts `body` into the spool; its number there. None: it is larger than a spool may be, and lost, counted.
-fn push(disk: &mut Spool, body: &Body, taken: bool, status: &DestinationStatus) -> Result<Option<u64>, String> {
+fn push(
+    disk: &mut Spool,
+    body: &Body,
+    taken: bool,
+    status: &DestinationStatus,
+    too_large: &mut Throttle,
+) -> Result<Option<u64>, String> {
     let samples = u32::try_from(body.samples).unwrap_or(u32::MAX);
     disk.set_content(body.content.to_vec()).map_err(|error| error.to_string())?;
     let pushed = match taken {
@@ -496,7 +507,10 @@ fn push(disk: &mut Spool, body: &Body, taken: bool, status: &DestinationStatus) 
     };
     match pushed {
         Ok(pushed) => Ok(Some(pushed.id)),
-        Err(super::spool::WriteError::TooLarge { .. }) if !taken => {
+        Err(error @ super::spool::WriteError::TooLarge { .. }) if !taken => {
+            if too_large.pass(monotonic()).is_some() {
+                log::warn!("destination {}: {error}; it is lost, as each one of that size is", status.name());
+            }
             lose(status, DropReason::QueueFull, body.samples);
             Ok(None)
         }

@@ -195,7 +195,7 @@ impl fmt::Display for WriteError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             WriteError::TooLarge { bytes, max } => {
-                write!(f, "a frame of {bytes} bytes does not fit into a spool of {max}")
+                write!(f, "a request of {bytes} bytes is larger than spool.max_bytes ({max}) allows")
             }
             WriteError::Locked(dir) => write!(f, "spool {} is in use by another process", dir.display()),
             WriteError::Io(path, error) => write!(f, "cannot write {}: {error}{}", path.display(), hint(error)),

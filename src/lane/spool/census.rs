@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::Count;
 use super::disk::Disk;
-use super::format::{Context, Cursor, FRAME_HEAD, Head, header_bytes};
+use super::format::{Context, Cursor, FRAME_HEAD, Head, NO_NUMBER, header_bytes};
 use super::ranges::Ranges;
 use super::recovery::{Finding, Recovery};
 use super::scan::{CHUNK, Rule, Scan};
@@ -24,8 +24,15 @@ pub(super) struct Aside {
 }
 
 impl Aside {
+    /// `name` is the number in its name, below [`NO_NUMBER`].
     pub(super) fn new(name: u64, len: u64) -> Aside {
         Aside { name, bound: name.saturating_add(len / FRAME_HEAD as u64 + 1) }
+    }
+
+    /// By its name, unless that can't be right.
+    pub(super) fn of(candidate: &Candidate) -> Aside {
+        let Candidate { name, first, len, .. } = *candidate;
+        Aside::new(if name < NO_NUMBER { name } else { first }, len)
     }
 }
 
@@ -190,7 +197,7 @@ fn scan_one(
     }
     if segment.end == *first && scan.skipped.bytes > 0 {
         if let Some(error) = scan.take_error() {
-            out.aside.push(Aside::new(*name, *len));
+            out.aside.push(Aside::of(candidate));
             out.report.note(path.clone(), Finding::Unreachable(error.to_string()));
             out.unreachable.get_or_insert((path.clone(), error));
             return Ok(None);

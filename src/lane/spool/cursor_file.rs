@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::disk::Disk;
 use super::format::Cursor;
-use super::home::{CURSOR, CURSOR_TMP};
+use super::home::{CURSOR, CURSOR_TMP, clear};
 
 /// Who may write, and what was written last. Clones are of the same file.
 #[derive(Clone, Debug, Default)]
@@ -41,28 +41,20 @@ impl CursorFile {
         Draft { number: self.drafted.fetch_add(1, Ordering::Relaxed) + 1, cursor }
     }
 
-    /// Writes it beside the old one and puts it in its place.
+    /// Writes it beside the old one and puts it in its place. What is no file there goes to
+    /// the quarantine.
     ///
     /// # Errors
-    /// The old one is still there.
+    /// The old one is still there; the error names the path.
     pub(super) fn write(&self, disk: &Disk, home: &Path, draft: &Draft, sync: bool) -> io::Result<Written> {
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         if *written >= draft.number {
             return Ok(Written::Outdated);
         }
-        let tmp = home.join(CURSOR_TMP);
-        let file = match disk.create(&tmp) {
-            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
-                disk.remove(&tmp)?;
-                disk.create(&tmp)?
-            }
-            result => result?,
-        };
-        disk.write_all_at(&file, &draft.cursor.encode(), 0)?;
-        if sync {
-            disk.sync_data(&file)?;
-        }
-        disk.rename(&tmp, &home.join(CURSOR))?;
+        let (tmp, path) = (home.join(CURSOR_TMP), home.join(CURSOR));
+        write_file(disk, home, &tmp, &draft.cursor.encode(), sync).map_err(|error| unwritten(&tmp, error))?;
+        let clear = clear(disk, home, CURSOR);
+        clear.and_then(|_| disk.rename(&tmp, &path)).map_err(|error| unwritten(&path, error))?;
         *written = draft.number;
         Ok(Written::Yes(if sync { disk.sync_dir(home) } else { Ok(()) }))
     }
@@ -73,7 +65,8 @@ impl CursorFile {
     /// It is still there.
     pub(super) fn remove(&self, disk: &Disk, home: &Path) -> io::Result<u64> {
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        match disk.remove(&home.join(CURSOR)) {
+        let clear = clear(disk, home, CURSOR);
+        match clear.and_then(|_| disk.remove(&home.join(CURSOR))) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
             _ => {
                 *written = self.drafted.load(Ordering::Relaxed);
@@ -81,6 +74,24 @@ impl CursorFile {
             }
         }
     }
+}
+
+fn write_file(disk: &Disk, home: &Path, path: &Path, bytes: &[u8], sync: bool) -> io::Result<()> {
+    let file = match disk.create(path) {
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+            if clear(disk, home, CURSOR_TMP)?.is_none() {
+                disk.remove(path)?;
+            }
+            disk.create(path)?
+        }
+        result => result?,
+    };
+    disk.write_all_at(&file, bytes, 0)?;
+    if sync { disk.sync_data(&file) } else { Ok(()) }
+}
+
+fn unwritten(path: &Path, error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("cannot write {}: {error}", path.display()))
 }
 
 #[cfg(test)]

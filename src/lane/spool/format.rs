@@ -35,7 +35,7 @@ pub(super) const MAX_CURSOR_BYTES: usize = CURSOR_FRAME + 2 * MAX_RANGES * 16;
 const CURSOR_MAGIC: [u8; 8] = *b"mdspcur2";
 
 /// Numbers from here on are nobody's: counting up from one does not get there.
-const NO_NUMBER: u64 = 1 << 63;
+pub(super) const NO_NUMBER: u64 = 1 << 63;
 
 /// What a segment's payloads have in common.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -252,6 +252,8 @@ pub(super) struct Cursor {
     pub(super) seq: u64,
     /// Frames below had been stored when this was written; 0 where that is not said.
     pub(super) end: u64,
+    /// There were none from there on, nor was anything being written.
+    pub(super) exact: bool,
     /// Samples in the last one of them, by which others are judged; 0 where there was none.
     pub(super) samples: u32,
     /// Numbers that were lost, and have been counted.
@@ -261,6 +263,12 @@ pub(super) struct Cursor {
 }
 
 impl Cursor {
+    /// Whether there were frames up to its end and no further, where those that were found
+    /// go up to `next`. A number behind it is of a life that went on.
+    pub(super) fn is_exact_for(&self, next: u64) -> bool {
+        self.exact && next <= self.end
+    }
+
     pub(super) fn encode(&self) -> Vec<u8> {
         let ranges = [&self.told, &self.void].map(Ranges::as_slice);
         let mut out = Vec::with_capacity(CURSOR_FRAME);
@@ -269,9 +277,9 @@ impl Cursor {
             out.extend(number.to_le_bytes());
         }
         out.extend(self.samples.to_le_bytes());
-        for set in ranges {
-            out.extend((set.len() as u16).to_le_bytes());
-        }
+        // No set has more than MAX_RANGES.
+        out.extend(ranges.map(|set| set.len() as u8));
+        out.extend(u16::from(self.exact).to_le_bytes());
         for range in ranges.concat() {
             out.extend(range.start.to_le_bytes());
             out.extend(range.end.to_le_bytes());
@@ -290,15 +298,15 @@ impl Cursor {
         let mut number = || take(&mut rest).map(|bytes| u64::from_le_bytes(*bytes));
         let (nonce, seq, end) = (number()?, number()?, number()?);
         let samples = u32::from_le_bytes(*take(&mut rest)?);
-        let told = u16::from_le_bytes(*take(&mut rest)?);
-        let void = u16::from_le_bytes(*take(&mut rest)?);
+        let [told, void] = *take(&mut rest)?;
+        let exact = u16::from_le_bytes(*take(&mut rest)?) & 1 == 1;
         let (told, void) = (take_ranges(&mut rest, told)?, take_ranges(&mut rest, void)?);
         let is_good = rest.is_empty() && seq < NO_NUMBER && end < NO_NUMBER;
-        is_good.then_some(Cursor { nonce, seq, end, samples, told, void })
+        is_good.then_some(Cursor { nonce, seq, end, exact, samples, told, void })
     }
 }
 
-fn take_ranges(bytes: &mut &[u8], count: u16) -> Option<Ranges> {
+fn take_ranges(bytes: &mut &[u8], count: u8) -> Option<Ranges> {
     let mut ranges = Ranges::default();
     for _ in 0..count {
         let start = u64::from_le_bytes(*take(bytes)?);
@@ -314,13 +322,13 @@ pub(super) fn segment_name(first: u64) -> String {
     format!("{first:020}.seg")
 }
 
-/// The number in a segment's name.
+/// The number in a segment's name; from [`NO_NUMBER`] on, somebody else gave it the name.
 pub(super) fn parse_segment_name(name: &str) -> Option<u64> {
     let digits = name.strip_suffix(".seg")?;
     if digits.len() != 20 || !digits.bytes().all(|b| b.is_ascii_digit()) {
         return None;
     }
-    digits.parse().ok().filter(|n| *n < NO_NUMBER)
+    digits.parse().ok()
 }
 
 fn put_str(out: &mut Vec<u8>, s: &str) -> Option<()> {
@@ -432,7 +440,7 @@ mod tests {
     }
 
     fn cursor() -> Cursor {
-        let mut cursor = Cursor { nonce: 3, seq: 4, end: 9, samples: 70, ..Cursor::default() };
+        let mut cursor = Cursor { nonce: 3, seq: 4, end: 9, exact: true, samples: 70, ..Cursor::default() };
         cursor.told.add(5..6);
         cursor.told.add(7..8);
         cursor.void.add(1..2);
@@ -446,7 +454,7 @@ mod tests {
         assert_eq!(bytes.len(), 44 + 3 * 16);
         assert_eq!(&bytes[..8], b"mdspcur2");
         assert_eq!((bytes[8], bytes[16], bytes[24], bytes[32]), (3, 4, 9, 70));
-        assert_eq!(bytes[36..40], [2, 0, 1, 0]);
+        assert_eq!(bytes[36..40], [2, 1, 1, 0]);
         assert_eq!([40, 48, 56, 64, 72, 80].map(|at| bytes[at]), [5, 6, 7, 8, 1, 2]);
         let far = Cursor { seq: 1 << 63, ..cursor() };
         assert_eq!(Cursor::decode(&far.encode()), None);
@@ -456,6 +464,7 @@ mod tests {
     fn only_twenty_digits_name_a_segment() {
         assert_eq!(segment_name(42), "00000000000000000042.seg");
         assert_eq!(parse_segment_name("00000000000000000042.seg"), Some(42));
+        assert_eq!(parse_segment_name("18446744073709551615.seg"), Some(u64::MAX));
         for foreign in ["42.seg", "00000000000000000042.seg~", "0000000000000000004x.seg", "99999999999999999999.seg"] {
             assert_eq!(parse_segment_name(foreign), None, "{foreign}");
         }

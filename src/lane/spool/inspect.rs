@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::Count;
 use super::disk::Disk;
-use super::home::{CURSOR, LOCK, QUARANTINE};
+use super::home::{CURSOR, CURSOR_TMP, LOCK, QUARANTINE};
 use super::recovery::{Finding, Recovery};
 use super::survey::{Own, survey};
 
@@ -32,6 +32,8 @@ pub struct Listing {
     pub old: Count,
     /// Files in its quarantine.
     pub quarantined: u64,
+    /// It, or a segment in it, can't be read, for want of permission or otherwise: more may wait.
+    pub unread: Option<io::ErrorKind>,
 }
 
 /// The spools below `root`: one for each destination, in the order of their names.
@@ -48,7 +50,8 @@ pub fn inspect(root: &Path, old_before: impl Fn(&str) -> Option<i64>) -> io::Res
     Ok(spools(root)?.into_iter().map(listing).collect())
 }
 
-/// The directories below `root` that are spools, in the order of their names.
+/// The directories below `root` that are spools, in the order of their names; also those
+/// that can't be looked into and have a name that a destination can have.
 ///
 /// # Errors
 /// `root` can't be listed.
@@ -56,12 +59,27 @@ pub fn spools(root: &Path) -> io::Result<Vec<PathBuf>> {
     let mut dirs = Vec::new();
     for entry in fs::read_dir(root)? {
         let path = entry?.path();
-        if path.join(LOCK).is_file() || path.join(CURSOR).is_file() {
+        if may_be_spool(&path) {
             dirs.push(path);
         }
     }
     dirs.sort();
     Ok(dirs)
+}
+
+/// Whether anything in `dir` is a spool's, whatever has become of the rest.
+fn may_be_spool(dir: &Path) -> bool {
+    use io::ErrorKind::{NotADirectory, NotFound};
+    let is_ours = |name: &str| [LOCK, CURSOR, CURSOR_TMP, QUARANTINE].contains(&name) || name.ends_with(".seg");
+    match fs::read_dir(dir) {
+        Ok(entries) => entries.flatten().any(|entry| entry.file_name().to_str().is_some_and(is_ours)),
+        Err(error) if matches!(error.kind(), NotADirectory | NotFound) => false,
+        // Not `lost+found`, which each disk has.
+        Err(_) => {
+            let allowed = |b: u8| b.is_ascii_alphanumeric() || b"_-.".contains(&b);
+            dir.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.bytes().all(allowed))
+        }
+    }
 }
 
 /// The spool in `dir`; frames from before `old_before_ms` are old.
@@ -95,11 +113,12 @@ pub fn inspect_one(dir: &Path, old_before_ms: Option<i64>) -> io::Result<Listing
         recovery,
         old: found.old,
         quarantined: fs::read_dir(dir.join(QUARANTINE)).map_or(0, |entries| entries.count() as u64),
+        unread: found.unreachable.map(|(_, error)| error.kind()),
     })
 }
 
 fn unlisted(dir: PathBuf, error: &io::Error) -> Listing {
-    let mut listing = Listing { dir: dir.clone(), ..Listing::default() };
-    listing.recovery.note(dir, Finding::LeftInPlace(error.to_string()));
+    let mut listing = Listing { dir: dir.clone(), unread: Some(error.kind()), ..Listing::default() };
+    listing.recovery.note(dir, Finding::Unlisted(error.to_string()));
     listing
 }

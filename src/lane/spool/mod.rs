@@ -17,7 +17,8 @@
 //! - `cursor`: how far the frames are done with, how far they go, and what is known to be
 //!   missing. Written to `cursor.tmp`, forced to the
 //!   device and renamed, before any segment is removed. Gone when nothing waits.
-//! - `quarantine/`: files in which nothing can be read, at most 8 and 4 MiB of them.
+//! - `quarantine/`: files in which nothing can be read, at most 8 and 4 MiB of them, and
+//!   what stood in the place of `lock` or `cursor` and was no file.
 //!
 //! A segment is a header and frames without a gap:
 //!
@@ -56,8 +57,9 @@
 //! | 16 | 8 | sequence number: everything below it is done with |
 //! | 24 | 8 | end: the number behind the last frame stored when this was written; 0: not said |
 //! | 32 | 4 | samples in that frame |
-//! | 36 | 2 | t, how many ranges of numbers were lost and have been counted, 64 at most |
-//! | 38 | 2 | v, how many ranges are of no frame, or of frames done with, 64 at most |
+//! | 36 | 1 | t, how many ranges of numbers were lost and have been counted, 64 at most |
+//! | 37 | 1 | v, how many ranges are of no frame, or of frames done with, 64 at most |
+//! | 38 | 2 | 1: the end is exact, as after a close; 0: there may have been more since |
 //! | 40 | 16 t | these ranges: first number, and number behind the last (8 bytes each) |
 //! | 40 + 16 t | 16 v | and these |
 //! | 40 + 16 (t + v) | 4 | CRC of all before |
@@ -75,7 +77,8 @@
 //!
 //! A number from the cursor on that no intact frame has, though one behind it has a higher
 //! number, or a segment's header, or an intact head at the end, or the cursor's end. Bytes
-//! behind all these that are nothing are one frame. The numbers of frames lost at the end are
+//! behind all these that are nothing are one frame. Where the cursor's end is exact, and no
+//! intact frame is behind it, there was none, and bytes there are damage and no loss. The numbers of frames lost at the end are
 //! not used again, so they stay missing; what was counted is in the cursor's ranges, and not
 //! counted again. A lost frame's samples are what its head says; where that is gone too, as
 //! many as in the intact frame before it, or else behind it, or else in the last one of all,
@@ -117,7 +120,7 @@ pub use upkeep::{Chore, ChoreDone};
 use cursor_file::CursorFile;
 use disk::Disk;
 use format::{Context, Cursor, context_id};
-use home::{CURSOR, Home};
+use home::{CURSOR, CURSOR_TMP, Home, clear, quarantine};
 use ranges::Ranges;
 use segment::{Place, Segment, index_of};
 use survey::{Own, Survey, survey};
@@ -169,8 +172,12 @@ pub struct Spool {
     /// Of these there are some that no start would find out by itself: the cursor is to be
     /// saved though it has not moved.
     has_news: bool,
+    /// Nothing was pushed since the cursor's end was known to be exact.
+    is_exact: bool,
     /// Samples in the last frame pushed, or found.
     last_samples: u32,
+    /// It could not be saved when that was last tried, and this was said.
+    cursor_failed: bool,
     /// A cursor file is there that must be gone before anything is written.
     bad_cursor: bool,
     last_sync_ms: i64,
@@ -200,7 +207,7 @@ impl Spool {
     }
 
     fn open_on(disk: Disk, options: Options, now_ms: i64) -> Result<(Spool, Recovery), OpenError> {
-        let home = Home::take(&disk, &options.dir)?;
+        let (home, moved) = Home::take(&disk, &options.dir)?;
         let io_error = |error| OpenError::Io(options.dir.clone(), error);
         let own = Own { destination: &options.destination, content: &options.content };
         let mut survey = survey(&disk, &options.dir, own, i64::MIN).map_err(io_error)?;
@@ -213,7 +220,10 @@ impl Spool {
         let content: Arc<[(String, String)]> = options.content.clone().into();
         let context = encode_context(nonce, &options.destination, &content).map_err(io_error)?;
         mend(&disk, &home, &mut survey);
-        let report = survey.report;
+        let mut report = survey.report;
+        if let Some(Note { path, finding }) = moved {
+            report.note(path, finding);
+        }
         let spool = Spool {
             disk,
             home,
@@ -232,11 +242,13 @@ impl Spool {
             taken: BTreeMap::new(),
             returned: BTreeMap::new(),
             trouble: None,
+            is_exact: survey.is_exact,
             saved_cursor: survey.cursor,
             saved_number: 0,
             cursor_file: CursorFile::default(),
             hold_cursor: survey.unreachable.is_some(),
             bad_cursor: survey.bad_cursor,
+            cursor_failed: false,
             told: survey.told,
             void: survey.void,
             has_news: survey.has_news,
@@ -304,6 +316,7 @@ impl Spool {
     /// The last words did not reach the device: some frames may be sent twice.
     pub fn close(mut self) -> io::Result<()> {
         self.has_news = true;
+        self.is_exact = true;
         self.flush()
     }
 
@@ -368,12 +381,12 @@ impl Spool {
     }
 }
 
-/// Moves away what can't be read and removes what holds nothing.
+/// Moves away what can't be read or is in the way, and removes what holds nothing.
 fn mend(disk: &Disk, home: &Home, survey: &mut Survey) {
     let unreadable = std::mem::take(&mut survey.unreadable);
     for (path, why) in unreadable {
         survey.report.note(path.clone(), Finding::Unreadable(why));
-        if let Err(error) = home.quarantine(disk, &path) {
+        if let Err(error) = quarantine(disk, &home.dir, &path) {
             survey.leave_in_place(path, &error);
         }
     }
@@ -381,6 +394,12 @@ fn mend(disk: &Disk, home: &Home, survey: &mut Survey) {
         survey.report.note(path.clone(), Finding::Empty);
         if let Err(error) = disk.remove(&path) {
             survey.leave_in_place(path, &error);
+        }
+    }
+    for name in [CURSOR, CURSOR_TMP] {
+        match clear(disk, &home.dir, name) {
+            Ok(moved) => moved.into_iter().for_each(|note| survey.report.note(note.path, note.finding)),
+            Err(error) => survey.leave_in_place(home.dir.join(name), &error),
         }
     }
     if survey.bad_cursor && disk.remove(&home.dir.join(CURSOR)).is_ok() {

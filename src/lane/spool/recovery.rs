@@ -83,8 +83,13 @@ pub enum Finding {
     /// It can't be opened or read, for this reason. It is left alone: permissions can be
     /// mended and disks come back.
     Unreachable(String),
+    /// The directory can't be looked into, for this reason.
+    Unlisted(String),
     /// Nothing in it is what it should be, for this reason; it goes to the quarantine.
     Unreadable(&'static str),
+    /// It has the name of the lock or the cursor and is a directory, a link or a device; it
+    /// goes to the quarantine.
+    InTheWay,
     /// A segment that holds nothing; it is removed.
     Empty,
     /// The numbers from `from` to before `to` are in no file.
@@ -112,7 +117,9 @@ impl fmt::Display for Note {
             Finding::LaterVersion(v) => write!(f, "written by a later metricsd (format {v}); left for it"),
             Finding::OtherSpool => write!(f, "a segment of another spool; left alone"),
             Finding::Unreachable(why) => write!(f, "cannot be read: {why}; left alone, tried again at the next start"),
+            Finding::Unlisted(why) => write!(f, "cannot be looked into: {why}; what waits in it is not known"),
             Finding::Unreadable(why) => write!(f, "{why}; goes to the quarantine"),
+            Finding::InTheWay => write!(f, "not a regular file, where there has to be one; goes to the quarantine"),
             Finding::Empty => write!(f, "an empty segment; removed"),
             Finding::Missing { from, to } => write!(f, "frames {from} to {} are missing; going on behind them", to - 1),
             Finding::CursorIgnored(why) => write!(f, "cursor not used, {why}; what is there is sent, perhaps again"),

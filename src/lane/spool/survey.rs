@@ -1,7 +1,7 @@
 //! What is in a spool's directory, found out without changing anything.
 
 use std::collections::{HashMap, VecDeque};
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,7 +9,8 @@ use std::sync::Arc;
 use super::census::{Aside, Candidate, Terms, scan_all};
 use super::disk::Disk;
 use super::format::{
-    Context, Cursor, Header, MAX_CURSOR_BYTES, MAX_HEADER, context_id, decode_header, parse_segment_name, segment_name,
+    Context, Cursor, Header, MAX_CURSOR_BYTES, MAX_HEADER, NO_NUMBER, context_id, decode_header, parse_segment_name,
+    segment_name,
 };
 use super::home::{CURSOR, CURSOR_TMP, LOCK, QUARANTINE};
 use super::ranges::Ranges;
@@ -27,6 +28,8 @@ pub(super) struct Survey {
     pub(super) destination: Option<String>,
     /// The cursor that was found good; `Some` also when it lies below everything.
     pub(super) cursor: Option<Cursor>,
+    /// Its end is that of the data: nothing was stored since it was written.
+    pub(super) is_exact: bool,
     /// Numbers that are missing: those of lost frames, and those that were never a frame's.
     pub(super) told: Ranges,
     pub(super) void: Ranges,
@@ -53,7 +56,7 @@ impl Survey {
     /// A file could be neither moved nor removed: no number that its name may claim is used.
     pub(super) fn leave_in_place(&mut self, path: PathBuf, error: &io::Error) {
         let name = path.file_name().and_then(|n| n.to_str()).and_then(parse_segment_name);
-        if let Some(name) = name {
+        if let Some(name) = name.filter(|name| *name < NO_NUMBER) {
             self.free_from(Aside::new(name, DEFAULT_SEGMENT_BYTES).bound);
         }
         self.report.note(path, Finding::LeftInPlace(error.to_string()));
@@ -85,6 +88,7 @@ pub(super) fn survey(disk: &Disk, dir: &Path, own: Own<'_>, old_before_ms: i64) 
         nonce: None,
         destination: None,
         cursor: None,
+        is_exact: false,
         told: Ranges::default(),
         void: Ranges::default(),
         samples: 0,
@@ -154,6 +158,7 @@ pub(super) fn survey(disk: &Disk, dir: &Path, own: Own<'_>, old_before_ms: i64) 
         out.has_news |= out.told != Ranges::default();
     }
     out.cursor = accepted;
+    out.is_exact = known.is_exact_for(scanned.end) && !is_alone;
     let last = scanned.segments.back().map_or(scanned.end, |last| last.end);
     let behind = last..scanned.end;
     out.free = scanned.end.max(1);
@@ -184,6 +189,8 @@ pub(super) fn survey(disk: &Disk, dir: &Path, own: Own<'_>, old_before_ms: i64) 
     out.unreadable.extend(scanned.unreadable);
     out.empty.extend(scanned.empty);
     out.unreachable = out.unreachable.take().or(scanned.unreachable);
+    // Without one, the next start could not tell that the first segment is gone.
+    out.has_news |= out.cursor.is_none() && out.segments.len() > 1;
     if out.segments.is_empty() && out.unreachable.is_none() {
         // With what is gone it is done with; another start would count it again.
         out.bad_cursor |= out.cursor.take().is_some();
@@ -205,7 +212,7 @@ fn set_others_aside(candidates: &mut Vec<Candidate>, aside: &mut Vec<Aside>, rep
     candidates.retain(|c| {
         let other = c.context.as_ref().is_some_and(|(_, context)| Some(context.nonce) != ours);
         if other {
-            aside.push(Aside::new(c.name, c.len));
+            aside.push(Aside::of(c));
             report.note(c.path.clone(), Finding::OtherSpool);
         }
         !other
@@ -242,6 +249,9 @@ fn look_at(
     aside: &mut Vec<Aside>,
 ) -> io::Result<()> {
     let path = dir.join(segment_name(name));
+    if name >= NO_NUMBER {
+        return look_at_renamed(disk, path, name, out, candidates);
+    }
     let opened = disk.open(&path).and_then(|file| Ok((file.metadata()?, file)));
     let (meta, file) = match opened {
         Ok(opened) => opened,
@@ -263,16 +273,7 @@ fn look_at(
         out.empty.push(path);
         return Ok(());
     }
-    let mut head = vec![0; (meta.len() as usize).min(2 * MAX_HEADER)];
-    let mut got = 0;
-    while got < head.len() {
-        match disk.read_at(&file, &mut head[got..], got as u64) {
-            Ok(n) if n > 0 => got += n,
-            // The scan finds out what can be read of it.
-            _ => break,
-        }
-    }
-    head.truncate(got);
+    let head = read_head(disk, &file, meta.len());
     let mut candidate =
         Candidate { name, first: name, path, len: meta.len(), frames_at: 0, header_damage: 0, context: None };
     match decode_header(&head) {
@@ -291,6 +292,45 @@ fn look_at(
     }
     candidates.push(candidate);
     Ok(())
+}
+
+/// A segment's name and no number that a frame can have: a segment if its header says so.
+fn look_at_renamed(
+    disk: &Disk,
+    path: PathBuf,
+    name: u64,
+    out: &mut Survey,
+    candidates: &mut Vec<Candidate>,
+) -> io::Result<()> {
+    let read = disk.open(&path).and_then(|file| {
+        let len = file.metadata()?.len();
+        Ok((len, decode_header(&read_head(disk, &file, len))))
+    });
+    match read {
+        Ok((len, Header::Known { first, context, context_id, frames_at, damaged })) if first < NO_NUMBER => {
+            let context = Some((context_id, context));
+            candidates.push(Candidate { name, first, path, len, frames_at, header_damage: damaged, context });
+        }
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+        Err(e) if is_ours_to_mend(&e) => return Err(e),
+        Ok(_) | Err(_) => out.report.note(path, Finding::Foreign),
+    }
+    Ok(())
+}
+
+/// As much of a file of `len` bytes as a header may take; less where it can't be read.
+fn read_head(disk: &Disk, file: &File, len: u64) -> Vec<u8> {
+    let mut head = vec![0; (len as usize).min(2 * MAX_HEADER)];
+    let mut got = 0;
+    while got < head.len() {
+        match disk.read_at(file, &mut head[got..], got as u64) {
+            Ok(n) if n > 0 => got += n,
+            // The scan finds out what can be read of it.
+            _ => break,
+        }
+    }
+    head.truncate(got);
+    head
 }
 
 /// Conditions of this process and not of the file: judging the file by them would lose it.

@@ -2,9 +2,12 @@
 
 use std::fs::File;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
+use super::disk::Disk;
 use super::format::FRAME_HEAD;
+use super::home::is_no_file;
 use super::ranges::Ranges;
 use super::scan::{Rule, Scan};
 use super::segment::{Gone, Place, Segment, index_of};
@@ -69,8 +72,8 @@ impl Spool {
     /// and passed over.
     ///
     /// # Errors
-    /// A segment can't be opened now, for want of file descriptors, permission and the like,
-    /// or reading it failed: nothing has changed, try again later. Where reading has failed
+    /// A segment, which the error names, can't be opened now, for want of file descriptors,
+    /// permission and the like, or reading it failed: nothing has changed, try again later. Where reading has failed
     /// ten times over a minute, it goes on behind what can't be read.
     pub fn take(&mut self, now_ms: i64) -> io::Result<Option<Entry>> {
         self.expire(now_ms)?;
@@ -185,13 +188,10 @@ impl Spool {
             let segment = &mut self.segments[index];
             if reader.at() < segment.len {
                 if reader.file.is_none() {
-                    match self.disk.open(&segment.path(&self.home.dir)) {
-                        Ok(file) => reader.file = Some(file),
-                        Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                            self.lose_segment(index);
-                            continue;
-                        }
-                        Err(e) => return Err(e),
+                    reader.file = open_segment(&self.disk, &segment.path(&self.home.dir))?;
+                    if reader.file.is_none() {
+                        self.lose_segment(index);
+                        continue;
                     }
                 }
                 let Some(file) = &reader.file else { return Ok(None) };
@@ -201,7 +201,7 @@ impl Spool {
                 if let Some(error) = reader.scan.take_error() {
                     if is_worth_a_try(&mut self.trouble, segment.first, now_ms) {
                         reader.scan.restart(rule, offset);
-                        return Err(error);
+                        return Err(unread(&segment.path(&self.home.dir), &error));
                     }
                 } else {
                     self.trouble.take_if(|t| !t.given_up);
@@ -275,16 +275,15 @@ impl Spool {
         let opened;
         let file = match &self.reader {
             Some(Reader { segment: first, file: Some(file), .. }) if *first == place.segment => file,
-            _ => match self.disk.open(&segment.path(&self.home.dir)) {
-                Ok(file) => {
+            _ => match open_segment(&self.disk, &segment.path(&self.home.dir))? {
+                Some(file) => {
                     opened = file;
                     &opened
                 }
-                Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                None => {
                     self.lose_segment(index);
                     return Ok(false);
                 }
-                Err(e) => return Err(e),
             },
         };
         let rule = Rule { next: id, upper: id + 1, ..segment.rule() };
@@ -292,10 +291,27 @@ impl Spool {
         let mut scan = Scan::new(rule, place.offset);
         let found = scan.next(&self.disk, file, end, Some(bytes));
         match scan.take_error() {
-            Some(error) if is_worth_a_try(&mut self.trouble, place.segment, now_ms) => Err(error),
+            Some(error) if is_worth_a_try(&mut self.trouble, place.segment, now_ms) => {
+                Err(unread(&self.segments[index].path(&self.home.dir), &error))
+            }
             _ => Ok(found.is_some()),
         }
     }
+}
+
+/// None where it is gone, or something else than a regular file has come into its place:
+/// neither will bring it back.
+fn open_segment(disk: &Disk, path: &Path) -> io::Result<Option<File>> {
+    match disk.open(path) {
+        Ok(file) if file.metadata().is_ok_and(|meta| !meta.is_file()) => Ok(None),
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound || is_no_file(path) => Ok(None),
+        Err(error) => Err(unread(path, &error)),
+    }
+}
+
+fn unread(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("cannot read {}: {error}", path.display()))
 }
 
 /// Whether a failed read in `segment` is to be tried again.

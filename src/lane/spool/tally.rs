@@ -104,7 +104,9 @@ impl Tally<'_> {
     pub(super) fn finish(&mut self, first: u64) {
         self.begin(first);
         let heads = self.headed.end.max(self.next) + u64::from(self.trailing);
-        self.reach(heads.max(self.cursor.end));
+        // After a close what is behind the end, whatever it looks like, was put there by others.
+        let end = if self.cursor.is_exact_for(self.next) { self.cursor.end } else { heads.max(self.cursor.end) };
+        self.reach(end);
         // Nothing says more than that there was one.
         self.size(u64::from(self.cursor.samples).max(1));
     }

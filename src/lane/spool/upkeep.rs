@@ -118,7 +118,8 @@ impl Spool {
         }
         void.add(from..unread);
         void.remove_all(&told);
-        Cursor { nonce: self.nonce, seq, end, samples: self.last_samples, told, void }
+        let exact = self.is_exact && end > 0;
+        Cursor { nonce: self.nonce, seq, end, exact, samples: self.last_samples, told, void }
     }
 
     fn is_saved(&self, cursor: &Cursor) -> bool {
@@ -140,7 +141,10 @@ impl Spool {
             }
         }
         self.dir_dirty |= done.dir.is_err();
-        self.has_news |= done.cursor.is_err();
+        if let Err(error) = &done.cursor {
+            self.has_news = true;
+            self.say_unsaved(error);
+        }
         let cursor = done.cursor.map(|saved| saved.map_or((), |draft| self.has_saved(draft)));
         let tidied = self.tidy();
         let result = done.data.and(done.dir).and(cursor).and(tidied);
@@ -168,11 +172,13 @@ impl Spool {
             1 => self.remove_cursor(),
             _ => self.save_cursor(self.next_seq),
         };
+        if saved.is_err() {
+            // An old one would tell of frames that are missing, too.
+            let _ = self.forget_cursor();
+        }
         while let Some(first) = self.segments.front() {
-            match self.disk.remove(&first.path(&self.home.dir)) {
-                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
-                _ => self.let_go_of_first(Gone::Lost),
-            };
+            self.remove_segment(&first.path(&self.home.dir))?;
+            self.let_go_of_first(Gone::Lost);
         }
         self.reader = None;
         self.scratch = Vec::new();
@@ -201,7 +207,7 @@ impl Spool {
         let mut removed = false;
         for _ in 0..done {
             let path = self.segments[0].path(&self.home.dir);
-            if self.disk.remove(&path).is_err_and(|e| e.kind() != io::ErrorKind::NotFound) {
+            if self.remove_segment(&path).is_err() {
                 self.disk_errors += 1;
                 break;
             }
@@ -244,13 +250,17 @@ impl Spool {
         }
         let sync = self.options.sync != SyncPolicy::Never;
         let draft = self.cursor_file.draft(cursor);
-        match self.cursor_file.write(&self.disk, &self.home.dir, &draft, sync)? {
-            Written::Yes(renamed) => {
+        match self.cursor_file.write(&self.disk, &self.home.dir, &draft, sync) {
+            Ok(Written::Yes(renamed)) => {
                 self.has_saved(draft);
                 renamed
             }
             // Nobody else drafts any.
-            Written::Outdated => Ok(()),
+            Ok(Written::Outdated) => Ok(()),
+            Err(error) => {
+                self.say_unsaved(&error);
+                Err(error)
+            }
         }
     }
 
@@ -260,6 +270,18 @@ impl Spool {
             self.saved_number = draft.number;
             self.saved_cursor = Some(draft.cursor);
             self.bad_cursor = false;
+        }
+        self.cursor_failed = false;
+    }
+
+    /// Once, until it can be saved again.
+    fn say_unsaved(&mut self, error: &io::Error) {
+        if !std::mem::replace(&mut self.cursor_failed, true) {
+            let name = &self.options.destination;
+            log::warn!(
+                "destination {name}: {error}; until that works, a restart may send again what was delivered, and \
+                 count again what was lost"
+            );
         }
     }
 

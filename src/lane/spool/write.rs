@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::format::{FRAME_HEAD, Head, encode_header, segment_name};
-use super::home::{CURSOR, Home};
+use super::home::{CURSOR, Home, clear, is_no_file};
 use super::segment::{Gone, Place, Segment};
 use super::{Count, OpenError, Pushed, Spool, SyncPolicy, WriteError};
 
@@ -75,7 +75,8 @@ impl Spool {
         self.ensure_home()?;
         if self.bad_cursor {
             let path = self.home.dir.join(CURSOR);
-            match self.disk.remove(&path) {
+            let cleared = clear(&self.disk, &self.home.dir, CURSOR);
+            match cleared.and_then(|_| self.disk.remove(&path)) {
                 Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(WriteError::Io(path, e)),
                 _ => self.bad_cursor = false,
             }
@@ -92,6 +93,8 @@ impl Spool {
         }
         let place = result.map_err(|(path, error)| WriteError::Io(path, error))?;
         let id = self.next_seq - 1;
+        // The cursor is to say so, lest a loss from here on be taken for none.
+        self.has_news |= std::mem::take(&mut self.is_exact);
         let taken = taken && nothing_unread;
         if taken {
             self.taken.insert(id, place);
@@ -233,6 +236,8 @@ impl Spool {
             }
         };
         self.dir_dirty = true;
+        // From the second segment on, a start has to know of the first.
+        self.has_news |= self.saved_cursor.is_none() && !self.segments.is_empty();
         let header = encode_header(self.next_seq, &self.context);
         if let Err(error) = self.disk.write_all_at(&file, &header, 0) {
             if self.disk.remove(&path).is_err() {
@@ -282,10 +287,7 @@ impl Spool {
         let path = first.path(&self.home.dir);
         let cursor = self.segments.get(1).map_or(self.next_seq, |s| s.next).max(self.cursor());
         self.cover(cursor);
-        match self.disk.remove(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err((path, error)),
-            _ => {}
-        }
+        self.remove_segment(&path).map_err(|error| (path, error))?;
         if let Some(dropped) = self.let_go_of_first(Gone::OverCap) {
             self.over_cap += dropped;
         }
@@ -305,13 +307,22 @@ impl Spool {
         }
         let dir = self.options.dir.clone();
         self.home = match Home::take(&self.disk, &dir) {
-            Ok(home) => home,
+            Ok((home, _)) => home,
             Err(OpenError::Locked(dir)) => return Err(WriteError::Locked(dir)),
             Err(OpenError::Io(path, error)) => return Err(WriteError::Io(path, error)),
         };
         self.lose_missing();
         self.saved_cursor = None;
         Ok(())
+    }
+
+    /// There is nothing to remove where something else than a regular file has come into its
+    /// place.
+    pub(super) fn remove_segment(&self, path: &Path) -> io::Result<()> {
+        match self.disk.remove(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound && !is_no_file(path) => Err(error),
+            _ => Ok(()),
+        }
     }
 
     fn lose_missing(&mut self) {
@@ -331,8 +342,9 @@ impl Spool {
     }
 }
 
+/// Also where something else than a regular file has come into its place.
 fn is_missing(path: &Path) -> bool {
-    std::fs::symlink_metadata(path).is_err_and(|e| e.kind() == io::ErrorKind::NotFound)
+    std::fs::symlink_metadata(path).is_err_and(|e| e.kind() == io::ErrorKind::NotFound) || is_no_file(path)
 }
 
 fn is_unlinked(file: &std::fs::File) -> bool {

@@ -413,6 +413,29 @@ fn a_payload_that_looks_like_frames_is_not_taken_for_any() {
 }
 
 #[test]
+fn a_segment_under_a_name_that_is_no_number_of_ours_is_known_by_its_header() {
+    for name in ["18446744073709551615.seg", "09223372036854775808.seg"] {
+        for nth in [0, 1, 2] {
+            let dir = TempDir::new();
+            fill(dir.path(), 300);
+            let renamed = dir.path().join(name);
+            fs::rename(&segments(dir.path())[nth], &renamed).unwrap();
+            let (out, recovery) = recovered(dir.path());
+            assert_eq!(out, (1..=300).collect::<Vec<_>>());
+            assert!(recovery.is_clean(), "{recovery:?}");
+        }
+        // Nothing of ours, it is left alone, and no number is taken from it.
+        let dir = TempDir::new();
+        fill(dir.path(), 3);
+        fs::write(dir.path().join(name), "hello").unwrap();
+        let (mut spool, recovery) = open(dir.path());
+        assert_eq!(findings(&recovery), [Finding::Foreign]);
+        assert_eq!(push(&mut spool, 4).id, 4);
+        assert!(dir.path().join(name).exists());
+    }
+}
+
+#[test]
 fn a_segment_twice_under_two_names_is_delivered_once() {
     let dir = TempDir::new();
     fill(dir.path(), 300);

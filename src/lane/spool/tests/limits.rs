@@ -69,7 +69,11 @@ fn a_frame_larger_than_the_cap_is_refused_and_one_larger_than_a_segment_is_not()
     let dir = TempDir::new();
     let (mut spool, _) = Spool::open(capped(dir.path(), 64 << 10), 0).unwrap();
     push(&mut spool, 1);
-    assert!(matches!(spool.push(0, 0, &[0; 64 << 10]), Err(WriteError::TooLarge { max: 65536, .. })));
+    let error = spool.push(0, 0, &[0; 64 << 10]).unwrap_err();
+    assert!(matches!(error, WriteError::TooLarge { max: 65536, .. }));
+    let header = 2 * (28 + spool.context.len());
+    let said = format!("a request of {} bytes is larger than spool.max_bytes (65536) allows", (64 << 10) + 40 + header);
+    assert_eq!(error.to_string(), said);
     let large = vec![7; 60_000];
     assert_eq!(spool.push(0, 9, &large).unwrap().dropped, Count::default());
     push(&mut spool, 3);

@@ -1,6 +1,6 @@
 //! What is lost to damage is counted, in frames and in samples, and once.
 
-use super::super::format::{FRAME_HEAD, encode_header};
+use super::super::format::{FRAME_HEAD, Head, encode_header};
 use super::damage::{first_of, frame_starts, header_len};
 use super::*;
 
@@ -129,6 +129,90 @@ fn zeroes_behind_the_last_frame_are_one_request() {
     let dir = filled(5, true);
     fs::write(dir.path().join("00000000000000000006.seg"), [0; 3000]).unwrap();
     assert_eq!(lost_once(dir.path()), (1, 5));
+}
+
+#[test]
+fn bytes_behind_the_last_frame_are_no_loss_after_a_close() {
+    let garbage = vec![7; 500];
+    let mut torn = Vec::new();
+    Head { context: 1, len: 0, seq: 6, time_ms: 0, samples: 6, crc: 0 }.encode(b"payload", &mut torn);
+    for bytes in [vec![0; 3000], garbage.clone(), torn[..FRAME_HEAD + 2].to_vec()] {
+        let dir = filled(5, false);
+        let path = segments(dir.path()).remove(0);
+        let mut whole = fs::read(&path).unwrap();
+        // Of the segment's own context, and so as much a torn write as can be.
+        let mut bytes = bytes;
+        if bytes.starts_with(&torn[..4]) {
+            bytes[8..12].copy_from_slice(&whole[header_len(&whole) + 8..][..4]);
+            let crc = crc32fast::hash(&bytes[8..FRAME_HEAD]);
+            bytes[4..8].copy_from_slice(&crc.to_le_bytes());
+        }
+        whole.extend(&bytes);
+        fs::write(&path, whole).unwrap();
+        let damaged = open(dir.path()).1;
+        assert_eq!((damaged.damaged_bytes, damaged.waiting.frames), (bytes.len() as u64, 5));
+        assert_eq!(lost_once(dir.path()), (0, 0));
+        assert_eq!(push(&mut open(dir.path()).0, 6).id, 6);
+        let mut spool = open_clean(dir.path());
+        assert_eq!(drain(&mut spool), [1, 2, 3, 4, 5, 6]);
+    }
+    let dir = filled(5, false);
+    fs::write(dir.path().join("00000000000000000006.seg"), garbage).unwrap();
+    assert_eq!(lost_once(dir.path()), (0, 0), "a file that was put there");
+}
+
+#[test]
+fn bytes_behind_the_last_frame_are_one_request_where_a_life_went_on_after_a_close() {
+    // In the time between, or as the first one of a later life.
+    for pushed in [0, 3] {
+        let dir = filled(5, false);
+        let mut spool = open_clean(dir.path());
+        for n in 6..=6 + pushed {
+            push(&mut spool, n);
+        }
+        spool.sync(5000).unwrap();
+        drop(spool);
+        edit(dir.path(), 0, |bytes, _| bytes.truncate(bytes.len() - 1));
+        assert_eq!(lost_once(dir.path()), (1, 6 + pushed));
+    }
+}
+
+#[test]
+fn the_oldest_segments_gone_after_a_kill_in_a_first_outage_are_missed() {
+    for gone in 1..=2 {
+        let dir = TempDir::new();
+        let (mut spool, _) = Spool::open(Options { segment_bytes: 4096, ..options(dir.path()) }, 0).unwrap();
+        for n in 1..=300 {
+            push(&mut spool, n);
+        }
+        spool.sync(5000).unwrap();
+        drop(spool);
+        let paths = segments(dir.path());
+        for path in &paths[..gone] {
+            fs::remove_file(path).unwrap();
+        }
+        let first = first_of(&paths[gone]);
+        let (mut spool, recovery) = open(dir.path());
+        assert_eq!(pair(recovery.fresh), (first - 1, (first - 1) * first), "as many as in the frame behind");
+        spool.sync(9000).unwrap();
+        drop(spool);
+        // The cursor is past them.
+        assert_eq!(pair(open(dir.path()).1.lost), (0, 0));
+    }
+}
+
+#[test]
+fn what_was_delivered_is_not_missed_where_the_cursor_is_gone() {
+    let dir = filled(300, true);
+    let mut spool = open_clean(dir.path());
+    while segments(dir.path()).len() > 3 {
+        let entry = spool.take(0).unwrap().unwrap();
+        spool.ack(entry.id);
+        spool.flush().unwrap();
+    }
+    drop(spool);
+    fs::remove_file(dir.path().join("cursor")).unwrap();
+    assert_eq!(lost_once(dir.path()), (0, 0));
 }
 
 #[test]
@@ -286,7 +370,7 @@ fn numbers_that_were_stepped_over_are_no_loss() {
     assert_eq!(drain(&mut spool), [1, 2, 3, 4, 5, 6]);
 
     // A file that could be neither read nor moved away may claim any number.
-    let dir = filled(5, false);
+    let dir = filled(5, true);
     fs::write(dir.path().join("00000000000000000500.seg"), [1; 100]).unwrap();
     let disk = Disk::default();
     disk.faults.fail_writes(nix::libc::EROFS);

@@ -1,7 +1,7 @@
 //! Disks that fail, directories that go away, other processes, kills.
 
 use std::collections::BTreeSet;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::time::Duration;
 
 use nix::libc::{EIO, EMFILE, ENOSPC, EROFS};
@@ -49,12 +49,100 @@ fn what_cannot_be_a_directory_is_said_at_once() {
     assert!(matches!(Spool::open(options(&file.join("spool")), 0), Err(OpenError::Io(..))));
     let home = dir.path().join("home");
     fs::create_dir_all(home.join("lock")).unwrap();
-    assert!(matches!(Spool::open(options(&home), 0), Err(OpenError::Io(..))));
+    let disk = Disk::default();
+    disk.faults.fail(Op::Rename, EROFS);
+    let error = Spool::open_on(disk, options(&home), 0).unwrap_err();
+    assert!(matches!(&error, OpenError::Io(path, _) if *path == home.join("lock")), "what can't be moved away");
     let disk = Disk::default();
     disk.faults.fail(Op::MakeDir, EROFS);
     let error = Spool::open_on(disk, options(&dir.path().join("new")), 0).unwrap_err();
     assert!(matches!(&error, OpenError::Io(_, e) if e.raw_os_error() == Some(EROFS)), "{error}");
     assert!(error.to_string().ends_with("ReadWritePaths= of the unit has to name it"), "{error}");
+}
+
+/// Puts something that is no regular file at `path`: the `nth` of several sorts.
+fn put_no_file(path: &Path, nth: usize) {
+    match nth {
+        0 => fs::create_dir(path).unwrap(),
+        1 => fs::create_dir_all(path.join("with something in it")).unwrap(),
+        2 => symlink("/nowhere", path).unwrap(),
+        _ => nix::unistd::mkfifo(path, nix::sys::stat::Mode::S_IRWXU).unwrap(),
+    }
+}
+
+#[test]
+fn what_is_no_file_where_the_lock_should_be_strands_no_backlog() {
+    for sort in 0..4 {
+        let dir = TempDir::new();
+        fill(dir.path(), 300);
+        let lock = dir.path().join("lock");
+        fs::remove_file(&lock).unwrap();
+        put_no_file(&lock, sort);
+        let (mut spool, recovery) = open(dir.path());
+        assert_eq!(recovery.notes, [Note { path: lock.clone(), finding: Finding::InTheWay }]);
+        assert_eq!(names(&dir.path().join("quarantine")), ["lock.0"]);
+        assert!(matches!(Spool::open(options(dir.path()), 0), Err(OpenError::Locked(_))), "and it is held");
+        assert_eq!(drain(&mut spool), (1..=300).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn a_quarantine_that_is_no_directory_is_not_followed() {
+    let (dir, outside) = (TempDir::new(), TempDir::new());
+    fill(dir.path(), 3);
+    fs::write(dir.path().join("00000000000000000009.seg"), [7; 500]).unwrap();
+    symlink(outside.path(), dir.path().join("quarantine")).unwrap();
+    assert_eq!(drain(&mut open(dir.path()).0), [1, 2, 3]);
+    assert!(names(outside.path()).is_empty(), "{:?}", names(outside.path()));
+    assert_eq!(names(&dir.path().join("quarantine")), ["00000000000000000009.seg.0"]);
+    assert!(fs::symlink_metadata(dir.path().join("quarantine.0")).unwrap().is_symlink());
+}
+
+#[test]
+fn what_is_no_file_where_the_cursor_should_be_has_no_damage_counted_twice() {
+    for (sort, name) in (0..4).flat_map(|sort| ["cursor", "cursor.tmp"].map(|name| (sort, name))) {
+        let dir = TempDir::new();
+        fill(dir.path(), 300);
+        fs::remove_file(&segments(dir.path())[1]).unwrap();
+        let path = dir.path().join(name);
+        let _ = fs::remove_file(&path);
+        put_no_file(&path, sort);
+        let (mut spool, recovery) = open(dir.path());
+        assert!(recovery.fresh.frames > 0);
+        assert!(recovery.notes.contains(&Note { path: path.clone(), finding: Finding::InTheWay }), "{recovery:?}");
+        spool.sync(5000).unwrap();
+        drop(spool);
+        assert_eq!(open(dir.path()).1.fresh, Count::default(), "{name}");
+        // And while it runs.
+        let (mut spool, _) = open(dir.path());
+        let _ = fs::remove_file(&path);
+        put_no_file(&path, sort);
+        let entry = spool.take(0).unwrap().unwrap();
+        spool.ack(entry.id);
+        spool.sync(9000).unwrap();
+        assert_eq!(spool.stats().disk_errors, 0);
+        drop(spool);
+        assert_eq!(open(dir.path()).0.take(0).unwrap().unwrap().id, 2);
+        assert_eq!(names(&dir.path().join("quarantine")).len(), 2);
+    }
+}
+
+#[test]
+fn a_cursor_that_cannot_be_written_is_named() {
+    let dir = TempDir::new();
+    fill(dir.path(), 3);
+    let (mut spool, faults) = open_faulty(dir.path());
+    let entry = spool.take(0).unwrap().unwrap();
+    spool.ack(entry.id);
+    for (op, name) in [(Op::Create, "cursor.tmp"), (Op::Rename, "cursor")] {
+        faults.fail(op, ENOSPC);
+        let error = spool.flush().unwrap_err().to_string();
+        assert!(error.starts_with(&format!("cannot write {}: No space", dir.path().join(name).display())), "{error}");
+        assert!(spool.cursor_failed, "and said");
+        faults.heal();
+    }
+    spool.flush().unwrap();
+    assert!(!spool.cursor_failed);
 }
 
 #[test]
@@ -171,7 +259,7 @@ fn a_read_only_remount_stops_writing_and_not_delivering() {
     faults.fail_writes(EROFS);
     assert_eq!(errno(try_push(&mut spool, 302).unwrap_err()), EROFS);
     assert_eq!(drain(&mut spool), (1..=301).collect::<Vec<_>>());
-    assert_eq!(spool.sync(10_000).unwrap_err().raw_os_error(), Some(EROFS));
+    assert!(spool.sync(10_000).unwrap_err().to_string().contains("Read-only file system"));
     assert!(spool.stats().disk_errors > 0);
     assert_eq!(spool.take(0).unwrap(), None, "not again while it runs");
     faults.heal();
@@ -221,7 +309,9 @@ fn a_disk_that_does_not_answer_is_waited_for_and_then_gone_past() {
     let (mut spool, faults) = open_faulty(dir.path());
     faults.fail(Op::Read, EIO);
     for second in 0..59 {
-        assert_eq!(spool.take(second * 1000).unwrap_err().raw_os_error(), Some(EIO));
+        let error = spool.take(second * 1000).unwrap_err().to_string();
+        let named = format!("cannot read {}: Input/output error", segments(dir.path())[0].display());
+        assert!(error.starts_with(&named), "{error}");
     }
     faults.heal();
     let first = spool.take(59_000).unwrap().unwrap();
@@ -284,7 +374,8 @@ fn a_lack_of_file_descriptors_loses_nothing() {
     fill(dir.path(), 300);
     let (mut spool, faults) = open_faulty(dir.path());
     faults.fail(Op::Open, EMFILE);
-    assert_eq!(spool.take(0).unwrap_err().raw_os_error(), Some(EMFILE));
+    let error = spool.take(0).unwrap_err().to_string();
+    assert!(error.starts_with("cannot read ") && error.contains("0001.seg: Too many open files"), "{error}");
     faults.heal();
     assert_eq!(drain(&mut spool), (1..=300).collect::<Vec<_>>());
     drop(spool);
@@ -338,6 +429,33 @@ fn files_removed_while_running_are_counted() {
     push(&mut spool, 302);
     drop(spool);
     assert_eq!(drain(&mut open(dir.path()).0).last(), Some(&302));
+}
+
+#[test]
+fn a_segment_in_whose_place_something_else_has_come_is_lost_at_once() {
+    for sort in 0..4 {
+        let dir = TempDir::new();
+        fill(dir.path(), 300);
+        let mut spool = open_clean(dir.path());
+        let count = segments(dir.path()).len();
+        // The one that is read next to last, the one that is read first and given back, and
+        // the last one while it is written to.
+        let given_back = spool.take(0).unwrap().unwrap();
+        push(&mut spool, 301);
+        for nth in [count - 2, 0, count - 1] {
+            let path = segments(dir.path())[nth].clone();
+            fs::remove_file(&path).unwrap();
+            put_no_file(&path, sort);
+        }
+        spool.release(given_back.id);
+        push(&mut spool, 302);
+        let out = drain(&mut spool);
+        assert_eq!(spool.stats().lost.frames + out.len() as u64, 302);
+        assert!(out.contains(&302) && spool.stats().lost.frames > 20, "{out:?}");
+        spool.sync(9000).unwrap();
+        let left: Vec<_> = segments(dir.path()).into_iter().filter(|path| path.is_file()).collect();
+        assert_eq!((left, spool.stats().segments), (vec![], 0));
+    }
 }
 
 #[test]
@@ -423,6 +541,24 @@ fn killed_after_any_change_to_the_disk_it_loses_nothing_that_was_stored() {
         assert!(missing.is_empty(), "killed after {kill}: {missing:?}");
         let invented: Vec<_> = out.difference(&stored).collect();
         assert!(invented.is_empty(), "killed after {kill}: {invented:?}");
+    }
+}
+
+#[test]
+fn killed_while_a_full_disk_is_tidied_it_invents_no_loss() {
+    for kill in 0..12 {
+        let dir = TempDir::new();
+        fill(dir.path(), 300);
+        let (mut spool, faults) = open_faulty(dir.path());
+        drain(&mut spool);
+        // A cursor of last time, which tells of them all.
+        assert!(dir.path().join("cursor").exists() && segments(dir.path()).len() > 3);
+        faults.fail(Op::Create, ENOSPC);
+        faults.die_after(kill);
+        let _ = spool.flush();
+        drop(spool);
+        let lost = open(dir.path()).1.lost;
+        assert_eq!(lost, Count::default(), "killed after {kill}");
     }
 }
 
