@@ -77,6 +77,17 @@ impl Queue {
         let on_disk: Vec<u64> = on_disk.collect();
         if let Some(mut disk) = disk {
             on_disk.iter().for_each(|id| _ = disk.ack(*id));
+            let left = disk.stats().waiting;
+            if left.frames > 0 {
+                log::warn!(
+                    "destination {}: {} requests ({} samples) stay in {}, from where nobody sends them; set spool.dir \
+                     and spool.mode back to send them, or remove the directory",
+                    self.name,
+                    left.frames,
+                    left.samples,
+                    old.unwrap_or_default().display()
+                );
+            }
             if let Err(error) = disk.close() {
                 log::warn!("destination {}: the spool it leaves did not close cleanly: {error}", self.name);
             }
