@@ -87,10 +87,10 @@ impl Sender {
         let _leave = Leave(Arc::clone(&self.queue), Arc::clone(&self.bell), self.name.clone());
         self.queue.revive();
         self.queue.wait_open();
-        let mut stop_at: Option<Instant> = None;
         while let Some(held) = self.next() {
-            let closed = self.bell.is_closed();
-            if closed && Instant::now() >= *stop_at.get_or_insert_with(|| Instant::now() + GRACE) {
+            // From the word to stop on, however long a request takes that is under way by then.
+            let stop_at = self.bell.closed_at().map(|closed| closed + GRACE);
+            if stop_at.is_some_and(|stop_at| Instant::now() >= stop_at) {
                 self.queue.give_back(&held);
                 return;
             }

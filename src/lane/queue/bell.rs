@@ -17,6 +17,7 @@ pub struct Bell {
 struct State {
     /// None once it is closed.
     rope: Option<Sender<()>>,
+    closed_at: Option<Instant>,
     /// Senders that have not left.
     listeners: usize,
     /// Other senders go on with the queue.
@@ -29,7 +30,10 @@ impl Bell {
     /// For so many senders.
     pub fn new(listeners: usize) -> Bell {
         let (rope, heard) = bounded(1);
-        Bell { state: Mutex::new(State { rope: Some(rope), listeners, handed_over: false, over: false }), heard }
+        Bell {
+            state: Mutex::new(State { rope: Some(rope), closed_at: None, listeners, handed_over: false, over: false }),
+            heard,
+        }
     }
 
     /// Becomes ready when something may have been pushed, and closed when nothing more will be.
@@ -47,7 +51,12 @@ impl Bell {
 
     /// No more will be pushed: what is there is still handed out.
     pub fn close(&self) {
-        self.lock().rope = None;
+        self.lock().close();
+    }
+
+    /// When it was closed, if it was.
+    pub fn closed_at(&self) -> Option<Instant> {
+        self.lock().closed_at
     }
 
     /// Whether no more will be pushed.
@@ -59,7 +68,7 @@ impl Bell {
     /// and leave. False where they have left already, and have ended the queue.
     pub fn hand_over(&self) -> bool {
         let mut state = self.lock();
-        state.rope = None;
+        state.close();
         state.handed_over = true;
         !state.over
     }
@@ -92,6 +101,13 @@ impl Bell {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn close(&mut self) {
+        self.rope = None;
+        self.closed_at.get_or_insert_with(Instant::now);
     }
 }
 
