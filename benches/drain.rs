@@ -14,7 +14,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use metricsd::host::wall_ms;
-use metricsd::lane::spool::{Options, Spool, SyncPolicy};
+use metricsd::spool::{Options, Spool, SyncPolicy};
 use support::{Process, Sink, ready};
 
 /// What waits: 10,000 requests, as many bytes as a spool holds by default.

@@ -7,14 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use metricsd::collectors::{self, Tick};
-use metricsd::host::{HostPaths, SystemStatFs, monotonic};
-use metricsd::lane::Compression;
-use metricsd::lane::encode::{
+use metricsd::formats::Compression;
+use metricsd::formats::{
     Encoder,
     json::Json,
     remote_write::{RemoteWrite, Version},
     text,
 };
+use metricsd::host::{HostPaths, SystemStatFs, monotonic};
 use metricsd::model::{Batch, Labels, Metric, Recorder, Resource};
 use metricsd::pipeline::Collectors;
 use nix::time::{ClockId, clock_gettime};

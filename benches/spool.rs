@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use metricsd::lane::spool::{Options, Spool, SyncPolicy};
+use metricsd::spool::{Options, Spool, SyncPolicy};
 use nix::time::{ClockId, clock_gettime};
 
 /// A compressed request body of a host with some dozen filesystems and interfaces.

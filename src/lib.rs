@@ -11,12 +11,13 @@
 //! | [`files`] | small files that the configuration names, whether they have changed, what is made of them | nothing |
 //! | [`tls`] | certificates, keys, roots: what handshakes need, kept in step with its files | files |
 //! | [`secret`] | passwords and tokens that nothing prints, kept in step with their files | files |
-//! | [`lane`] | one per destination: encode, queue, send | model, host, telemetry, files, tls, secret |
-//! | [`lane::encode`] | frames to bytes, one file a format. No I/O | model, lane::Compression |
-//! | [`lane::spool`] | what waits, on disk. Blind to its payload | nothing |
-//! | [`server`] | /health, /metrics, behind a connection guard | model, host, telemetry, lane::encode, files, tls, secret |
+//! | [`formats`] | frames to bytes, one file a format. No I/O, no clocks | model |
+//! | [`spool`] | what waits, on disk. Blind to its payload | nothing |
+//! | [`http`] | the client: URLs, connections, TLS, proxies, credentials, limits. Knows no destination | host, files, tls, secret |
+//! | [`lane`] | one per destination: mailbox, queue, worker, sender, verdict, back-off | model, host, telemetry, formats, spool, http |
+//! | [`server`] | /health, /metrics, behind a connection guard | model, host, telemetry, formats, files, tls, secret |
 //! | [`telemetry`] | metricsd's own numbers | model, host |
-//! | [`config`] | what was written, and what it means | model, host, collectors, lane, server, files, tls, secret, nearest |
+//! | [`config`] | what was written, and what it means | model, host, collectors, formats, spool, http, lane, server, files, tls, secret, nearest |
 //! | [`cli`] | flags | telemetry, nearest |
 //! | [`nearest`] | spelling help for the two above | nothing |
 //! | [`app`] | wiring only: build, start, wait, reload, stop | everything |
@@ -31,12 +32,15 @@ pub mod cli;
 pub mod collectors;
 pub mod config;
 pub mod files;
+pub mod formats;
 pub mod host;
+pub mod http;
 pub mod lane;
 pub mod model;
 pub mod nearest;
 pub mod pipeline;
 pub mod secret;
 pub mod server;
+pub mod spool;
 pub mod telemetry;
 pub mod tls;

@@ -12,9 +12,10 @@ use std::time::Duration;
 use libfuzzer_sys::fuzz_target;
 use metricsd::collectors::{self, Collector, Settings, Tick};
 use metricsd::host::{FsUsage, HostPaths, Scratch, StatFs};
-use metricsd::lane::{Compression, RemoteWriteVersion};
-use metricsd::lane::encode::text::{self, Format};
-use metricsd::lane::encode::{Encoder, json::Json, remote_write::RemoteWrite};
+use metricsd::formats::Compression;
+use metricsd::formats::RemoteWriteVersion;
+use metricsd::formats::text::{self, Format};
+use metricsd::formats::{Encoder, json::Json, remote_write::RemoteWrite};
 use metricsd::model::{Batch, Labels, Recorder, Resource};
 
 /// More rounds find nothing that these don't.

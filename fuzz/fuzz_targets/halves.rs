@@ -4,8 +4,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use metricsd::lane::encode::{Content, Split, content, json, remote_write};
-use metricsd::lane::{Url, redacted_url};
+use metricsd::formats::{Content, Split, content, json, remote_write};
+use metricsd::http::{Url, redacted_url};
 
 /// Halves until nothing can be halved.
 fn down(split: Split, of: &Content, body: &[u8], depth: u32) -> u64 {

@@ -12,7 +12,6 @@ use crate::telemetry::{DestinationState, DestinationStatus};
 /// A lane. It is asked to end by dropping its outlet, and every clone of it.
 pub struct Running {
     pub settings: Settings,
-    pub status: Arc<DestinationStatus>,
     pub outlet: Arc<dyn Outlet>,
     pub threads: Vec<Id>,
     control: Control,
@@ -23,8 +22,7 @@ pub struct Ending {
     pub name: String,
     /// Its threads that have not ended.
     pub threads: Vec<Id>,
-    status: Arc<DestinationStatus>,
-    control: Control,
+    pub control: Control,
 }
 
 impl Outlet for Inlet {
@@ -40,13 +38,8 @@ impl Outlet for Inlet {
 impl Running {
     /// Makes a lane, whose threads wait for [`Running::begin`]; all of them or none. `before`
     /// is the lane that it comes after: it goes on with what that one leaves, and counts on.
-    pub fn new(settings: &Settings, before: Option<Before<'_>>, threads: &mut Threads) -> io::Result<Running> {
-        let status = match before {
-            Some(Before { status, .. }) => Arc::clone(status),
-            None => Arc::new(DestinationStatus::new(&*settings.name, settings.kind.as_str())),
-        };
-        let (inlet, control, lane) =
-            Lane::new(settings, Arc::clone(&status), HOLD, before.map(|before| before.control));
+    pub fn new(settings: &Settings, before: Option<&Control>, threads: &mut Threads) -> io::Result<Running> {
+        let (inlet, control, lane) = Lane::new(settings, HOLD, before);
         let name = &settings.name;
         let mut ids = Vec::new();
         let mut start = |kind: &str, run: Box<dyn FnOnce() + Send>| -> io::Result<()> {
@@ -63,28 +56,32 @@ impl Running {
             threads.ask(&ids);
             return Err(error);
         }
-        Ok(Running { settings: settings.clone(), status, outlet: Arc::new(inlet), threads: ids, control })
+        Ok(Running { settings: settings.clone(), outlet: Arc::new(inlet), threads: ids, control })
     }
 
-    /// The threads begin; those of the lane `before`, if there is one, leave what they have to them.
-    pub fn begin(&mut self, before: Option<&Control>) {
-        self.control.begin(before);
-        self.status.is_of(self.settings.kind.as_str(), self.settings.is_unverified());
-        if before.is_some() {
-            self.control.move_spool(&self.settings.spool);
-        }
+    /// The threads begin; those of the lane before, if there is one, leave what they have to them.
+    pub fn begin(&mut self) {
+        self.control.begin();
+        self.status().is_of(self.settings.kind.as_str(), self.settings.is_unverified());
+        // The queue may have been kept otherwise before.
+        self.control.move_spool(&self.settings.spool);
         log::info!("destination {}: {}", self.settings.name, self.settings.kind);
     }
 
-    /// What one that comes after it needs.
-    pub fn as_before(&self) -> Before<'_> {
-        Before { status: &self.status, control: &self.control }
+    /// How the destination is doing.
+    pub fn status(&self) -> &Arc<DestinationStatus> {
+        self.control.status()
+    }
+
+    /// For one that comes after it.
+    pub fn control(&self) -> &Control {
+        &self.control
     }
 
     /// Asks the lane to end, and keeps what is needed to see to what it leaves.
     pub fn end(self) -> Ending {
-        let Running { settings, status, threads, control, .. } = self;
-        Ending { name: settings.name, threads, status, control }
+        let Running { settings, threads, control, .. } = self;
+        Ending { name: settings.name, threads, control }
     }
 
     /// The lane ends, and none comes after it that could send what it leaves on disk.
@@ -101,33 +98,14 @@ impl Running {
     pub fn change_to(&mut self, settings: &Settings) -> bool {
         let changed = self.settings != *settings;
         // Whoever has mended a destination, or what it refuses us for, need not wait for a pause to be over.
-        if changed || matches!(self.status.state().0, DestinationState::Held | DestinationState::Retrying) {
+        if changed || matches!(self.status().state().0, DestinationState::Held | DestinationState::Retrying) {
             self.control.apply(settings);
         }
         if self.settings.spool != settings.spool {
             self.control.move_spool(&settings.spool);
         }
-        self.status.is_of(settings.kind.as_str(), settings.is_unverified());
+        self.status().is_of(settings.kind.as_str(), settings.is_unverified());
         self.settings = settings.clone();
         changed
-    }
-}
-
-/// A lane that another one comes after.
-#[derive(Clone, Copy)]
-pub struct Before<'l> {
-    status: &'l Arc<DestinationStatus>,
-    pub control: &'l Control,
-}
-
-impl Ending {
-    /// What one that comes after it needs.
-    pub fn as_before(&self) -> Before<'_> {
-        Before { status: &self.status, control: &self.control }
-    }
-
-    /// Keeps what is needed to see to what it leaves.
-    pub fn into_control(self) -> Control {
-        self.control
     }
 }

@@ -24,9 +24,9 @@ use log::{Level, LevelFilter};
 use crate::cli::{self, Command, Exit, Format, Invocation, Mode};
 use crate::collectors;
 use crate::config::{self, Config};
+use crate::formats::{Compression, Encoder, json, text};
 use crate::host::{HostPaths, SystemStatFs, host_name, wall_ms};
-use crate::lane::encode::{Encoder, json, text};
-use crate::lane::{self, Compression, Url};
+use crate::http::{self, Url};
 use crate::model::{Batch, Frame, Labels, Resource};
 use crate::pipeline::{Clock, Collectors};
 use crate::telemetry::rfc3339;
@@ -101,7 +101,7 @@ fn level(said: Option<LevelFilter>, config: &Config) -> LevelFilter {
 
 /// Asks the metricsd behind `url`; a good answer needs no word.
 fn health(url: &Url) -> Exit {
-    match lane::get(url, HEALTH_TIMEOUT) {
+    match http::get(url, HEALTH_TIMEOUT) {
         Ok((200..=299, _)) => return Exit::Ok,
         Ok((status, said)) => complain(&format!("{url} answers {status}: {said}")),
         Err(why) => complain(&why),

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use crossbeam_channel::{Receiver, bounded, never};
 
-use super::lanes::{Before, Ending, Running};
+use super::lanes::{Ending, Running};
 use super::level;
 use super::logging;
 use super::service::{Service, Setup, start_slow};
@@ -20,6 +20,7 @@ use super::threads::Id;
 use crate::collectors;
 use crate::config::{self, Config};
 use crate::host::SystemStatFs;
+use crate::lane::Control;
 use crate::pipeline::{Fresh, Plan};
 use crate::server::{self, Bound, Security, Server, StartError};
 
@@ -138,9 +139,9 @@ fn share_budget(config: &mut Config, old: &Config) {
 }
 
 /// The lane of that name that is there, or was and has not ended: the last of them.
-fn before<'l>(name: &str, lanes: &'l [Running], ending: &'l [Ending]) -> Option<Before<'l>> {
-    let running = lanes.iter().find(|lane| lane.settings.name == name).map(Running::as_before);
-    running.or_else(|| ending.iter().rev().find(|lane| lane.name == name).map(Ending::as_before))
+fn before<'l>(name: &str, lanes: &'l [Running], ending: &'l [Ending]) -> Option<&'l Control> {
+    let running = lanes.iter().find(|lane| lane.settings.name == name).map(Running::control);
+    running.or_else(|| ending.iter().rev().find(|lane| lane.name == name).map(|lane| &lane.control))
 }
 
 fn refused(error: &dyn std::error::Error) -> Refused {
@@ -241,7 +242,7 @@ impl Service {
                 self.lanes.push(lane);
             } else if let Some(mut lane) = started.next() {
                 // They were made in this order.
-                lane.begin(before(&settings.name, &old, &self.ending).map(|before| before.control));
+                lane.begin();
                 self.lanes.push(lane);
             }
         }
@@ -257,7 +258,7 @@ impl Service {
         if config.lanes.iter().any(|lane| lane.name == *name) {
             log::info!("destination {name}: changed: other threads go on with it");
         } else {
-            match gone.status.queue_frames() {
+            match gone.status().queue_frames() {
                 0 => log::info!("destination {name}: let go of; nothing waits for it"),
                 waiting => log::warn!(
                     "destination {name}: let go of; requests that wait: {waiting}; what can't be delivered within its \

@@ -85,7 +85,7 @@ impl Service {
         let mut threads = Threads::new();
         let lanes = config.lanes.iter().map(|settings| Running::new(settings, None, &mut threads));
         let mut lanes = lanes.collect::<io::Result<Vec<Running>>>().map_err(no_thread)?;
-        lanes.iter_mut().for_each(|lane| lane.begin(None));
+        lanes.iter_mut().for_each(Running::begin);
         let fanout = Arc::new(Fanout::default());
         fanout.exchange(lanes.iter().map(|lane| Arc::clone(&lane.outlet)).collect());
 
@@ -140,7 +140,7 @@ impl Service {
             since: monotonic(),
             interval: self.config.interval,
             collectors: self.collectors.clone(),
-            destinations: self.lanes.iter().map(|lane| Arc::clone(&lane.status)).collect(),
+            destinations: self.lanes.iter().map(|lane| Arc::clone(lane.status())).collect(),
         });
     }
 
@@ -170,7 +170,7 @@ impl Service {
         }
         fanout.exchange(Vec::new());
         let ending = ending.into_iter().chain(lanes.into_iter().map(Running::end));
-        let controls: Vec<Control> = ending.map(Ending::into_control).collect();
+        let controls: Vec<Control> = ending.map(|lane| lane.control).collect();
         let left = threads.wait(STOP_WITHIN.saturating_sub(begun.elapsed()), signals);
         drop(server);
         finish(controls);

@@ -10,7 +10,7 @@ use crate::cli::Exit;
 use crate::config::Config;
 use crate::host::wall_ms;
 use crate::lane::Settings;
-use crate::lane::spool::{Listing, inspect};
+use crate::spool::{Listing, inspect};
 use crate::telemetry::{go_duration, rfc3339};
 
 /// Lists the spools below each configured directory. Reads only, also while a daemon runs.

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::config::Config;
 use crate::lane::Settings;
-use crate::lane::spool::{inspect_one, spools};
+use crate::spool::{inspect_one, spools};
 
 /// Warns of them, once of each.
 #[derive(Default)]

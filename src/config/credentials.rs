@@ -8,7 +8,7 @@ use super::fields::{BASIC_AUTH, FILE, OAUTH2, SIGV4};
 use super::proxy::Proxies;
 use super::secrets::{self, Reading};
 use super::section::{Item, Section};
-use crate::lane::{Authorization, Credentials, OAuth2Settings, SigV4Settings, Url, percent_decoded};
+use crate::http::{Authorization, Credentials, OAuth2Settings, SigV4Settings, Url, percent_decoded};
 use crate::secret::{Form, Secret, Source};
 
 /// Headers that HTTP or the format of the body sets.

@@ -7,7 +7,7 @@ use ureq::http::Uri;
 
 use super::section::Item;
 use super::server::is_loopback;
-use crate::lane::{Url, percent_decoded};
+use crate::http::{Url, percent_decoded};
 
 /// An `http://` or `https://` URL.
 pub(super) fn http_url(item: &Item<'_>) -> Option<Url> {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::rc::Rc;
 
-use crate::lane::redacted_url;
+use crate::http::redacted_url;
 
 /// Problems beyond this many are counted, not kept: nobody reads on, and a hostile file
 /// could hold one in every few bytes.

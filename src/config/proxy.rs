@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::endpoint;
 use super::json::Origin;
 use super::section::{Context, Section};
-use crate::lane::Url;
+use crate::http::Url;
 
 /// By scheme; the first that is set counts, small letters first as with curl.
 const HTTPS: [&str; 2] = ["https_proxy", "HTTPS_PROXY"];

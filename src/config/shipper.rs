@@ -11,10 +11,10 @@ use super::proxy::Proxies;
 use super::section::{Item, Section, any_of};
 use super::spool;
 use super::tls::{self, Tls};
-use crate::lane::{
-    Authorization, Compression, Credentials, DEFAULT_TIMEOUT, HttpSettings, Kind, RemoteWriteVersion, RetrySettings,
-    Settings, SpoolSettings, Url,
-};
+use crate::formats::Compression;
+use crate::formats::RemoteWriteVersion;
+use crate::http::{Authorization, Credentials, DEFAULT_TIMEOUT, HttpSettings, Url};
+use crate::lane::{Kind, RetrySettings, Settings, SpoolSettings};
 use crate::model::Labels;
 use crate::nearest::did_you_mean;
 use crate::secret::Secret;

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::fields::{SHIPPER_SPOOL, SPOOL};
 use super::section::{Item, Section};
-use crate::lane::spool::{DEFAULT_MAX_BYTES, DEFAULT_SYNC_INTERVAL, SyncPolicy};
 use crate::lane::{Budget, DEFAULT_MEMORY_MAX_BYTES, SpoolMode, SpoolSettings};
+use crate::spool::{DEFAULT_MAX_BYTES, DEFAULT_SYNC_INTERVAL, SyncPolicy};
 
 /// Below this a spool would hold no tick of a large host; above it is a mistyped number.
 const BYTES: std::ops::RangeInclusive<u64> = 64 << 10..=1 << 40;

@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::fields::{ROOT, SHIPPER, Table, Takes};
 use super::*;
-use crate::lane::{
-    Authorization, Compression, HttpSettings, Kind, OAuth2Settings, RemoteWriteVersion, RetrySettings, SigV4Settings,
-};
+use crate::formats::Compression;
+use crate::formats::RemoteWriteVersion;
+use crate::http::{Authorization, HttpSettings, OAuth2Settings, SigV4Settings};
+use crate::lane::{Kind, RetrySettings};
 use crate::secret::{self, Secret};
 
 const EXAMPLE: &str = include_str!("../../config.example.json");

@@ -4,8 +4,6 @@
 //! backend at the same moment best: see
 //! <https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>.
 
-use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher;
 use std::time::Duration;
 
 use super::RetrySettings;
@@ -15,14 +13,12 @@ use super::RetrySettings;
 pub struct Backoff {
     settings: RetrySettings,
     failures: u32,
-    random: u64,
 }
 
 impl Backoff {
     /// No failure yet.
     pub fn new(settings: RetrySettings) -> Backoff {
-        // The standard library seeds its hash maps from the kernel's random numbers.
-        Backoff { settings, failures: 0, random: RandomState::new().hash_one(0u64) | 1 }
+        Backoff { settings, failures: 0 }
     }
 
     /// An attempt was delivered.
@@ -34,22 +30,13 @@ impl Backoff {
     pub fn next(&mut self) -> Duration {
         let ceiling = self.ceiling();
         self.failures = self.failures.saturating_add(1);
-        ceiling.mul_f64(self.fraction())
+        ceiling.mul_f64(fastrand::f64())
     }
 
     /// The longest that the next pause can be.
     fn ceiling(&self) -> Duration {
         let doubled = self.settings.min_backoff.saturating_mul(1 << self.failures.min(20));
         doubled.min(self.settings.max_backoff)
-    }
-
-    /// Evenly spread in 0..1 (xorshift64*; jitter needs no better).
-    fn fraction(&mut self) -> f64 {
-        self.random ^= self.random >> 12;
-        self.random ^= self.random << 25;
-        self.random ^= self.random >> 27;
-        let mixed = self.random.wrapping_mul(0x2545_f491_4f6c_dd1d);
-        (mixed >> 11) as f64 / (1u64 << 53) as f64
     }
 }
 
@@ -75,8 +62,9 @@ mod tests {
 
     #[test]
     fn the_jitter_is_full() {
-        let mut backoff = Backoff::new(RetrySettings::default());
-        let fractions: Vec<f64> = (0..1000).map(|_| backoff.fraction()).collect();
+        let one = Duration::from_secs(1);
+        let mut backoff = Backoff::new(RetrySettings { min_backoff: one, max_backoff: one });
+        let fractions: Vec<f64> = (0..1000).map(|_| backoff.next().as_secs_f64()).collect();
         assert!(fractions.iter().all(|f| (0.0..1.0).contains(f)));
         for tenth in 0..10 {
             let range = f64::from(tenth) / 10.0..f64::from(tenth + 1) / 10.0;

@@ -113,8 +113,8 @@ impl Inlet {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::formats::testing::{self, COUNT};
     use crate::lane::SpoolSettings;
-    use crate::lane::encode::testing::{self, COUNT};
     use crate::model::Labels;
 
     fn parts() -> (Inlet, Outlets, Arc<DestinationStatus>) {

@@ -11,47 +11,39 @@
 
 mod backoff;
 mod budget;
-pub mod encode;
 mod losses;
 mod mailbox;
 mod queue;
 mod sender;
 mod series_file;
 mod settings;
-pub mod spool;
 mod start;
 mod transport;
-mod url;
 mod verdict;
 mod worker;
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Select, bounded, unbounded};
 
+use crate::formats::{Compression, Downgrade, Encoder, Split, json, remote_write};
+use crate::http::Access;
 use crate::telemetry::DestinationStatus;
 
 use self::backoff::Backoff;
-use self::encode::{Downgrade, Encoder, Split, json, remote_write};
 use self::queue::{Bell, Queue};
 use self::series_file::SeriesFile;
 use self::start::{Before, Starter};
-use self::transport::{Access, Transport};
+use self::transport::Transport;
 use self::worker::BodyMaker;
 
 pub use budget::Budget;
-pub use encode::remote_write::Version as RemoteWriteVersion;
 pub use losses::lose;
 pub use mailbox::Inlet;
-pub(crate) use transport::get;
 
 pub use sender::{GRACE, HOLD, Sender};
-pub use settings::{
-    Authorization, Compression, Credentials, DEFAULT_MEMORY_MAX_BYTES, DEFAULT_TIMEOUT, HttpSettings, Kind,
-    OAuth2Settings, RetrySettings, Settings, SigV4Settings, SpoolMode, SpoolSettings,
-};
-pub use url::{Url, percent_decoded, percent_encoded, redacted_url};
+pub use settings::{DEFAULT_MEMORY_MAX_BYTES, Kind, RetrySettings, Settings, SpoolMode, SpoolSettings};
 pub use worker::{Keeper, Worker};
 
 /// One line a minute says that a destination is down; one for each cause.
@@ -69,19 +61,20 @@ pub struct Lane {
 
 impl Lane {
     /// A lane, and where its batches go in: its threads begin with [`Control::begin`]. It goes
-    /// on with the queue of the lane `before`, if there is one. `hold` is the pause before a
-    /// destination that refuses us is asked again: [`HOLD`], or less in a test.
-    pub fn new(
-        settings: &Settings,
-        status: Arc<DestinationStatus>,
-        hold: Duration,
-        before: Option<&Control>,
-    ) -> (Inlet, Control, Lane) {
+    /// on with the queue and the counts of the lane `before`, if there is one. `hold` is the
+    /// pause before a destination that refuses us is asked again: [`HOLD`], or less in a test.
+    pub fn new(settings: &Settings, hold: Duration, before: Option<&Control>) -> (Inlet, Control, Lane) {
         let count = settings.senders();
         let name = settings.name.clone();
-        let queue = before.map(|before| Arc::clone(&before.queue));
-        let queue = queue.unwrap_or_else(|| Arc::new(Queue::new(&name, &settings.spool, Arc::clone(&status), count)));
-        let bell = if before.is_some() { Arc::new(Bell::new(count)) } else { queue.bell() };
+        let (status, queue, bell) = match before {
+            Some(before) => (Arc::clone(&before.status), Arc::clone(&before.queue), Arc::new(Bell::new(count))),
+            None => {
+                let status = Arc::new(DestinationStatus::new(&*name, settings.kind.as_str()));
+                let queue = Arc::new(Queue::new(&name, &settings.spool, Arc::clone(&status), count));
+                let bell = queue.bell();
+                (status, queue, bell)
+            }
+        };
         let (inlet, outlets) = mailbox::mailbox(Arc::clone(&queue), Arc::clone(&status));
         let series = SeriesFile::of(&settings.spool, &name);
         let maker = BodyMaker::new(name.clone(), encoder(settings), Arc::clone(&status), series, outlets.poke);
@@ -137,16 +130,9 @@ impl Lane {
             senders: senders_ended,
             maker: Arc::downgrade(&maker),
         };
-        let control = Control {
-            name,
-            queue,
-            bell,
-            maker: Arc::downgrade(&maker),
-            updates,
-            moves,
-            threads,
-            starter: Some(starter),
-        };
+        let bell_before = before.map(|before| Arc::clone(&before.bell));
+        let pending = Some((starter, bell_before));
+        let control = Control { name, status, queue, bell, updates, moves, threads, pending };
         (inlet, control, Lane { worker, keeper, senders })
     }
 }
@@ -154,15 +140,16 @@ impl Lane {
 /// Changes a lane while it runs.
 pub struct Control {
     name: String,
+    status: Arc<DestinationStatus>,
     queue: Arc<Queue>,
     bell: Arc<Bell>,
-    /// Weak: a lane ends when its threads do, whoever could still change it.
-    maker: Weak<BodyMaker>,
     updates: Vec<crossbeam_channel::Sender<Route>>,
     moves: crossbeam_channel::Sender<SpoolSettings>,
+    /// Its own, for the lane that comes after it. Nothing in it keeps a thread alive: a lane
+    /// ends when its threads do, whoever could still change it.
     threads: Before,
-    /// None once the threads have begun.
-    starter: Option<Starter>,
+    /// What the threads wait for, and the bell of the lane before; none once they have begun.
+    pending: Option<(Starter, Option<Arc<Bell>>)>,
 }
 
 impl Control {
@@ -172,17 +159,22 @@ impl Control {
         old.name == new.name && old.senders() == new.senders()
     }
 
-    /// The threads begin: none of those before it in the configuration, or, where the lane
-    /// came `after` another one, behind that one's. Without this they end, having done nothing.
-    pub fn begin(&mut self, after: Option<&Control>) {
-        let Some(starter) = self.starter.take() else { return };
+    /// The threads begin; where the lane comes after another one, behind that one's, and that
+    /// one leaves the queue to them. Without this they end, having done nothing.
+    pub fn begin(&mut self) {
+        let Some((starter, bell_before)) = self.pending.take() else { return };
         let mut queue_ends = false;
-        if let Some(before) = after {
-            queue_ends = !before.bell.hand_over();
+        if let Some(before) = bell_before {
+            queue_ends = !before.hand_over();
             self.queue.tell(Arc::clone(&self.bell));
             self.queue.abandon(false);
         }
         starter.go(queue_ends);
+    }
+
+    /// How the destination is doing.
+    pub fn status(&self) -> &Arc<DestinationStatus> {
+        &self.status
     }
 
     /// The lane ends, and none comes after it that could send what it leaves on disk.
@@ -200,7 +192,7 @@ impl Control {
     pub fn move_spool(&self, settings: &SpoolSettings) {
         // The keeper is gone only when the lane is being stopped.
         let _ = self.moves.send(settings.clone());
-        if let Some(maker) = self.maker.upgrade() {
+        if let Some(maker) = self.threads.maker.upgrade() {
             maker.wake_keeper();
         }
     }
@@ -208,7 +200,7 @@ impl Control {
     /// Takes up new settings: what waits stays, what is sent or encoded from now on follows
     /// them. A pause before the next attempt ends.
     pub fn apply(&self, settings: &Settings) {
-        if let Some(maker) = self.maker.upgrade() {
+        if let Some(maker) = self.threads.maker.upgrade() {
             maker.replace(encoder(settings));
         }
         let access = access(settings);

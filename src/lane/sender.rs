@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, never, select};
 
-use super::encode::Half;
 use super::losses::lose;
-use super::queue::{Bell, Body, Held, Queue};
+use super::queue::{Bell, Body, Fate, Held, Queue};
 use super::start::{Part, Start};
 use super::verdict::{Answer, Verdict};
 use super::worker::BodyMaker;
 use super::{Rest, Route};
+use crate::formats::Half;
 use crate::host::{monotonic, wall_ms};
 use crate::model::Batch;
 use crate::telemetry::{Causes, DestinationState, DestinationStatus, DropReason, Outcome};
@@ -252,11 +252,10 @@ impl Sender {
             if self.bell.is_handed_over() {
                 return Turn::Over;
             }
-            if self.queue.is_expired(&held.body, wall_ms()) {
-                return Turn::Expired;
-            }
-            if self.queue.has_dropped(held) {
-                return Turn::Dropped;
+            match self.queue.fate(held, wall_ms()) {
+                Fate::Wanted => {}
+                Fate::Expired => return Turn::Expired,
+                Fate::Dropped => return Turn::Dropped,
             }
             let Some(resumes) = self.resumes else { return Turn::Send };
             match super::rest(&self.bell, &self.updated, &mut *self.route.transport, resumes) {

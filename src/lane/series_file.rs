@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 
 use nix::libc;
 
-use super::encode::Sent;
 use super::settings::{SpoolMode, SpoolSettings};
+use crate::formats::Sent;
 
 /// A list of the largest host is a few megabytes; more is not a list of ours.
 const MAX_BYTES: u64 = 16 << 20;

@@ -6,11 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::budget::Budget;
-use super::spool::{DEFAULT_MAX_BYTES, DEFAULT_SYNC_INTERVAL, SyncPolicy};
-use super::{RemoteWriteVersion, Url};
+use crate::formats::{Compression, RemoteWriteVersion};
+use crate::http::HttpSettings;
 use crate::model::Labels;
-use crate::secret;
-use crate::tls;
+use crate::spool::{DEFAULT_MAX_BYTES, DEFAULT_SYNC_INTERVAL, SyncPolicy};
 
 /// One destination (`shipper`, or one of `shippers`).
 #[derive(Clone, Debug, PartialEq)]
@@ -90,97 +89,6 @@ impl fmt::Display for Kind {
             Kind::Stdout => f.write_str(self.as_str()),
         }
     }
-}
-
-/// How a network destination is reached.
-#[derive(Clone, Debug, PartialEq)]
-pub struct HttpSettings {
-    /// `http://host[:port]/path` or `https://`, checked to be a URL.
-    pub endpoint: Url,
-    /// How an `https://` endpoint is spoken to; none for `http://`.
-    pub tls: Option<tls::ClientSettings>,
-    /// From connecting to the last byte of the answer.
-    pub timeout: Duration,
-    /// What it takes to be let in.
-    pub credentials: Credentials,
-    /// The HTTP proxy on the way, with its own credentials as user info.
-    pub proxy: Option<Url>,
-}
-
-impl HttpSettings {
-    /// `endpoint`, with the defaults for the rest; over TLS where it is `https://`.
-    pub fn new(endpoint: Url) -> HttpSettings {
-        let tls = endpoint.is_https().then(tls::ClientSettings::default);
-        HttpSettings { endpoint, tls, timeout: DEFAULT_TIMEOUT, credentials: Credentials::default(), proxy: None }
-    }
-}
-
-/// What a destination wants to see before it lets us in.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Credentials {
-    /// Headers of the operator's own: names, all of them valid and none of them ours, and values.
-    pub headers: Vec<(String, secret::Source)>,
-    /// Who we are. [`Authorization::None`] where one of the headers says so.
-    pub authorization: Authorization,
-}
-
-/// What `Authorization` says.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub enum Authorization {
-    /// Nothing.
-    #[default]
-    None,
-    /// A user, without a colon, and its password. The user is a secret as well: in URLs,
-    /// tokens stand there.
-    Basic(secret::Secret, secret::Source),
-    /// A token as it is.
-    Bearer(secret::Source),
-    /// A token that is fetched.
-    OAuth2(OAuth2Settings),
-    /// A signature of each request.
-    SigV4(SigV4Settings),
-}
-
-/// The client credentials grant (RFC 6749, section 4.4).
-#[derive(Clone, Debug, PartialEq)]
-pub struct OAuth2Settings {
-    /// Where tokens are fetched; without user info.
-    pub token_url: Url,
-    /// Who we are there.
-    pub client_id: String,
-    /// Our password there.
-    pub client_secret: secret::Source,
-    /// What is asked for; none: what the server thinks right.
-    pub scopes: Vec<String>,
-    /// More that its server wants to be told (`audience`).
-    pub endpoint_params: Vec<(String, secret::Source)>,
-    /// The HTTP proxy on the way there.
-    pub proxy: Option<Url>,
-}
-
-/// Amazon's signature, version 4.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SigV4Settings {
-    /// `eu-central-1`.
-    pub region: String,
-    /// `aps` for managed Prometheus.
-    pub service: String,
-    /// The key's name, which is no secret.
-    pub access_key_id: String,
-    /// The key.
-    pub secret_access_key: secret::Source,
-    /// Of temporary keys.
-    pub session_token: Option<secret::Source>,
-}
-
-/// How a JSON body travels.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Compression {
-    /// As it is.
-    #[default]
-    None,
-    /// `Content-Encoding: gzip`.
-    Gzip,
 }
 
 /// Pauses between attempts: exponential with full jitter between the two.
@@ -275,6 +183,3 @@ impl SpoolSettings {
 /// Default of [`SpoolSettings::memory_max_bytes`]: hours of a small host's ticks, and small
 /// enough for a machine with 64 MB of memory.
 pub const DEFAULT_MEMORY_MAX_BYTES: usize = 4 << 20;
-
-/// Default of [`HttpSettings::timeout`].
-pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);

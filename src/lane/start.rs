@@ -86,7 +86,7 @@ impl Start {
     }
 
     /// What knows what the destination was sent by the lane before.
-    pub fn testator(&self) -> Option<Arc<BodyMaker>> {
+    pub fn maker_before(&self) -> Option<Arc<BodyMaker>> {
         self.before.as_ref()?.maker.upgrade()
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use ureq::http::StatusCode;
+use crate::http::answered;
 
 /// A peer may ask for a longer pause than ours, but not for one that outlives our memory of
 /// the data: beyond an hour we look again ourselves.
@@ -130,20 +130,6 @@ impl Answer {
             }
         }
     }
-}
-
-/// The status with its word, and what was said with it.
-pub fn answered(status: u16, excerpt: &str) -> String {
-    let word = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
-    let status = word.map_or(status.to_string(), |word| format!("{status} {word}"));
-    // Pages say it once more.
-    let said = excerpt
-        .strip_prefix(&*status)
-        .or_else(|| excerpt.strip_prefix(word?))
-        .unwrap_or(excerpt)
-        .trim()
-        .trim_end_matches('.');
-    if said.is_empty() { format!("answered {status}") } else { format!("answered {status}: {said}") }
 }
 
 /// What to do where somebody has to do something.

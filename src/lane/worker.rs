@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
-use super::encode::{Encoder, Sent};
 use super::losses::lose;
 use super::mailbox::Pending;
 use super::queue::{Bell, Body, Queue};
 use super::series_file::SeriesFile;
 use super::settings::SpoolSettings;
 use super::start::{Part, Start};
+use crate::formats::{Encoder, Sent};
 use crate::host::{monotonic, wall_ms};
 use crate::model::Batch;
 use crate::telemetry::{DestinationStatus, DropReason, Throttle};
@@ -35,7 +35,7 @@ struct Inner {
     /// The series that the keeper was last told of.
     revision: u64,
     /// Whether it has taken up what an earlier life had sent.
-    is_heir: bool,
+    has_inherited: bool,
 }
 
 impl BodyMaker {
@@ -48,14 +48,14 @@ impl BodyMaker {
         keeper: Sender<()>,
     ) -> BodyMaker {
         let throttle = Throttle::new(super::LOG_EVERY);
-        let inner = Inner { encoder, throttle, capacity: 0, revision: 0, is_heir: series.is_none() };
+        let inner = Inner { encoder, throttle, capacity: 0, revision: 0, has_inherited: series.is_none() };
         BodyMaker { name, status, inner: Mutex::new(inner), series: Mutex::new(series), keeper }
     }
 
     /// Takes up what an earlier life has sent, before or after the first bodies are made:
     /// reading it takes as long as the disk likes.
     pub fn inherit(&self) {
-        if self.lock().is_heir {
+        if self.lock().has_inherited {
             return;
         }
         let sent = self.series().as_ref().and_then(SeriesFile::load);
@@ -65,17 +65,17 @@ impl BodyMaker {
     /// Takes up what the lane before has sent; false where that one does not know it itself.
     pub fn inherit_from(&self, before: &BodyMaker) -> bool {
         let before = before.lock();
-        let (is_heir, sent) = (before.is_heir, before.encoder.sent());
+        let (has_inherited, sent) = (before.has_inherited, before.encoder.sent());
         drop(before);
-        if is_heir {
+        if has_inherited {
             self.inherit_sent(Some(sent));
         }
-        is_heir
+        has_inherited
     }
 
     fn inherit_sent(&self, sent: Option<Sent>) {
         let mut inner = self.lock();
-        inner.is_heir = true;
+        inner.has_inherited = true;
         if let Some(sent) = sent {
             inner.encoder.inherit(sent);
         }
@@ -109,7 +109,7 @@ impl BodyMaker {
         let inner = self.lock();
         let revision = inner.encoder.revision();
         // Not read, or nothing sent yet: what an earlier life wrote down still holds.
-        if !inner.is_heir || revision == 0 || !file.is_due(revision, last) {
+        if !inner.has_inherited || revision == 0 || !file.is_due(revision, last) {
             return;
         }
         let sent = inner.encoder.sent();
@@ -189,7 +189,7 @@ impl Worker {
             }
         }
         let _close = Close(Arc::clone(&self.bell));
-        if let Some(before) = self.start.testator() {
+        if let Some(before) = self.start.maker_before() {
             self.maker.inherit_from(&before);
         }
         while let Ok(batch) = self.mailbox.recv() {

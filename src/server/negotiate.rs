@@ -1,6 +1,6 @@
 //! Which format of `/metrics` a client wants.
 
-use crate::lane::encode::text::Format;
+use crate::formats::text::Format;
 
 /// OpenMetrics where `accept` names it, in a version that we write, at least as willingly
 /// as anything that plain text satisfies; text otherwise, also where neither is accepted:

@@ -1,6 +1,6 @@
 //! From a request to its response. Pure: what it says depends on its arguments alone.
 
-use crate::lane::encode::text;
+use crate::formats::text;
 use crate::model::{Frame, Labels};
 use crate::telemetry::Telemetry;
 

@@ -6,13 +6,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use metricsd::collectors::{self, Tick};
-use metricsd::host::{HostPaths, SystemStatFs, monotonic};
-use metricsd::lane::Compression;
-use metricsd::lane::encode::{
+use metricsd::formats::Compression;
+use metricsd::formats::{
     Encoder,
     json::Json,
     remote_write::{RemoteWrite, Version},
 };
+use metricsd::host::{HostPaths, SystemStatFs, monotonic};
 use metricsd::model::{Batch, Labels, Resource};
 use metricsd::pipeline::Collectors;
 

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use metricsd::lane::{
-    Compression, Control, HttpSettings, Inlet, Kind, Lane, RemoteWriteVersion, RetrySettings, Settings, SpoolSettings,
-};
+use metricsd::formats::Compression;
+use metricsd::formats::RemoteWriteVersion;
+use metricsd::http::HttpSettings;
+use metricsd::lane::{Control, Inlet, Kind, Lane, RetrySettings, Settings, SpoolSettings};
 use metricsd::model::{Batch, Labels, Metric, Recorder, Resource};
 use metricsd::telemetry::{DestinationState, DestinationStatus, DropReason, Outcome};
 use prometheus_remote_write::WriteRequest;
@@ -38,7 +39,6 @@ impl Running {
     }
 
     fn start_at(kind: Kind, spool: SpoolSettings, drain_rate: Option<f64>) -> Running {
-        let status = Arc::new(DestinationStatus::new("test", kind.as_str()));
         let settings = Settings {
             name: "test".to_owned(),
             labels: Labels::of(&[("job", "metricsd"), ("instance", "host-1")]),
@@ -48,8 +48,9 @@ impl Running {
             drain_rate,
             retry: RetrySettings { min_backoff: Duration::from_millis(1), max_backoff: Duration::from_millis(20) },
         };
-        let (inlet, mut control, lane) = Lane::new(&settings, Arc::clone(&status), Duration::from_millis(50), None);
-        control.begin(None);
+        let (inlet, mut control, lane) = Lane::new(&settings, Duration::from_millis(50), None);
+        control.begin();
+        let status = Arc::clone(control.status());
         let (worker, keeper) = (lane.worker, lane.keeper);
         let mut threads = vec![std::thread::spawn(move || worker.run()), std::thread::spawn(move || keeper.run())];
         threads.extend(lane.senders.into_iter().map(|sender| std::thread::spawn(move || sender.run())));

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use metricsd::lane::{Kind, RemoteWriteVersion, SpoolSettings};
+use metricsd::formats::RemoteWriteVersion;
+use metricsd::lane::{Kind, SpoolSettings};
 use metricsd::telemetry::{DropReason, Outcome};
 
 use crate::lanes::{Running, http};

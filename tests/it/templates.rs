@@ -4,9 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use metricsd::collectors::{self, Tick};
+use metricsd::formats::remote_write::{RemoteWrite, Version};
+use metricsd::formats::{Encoded, Encoder};
 use metricsd::host::{HostPaths, SystemStatFs, monotonic};
-use metricsd::lane::encode::remote_write::{RemoteWrite, Version};
-use metricsd::lane::encode::{Encoded, Encoder};
 use metricsd::model::{Batch, Frame, Labels, Metric, MetricRef, Resource, Schema, Series};
 use metricsd::pipeline::Collectors;
 

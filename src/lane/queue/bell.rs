@@ -16,7 +16,7 @@ pub struct Bell {
 #[derive(Debug)]
 struct State {
     /// None once it is closed.
-    rope: Option<Sender<()>>,
+    wake: Option<Sender<()>>,
     closed_at: Option<Instant>,
     /// Senders that have not left.
     listeners: usize,
@@ -29,9 +29,9 @@ struct State {
 impl Bell {
     /// For so many senders.
     pub fn new(listeners: usize) -> Bell {
-        let (rope, heard) = bounded(1);
+        let (wake, heard) = bounded(1);
         Bell {
-            state: Mutex::new(State { rope: Some(rope), closed_at: None, listeners, handed_over: false, over: false }),
+            state: Mutex::new(State { wake: Some(wake), closed_at: None, listeners, handed_over: false, over: false }),
             heard,
         }
     }
@@ -43,9 +43,9 @@ impl Bell {
 
     /// Something may have been pushed.
     pub(super) fn ring(&self) {
-        if let Some(rope) = &self.lock().rope {
+        if let Some(wake) = &self.lock().wake {
             // A full channel: the senders have been told already.
-            let _ = rope.try_send(());
+            let _ = wake.try_send(());
         }
     }
 
@@ -61,7 +61,7 @@ impl Bell {
 
     /// Whether no more will be pushed.
     pub fn is_closed(&self) -> bool {
-        self.lock().rope.is_none()
+        self.lock().wake.is_none()
     }
 
     /// Other senders go on with the queue: those of this bell finish what they have under way,
@@ -106,7 +106,7 @@ impl Bell {
 
 impl State {
     fn close(&mut self) {
-        self.rope = None;
+        self.wake = None;
         self.closed_at.get_or_insert_with(Instant::now);
     }
 }

@@ -8,6 +8,7 @@
 //! to the disk when it works again.
 
 mod bell;
+mod disk;
 mod opening;
 #[cfg(test)]
 mod tests;
@@ -15,26 +16,21 @@ mod tests;
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 pub use self::bell::Bell;
+use super::LOG_EVERY;
 use super::budget::Share;
-use super::encode::Content;
-use super::losses::{lose, say, say_all};
+use super::losses::{lose, say_all};
 use super::settings::{SpoolMode, SpoolSettings};
-use super::spool::{Count, Spool, Stats};
+use crate::formats::Content;
 use crate::host::monotonic;
+use crate::spool::{Count, Spool, Stats};
 use crate::telemetry::{DestinationStatus, DropReason, Throttle};
-
-/// How long a body may be in a sender's hands before it is put on disk.
-pub const IN_HAND: Duration = Duration::from_secs(1);
 
 /// How often a disk that failed is tried again.
 const DISK_RETRY: Duration = Duration::from_secs(1);
-
-/// Of bodies that are larger than a spool may be, one is said so often.
-const TOO_LARGE_PAUSE: Duration = Duration::from_secs(60);
 
 /// One request's body, ready for the wire.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +53,18 @@ pub struct Held {
     /// Whether it waited in the queue; if not, it came straight.
     pub queued: bool,
     token: u64,
+}
+
+/// What has become of a body that a sender has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// Nothing: it is to be sent.
+    Wanted,
+    /// It has waited for longer than it may: the sender lets it go, and counts it.
+    Expired,
+    /// The spool has dropped it, for the cap's sake or because its file is gone: it is counted,
+    /// and nobody has it any more.
+    Dropped,
 }
 
 /// A queue between the lane's worker, which pushes, and its senders, which take.
@@ -118,13 +126,13 @@ impl Queue {
             disk_failed: None,
             open_tried: None,
             told: Stats::default(),
-            unreadable: Throttle::new(crate::lane::LOG_EVERY),
+            unreadable: Throttle::new(LOG_EVERY),
             memory: VecDeque::new(),
             memory_bytes: 0,
             held: Vec::new(),
             ended: false,
             next_token: 0,
-            too_large: Throttle::new(TOO_LARGE_PAUSE),
+            too_large: Throttle::new(LOG_EVERY),
         };
         Queue {
             name: name.to_owned(),
@@ -236,91 +244,21 @@ impl Queue {
         self.bell().ring();
     }
 
-    /// Whether the spool has dropped the body while it was in a sender's hands, for the cap's
-    /// sake or because its file is gone. Then it is counted, and nobody has it any more.
-    pub fn has_dropped(&self, held: &Held) -> bool {
+    /// What has become of a body in a sender's hands, while that one waited.
+    pub fn fate(&self, held: &Held, now_ms: i64) -> Fate {
         let mut inner = self.lock();
+        if inner.settings.is_expired(held.body.time_ms, now_ms) {
+            return Fate::Expired;
+        }
         let on_disk = inner.held.iter().find(|in_hand| in_hand.token == held.token).and_then(|in_hand| in_hand.on_disk);
-        let (Some(id), Some(disk)) = (on_disk, &mut inner.disk) else { return false };
+        let (Some(id), Some(disk)) = (on_disk, &mut inner.disk) else { return Fate::Wanted };
         if !disk.is_gone(id) {
-            return false;
+            return Fate::Wanted;
         }
         disk.release(id);
         inner.let_go(held);
         self.report(&mut inner);
-        true
-    }
-
-    /// Whether `body` has waited for longer than it may: who has it in hand is to let it go.
-    pub fn is_expired(&self, body: &Body, now_ms: i64) -> bool {
-        self.lock().settings.is_expired(body.time_ms, now_ms)
-    }
-
-    /// Puts on disk what has been in a sender's hands for [`IN_HAND`], and everything else
-    /// that should be there; brings the disk up to date. Whether to look again in a while.
-    pub fn tidy(&self, now_ms: i64) -> bool {
-        let mut inner = self.lock();
-        self.expire(&mut inner, now_ms);
-        if inner.held.iter().any(|in_hand| in_hand.since.elapsed() >= IN_HAND) {
-            self.settle_in(&mut inner);
-        }
-        if !inner.memory.is_empty() {
-            self.settle_in(&mut inner);
-        }
-        let mut inner = self.sync(inner, now_ms);
-        let mut busy = !inner.held.is_empty() || !inner.memory.is_empty();
-        busy |= inner.disk.as_ref().is_some_and(|disk| disk.stats().segments > 0);
-        self.report(&mut inner);
-        say(&self.status);
-        let forgotten = busy && inner.held.is_empty();
-        drop(inner);
-        if forgotten {
-            // Where the disk could not be read, nobody else would try again.
-            self.bell().ring();
-        }
-        busy
-    }
-
-    /// Whether a body has been in a sender's hands for [`IN_HAND`] without being on disk. Never
-    /// waits: where somebody has the queue, perhaps in the middle of a write to a disk that
-    /// hangs, it is being looked after.
-    pub fn is_late(&self) -> bool {
-        let inner = match self.inner.try_lock() {
-            Ok(inner) => inner,
-            Err(TryLockError::Poisoned(inner)) => inner.into_inner(),
-            Err(TryLockError::WouldBlock) => return false,
-        };
-        inner.disk.is_some()
-            && inner.held.iter().any(|in_hand| in_hand.on_disk.is_none() && in_hand.since.elapsed() >= IN_HAND)
-    }
-
-    /// Stopping: puts on disk what is in hand or in memory, whoever still holds it.
-    pub fn park(&self, now_ms: i64) {
-        let mut inner = self.lock();
-        inner.disk_failed = None;
-        self.settle_in(&mut inner);
-        drop(self.sync(inner, now_ms));
-    }
-
-    /// Brings the disk up to date, without the lock while the device is at work: nobody who
-    /// pushes or takes waits for it.
-    fn sync<'q>(&'q self, mut inner: MutexGuard<'q, Inner>, now_ms: i64) -> MutexGuard<'q, Inner> {
-        let chore = inner.disk.as_mut().and_then(|disk| disk.chore(now_ms).transpose());
-        let result = match chore {
-            None => return inner,
-            Some(Err(error)) => Err(error),
-            Some(Ok(chore)) => {
-                drop(inner);
-                let done = chore.run();
-                inner = self.lock();
-                // Gone meanwhile only at the very end, which syncs by itself.
-                inner.disk.as_mut().map_or(Ok(()), |disk| disk.chore_done(done))
-            }
-        };
-        if let Err(error) = result {
-            log::debug!("destination {}: cannot sync its spool: {error}", self.name);
-        }
-        inner
+        Fate::Dropped
     }
 
     /// Tells the senders that there are now of what happens here.
@@ -370,6 +308,7 @@ impl Queue {
         let mut kept = 0;
         inner.share.set(0, None);
         if let Some(disk) = inner.disk.take() {
+            inner.told = Stats::default();
             kept = disk.stats().waiting.samples;
             if let Err(error) = disk.close() {
                 log::warn!(
@@ -379,55 +318,6 @@ impl Queue {
             }
         }
         (lost, kept)
-    }
-
-    /// Moves to the disk what belongs there: first what is in hand, then what is in memory.
-    /// Order is kept: each is older than the next.
-    fn settle_in(&self, inner: &mut Inner) {
-        let now = Instant::now();
-        let wait = inner.disk_failed.is_some_and(|failed| now < failed + DISK_RETRY);
-        if inner.disk.is_some() && !wait {
-            match inner.put_on_disk(&self.status) {
-                Ok(()) if inner.disk_failed.is_some() => {
-                    inner.disk_failed = None;
-                    self.status.keeps_badly(None);
-                    log::info!("destination {}: its spool works again", self.name);
-                }
-                Ok(()) => {}
-                Err(error) => {
-                    if inner.disk_failed.is_none() {
-                        let next = match inner.ended {
-                            false => "keeping its data in memory until that works again",
-                            true => "what is in memory is lost",
-                        };
-                        log::warn!("destination {}: {error}; {next}", self.name);
-                    }
-                    self.status
-                        .keeps_badly(Some(format!("what waits is in memory until its spool works again: {error}")));
-                    inner.disk_failed = Some(now);
-                }
-            }
-        }
-        self.report(inner);
-        while inner.share.has_to_give() && inner.disk.as_mut().is_some_and(|disk| disk.drop_oldest().frames > 0) {
-            self.report(inner);
-        }
-        while inner.memory_bytes > inner.settings.memory_max_bytes {
-            let Some(oldest) = inner.memory.pop_front() else { break };
-            inner.memory_bytes -= oldest.bytes.len();
-            lose(&self.status, DropReason::QueueFull, oldest.samples);
-        }
-        self.report(inner);
-    }
-
-    /// Drops what has waited in memory for too long. The spool sees to its own, and whoever
-    /// has a body in hand to that one.
-    fn expire(&self, inner: &mut Inner, now_ms: i64) {
-        while inner.memory.front().is_some_and(|body| inner.settings.is_expired(body.time_ms, now_ms)) {
-            let Some(oldest) = inner.memory.pop_front() else { return };
-            inner.memory_bytes -= oldest.bytes.len();
-            lose(&self.status, DropReason::Expired, oldest.samples);
-        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -471,51 +361,6 @@ impl Inner {
         self.next_token += 1;
         self.held.push(InHand { token, body: Arc::clone(&body), since: Instant::now(), on_disk });
         Held { body, queued, token }
-    }
-
-    fn put_on_disk(&mut self, status: &DestinationStatus) -> Result<(), String> {
-        let Some(disk) = &mut self.disk else { return Ok(()) };
-        self.held.sort_by_key(|in_hand| in_hand.token);
-        for in_hand in self.held.iter_mut().filter(|in_hand| in_hand.on_disk.is_none()) {
-            let body = &in_hand.body;
-            // Not "taken" where older ones wait on disk: then it comes again in its turn,
-            // which is better than not at all.
-            in_hand.on_disk = push(disk, body, true, status, &mut self.too_large)?;
-        }
-        while let Some(body) = self.memory.front() {
-            push(disk, body, false, status, &mut self.too_large)?;
-            self.memory_bytes -= body.bytes.len();
-            self.memory.pop_front();
-        }
-        Ok(())
-    }
-}
-
-/// Puts `body` into the spool; its number there. None: it is larger than a spool may be, and lost, counted.
-fn push(
-    disk: &mut Spool,
-    body: &Body,
-    taken: bool,
-    status: &DestinationStatus,
-    too_large: &mut Throttle,
-) -> Result<Option<u64>, String> {
-    let samples = u32::try_from(body.samples).unwrap_or(u32::MAX);
-    disk.set_content(body.content.to_vec()).map_err(|error| error.to_string())?;
-    let pushed = match taken {
-        true => disk.push_taken(body.time_ms, samples, &body.bytes),
-        false => disk.push(body.time_ms, samples, &body.bytes),
-    };
-    match pushed {
-        Ok(pushed) => Ok(Some(pushed.id)),
-        Err(error @ super::spool::WriteError::TooLarge { .. }) if !taken => {
-            if too_large.pass(monotonic()).is_some() {
-                log::warn!("destination {}: {error}; it is lost, as each one of that size is", status.name());
-            }
-            lose(status, DropReason::QueueFull, body.samples);
-            Ok(None)
-        }
-        Err(super::spool::WriteError::TooLarge { .. }) => Ok(None),
-        Err(error) => Err(error.to_string()),
     }
 }
 

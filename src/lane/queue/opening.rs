@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use super::{DISK_RETRY, Queue};
 use crate::host::wall_ms;
-use crate::lane::settings::{SpoolMode, SpoolSettings};
-use crate::lane::spool::{Finding, Options, Spool, Stats, SyncPolicy};
+use crate::lane::{SpoolMode, SpoolSettings};
+use crate::spool::{Finding, Options, Spool, Stats, SyncPolicy};
 use crate::telemetry::DestinationStatus;
 
 /// How long a spool may take to open. A cold flash reads 64 MiB in less; a disk that hangs

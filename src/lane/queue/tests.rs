@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use super::*;
+use crate::formats::content;
 use crate::lane::Budget;
-use crate::lane::encode::content;
-use crate::lane::spool::SyncPolicy;
+use crate::spool::SyncPolicy;
 
 /// A directory that is gone with the value.
 struct Dir(PathBuf);
@@ -79,7 +79,7 @@ fn in_memory_what_has_waited_too_long_is_dropped_and_counted() {
     }
     let held = queue.take(6000).unwrap();
     assert_eq!(held.body.time_ms, 5000, "just not too old");
-    assert!(!queue.is_expired(&held.body, 6000) && queue.is_expired(&held.body, 6001));
+    assert_eq!((queue.fate(&held, 6000), queue.fate(&held, 6001)), (Fate::Wanted, Fate::Expired));
     assert!(queue.tidy(7001));
     assert_eq!(status.samples_dropped(DropReason::Expired), 3);
     assert_eq!(queue.take(7500).map(|held| held.body.time_ms), Some(6500));
@@ -251,7 +251,7 @@ fn what_the_cap_takes_from_a_senders_hands_is_counted_and_given_up() {
         (1..40).for_each(|time_ms| queue.push(body(time_ms, 10_000)));
         let waiting = || status.queue_frames() * 3;
         if told {
-            assert!(queue.has_dropped(&held) && !queue.has_dropped(&held));
+            assert_eq!((queue.fate(&held, 0), queue.fate(&held, 0)), (Fate::Dropped, Fate::Wanted));
         } else {
             assert_eq!(queue.end().1, waiting());
         }
@@ -259,6 +259,25 @@ fn what_the_cap_takes_from_a_senders_hands_is_counted_and_given_up() {
         queue.end();
         std::fs::remove_dir_all(&dir.0).unwrap();
     }
+}
+
+#[test]
+fn a_queue_that_was_ended_and_goes_on_counts_on() {
+    let dir = Dir::new("revived");
+    let settings = SpoolSettings { max_bytes: 100_000, ..SpoolSettings::behind(&dir.0) };
+    let (queue, status) = queue(&settings);
+    let accounted = || status.samples_dropped(DropReason::QueueFull) + status.queue_frames() * 3;
+    let _held = queue.hold(body(0, 10));
+    (1..40).for_each(|time_ms| queue.push(body(time_ms, 10_000)));
+    queue.end();
+    let lost = status.samples_dropped(DropReason::QueueFull);
+    assert!(lost > 0);
+    queue.revive();
+    assert!(queue.take(0).is_none(), "not before its spool is open again");
+    queue.open();
+    assert_eq!((status.samples_dropped(DropReason::QueueFull), accounted()), (lost, 120));
+    (40..80).for_each(|time_ms| queue.push(body(time_ms, 10_000)));
+    assert_eq!(accounted(), 240);
 }
 
 #[test]

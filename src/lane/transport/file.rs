@@ -6,7 +6,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::PathBuf;
 
 use super::Transport;
-use crate::lane::encode::Content;
+use crate::formats::Content;
 use crate::lane::verdict::Answer;
 
 /// Appends to a file; its directory is made if it is missing.
@@ -115,7 +115,7 @@ impl Transport for Stdout {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lane::encode::content;
+    use crate::formats::content;
 
     fn none() -> Content {
         content(&[])

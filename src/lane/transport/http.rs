@@ -8,12 +8,8 @@ use ureq::http::{HeaderMap, HeaderValue, Response};
 use ureq::{Agent, Body};
 
 use super::Transport;
-use super::access::{Access, Pass};
-use super::page::{printable, readable};
-use super::resolve::OnceResolver;
-use super::wire::MAX_CONNECTION_AGE;
-use crate::lane::encode::{Content, remote_write};
-use crate::lane::redacted_url;
+use crate::formats::{Content, remote_write};
+use crate::http::{Access, MAX_CONNECTION_AGE, OnceResolver, Pass, printable, readable, redacted_url};
 use crate::lane::verdict::{Answer, Peer, Written, retry_after};
 
 /// An answer's body is read so far, so that its connection can be used again; a longer one
@@ -187,7 +183,7 @@ mod tests {
     use std::net::{TcpListener, TcpStream};
 
     use super::*;
-    use crate::lane::HttpSettings;
+    use crate::http::HttpSettings;
 
     /// What is said of a request to a peer that reads it and then does `with` the connection.
     fn failure(with: fn(TcpStream)) -> String {

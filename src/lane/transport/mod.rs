@@ -1,27 +1,13 @@
 //! How bodies leave: over HTTP, into a file, to standard output.
 
-mod access;
 mod file;
-mod get;
 mod http;
-mod oauth;
-mod page;
-mod proxy;
-mod redact;
-mod resolve;
-mod sigv4;
-mod tcp;
-mod tls;
-mod unescape;
-mod wire;
 
-use super::encode::Content;
 use super::verdict::Answer;
+use crate::formats::Content;
 
-pub use access::Access;
 pub use file::File;
 pub use file::Stdout;
-pub use get::get;
 pub use http::Http;
 
 /// Carries one body at a time.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use metricsd::lane::HttpSettings;
+use metricsd::http::HttpSettings;
 use metricsd::telemetry::Outcome;
 use metricsd::tls::{ClientSettings, SUITES_12, SUITES_13, Version};
 use rustls::pki_types::ServerName;
@@ -308,7 +308,7 @@ fn a_handshake_that_trickles_in_ends_with_the_requests_time() {
         let url = format!("https://{}/in", wrong_port(wrong));
         let timeout = Duration::from_millis(700);
         let settings = HttpSettings { tls: Some(world.client()), timeout, ..http(url) };
-        let kind = metricsd::lane::Kind::HttpJson(settings, metricsd::lane::Compression::None);
+        let kind = metricsd::lane::Kind::HttpJson(settings, metricsd::formats::Compression::None);
         let begun = Instant::now();
         let error = error_of(Running::start(kind));
         assert!(begun.elapsed() >= timeout, "{:?}", begun.elapsed());

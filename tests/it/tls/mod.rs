@@ -8,7 +8,9 @@ mod ways;
 
 use std::path::Path;
 
-use metricsd::lane::{Compression, HttpSettings, Kind};
+use metricsd::formats::Compression;
+use metricsd::http::HttpSettings;
+use metricsd::lane::Kind;
 use metricsd::tls::ClientSettings;
 
 use crate::lanes::{Running, http};

@@ -1,6 +1,8 @@
 //! TLS to others than the destination itself, and to it by way of others.
 
-use metricsd::lane::{Authorization, Compression, Credentials, HttpSettings, Kind, OAuth2Settings};
+use metricsd::formats::Compression;
+use metricsd::http::{Authorization, Credentials, HttpSettings, OAuth2Settings};
+use metricsd::lane::Kind;
 use metricsd::secret::{Secret, Source};
 
 use super::World;

@@ -174,7 +174,7 @@ fn read_series(rest: &mut &[u8]) -> Option<SentSeries> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lane::encode::testing::{TOTAL, USAGE};
+    use crate::formats::testing::{TOTAL, USAGE};
 
     fn two_sources() -> Sent {
         let extra = Labels::of(&[("job", "metricsd")]);

@@ -14,7 +14,7 @@ use ureq::unversioned::transport::{
 
 use super::redact::{basic, user_and_password};
 use super::tls::{other, shake_hands};
-use crate::lane::url::Url;
+use crate::http::Url;
 use crate::tls;
 
 /// The head of a proxy's answer. Real ones have a few hundred bytes.

@@ -17,7 +17,7 @@ use serde_json::value::RawValue;
 
 use super::plan::{Plans, merged};
 use super::{Content, Encoded, Encoder, Half, content};
-use crate::lane::Compression;
+use crate::formats::Compression;
 use crate::model::{Batch, Labels, Series};
 
 /// What says that a payload is compressed.
@@ -183,7 +183,7 @@ fn gunzip(body: &[u8]) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lane::encode::testing::{self, COUNT, TOTAL, USAGE};
+    use crate::formats::testing::{self, COUNT, TOTAL, USAGE};
 
     fn encode(compression: Compression) -> (Vec<u8>, Encoded) {
         let core = Labels::of(&[("core", "0"), ("note", "a \"b\"\n\u{1}é")]);

@@ -276,7 +276,7 @@ mod tests {
     }
 
     fn file(bytes: &[u8]) -> File {
-        let dir = crate::lane::spool::tests::TempDir::new();
+        let dir = crate::spool::tests::TempDir::new();
         let path = dir.path().join("file");
         let mut file = File::options().read(true).write(true).create_new(true).open(path).unwrap();
         file.write_all(bytes).unwrap();

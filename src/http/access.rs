@@ -11,7 +11,7 @@ use super::sigv4::Signer;
 use super::wire::Wire;
 use crate::files::{FileError, Kept};
 use crate::host::wall_ms;
-use crate::lane::settings::{Authorization, Credentials, HttpSettings, OAuth2Settings, SigV4Settings};
+use crate::http::{Authorization, Credentials, HttpSettings, OAuth2Settings, SigV4Settings};
 use crate::secret::{Form, Secret, Secrets, Source};
 use crate::tls;
 

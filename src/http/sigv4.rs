@@ -3,12 +3,12 @@
 //! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>
 
 use std::fmt::Write;
+use std::time::{Duration, UNIX_EPOCH};
 
 use ring::digest::{SHA256, digest};
 use ring::hmac;
 
-use crate::lane::url::{Url, percent_encoded};
-use crate::telemetry::rfc3339;
+use super::url::{Url, percent_encoded};
 
 /// What requests are signed with.
 pub struct Signer<'a> {
@@ -27,7 +27,8 @@ pub struct Signer<'a> {
 impl Signer<'_> {
     /// The headers that make `method` to `url` with `body` a signed request at `wall_ms`.
     pub fn sign(&self, method: &str, url: &Url, body: &[u8], wall_ms: i64) -> Vec<(&'static str, String)> {
-        let time: String = rfc3339(wall_ms).chars().filter(|c| !"-:".contains(*c)).collect();
+        let now = UNIX_EPOCH + Duration::from_millis(wall_ms.max(0) as u64);
+        let time = humantime::format_rfc3339_seconds(now).to_string().replace(['-', ':'], "");
         let mut headers = vec![("host", host(url)), ("x-amz-date", time.clone())];
         headers.extend(self.session_token.map(|token| ("x-amz-security-token", token.to_owned())));
         let authorization = self.authorization(method, url, &headers, body, &time);

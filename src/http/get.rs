@@ -9,7 +9,7 @@ use ureq::http::Uri;
 use super::page::printable;
 use super::redact::{Redactor, basic, user_and_password};
 use super::wire::Wire;
-use crate::lane::Url;
+use crate::http::Url;
 use crate::tls::ClientSettings;
 
 /// What is read of a page at most, and quoted of it: the reasons stand at the front of `/health`.

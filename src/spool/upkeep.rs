@@ -132,6 +132,10 @@ impl Spool {
     /// # Errors
     /// As for [`Spool::sync`].
     pub fn chore_done(&mut self, done: ChoreDone) -> io::Result<()> {
+        if !self.cursor_file.is(&done.cursor_file) {
+            // Another spool's, which has been left meanwhile.
+            return Ok(());
+        }
         if done.data.is_err() {
             // After a failed sync the kernel may think its pages clean, and a second
             // one would succeed without having done anything: go on in another file.
@@ -315,6 +319,7 @@ pub struct ChoreDone {
     dir: io::Result<()>,
     /// The cursor that is saved now, if one was to be.
     cursor: io::Result<Option<Draft>>,
+    cursor_file: CursorFile,
 }
 
 impl Chore {
@@ -328,6 +333,6 @@ impl Chore {
             let written = self.cursor_file.write(&self.disk, &self.home, &draft, self.sync)?;
             Ok(Some(draft).filter(|_| matches!(written, Written::Yes(_))))
         });
-        ChoreDone { data, dir, cursor }
+        ChoreDone { data, dir, cursor, cursor_file: self.cursor_file }
     }
 }

@@ -12,7 +12,18 @@ use std::sync::Arc;
 
 use crate::model::Batch;
 
+pub use remote_write::Version as RemoteWriteVersion;
 pub use sent::{Sent, SentSeries};
+
+/// How a JSON body travels.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Compression {
+    /// As it is.
+    #[default]
+    None,
+    /// `Content-Encoding: gzip`.
+    Gzip,
+}
 
 /// Turns batches into request bodies. One per lane: it keeps what it has compiled for the
 /// schemas that it has seen.

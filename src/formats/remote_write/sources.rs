@@ -8,7 +8,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::lane::encode::sent::{Sent, SentSeries, named};
+use crate::formats::sent::{Sent, SentSeries, named};
 use crate::model::{Batch, Frame, Kind, Labels, MetricRef, Schema, Series};
 
 /// A source that sent something before a restart or a reload has so long, and so many
@@ -267,7 +267,7 @@ fn identity(series: &Series) -> (&str, &Labels) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lane::encode::testing::{self, COUNT, TOTAL, USAGE};
+    use crate::formats::testing::{self, COUNT, TOTAL, USAGE};
     use crate::model::{Metric, Resource};
 
     /// What ended: name and labels without the configuration's, and when.

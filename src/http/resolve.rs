@@ -16,7 +16,7 @@ use ureq::http::Uri;
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::NextTimeout;
 
-use crate::lane::url::Url;
+use crate::http::Url;
 
 /// What ureq's fixed-size list of addresses holds.
 const MAX_ADDRESSES: usize = 16;

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 /// A file operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::lane::spool) enum Op {
+pub(in crate::spool) enum Op {
     Open,
     Create,
     Read,
@@ -29,7 +29,7 @@ impl Op {
 
 /// What goes wrong, and what was done so far. Clones share one plan.
 #[derive(Clone, Debug, Default)]
-pub(in crate::lane::spool) struct Faults(Arc<Mutex<Plan>>);
+pub(in crate::spool) struct Faults(Arc<Mutex<Plan>>);
 
 #[derive(Debug, Default)]
 struct Plan {
@@ -92,7 +92,7 @@ impl Faults {
     }
 
     /// Before each operation.
-    pub(in crate::lane::spool) fn gate(&self, op: Op) -> io::Result<()> {
+    pub(in crate::spool) fn gate(&self, op: Op) -> io::Result<()> {
         self.with(|p| {
             if op.writes() {
                 p.writes += 1;
@@ -110,7 +110,7 @@ impl Faults {
     }
 
     /// Before a file is opened for reading.
-    pub(in crate::lane::spool) fn open(&self, path: &Path) -> io::Result<()> {
+    pub(in crate::spool) fn open(&self, path: &Path) -> io::Result<()> {
         self.with(|p| match &p.forbidden {
             Some(forbidden) if forbidden == path => Err(io::Error::from_raw_os_error(nix::libc::EACCES)),
             _ => Ok(()),
@@ -118,7 +118,7 @@ impl Faults {
     }
 
     /// Before each write: fails with a part of it written, where it is to fail.
-    pub(in crate::lane::spool) fn write(&self, file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
+    pub(in crate::spool) fn write(&self, file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
         let dying = self.with(|p| p.lives == Some(0));
         let gate = self.gate(Op::Write);
         let (left, error) = self.with(|p| match (gate, &mut p.room) {

@@ -36,6 +36,11 @@ pub(super) enum Written {
 }
 
 impl CursorFile {
+    /// Whether `other` is of the same spool, in the same life of this process.
+    pub(super) fn is(&self, other: &CursorFile) -> bool {
+        Arc::ptr_eq(&self.written, &other.written)
+    }
+
     /// What is there to say now.
     pub(super) fn draft(&self, cursor: Cursor) -> Draft {
         Draft { number: self.drafted.fetch_add(1, Ordering::Relaxed) + 1, cursor }
@@ -97,7 +102,7 @@ fn unwritten(path: &Path, error: io::Error) -> io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lane::spool::tests::TempDir;
+    use crate::spool::tests::TempDir;
 
     fn cursor(seq: u64) -> Cursor {
         Cursor { seq, ..Cursor::default() }

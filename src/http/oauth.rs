@@ -15,11 +15,11 @@ use ureq::http::HeaderValue;
 use super::page::readable;
 use super::redact::{Redactor, basic};
 use super::resolve::OnceResolver;
+use super::status::answered;
 use super::wire::Wire;
 use crate::host::boottime;
-use crate::lane::settings::OAuth2Settings;
-use crate::lane::url::percent_encoded;
-use crate::lane::verdict::answered;
+use crate::http::OAuth2Settings;
+use crate::http::percent_encoded;
 use crate::secret::Secret;
 
 /// Tokens of a few kilobytes are common, larger answers are none.

@@ -19,9 +19,9 @@ use prost::encoding::{WireType, decode_key, decode_varint, encode_key, encode_va
 
 use super::message::{Message, STALE, pack, unpack, write_text};
 use super::sources::Ended;
-use crate::lane::encode::Half;
-use crate::lane::encode::plan::Plans;
-use crate::lane::encode::sent::named;
+use crate::formats::Half;
+use crate::formats::plan::Plans;
+use crate::formats::sent::named;
 use crate::model::{Batch, Frame, Labels, Schema};
 
 /// What goes with every request.

@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
 use super::unescape::{self, View};
-use crate::lane::url::percent_decoded;
+use crate::http::percent_decoded;
 
 /// Shorter ones are not looked for: they would be found everywhere, and where they are
 /// missing they would show.

@@ -23,8 +23,8 @@ use super::message::{Message, STALE, pack, unpack, write_text};
 use super::sources::Sources;
 use super::v1;
 use super::wire::{Field, fields, packed};
-use crate::lane::encode::sent::named;
-use crate::lane::encode::{Content, Half, content};
+use crate::formats::sent::named;
+use crate::formats::{Content, Half, content};
 use crate::model::{Batch, Kind, Labels};
 
 /// What goes with every request.
@@ -332,9 +332,9 @@ mod tests {
     use prost_0_12::Message as _;
 
     use super::*;
-    use crate::lane::encode::Encoder;
-    use crate::lane::encode::remote_write::{RemoteWrite, Version};
-    use crate::lane::encode::testing::{self, COUNT, TOTAL, USAGE};
+    use crate::formats::Encoder;
+    use crate::formats::remote_write::{RemoteWrite, Version};
+    use crate::formats::testing::{self, COUNT, TOTAL, USAGE};
     use crate::model::Resource;
 
     fn batch() -> Batch {

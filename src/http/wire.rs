@@ -11,7 +11,7 @@ use super::proxy::{Proxy, ProxyConnector};
 use super::resolve::OnceResolver;
 use super::tcp::TcpConnector;
 use super::tls::{TlsConnector, tls_error};
-use crate::lane::Url;
+use crate::http::Url;
 use crate::tls::{self, Client, ClientSettings};
 
 /// What an answer's body may take: its status has said what matters, and one whose end never

@@ -182,7 +182,7 @@ mod tests {
     use prost_0_12::Message;
 
     use super::*;
-    use crate::lane::encode::testing::{self, COUNT, USAGE};
+    use crate::formats::testing::{self, COUNT, USAGE};
 
     fn none() -> Content {
         content(&[])
