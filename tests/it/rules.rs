@@ -128,10 +128,8 @@ fn uses(code: &str) -> Vec<(Vec<String>, bool)> {
             let path = path.trim_end_matches(':').split("::").map(str::to_owned).collect();
             // In a `pub use` and in a `use` it was seen above, and a `use` counts once.
             let line = code[..at].rsplit('\n').next().unwrap_or_default().trim();
-            if !line.starts_with("use ")
-                && !(line.starts_with("pub") && line.contains(" use "))
-                && !line.starts_with("pub use ")
-            {
+            let is_use = line.starts_with("use ") || (line.starts_with("pub") && line.contains("use "));
+            if !is_use {
                 found.push((path, false));
             }
         }
