@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::RetrySettings;
+use super::settings::RetrySettings;
 
 /// The pauses of one sender.
 #[derive(Clone, Debug)]

@@ -11,9 +11,12 @@
 
 mod backoff;
 mod budget;
+mod control;
+mod keeper;
 mod losses;
 mod mailbox;
 mod queue;
+mod route;
 mod sender;
 mod series_file;
 mod settings;
@@ -27,24 +30,24 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Select, bounded, unbounded};
 
-use crate::formats::{Compression, Downgrade, Encoder, Split, json, remote_write};
-use crate::http::Access;
 use crate::telemetry::DestinationStatus;
 
-use self::backoff::Backoff;
 use self::queue::{Bell, Queue};
+use self::route::{Route, access, encoder, route};
 use self::series_file::SeriesFile;
-use self::start::{Before, Starter};
+use self::start::Before;
 use self::transport::Transport;
 use self::worker::BodyMaker;
 
 pub use budget::Budget;
+pub use control::Control;
+pub use keeper::Keeper;
 pub use losses::lose;
 pub use mailbox::Inlet;
 
 pub use sender::{GRACE, HOLD, Sender};
 pub use settings::{DEFAULT_MEMORY_MAX_BYTES, Kind, RetrySettings, Settings, SpoolMode, SpoolSettings};
-pub use worker::{Keeper, Worker};
+pub use worker::Worker;
 
 /// One line a minute says that a destination is down; one for each cause.
 const LOG_EVERY: Duration = Duration::from_secs(60);
@@ -137,80 +140,6 @@ impl Lane {
     }
 }
 
-/// Changes a lane while it runs.
-pub struct Control {
-    name: String,
-    status: Arc<DestinationStatus>,
-    queue: Arc<Queue>,
-    bell: Arc<Bell>,
-    updates: Vec<crossbeam_channel::Sender<Route>>,
-    moves: crossbeam_channel::Sender<SpoolSettings>,
-    /// Its own, for the lane that comes after it. Nothing in it keeps a thread alive: a lane
-    /// ends when its threads do, whoever could still change it.
-    threads: Before,
-    /// What the threads wait for, and the bell of the lane before; none once they have begun.
-    pending: Option<(Starter, Option<Arc<Bell>>)>,
-}
-
-impl Control {
-    /// Whether a lane with the settings `old` can take up `new` while it runs; if not, another
-    /// lane has to come after it.
-    pub fn can_apply(old: &Settings, new: &Settings) -> bool {
-        old.name == new.name && old.senders() == new.senders()
-    }
-
-    /// The threads begin; where the lane comes after another one, behind that one's, and that
-    /// one leaves the queue to them. Without this they end, having done nothing.
-    pub fn begin(&mut self) {
-        let Some((starter, bell_before)) = self.pending.take() else { return };
-        let mut queue_ends = false;
-        if let Some(before) = bell_before {
-            queue_ends = !before.hand_over();
-            self.queue.tell(Arc::clone(&self.bell));
-            self.queue.abandon(false);
-        }
-        starter.go(queue_ends);
-    }
-
-    /// How the destination is doing.
-    pub fn status(&self) -> &Arc<DestinationStatus> {
-        &self.status
-    }
-
-    /// The lane ends, and none comes after it that could send what it leaves on disk.
-    pub fn abandon(&self) {
-        self.queue.abandon(true);
-    }
-
-    /// The program ends: what the lane has not delivered by now is put by, or lost and said
-    /// to be, also where a sender hangs and so can't see to that itself.
-    pub fn finish(&self) {
-        sender::end(&self.queue, &self.name);
-    }
-
-    /// What is kept of a lane is kept so from now on.
-    pub fn move_spool(&self, settings: &SpoolSettings) {
-        // The keeper is gone only when the lane is being stopped.
-        let _ = self.moves.send(settings.clone());
-        if let Some(maker) = self.threads.maker.upgrade() {
-            maker.wake_keeper();
-        }
-    }
-
-    /// Takes up new settings: what waits stays, what is sent or encoded from now on follows
-    /// them. A pause before the next attempt ends.
-    pub fn apply(&self, settings: &Settings) {
-        if let Some(maker) = self.threads.maker.upgrade() {
-            maker.replace(encoder(settings));
-        }
-        let access = access(settings);
-        for update in &self.updates {
-            // A sender is gone only when the lane is being stopped.
-            let _ = update.send(route(settings, access.as_ref()));
-        }
-    }
-}
-
 /// How a pause ended, or was interrupted.
 enum Rest {
     /// Its time is up, or there are new settings or credentials.
@@ -242,48 +171,4 @@ fn rest(bell: &Bell, updated: &Receiver<Route>, transport: &mut dyn Transport, u
         Ok(_) if updated.is_empty() => over(bell.closed_within(until.saturating_duration_since(Instant::now()))),
         Ok(_) => over(bell.is_closed()),
     }
-}
-
-/// How a lane's bodies leave.
-pub(crate) struct Route {
-    transport: Box<dyn Transport>,
-    split: Option<Split>,
-    downgrade: Option<Downgrade>,
-    backoff: Backoff,
-    drain_rate: Option<f64>,
-}
-
-fn encoder(settings: &Settings) -> Box<dyn Encoder> {
-    let labels = settings.labels.clone();
-    match &settings.kind {
-        Kind::RemoteWrite(_, version) => Box::new(remote_write::RemoteWrite::new(*version, labels)),
-        Kind::HttpJson(_, compression) => Box::new(json::Json::new(labels, *compression)),
-        Kind::File(_) | Kind::Stdout => Box::new(json::Json::new(labels, Compression::None)),
-    }
-}
-
-/// What the senders of a lane share, where it goes over the network.
-fn access(settings: &Settings) -> Option<Arc<Access>> {
-    let http = settings.kind.http()?;
-    Some(Arc::new(Access::new(&settings.name, http.clone())))
-}
-
-fn route(settings: &Settings, access: Option<&Arc<Access>>) -> Route {
-    let transport: Box<dyn Transport> = match (&settings.kind, access) {
-        (Kind::File(path), _) => Box::new(transport::File::new(path.clone())),
-        (_, Some(access)) => Box::new(transport::Http::new(Arc::clone(access))),
-        (_, None) => Box::new(transport::Stdout),
-    };
-    let split: Option<Split> = match &settings.kind {
-        Kind::RemoteWrite(..) => Some(remote_write::split),
-        Kind::HttpJson(..) => Some(json::split),
-        Kind::File(_) | Kind::Stdout => None,
-    };
-    let backoff = Backoff::new(settings.retry.clone());
-    // Also where a lane is of 1.0: what waits may be from before it became one.
-    let downgrade: Option<Downgrade> = match &settings.kind {
-        Kind::RemoteWrite(..) => Some(remote_write::downgrade),
-        _ => None,
-    };
-    Route { transport, split, downgrade, backoff, drain_rate: settings.drain_rate }
 }

@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, never, select};
 
+use super::Rest;
 use super::losses::lose;
 use super::queue::{Bell, Body, Fate, Held, Queue};
+use super::route::Route;
 use super::start::{Part, Start};
 use super::verdict::{Answer, Verdict};
 use super::worker::BodyMaker;
-use super::{Rest, Route};
 use crate::formats::Half;
 use crate::host::{monotonic, wall_ms};
 use crate::model::Batch;

@@ -1,0 +1,85 @@
+//! The handle on a lane that runs: what a reload and the end have to say to it.
+
+use std::sync::Arc;
+
+use crate::telemetry::DestinationStatus;
+
+use super::queue::{Bell, Queue};
+use super::route::{Route, access, encoder, route};
+use super::sender;
+use super::settings::{Settings, SpoolSettings};
+use super::start::{Before, Starter};
+
+/// Changes a lane while it runs.
+pub struct Control {
+    pub(super) name: String,
+    pub(super) status: Arc<DestinationStatus>,
+    pub(super) queue: Arc<Queue>,
+    pub(super) bell: Arc<Bell>,
+    pub(super) updates: Vec<crossbeam_channel::Sender<Route>>,
+    pub(super) moves: crossbeam_channel::Sender<SpoolSettings>,
+    /// Its own, for the lane that comes after it. Nothing in it keeps a thread alive: a lane
+    /// ends when its threads do, whoever could still change it.
+    pub(super) threads: Before,
+    /// What the threads wait for, and the bell of the lane before; none once they have begun.
+    pub(super) pending: Option<(Starter, Option<Arc<Bell>>)>,
+}
+
+impl Control {
+    /// Whether a lane with the settings `old` can take up `new` while it runs; if not, another
+    /// lane has to come after it.
+    pub fn can_apply(old: &Settings, new: &Settings) -> bool {
+        old.name == new.name && old.senders() == new.senders()
+    }
+
+    /// The threads begin; where the lane comes after another one, behind that one's, and that
+    /// one leaves the queue to them. Without this they end, having done nothing.
+    pub fn begin(&mut self) {
+        let Some((starter, bell_before)) = self.pending.take() else { return };
+        let mut queue_ends = false;
+        if let Some(before) = bell_before {
+            queue_ends = !before.hand_over();
+            self.queue.tell(Arc::clone(&self.bell));
+            self.queue.abandon(false);
+        }
+        starter.go(queue_ends);
+    }
+
+    /// How the destination is doing.
+    pub fn status(&self) -> &Arc<DestinationStatus> {
+        &self.status
+    }
+
+    /// The lane ends, and none comes after it that could send what it leaves on disk.
+    pub fn abandon(&self) {
+        self.queue.abandon(true);
+    }
+
+    /// The program ends: what the lane has not delivered by now is put by, or lost and said
+    /// to be, also where a sender hangs and so can't see to that itself.
+    pub fn finish(&self) {
+        sender::end(&self.queue, &self.name);
+    }
+
+    /// What is kept of a lane is kept so from now on.
+    pub fn move_spool(&self, settings: &SpoolSettings) {
+        // The keeper is gone only when the lane is being stopped.
+        let _ = self.moves.send(settings.clone());
+        if let Some(maker) = self.threads.maker.upgrade() {
+            maker.wake_keeper();
+        }
+    }
+
+    /// Takes up new settings: what waits stays, what is sent or encoded from now on follows
+    /// them. A pause before the next attempt ends.
+    pub fn apply(&self, settings: &Settings) {
+        if let Some(maker) = self.threads.maker.upgrade() {
+            maker.replace(encoder(settings));
+        }
+        let access = access(settings);
+        for update in &self.updates {
+            // A sender is gone only when the lane is being stopped.
+            let _ = update.send(route(settings, access.as_ref()));
+        }
+    }
+}
