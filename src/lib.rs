@@ -5,19 +5,20 @@
 //! | module | what it is | may use, of ours |
 //! |---|---|---|
 //! | [`model`] | metrics, labels, schema, frame, batch. Pure | nothing |
+//! | [`fields`] | what a field of the configuration is: name, type, range, default, sentence, setter | nothing |
 //! | [`host`] | the kernel's files and calls, the clocks | nothing |
-//! | [`collectors`] | one file a collector, one table of them all | model, host |
+//! | [`collectors`] | one file a collector, one table of them all | model, host, fields |
 //! | [`pipeline`] | the beat, stamps, rounds, slow collectors, fan-out | model, host, collectors, telemetry |
 //! | [`files`] | small files that the configuration names, whether they have changed, what is made of them | nothing |
-//! | [`tls`] | certificates, keys, roots: what handshakes need, kept in step with its files | files |
-//! | [`secret`] | passwords and tokens that nothing prints, kept in step with their files | files |
-//! | [`formats`] | frames to bytes, one file a format. No I/O, no clocks | model |
+//! | [`tls`] | certificates, keys, roots: what handshakes need, kept in step with its files | files, fields |
+//! | [`secret`] | passwords and tokens that nothing prints, kept in step with their files | files, fields |
+//! | [`formats`] | frames to bytes, one file a format. No I/O, no clocks | model, fields |
 //! | [`spool`] | what waits, on disk. Blind to its payload | nothing |
-//! | [`http`] | the client: URLs, connections, TLS, proxies, credentials, limits. Knows no destination | host, files, tls, secret |
-//! | [`lane`] | one per destination: mailbox, queue, worker, sender, verdict, back-off | model, host, telemetry, formats, spool, http |
-//! | [`server`] | /health, /metrics, behind a connection guard | model, host, telemetry, formats, files, tls, secret |
+//! | [`http`] | the client: URLs, connections, TLS, proxies, credentials, limits. Knows no destination | host, files, tls, secret, fields |
+//! | [`lane`] | one per destination: mailbox, queue, worker, sender, verdict, back-off | model, host, telemetry, formats, spool, http, fields |
+//! | [`server`] | /health, /metrics, behind a connection guard | model, host, telemetry, formats, files, tls, secret, fields |
 //! | [`telemetry`] | metricsd's own numbers | model, host |
-//! | [`config`] | what was written, and what it means | model, host, collectors, formats, spool, http, lane, server, files, tls, secret, nearest |
+//! | [`config`] | what was written, and what it means | fields, model, host, collectors, formats, spool, http, lane, server, files, tls, secret, nearest |
 //! | [`cli`] | flags | telemetry, nearest |
 //! | [`nearest`] | spelling help for the two above | nothing |
 //! | [`app`] | wiring only: build, start, wait, reload, stop | everything |
@@ -31,6 +32,7 @@ pub mod app;
 pub mod cli;
 pub mod collectors;
 pub mod config;
+pub mod fields;
 pub mod files;
 pub mod formats;
 pub mod host;

@@ -6,7 +6,6 @@
 //! so that an operator sees all problems at once. What comes out holds no invalid state.
 
 mod credentials;
-mod duration;
 mod endpoint;
 mod env;
 mod expand;

@@ -10,7 +10,8 @@ use std::time::Duration;
 use super::fields::Table;
 use super::json::{Data, Entry, Origin, Value};
 use super::problem::{Path, Problem, Problems, line_and_column, quoted};
-use super::{Env, duration, expand};
+use super::{Env, expand};
+use crate::fields::duration;
 use crate::nearest::did_you_mean;
 
 /// Shortest wait that can be asked for. A number is nanoseconds, so one below this was

@@ -16,7 +16,7 @@ const UNITS: [(&str, u64); 8] = [
 
 /// Reads `text`; none where it is no duration, is negative, or is beyond Go's 292 years.
 /// Parts of a nanosecond are cut off.
-pub(super) fn parse(text: &str) -> Option<Duration> {
+pub(crate) fn parse(text: &str) -> Option<Duration> {
     let mut rest = text.strip_prefix('+').unwrap_or(text);
     if rest == "0" {
         return Some(Duration::ZERO);

@@ -1,0 +1,220 @@
+//! An object's way into its settings: each value checked against its field, then set.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use super::notes::{Fault, Notes, any_of};
+use super::{Done, Field, Fields, Held, Inner, Part, Table, Takes, duration};
+
+/// Settings that are being filled from an object, whatever their type.
+pub trait Fill {
+    /// Sets the field `name`, one of the table's, to what was written, or takes a piece of it.
+    fn set(&mut self, name: &str, piece: Piece<'_>) -> Done;
+    /// What the object in the field `name` fills; of a list, a new one. None where it takes no object.
+    fn open(&mut self, name: &str) -> Option<Box<dyn Fill + '_>>;
+    /// Says what concerns several fields.
+    fn check(&mut self, notes: &mut Notes);
+}
+
+/// What is set at once.
+#[derive(Clone, Debug)]
+pub enum Piece<'v> {
+    /// A value.
+    One(Scalar<'v>),
+    /// A list begins.
+    List,
+    /// A list's next item.
+    Item(Scalar<'v>),
+    /// A member of an object of strings.
+    Member(&'v str, Scalar<'v>),
+    /// A member whose value a file holds.
+    MemberFile(&'v str, String),
+}
+
+/// A value that holds no other.
+#[derive(Clone, Debug)]
+pub enum Scalar<'v> {
+    /// `true` or `false`.
+    Bool(bool),
+    /// A number as it was written.
+    Number(&'v str),
+    /// A string, its variables replaced.
+    Text(String),
+    /// Something else.
+    Other,
+}
+
+impl<S, T> Part<S> for Inner<S, T> {
+    fn fields(&self) -> &'static dyn Fields {
+        self.table
+    }
+
+    fn open<'s>(&self, whole: &'s mut S) -> Box<dyn Fill + 's> {
+        Box::new(self.table.fill((self.of)(whole)))
+    }
+
+    fn open_field<'s>(&self, whole: &'s mut S, name: &str) -> Option<Box<dyn Fill + 's>> {
+        self.table.open(name, (self.of)(whole))
+    }
+}
+
+impl<S> Table<S> {
+    /// To fill `into`.
+    pub fn fill<'s>(&'static self, into: &'s mut S) -> impl Fill + 's {
+        Filling { table: self, into }
+    }
+
+    /// What the object in the field `name` of `whole` fills.
+    fn open<'s>(&self, name: &str, whole: &'s mut S) -> Option<Box<dyn Fill + 's>> {
+        match self.field(name)?.takes {
+            Takes::Object(part) | Takes::Objects(part) => Some(part.open(whole)),
+            Takes::Flat(part) => part.open_field(whole, name),
+            _ => None,
+        }
+    }
+
+    /// The field that `name` is, or among whose fields it is.
+    fn field(&self, name: &str) -> Option<&'static Field<S>> {
+        let is_it = |field: &&'static Field<S>| match field.takes {
+            Takes::Flat(part) => part.fields().infos().iter().any(|info| info.name == name),
+            _ => field.name == name,
+        };
+        (self.fields)().into_iter().find(is_it)
+    }
+}
+
+/// An `S` with its fields.
+struct Filling<'s, S: 'static> {
+    table: &'static Table<S>,
+    into: &'s mut S,
+}
+
+impl<S> Fill for Filling<'_, S> {
+    fn set(&mut self, name: &str, piece: Piece<'_>) -> Done {
+        match self.table.field(name) {
+            Some(Field { takes: Takes::Flat(part), .. }) => part.open(self.into).set(name, piece),
+            Some(field) => field.takes.set(self.into, piece),
+            None => Err(Fault::new("unknown field")),
+        }
+    }
+
+    fn open(&mut self, name: &str) -> Option<Box<dyn Fill + '_>> {
+        self.table.open(name, self.into)
+    }
+
+    fn check(&mut self, notes: &mut Notes) {
+        for field in (self.table.fields)() {
+            if let Takes::Flat(part) = field.takes {
+                part.open(self.into).check(notes);
+            }
+        }
+        (self.table.check)(self.into, notes);
+    }
+}
+
+impl<S> Takes<S> {
+    /// Checks `piece` and sets it.
+    fn set(&self, into: &mut S, piece: Piece<'_>) -> Done {
+        match (self, piece) {
+            (Takes::Texts(begin, _), Piece::List) => begin(into),
+            (Takes::Texts(_, push), Piece::Item(item)) => return push(into, text(item)?),
+            (Takes::Map(put), Piece::Member(name, value)) => return put(into, name, text(value)?),
+            (Takes::Secrets(put), Piece::Member(name, value)) => return put(into, name, Held::Here(text(value)?)),
+            (Takes::Secrets(put), Piece::MemberFile(name, path)) => return put(into, name, Held::InFile(path)),
+            (takes, Piece::One(value)) => return takes.set_one(into, value),
+            // `config` gives no such piece.
+            _ => return Err(Fault::expected("something else")),
+        }
+        Ok(())
+    }
+
+    fn set_one(&self, into: &mut S, value: Scalar<'_>) -> Done {
+        match (self, value) {
+            (Takes::Bool(set), Scalar::Bool(value)) => set(into, value),
+            (Takes::Bool(_), _) => return Err(Fault::expected("true or false")),
+            (Takes::Whole(range, set), value) => set(into, whole(range, &value)?),
+            (Takes::Number(range, set), value) => set(into, number(range, &value)?),
+            (Takes::Duration(range, set), value) => set(into, wait(range, &value)?),
+            (Takes::Word(words, set), value) => set(into, word(words, &text(value)?)?),
+            (Takes::Text(set), value) => return set(into, text(value)?),
+            (Takes::Texts(..) | Takes::Objects(_), _) => return Err(Fault::expected("a list")),
+            (Takes::Map(_) | Takes::Secrets(_) | Takes::Object(_) | Takes::Flat(_), _) => {
+                return Err(Fault::expected("an object"));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn text(value: Scalar<'_>) -> Result<String, Fault> {
+    match value {
+        Scalar::Text(text) => Ok(text),
+        _ => Err(Fault::expected("a string")),
+    }
+}
+
+fn whole(range: &RangeInclusive<u64>, value: &Scalar<'_>) -> Result<u64, Fault> {
+    let number = match value {
+        Scalar::Number(number) => whole_number(number).filter(|number| range.contains(number)),
+        _ => None,
+    };
+    number.ok_or_else(|| Fault::expected(format!("a whole number from {} to {}", range.start(), range.end())))
+}
+
+fn number(range: &RangeInclusive<f64>, value: &Scalar<'_>) -> Result<f64, Fault> {
+    let number = match value {
+        Scalar::Number(number) => number.parse().ok().filter(|number| range.contains(number)),
+        _ => None,
+    };
+    number.ok_or_else(|| Fault::expected(format!("a number from {} to {}", range.start(), range.end())))
+}
+
+fn word(words: &'static [&'static str], text: &str) -> Result<usize, Fault> {
+    let found = words.iter().position(|word| *word == text);
+    found.ok_or_else(|| Fault::expected(any_of(words)).near(text, words.iter().copied()))
+}
+
+/// A duration of `range` in words, for a setter that takes words of its own besides.
+pub fn duration_of(range: &RangeInclusive<Duration>, text: String) -> Result<Duration, Fault> {
+    wait(range, &Scalar::Text(text))
+}
+
+fn wait(range: &RangeInclusive<Duration>, value: &Scalar<'_>) -> Result<Duration, Fault> {
+    let wait = match value {
+        Scalar::Number(number) => whole_number(number).map(Duration::from_nanos),
+        Scalar::Text(text) => duration::parse(text),
+        _ => None,
+    };
+    let Some(wait) = wait else {
+        return Err(Fault::expected("a duration such as \"30s\", \"1m30s\" or \"250ms\", or a number of nanoseconds"));
+    };
+    if range.contains(&wait) {
+        return Ok(wait);
+    }
+    let fault = Fault::expected(format!("a duration from {} to {}", in_units(*range.start()), in_units(*range.end())));
+    Err(match value {
+        Scalar::Number(number) if wait < *range.start() => {
+            fault.after(format!("; a number is nanoseconds, for seconds write \"{number}s\""))
+        }
+        _ => fault,
+    })
+}
+
+/// A bound in its largest unit that needs no fraction.
+fn in_units(bound: Duration) -> String {
+    let (seconds, nanos) = (bound.as_secs(), bound.subsec_nanos());
+    match (seconds, nanos) {
+        (0, nanos) => format!("{}ms", nanos / 1_000_000),
+        (seconds, _) if seconds % 3600 == 0 => format!("{}h", seconds / 3600),
+        (seconds, _) => format!("{seconds}s"),
+    }
+}
+
+/// A number without a fraction; `8.08e3` is one too, as far as floats are exact.
+fn whole_number(number: &str) -> Option<u64> {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    number.parse().ok().or_else(|| {
+        let float: f64 = number.parse().ok()?;
+        (float.fract() == 0.0 && (0.0..=EXACT).contains(&float)).then_some(float as u64)
+    })
+}
