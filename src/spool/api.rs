@@ -33,7 +33,8 @@ pub struct Options {
     /// Frames whose time is further back than this are dropped.
     pub max_age: Option<Duration>,
     /// Size of a segment, in bytes; at most an eighth of `max_bytes` is used, so that
-    /// reaching the cap never empties a spool.
+    /// reaching the cap never empties a spool, and at least an 16,384th of it, so that there
+    /// are never more segments than that.
     pub segment_bytes: u64,
     /// When written data is forced to the device.
     pub sync: SyncPolicy,
@@ -68,7 +69,7 @@ pub enum SyncPolicy {
 
 /// One frame, as it was pushed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct Frame {
     /// Its sequence number: higher than those of all frames pushed before.
     pub id: u64,
     /// The time it was pushed with, in wall-clock milliseconds.
@@ -125,8 +126,8 @@ pub struct Pushed {
 pub struct Stats {
     /// Waiting, or in somebody's hands and not acknowledged.
     pub waiting: Count,
-    /// How many of these are in somebody's hands.
-    pub in_hand: u64,
+    /// Those of these that are in somebody's hands.
+    pub in_hand: Count,
     /// Size of the segment files, which `max_bytes` caps.
     pub disk_bytes: u64,
     /// How many segment files there are.
@@ -134,8 +135,6 @@ pub struct Stats {
     /// Time of the first frame waiting. May be that of a frame shortly before it, where
     /// that one has been acknowledged and the first was not looked at yet.
     pub oldest_ms: Option<i64>,
-    /// Time of the last one waiting.
-    pub newest_ms: Option<i64>,
     /// Dropped because of `max_bytes`, or by [`Spool::drop_oldest`](super::Spool::drop_oldest).
     pub over_cap: Count,
     /// Dropped because of `max_age`.

@@ -7,9 +7,9 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::Count;
+use super::api::Count;
 use super::disk::Disk;
-use super::format::{Context, Cursor, FRAME_HEAD, Head, NO_NUMBER, header_bytes};
+use super::format::{Context, Cursor, FRAME_HEAD, Head, NO_NUMBER, header_bytes, segment_name};
 use super::ranges::Ranges;
 use super::recovery::{Finding, Recovery};
 use super::scan::{CHUNK, Rule, Scan};
@@ -40,12 +40,17 @@ impl Aside {
 pub(super) struct Candidate {
     pub(super) name: u64,
     pub(super) first: u64,
-    pub(super) path: PathBuf,
     pub(super) len: u64,
     pub(super) frames_at: u64,
     pub(super) header_damage: u64,
     /// Its header's, with the number by which frames name it.
-    pub(super) context: Option<(u32, Context)>,
+    pub(super) context: Option<(u32, Arc<Context>)>,
+}
+
+impl Candidate {
+    pub(super) fn path(&self, dir: &Path) -> PathBuf {
+        dir.join(segment_name(self.name))
+    }
 }
 
 /// What the frames of all the segments say.
@@ -103,7 +108,7 @@ pub(super) fn scan_all(
         }
         let is_last = i + 1 == candidates.len();
         let place = Spot { range: lower..upper, explained, is_last };
-        if let Some(segment) = scan_one(disk, &mut out, candidate, place, terms, &mut tally)? {
+        if let Some(segment) = scan_one(disk, dir, &mut out, candidate, place, terms, &mut tally)? {
             out.report.waiting += segment.waiting;
             out.segments.push_back(segment);
         }
@@ -132,14 +137,16 @@ struct Spot {
 /// Counts a segment's frames. `None` where there is nothing in it that could be used.
 fn scan_one(
     disk: &Disk,
+    dir: &Path,
     out: &mut Scanned,
     candidate: &Candidate,
     Spot { range, explained, is_last }: Spot,
     terms: &Terms<'_>,
     tally: &mut Tally<'_>,
 ) -> io::Result<Option<Segment>> {
-    let Candidate { name, first, path, len, frames_at, .. } = candidate;
-    let file = match disk.open(path) {
+    let Candidate { name, first, len, frames_at, .. } = candidate;
+    let path = candidate.path(dir);
+    let file = match disk.open(&path) {
         Ok(file) => file,
         // An acknowledged segment goes away under a reader that holds no lock.
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),

@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
+use super::api::OpenError;
 use super::disk::Disk;
-use super::{Finding, Note, OpenError};
+use super::recovery::{Finding, Note};
 
 pub(super) const LOCK: &str = "lock";
 pub(super) const CURSOR: &str = "cursor";

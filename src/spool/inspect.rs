@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::Count;
+use super::api::Count;
 use super::disk::Disk;
 use super::home::{CURSOR, CURSOR_TMP, LOCK, QUARANTINE};
 use super::recovery::{Finding, Recovery};

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use super::Count;
+use super::api::Count;
 
 /// Notes kept; further ones are only counted. A directory full of foreign files must not
 /// fill the memory or the log.

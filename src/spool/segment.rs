@@ -1,10 +1,9 @@
 //! What is kept in memory of one segment: no more than this, however many frames it holds.
 
-use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::Count;
+use super::api::Count;
 use super::format::{FRAME_HEAD, segment_name};
 use super::scan::Rule;
 
@@ -73,9 +72,4 @@ impl Place {
     pub(super) fn end(&self) -> u64 {
         self.offset + FRAME_HEAD as u64 + u64::from(self.len)
     }
-}
-
-/// The index of the segment that begins with `first`; segments are in order.
-pub(super) fn index_of(segments: &VecDeque<Segment>, first: u64) -> Option<usize> {
-    segments.binary_search_by_key(&first, |s| s.first).ok()
 }

@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::api::{Count, DEFAULT_SEGMENT_BYTES};
 use super::census::{Aside, Candidate, Terms, scan_all};
 use super::disk::Disk;
 use super::format::{
@@ -16,7 +17,6 @@ use super::home::{CURSOR, CURSOR_TMP, LOCK, QUARANTINE};
 use super::ranges::Ranges;
 use super::recovery::{Finding, Recovery};
 use super::segment::Segment;
-use super::{Count, DEFAULT_SEGMENT_BYTES};
 
 /// The result of [`survey`].
 #[derive(Debug)]
@@ -111,7 +111,7 @@ pub(super) fn survey(disk: &Disk, dir: &Path, own: Own<'_>, old_before_ms: i64) 
     // Of two that begin alike, only the last is read: the one that bears its right name.
     candidates.sort_by_key(|c| (c.first, c.name == c.first));
 
-    set_others_aside(&mut candidates, &mut aside, &mut out.report);
+    set_others_aside(dir, &mut candidates, &mut aside, &mut out.report);
     let newest = candidates.iter().rev().find_map(|c| c.context.as_ref());
     out.destination = newest.map(|(_, context)| context.destination.clone());
     // Without any header the cursor is all that is left of this life's identity. Without
@@ -200,7 +200,7 @@ pub(super) fn survey(disk: &Disk, dir: &Path, own: Own<'_>, old_before_ms: i64) 
 
 /// A directory belongs to one life. Segments of others, which only a copy can have brought
 /// here, would claim the same numbers.
-fn set_others_aside(candidates: &mut Vec<Candidate>, aside: &mut Vec<Aside>, report: &mut Recovery) {
+fn set_others_aside(dir: &Path, candidates: &mut Vec<Candidate>, aside: &mut Vec<Aside>, report: &mut Recovery) {
     let mut lives: HashMap<u64, usize> = HashMap::new();
     for (_, context) in candidates.iter().filter_map(|c| c.context.as_ref()) {
         *lives.entry(context.nonce).or_default() += 1;
@@ -213,7 +213,7 @@ fn set_others_aside(candidates: &mut Vec<Candidate>, aside: &mut Vec<Aside>, rep
         let other = c.context.as_ref().is_some_and(|(_, context)| Some(context.nonce) != ours);
         if other {
             aside.push(Aside::of(c));
-            report.note(c.path.clone(), Finding::OtherSpool);
+            report.note(c.path(dir), Finding::OtherSpool);
         }
         !other
     });
@@ -274,11 +274,10 @@ fn look_at(
         return Ok(());
     }
     let head = read_head(disk, &file, meta.len());
-    let mut candidate =
-        Candidate { name, first: name, path, len: meta.len(), frames_at: 0, header_damage: 0, context: None };
+    let mut candidate = Candidate { name, first: name, len: meta.len(), frames_at: 0, header_damage: 0, context: None };
     match decode_header(&head) {
         Header::Later(version) => {
-            out.report.note(candidate.path, Finding::LaterVersion(version));
+            out.report.note(path, Finding::LaterVersion(version));
             aside.push(Aside::new(name, meta.len()));
             return Ok(());
         }
@@ -286,12 +285,19 @@ fn look_at(
             candidate.first = first;
             candidate.frames_at = frames_at;
             candidate.header_damage = damaged;
-            candidate.context = Some((context_id, context));
+            candidate.context = Some((context_id, shared(candidates, context)));
         }
         Header::Lost => {}
     }
     candidates.push(candidate);
     Ok(())
+}
+
+/// One context for all segments of it, however many there are: nearly all have their neighbour's.
+fn shared(candidates: &[Candidate], context: Context) -> Arc<Context> {
+    let near = candidates.iter().rev().take(16).filter_map(|near| near.context.as_ref());
+    let same = near.map(|(_, near)| near).find(|near| ***near == context);
+    same.map_or_else(|| Arc::new(context), Arc::clone)
 }
 
 /// A segment's name and no number that a frame can have: a segment if its header says so.
@@ -308,8 +314,8 @@ fn look_at_renamed(
     });
     match read {
         Ok((len, Header::Known { first, context, context_id, frames_at, damaged })) if first < NO_NUMBER => {
-            let context = Some((context_id, context));
-            candidates.push(Candidate { name, first, path, len, frames_at, header_damage: damaged, context });
+            let context = Some((context_id, shared(candidates, context)));
+            candidates.push(Candidate { name, first, len, frames_at, header_damage: damaged, context });
         }
         Err(e) if e.kind() == io::ErrorKind::NotFound => {}
         Err(e) if is_ours_to_mend(&e) => return Err(e),

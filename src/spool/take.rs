@@ -5,64 +5,19 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::api::Frame;
 use super::disk::Disk;
 use super::format::FRAME_HEAD;
 use super::home::is_no_file;
-use super::ranges::Ranges;
+use super::reader::{Reader, Trouble};
 use super::scan::{Rule, Scan};
-use super::segment::{Gone, Place, Segment, index_of};
-use super::{Entry, Spool};
+use super::segment::{Gone, Place};
+use super::state::Spool;
 
 /// Reads that fail are tried again this often at least, and for this long, before what
 /// can't be read is given up: a disk that is back after a hiccup has lost nothing.
 const READ_TRIES: u32 = 10;
 const READ_PATIENCE_MS: i64 = 60_000;
-
-/// A segment in which reading failed.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Trouble {
-    segment: u64,
-    since_ms: i64,
-    tries: u32,
-    /// What can't be read in it is passed over from now on.
-    given_up: bool,
-}
-
-/// Where reading has got to.
-#[derive(Debug)]
-pub(super) struct Reader {
-    /// The `first` of the segment it is in.
-    pub(super) segment: u64,
-    scan: Scan,
-    file: Option<File>,
-    /// Time of the last frame read in this segment.
-    pub(super) last_ms: Option<i64>,
-    /// Numbers in this segment that did not turn up.
-    passed: Ranges,
-}
-
-impl Reader {
-    fn at_start_of(segment: &Segment) -> Reader {
-        let scan = Scan::new(segment.rule(), segment.start);
-        Reader { segment: segment.first, scan, file: None, last_ms: None, passed: Ranges::default() }
-    }
-
-    fn move_to(&mut self, segment: &Segment) {
-        self.segment = segment.first;
-        self.scan.restart(segment.rule(), segment.start);
-        self.file = None;
-        self.last_ms = None;
-        self.passed.clear();
-    }
-
-    pub(super) fn at(&self) -> u64 {
-        self.scan.offset
-    }
-
-    pub(super) fn next_seq(&self) -> u64 {
-        self.scan.rule.next
-    }
-}
 
 impl Spool {
     /// The oldest frame that nobody has: it is the caller's until [`ack`](Spool::ack) or
@@ -75,7 +30,7 @@ impl Spool {
     /// A segment, which the error names, can't be opened now, for want of file descriptors,
     /// permission and the like, or reading it failed: nothing has changed, try again later. Where reading has failed
     /// ten times over a minute, it goes on behind what can't be read.
-    pub fn take(&mut self, now_ms: i64) -> io::Result<Option<Entry>> {
+    pub fn take(&mut self, now_ms: i64) -> io::Result<Option<Frame>> {
         self.expire(now_ms)?;
         let mut bytes = Vec::new();
         while let Some((&id, &place)) = self.returned.first_key_value() {
@@ -102,6 +57,7 @@ impl Spool {
     pub fn ack(&mut self, id: u64) -> bool {
         let Some(place) = self.taken.remove(&id) else { return false };
         if place.gone.is_none() {
+            self.in_hand -= place.count();
             self.done_with(&place);
         }
         true
@@ -114,6 +70,7 @@ impl Spool {
         let Some(place) = self.taken.remove(&id) else { return false };
         match place.gone {
             None => {
+                self.in_hand -= place.count();
                 self.returned.insert(id, place);
             }
             Some(Gone::OverCap) => self.over_cap += place.count(),
@@ -151,8 +108,7 @@ impl Spool {
 
     /// Whether everything that is there has been looked at and is in somebody's hands.
     pub(super) fn nothing_unread(&self) -> bool {
-        let waiting: u64 = self.segments.iter().map(|s| s.waiting.frames).sum();
-        self.returned.is_empty() && waiting == self.taken.values().filter(|p| p.gone.is_none()).count() as u64
+        self.returned.is_empty() && self.segments.waiting().frames == self.in_hand.frames
     }
 
     /// Everything has been read.
@@ -167,16 +123,21 @@ impl Spool {
         reader.last_ms = Some(last.last_ms);
     }
 
-    fn hand_out(&mut self, id: u64, place: Place, bytes: Vec<u8>) -> Option<Entry> {
-        let segment = &self.segments[index_of(&self.segments, place.segment)?];
+    fn hand_out(&mut self, id: u64, place: Place, bytes: Vec<u8>) -> Option<Frame> {
+        let content = Arc::clone(&self.segments[self.segments.index_of(place.segment)?].content);
+        self.put_in_hand(id, place);
+        Some(Frame { id, time_ms: place.time_ms, samples: place.samples, content, bytes })
+    }
+
+    /// The frame is in somebody's hands.
+    pub(super) fn put_in_hand(&mut self, id: u64, place: Place) {
+        self.in_hand += place.count();
         self.taken.insert(id, place);
-        let content = Arc::clone(&segment.content);
-        Some(Entry { id, time_ms: place.time_ms, samples: place.samples, content, bytes })
     }
 
     fn done_with(&mut self, place: &Place) {
-        if let Some(i) = index_of(&self.segments, place.segment) {
-            self.segments[i].waiting -= place.count();
+        if let Some(i) = self.segments.index_of(place.segment) {
+            self.segments.settle(i, place.count());
         }
     }
 
@@ -185,7 +146,7 @@ impl Spool {
         loop {
             let Some(index) = self.settle_reader() else { return Ok(None) };
             let Some(reader) = &mut self.reader else { return Ok(None) };
-            let segment = &mut self.segments[index];
+            let segment = &self.segments[index];
             if reader.at() < segment.len {
                 if reader.file.is_none() {
                     reader.file = open_segment(&self.disk, &segment.path(&self.home.dir))?;
@@ -236,7 +197,7 @@ impl Spool {
     fn settle_reader(&mut self) -> Option<usize> {
         let front = self.segments.front()?;
         let reader = self.reader.get_or_insert_with(|| Reader::at_start_of(front));
-        let index = self.segments.partition_point(|s| s.first < reader.segment);
+        let index = self.segments.at_or_behind(reader.segment);
         let Some(segment) = self.segments.get(index) else {
             // It was the last one, and everything in front of it has been read.
             return None;
@@ -250,7 +211,7 @@ impl Spool {
     /// The segment has been read to its end: what was counted in it and did not turn up
     /// has been damaged since.
     fn count_unread(&mut self, index: usize) {
-        let segment = &mut self.segments[index];
+        let segment = &self.segments[index];
         if segment.waiting.frames == 0 {
             return;
         }
@@ -260,7 +221,7 @@ impl Spool {
                 missing -= place.count();
             }
         }
-        segment.waiting -= missing;
+        self.segments.settle(index, missing);
         if missing.frames > 0 {
             self.lost += missing;
             let passed = self.reader.as_ref().map(|reader| &reader.passed);
@@ -270,7 +231,7 @@ impl Spool {
 
     /// Reads a frame whose place is known. False where it is no longer intact.
     fn read_again(&mut self, id: u64, place: &Place, bytes: &mut Vec<u8>, now_ms: i64) -> io::Result<bool> {
-        let Some(index) = index_of(&self.segments, place.segment) else { return Ok(false) };
+        let Some(index) = self.segments.index_of(place.segment) else { return Ok(false) };
         let segment = &self.segments[index];
         let opened;
         let file = match &self.reader {

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::Count;
+use super::api::Count;
 use super::format::{Cursor, Head};
 use super::ranges::Ranges;
 use super::scan::Headed;

@@ -5,11 +5,13 @@ use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 
+use super::api::{Count, DEFAULT_SYNC_INTERVAL, SyncPolicy, WriteError};
 use super::cursor_file::{CursorFile, Draft, Written};
 use super::disk::Disk;
 use super::format::Cursor;
 use super::segment::Gone;
-use super::{Count, DEFAULT_SYNC_INTERVAL, Spool, SyncPolicy, WriteError};
+use super::segments::Segments;
+use super::state::Spool;
 
 impl Spool {
     /// Does what is due: call it about once a second, also while nothing happens. Where
@@ -60,7 +62,7 @@ impl Spool {
 
     /// All there is to do, due or not.
     fn everything(&mut self) -> io::Result<Option<Chore>> {
-        if self.segments.is_empty() && (self.saved_cursor.is_none() || self.hold_cursor) {
+        if self.segments.is_empty() && (self.saved_cursor.is_none() || self.cursor_stays) {
             return Ok(None);
         }
         self.ensure_home().map_err(|error| match error {
@@ -91,20 +93,20 @@ impl Spool {
     /// The cursor, where what is saved is not it, or says less than there is to say.
     fn cursor_to_save(&mut self) -> Option<Cursor> {
         let first = self.segments.front()?.first;
-        if self.segments.iter().any(|s| s.waiting.frames > 0) {
+        if self.segments.waiting().frames > 0 {
             let cursor = self.cursor();
             let saved = self.saved_cursor.as_ref().map_or(first, |saved| saved.seq);
-            let moved = saved != cursor && !self.hold_cursor;
+            let moved = saved != cursor && !self.cursor_stays;
             return (moved || self.has_news).then(|| self.cursor_at(cursor)).filter(|c| !self.is_saved(c));
         }
         // Of a single file the removal says it all.
-        (self.segments.len() > 1 && !self.hold_cursor).then(|| self.cursor_at(self.next_seq))
+        (self.segments.len() > 1 && !self.cursor_stays).then(|| self.cursor_at(self.next_seq))
     }
 
     /// What there is to say when all below `seq` is done with.
     fn cursor_at(&mut self, seq: u64) -> Cursor {
         let (seq, end) = match &self.saved_cursor {
-            _ if !self.hold_cursor => (seq, self.next_seq),
+            _ if !self.cursor_stays => (seq, self.next_seq),
             saved => (saved.as_ref().map_or(0, |saved| saved.seq), 0),
         };
         self.told.forget_below(seq);
@@ -112,7 +114,7 @@ impl Spool {
         let (told, mut void) = (self.told.clone(), self.void.clone());
         // Acknowledged above it, in any order: where these are damaged, nothing is lost.
         let (mut from, unread) = (seq, self.unread());
-        for id in self.held() {
+        for id in self.unsettled() {
             void.add(from..id.min(unread));
             from = id + 1;
         }
@@ -140,9 +142,7 @@ impl Spool {
             // After a failed sync the kernel may think its pages clean, and a second
             // one would succeed without having done anything: go on in another file.
             self.active = None;
-            if let Some(last) = self.segments.back_mut() {
-                last.appendable = false;
-            }
+            self.segments.end_last();
         }
         self.dir_dirty |= done.dir.is_err();
         if let Err(error) = &done.cursor {
@@ -164,7 +164,7 @@ impl Spool {
         if self.segments.is_empty() {
             return self.remove_cursor();
         }
-        if self.segments.iter().any(|s| s.waiting.frames > 0) {
+        if self.segments.waiting().frames > 0 {
             // Only what the saved cursor covers: saving another one is for the next time.
             if let Some(saved) = self.saved_cursor.as_ref().map(|saved| saved.seq) {
                 self.reclaim_below(saved);
@@ -187,7 +187,7 @@ impl Spool {
         self.reader = None;
         self.scratch = Vec::new();
         self.dir_dirty = false;
-        if self.hold_cursor {
+        if self.cursor_stays {
             return saved.and(self.save_cursor(self.next_seq));
         }
         self.told.clear();
@@ -202,14 +202,15 @@ impl Spool {
     }
 
     fn reclaim_below(&mut self, cursor: u64) -> bool {
-        let done = self.segments.iter().take_while(|s| s.waiting.frames == 0 && s.end <= cursor).count();
-        let done = done.min(self.segments.len().saturating_sub(1));
-        if done == 0 {
+        let is_done = |segments: &Segments| {
+            segments.len() > 1 && segments.front().is_some_and(|s| s.waiting.frames == 0 && s.end <= cursor)
+        };
+        if !is_done(&self.segments) {
             return false;
         }
         self.cover(cursor);
         let mut removed = false;
-        for _ in 0..done {
+        while is_done(&self.segments) {
             let path = self.segments[0].path(&self.home.dir);
             if self.remove_segment(&path).is_err() {
                 self.disk_errors += 1;
@@ -236,7 +237,7 @@ impl Spool {
     /// The first segment's file is gone, and nothing of it is missed.
     pub(super) fn let_go_of_first(&mut self, gone: Gone) -> Option<Count> {
         let (first, end) = self.segments.front().map(|s| (s.first, s.end))?;
-        if self.hold_cursor {
+        if self.cursor_stays {
             // No cursor will say so.
             self.void.add(first..end);
             self.has_news = true;
@@ -245,7 +246,7 @@ impl Spool {
     }
 
     pub(super) fn save_cursor(&mut self, seq: u64) -> io::Result<()> {
-        if !self.hold_cursor && self.saved_cursor.as_ref().is_some_and(|saved| saved.seq == seq) {
+        if !self.cursor_stays && self.saved_cursor.as_ref().is_some_and(|saved| saved.seq == seq) {
             return Ok(());
         }
         let cursor = self.cursor_at(seq);

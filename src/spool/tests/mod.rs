@@ -5,14 +5,17 @@ mod damage;
 pub(super) mod faults;
 mod limits;
 mod losses;
+mod many;
 mod model;
 mod trouble;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::disk::Disk;
+use super::segment::Segment;
 use super::*;
 
 /// A directory for one test, gone afterwards.
@@ -92,7 +95,7 @@ fn drain(spool: &mut Spool) -> Vec<u64> {
 }
 
 /// The number in a payload.
-fn number(entry: &Entry) -> u64 {
+fn number(entry: &Frame) -> u64 {
     let text = std::str::from_utf8(&entry.bytes).unwrap();
     text.split(' ').nth(1).unwrap().parse().unwrap()
 }

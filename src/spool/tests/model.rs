@@ -159,7 +159,7 @@ impl Life {
         // Damage is found anew at each start until the file is done with.
         self.damaged |= end == End::Damaged;
         assert!(self.damaged || recovery.is_clean(), "{recovery:?}");
-        let entries: Vec<Entry> = std::iter::from_fn(|| spool.take(0).unwrap()).collect();
+        let entries: Vec<Frame> = std::iter::from_fn(|| spool.take(0).unwrap()).collect();
         assert_eq!(entries.len() as u64, recovery.waiting.frames);
         assert_eq!(spool.stats().lost, recovery.fresh);
 
