@@ -9,7 +9,7 @@ use std::time::Duration;
 use metricsd::collectors::{self, Tick};
 use metricsd::formats::Compression;
 use metricsd::formats::{
-    Encoder,
+    Bodies, Encoder,
     json::Json,
     remote_write::{RemoteWrite, Version},
     text,
@@ -68,11 +68,12 @@ fn remote_write(batch: &Batch) {
 
 /// The median time, and the bytes of a body: as it is, and unpacked.
 fn encode(name: &str, batch: &Batch, mut encoder: Box<dyn Encoder>) -> (f64, [usize; 2]) {
+    let mut bodies = Bodies::default();
     let mut body = Vec::new();
     let series = batch.samples();
     let median = report(&format!("encode {name}, {series} series"), series, || {
-        body.clear();
-        encoder.encode(batch, &mut body);
+        encoder.encode(batch, series, &mut bodies);
+        body = bodies.drain().next().map(|body| body.bytes).unwrap_or_default();
     });
     let is_snappy = encoder.content().iter().any(|(_, value)| value == "snappy");
     let unpacked = if is_snappy { snap::raw::decompress_len(&body).unwrap() } else { body.len() };

@@ -15,7 +15,7 @@ use metricsd::host::{FsUsage, HostPaths, Scratch, StatFs};
 use metricsd::formats::Compression;
 use metricsd::formats::RemoteWriteVersion;
 use metricsd::formats::text::{self, Format};
-use metricsd::formats::{Encoder, json::Json, remote_write::RemoteWrite};
+use metricsd::formats::{Bodies, Encoder, json::Json, remote_write::RemoteWrite};
 use metricsd::model::{Batch, Labels, Recorder, Resource};
 
 /// More rounds find nothing that these don't.
@@ -74,6 +74,7 @@ fuzz_target!(|input: &[u8]| {
         Box::new(RemoteWrite::new(RemoteWriteVersion::V1, Labels::of(&[("job", "fuzz")]))),
         Box::new(Json::new(Labels::EMPTY, Compression::None)),
     ];
+    let mut made = Bodies::default();
     let resource = Arc::new(Resource { host: "fuzz".into(), boot_ms: None });
     for (round, text) in text.split(|byte| *byte == 0).take(MAX_ROUNDS).enumerate() {
         let path = root().join(file);
@@ -105,8 +106,10 @@ fuzz_target!(|input: &[u8]| {
         }
         let batch = Batch { time_ms, resource: Arc::clone(&resource), frames };
         for body in &mut bodies {
-            let mut out = Vec::new();
-            assert_eq!(body.encode(&batch, &mut out).samples, samples as u64);
+            let encoded = body.encode(&batch, 10_000, &mut made);
+            assert_eq!((encoded.samples, encoded.unencodable), (samples as u64, 0));
+            // What has ended since is said besides.
+            assert_eq!(made.drain().map(|body| body.samples).sum::<u64>(), encoded.samples + encoded.markers);
         }
     }
 });

@@ -24,7 +24,7 @@ use log::{Level, LevelFilter};
 use crate::cli::{self, Command, Exit, Format, Invocation, Mode};
 use crate::collectors;
 use crate::config::{self, Config};
-use crate::formats::{Compression, Encoder, json, text};
+use crate::formats::{json, text};
 use crate::host::{HostPaths, SystemStatFs, host_name, wall_ms};
 use crate::http::{self, Url};
 use crate::model::{Batch, Frame, Labels, Resource};
@@ -143,8 +143,7 @@ fn page(frames: Vec<Frame>, resource: Arc<Resource>, labels: &Labels, format: Fo
         Format::Prom => text::render(&frames, labels, text::Format::Prometheus, &mut page),
         Format::Json => {
             let batch = Batch { time_ms: wall_ms(), resource, frames };
-            let mut bytes = Vec::new();
-            json::Json::new(labels.clone(), Compression::None).encode(&batch, &mut bytes);
+            let mut bytes = json::payload(&batch, labels);
             bytes.push(b'\n');
             page = String::from_utf8_lossy(&bytes).into_owned();
         }

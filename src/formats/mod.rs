@@ -28,8 +28,8 @@ pub enum Compression {
 /// Turns batches into request bodies. One per lane: it keeps what it has compiled for the
 /// schemas that it has seen.
 pub trait Encoder: Send {
-    /// Encodes `batch` into `out`, which comes in empty.
-    fn encode(&mut self, batch: &Batch, out: &mut Vec<u8>) -> Encoded;
+    /// Encodes `batch` into any number of bodies, in order, each of at most `most` samples.
+    fn encode(&mut self, batch: &Batch, most: usize, out: &mut Bodies) -> Encoded;
 
     /// What a receiver is told of the bodies: sent as headers, and kept with each body for
     /// as long as it waits, so that one from before an upgrade is still described rightly.
@@ -75,22 +75,59 @@ pub fn content(headers: &[(&str, &str)]) -> Content {
 /// The same body in the older format; none where there is none, or the body is damaged.
 pub type Downgrade = fn(&Content, &[u8]) -> Option<(Content, Vec<u8>)>;
 
-/// What became of a batch's samples.
+/// What became of a batch's samples. `samples` and `unencodable` are together what the batch
+/// holds; `samples` and `markers` what its bodies hold.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Encoded {
-    /// Samples in the body; where there is none, there is no body to send.
+    /// Samples of the batch that are in its bodies.
     pub samples: u64,
+    /// Samples in the bodies that no frame gave: each says that a series has ended.
+    pub markers: u64,
     /// Samples that the format cannot hold.
     pub unencodable: u64,
 }
 
+/// The bodies that are made of a batch, in order. Kept from batch to batch, so that each body
+/// is allocated once, in the size that the one in its place had the last time.
+#[derive(Debug, Default)]
+pub struct Bodies {
+    made: Vec<Piece>,
+    capacities: Vec<usize>,
+}
+
+impl Bodies {
+    /// An empty buffer for the next body.
+    pub fn room(&self) -> Vec<u8> {
+        Vec::with_capacity(self.capacities.get(self.made.len()).copied().unwrap_or_default())
+    }
+
+    /// The next body: made in what [`Bodies::room`] gave, with `samples` in it. One without
+    /// samples is none.
+    pub fn push(&mut self, bytes: Vec<u8>, samples: u64) {
+        if samples == 0 {
+            return;
+        }
+        let at = self.made.len();
+        if self.capacities.len() <= at {
+            self.capacities.resize(at + 1, 0);
+        }
+        self.capacities[at] = bytes.capacity();
+        self.made.push(Piece { bytes, samples });
+    }
+
+    /// Takes them out.
+    pub fn drain(&mut self) -> impl ExactSizeIterator<Item = Piece> {
+        self.made.drain(..)
+    }
+}
+
 /// Halves a body, described by its content headers, that was too large for its receiver; none where it cannot be divided.
 /// Works on the bytes alone, so that it also serves bodies from before a restart.
-pub type Split = fn(&Content, &[u8]) -> Option<[Half; 2]>;
+pub type Split = fn(&Content, &[u8]) -> Option<[Piece; 2]>;
 
-/// One half of a body.
+/// A body by itself: one of those of a batch, or a part of one that was divided.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Half {
+pub struct Piece {
     /// A complete body.
     pub bytes: Vec<u8>,
     /// Samples in it.

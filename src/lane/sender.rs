@@ -12,7 +12,7 @@ use super::route::Route;
 use super::start::{Part, Start};
 use super::verdict::{Answer, Verdict};
 use super::worker::BodyMaker;
-use crate::formats::Half;
+use crate::formats::Piece;
 use crate::host::{monotonic, wall_ms};
 use crate::model::Batch;
 use crate::telemetry::{Causes, DestinationState, DestinationStatus, DropReason, Outcome};
@@ -130,8 +130,11 @@ impl Sender {
             select! {
                 recv(self.straight) -> batch => match batch {
                     Ok(batch) => {
-                        if let Some(body) = self.maker.make(&batch) {
-                            return Some(self.queue.hold(body));
+                        let mut bodies = self.maker.make(&batch).into_iter();
+                        if let Some(first) = bodies.next() {
+                            let held = self.queue.hold(first);
+                            bodies.for_each(|body| self.queue.push(body));
+                            return Some(held);
                         }
                     }
                     // A closed channel is always ready: from here on the queue's end counts.
@@ -180,7 +183,7 @@ impl Sender {
                         );
                         for half in [right, left] {
                             let content = Arc::clone(&part.content);
-                            let Half { bytes, samples } = half;
+                            let Piece { bytes, samples } = half;
                             parts.push(Arc::new(Body { bytes, samples, time_ms: part.time_ms, content }));
                         }
                         continue;

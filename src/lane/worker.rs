@@ -9,7 +9,7 @@ use super::mailbox::Pending;
 use super::queue::{Bell, Body, Queue};
 use super::series_file::SeriesFile;
 use super::start::{Part, Start};
-use crate::formats::{Encoder, Sent};
+use crate::formats::{Bodies, Encoder, Piece, Sent};
 use crate::host::{monotonic, wall_ms};
 use crate::model::Batch;
 use crate::telemetry::{DestinationStatus, DropReason, Throttle};
@@ -28,8 +28,7 @@ pub struct BodyMaker {
 struct Inner {
     encoder: Box<dyn Encoder>,
     throttle: Throttle,
-    /// What the last body needed, so that the next one is allocated once.
-    capacity: usize,
+    bodies: Bodies,
     /// The series that the keeper was last told of.
     revision: u64,
     /// Whether it has taken up what an earlier life had sent.
@@ -46,7 +45,8 @@ impl BodyMaker {
         keeper: Sender<()>,
     ) -> BodyMaker {
         let throttle = Throttle::new(super::LOG_EVERY);
-        let inner = Inner { encoder, throttle, capacity: 0, revision: 0, has_inherited: series.is_none() };
+        let inner =
+            Inner { encoder, throttle, bodies: Bodies::default(), revision: 0, has_inherited: series.is_none() };
         BodyMaker { name, status, inner: Mutex::new(inner), series: Mutex::new(series), keeper }
     }
 
@@ -118,12 +118,12 @@ impl BodyMaker {
         }
     }
 
-    /// The batch as a body; none where no sample of it can be sent.
-    pub fn make(&self, batch: &Batch) -> Option<Body> {
+    /// The batch as bodies, in order: nearly always one; none where no sample of it can be
+    /// sent. Together they are one payload.
+    pub fn make(&self, batch: &Batch) -> Vec<Body> {
         let mut inner = self.lock();
-        let mut bytes = Vec::with_capacity(inner.capacity);
-        let encoded = inner.encoder.encode(batch, &mut bytes);
-        inner.capacity = bytes.capacity();
+        let Inner { encoder, bodies, .. } = &mut *inner;
+        let encoded = encoder.encode(batch, usize::MAX, bodies);
         if encoded.unencodable > 0 {
             lose(&self.status, DropReason::Unencodable, encoded.unencodable);
             if inner.throttle.pass(monotonic()).is_some() {
@@ -139,7 +139,9 @@ impl BodyMaker {
             self.wake_keeper();
         }
         let content = inner.encoder.content();
-        (encoded.samples > 0).then_some(Body { bytes, samples: encoded.samples, time_ms: batch.time_ms, content })
+        let time_ms = batch.time_ms;
+        let body = |Piece { bytes, samples }| Body { bytes, samples, time_ms, content: Arc::clone(&content) };
+        inner.bodies.drain().map(body).collect()
     }
 
     /// Makes bodies with `encoder` from now on. It ends what the one before it has sent and
@@ -191,7 +193,7 @@ impl Worker {
             self.maker.inherit_from(&before);
         }
         while let Ok(batch) = self.mailbox.recv() {
-            if let Some(mut body) = self.maker.make(&batch) {
+            for mut body in self.maker.make(&batch) {
                 // An encoder may need more room than its result does, and bodies can wait for long.
                 body.bytes.shrink_to_fit();
                 self.queue.push(body);

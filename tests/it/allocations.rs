@@ -8,7 +8,7 @@ use std::sync::Arc;
 use metricsd::collectors::{self, Tick};
 use metricsd::formats::Compression;
 use metricsd::formats::{
-    Encoder,
+    Bodies, Encoder,
     json::Json,
     remote_write::{RemoteWrite, Version},
 };
@@ -68,19 +68,19 @@ fn steady_tick(host: &str) -> (usize, u64, Vec<u64>) {
         Box::new(Json::new(Labels::EMPTY, Compression::None)),
     ];
     let mut last = (0, 0, Vec::new());
-    let mut capacities = [0; 3];
+    let mut rooms = [(); 3].map(|()| Bodies::default());
     for round in 0..5 {
         let tick = Tick { wall_ms: 1_700_000_000_000 + round * 1000, monotonic: monotonic() };
         let before = COUNT.get();
         let frames = collectors.round(&tick, |_| ());
         let collected = COUNT.get() - before;
         let batch = Batch { time_ms: tick.wall_ms, resource: Arc::clone(&resource), frames };
-        let encoded = encoders.iter_mut().zip(&mut capacities).map(|(encoder, capacity)| {
+        let encoded = encoders.iter_mut().zip(&mut rooms).map(|(encoder, bodies)| {
             let before = COUNT.get();
-            let mut body = Vec::with_capacity(*capacity);
-            encoder.encode(&batch, &mut body);
-            *capacity = body.capacity();
-            COUNT.get() - before
+            encoder.encode(&batch, 10_000, bodies);
+            let took = COUNT.get() - before;
+            assert_eq!(bodies.drain().count(), 1);
+            took
         });
         last = (batch.samples(), collected, encoded.collect());
     }

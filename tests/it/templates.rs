@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use metricsd::collectors::{self, Tick};
 use metricsd::formats::remote_write::{RemoteWrite, Version};
-use metricsd::formats::{Encoded, Encoder};
+use metricsd::formats::{Bodies, Encoded, Encoder};
 use metricsd::host::{HostPaths, SystemStatFs, monotonic};
 use metricsd::model::{Batch, Frame, Labels, Metric, MetricRef, Resource, Schema, Series};
 use metricsd::pipeline::Collectors;
@@ -38,9 +38,11 @@ impl Pair {
 
     /// Encodes with both and compares.
     fn encode(&mut self, batch: &Batch) -> Encoded {
-        let (mut ours, mut plain) = (Vec::new(), Vec::new());
-        let encoded = self.ours.encode(batch, &mut ours);
-        assert_eq!(encoded, self.plain.encode(batch, &mut plain));
+        let (mut ours, mut plain) = (Bodies::default(), Bodies::default());
+        let encoded = self.ours.encode(batch, usize::MAX, &mut ours);
+        assert_eq!(encoded, self.plain.encode(batch, usize::MAX, &mut plain));
+        let [ours, plain] = [ours, plain].map(|mut bodies| bodies.drain().next().map(|body| body.bytes));
+        let (Some(ours), Some(plain)) = (ours, plain) else { return encoded };
         let unpack = |body: &[u8]| snap::raw::Decoder::new().decompress_vec(body).unwrap();
         let (a, b) = (unpack(&ours), unpack(&plain));
         if let Some(at) = a.iter().zip(&b).position(|(a, b)| a != b) {

@@ -16,7 +16,7 @@ use self::sources::Sources;
 use self::template::Templates;
 use super::plan::Plans;
 use super::sent::Sent;
-use super::{Content, Encoded, Encoder, Half, content};
+use super::{Bodies, Content, Encoded, Encoder, Piece, content};
 use crate::model::{Batch, Frame, Labels};
 
 pub use v2::{downgrade, is_v2};
@@ -97,30 +97,27 @@ impl RemoteWrite {
     }
 
     /// The uncompressed message; the sources know of the batch.
-    fn message(&mut self, batch: &Batch) -> u64 {
+    fn message(&mut self, batch: &Batch) {
         self.message.bytes.clear();
         let ended = self.sources.ended();
         match self.version {
             Version::V1 => v1::write(batch, &self.labels, &mut self.plans, ended, &mut self.message),
             Version::V2 => v2::write(batch, &self.labels, &self.sources, &mut self.message),
         }
-        (batch.samples() + ended.len()) as u64
     }
-}
 
-impl Encoder for RemoteWrite {
-    fn encode(&mut self, batch: &Batch, out: &mut Vec<u8>) -> Encoded {
-        self.sources.update(batch);
+    /// Writes the body; false where it cannot be.
+    fn write(&mut self, batch: &Batch, out: &mut Vec<u8>) -> bool {
         let sources = &self.sources;
         let epoch = |at: usize, frame: &Frame| sources.epoch(at, frame);
         // A batch in which something ends is one of its kind.
         let mut templates = self.templates.as_mut().filter(|_| sources.ended().is_empty());
         if templates.as_mut().is_some_and(|templates| templates.write(batch, epoch, out)) {
-            return Encoded { samples: batch.samples() as u64, unencodable: 0 };
+            return true;
         }
         let wanted = templates.is_some_and(|templates| templates.is_wanted(batch, epoch));
         self.message.holes = wanted.then(Holes::default);
-        let samples = self.message(batch);
+        self.message(batch);
         if let Some(templates) = self.templates.as_mut().filter(|_| wanted) {
             let sources = &self.sources;
             let epoch = |at: usize, frame: &Frame| sources.epoch(at, frame);
@@ -136,13 +133,28 @@ impl Encoder for RemoteWrite {
                     // The next ones come from the template: this room is not needed for long.
                     self.message = Message::default();
                 }
-                Encoded { samples, unencodable: 0 }
+                true
             }
             Err(error) => {
-                log::error!("a tick cannot be compressed ({error}); its {samples} samples are dropped");
-                out.clear();
-                Encoded { samples: 0, unencodable: samples }
+                log::error!("a tick cannot be compressed ({error}); its {} samples are dropped", batch.samples());
+                false
             }
+        }
+    }
+}
+
+impl Encoder for RemoteWrite {
+    fn encode(&mut self, batch: &Batch, _most: usize, out: &mut Bodies) -> Encoded {
+        self.sources.update(batch);
+        let samples = batch.samples() as u64;
+        let markers = self.sources.ended().len() as u64;
+        let mut body = out.room();
+        match self.write(batch, &mut body) {
+            true => {
+                out.push(body, samples + markers);
+                Encoded { samples, markers, unencodable: 0 }
+            }
+            false => Encoded { samples: 0, markers: 0, unencodable: samples },
         }
     }
 
@@ -172,7 +184,7 @@ impl Encoder for RemoteWrite {
 }
 
 /// Halves a compressed request by its series.
-pub fn split(content: &Content, body: &[u8]) -> Option<[Half; 2]> {
+pub fn split(content: &Content, body: &[u8]) -> Option<[Piece; 2]> {
     if is_v2(content) { v2::split(body) } else { v1::split(body) }
 }
 
@@ -208,8 +220,8 @@ mod tests {
         let mut encoder = RemoteWrite::new(Version::V1, extra);
         let core = Labels::of(&[("core", "0")]);
         let batch = testing::batch(1_700_000_000_123, &[(&USAGE, &core, 12.5), (&COUNT, &Labels::EMPTY, 0.0)]);
-        let mut out = Vec::new();
-        assert_eq!(encoder.encode(&batch, &mut out), Encoded { samples: 2, unencodable: 0 });
+        let (out, encoded) = testing::encode(&mut encoder, &batch);
+        assert_eq!(encoded, Encoded { samples: 2, markers: 0, unencodable: 0 });
         assert_eq!(
             flat(&decode(&out)),
             [
@@ -233,13 +245,11 @@ mod tests {
     #[test]
     fn times_of_any_length_fit() {
         let mut encoder = RemoteWrite::new(Version::V1, Labels::EMPTY);
-        let mut out = Vec::new();
         let batch = testing::batch(0, &[(&USAGE, &Labels::EMPTY, f64::NAN)]);
         for time_ms in [0, 1, 127, 128, 1_700_000_000_000, -1, i64::MIN, i64::MAX] {
             let mut batch = batch.clone();
             batch.frames[0].time_ms = time_ms;
-            out.clear();
-            encoder.encode(&batch, &mut out);
+            let (out, _) = testing::encode(&mut encoder, &batch);
             let read = flat(&decode(&out));
             assert_eq!(read[0].2, time_ms);
             assert!(read[0].1.is_nan());
@@ -253,15 +263,14 @@ mod tests {
         let slow = testing::batch(2000, &[(&COUNT, &Labels::EMPTY, 2.0)]);
         for _ in 0..3 {
             for batch in [&fast, &slow] {
-                let mut out = Vec::new();
-                encoder.encode(batch, &mut out);
+                let (out, _) = testing::encode(&mut encoder, batch);
                 assert_eq!(flat(&decode(&out))[0].2, batch.time_ms);
             }
         }
         assert_eq!(encoder.plans.len(), 2);
         drop(slow);
         let third = testing::batch(3000, &[(&COUNT, &Labels::EMPTY, 2.0)]);
-        encoder.encode(&third, &mut Vec::new());
+        testing::encode(&mut encoder, &third);
         assert_eq!(encoder.plans.len(), 2, "a plan that nobody can ask for again is forgotten");
     }
 
@@ -270,10 +279,10 @@ mod tests {
         let mut encoder = RemoteWrite::new(Version::V1, Labels::of(&[("job", "metricsd")]));
         let core = Labels::of(&[("core", "0")]);
         let mut encode = |time_ms: i64, samples: &[(&'static crate::model::Metric, &Labels, f64)]| {
-            let mut out = Vec::new();
-            let encoded = encoder.encode(&testing::batch(time_ms, samples), &mut out);
+            let (out, encoded) = testing::encode(&mut encoder, &testing::batch(time_ms, samples));
             let read = decode(&out);
-            assert_eq!(encoded.samples, read.timeseries.len() as u64);
+            assert_eq!(encoded.samples, samples.len() as u64);
+            assert_eq!(encoded.samples + encoded.markers, read.timeseries.len() as u64);
             read
         };
         encode(1000, &[(&USAGE, &core, 1.0), (&COUNT, &Labels::EMPTY, 2.0)]);
@@ -290,8 +299,8 @@ mod tests {
     fn a_body_is_halved_until_one_series_is_left() {
         let core = Labels::of(&[("core", "0")]);
         let samples = [(&USAGE, &core, 1.0), (&COUNT, &Labels::EMPTY, 2.0), (&USAGE, &Labels::EMPTY, 3.0)];
-        let mut out = Vec::new();
-        RemoteWrite::new(Version::V1, Labels::EMPTY).encode(&testing::batch(1000, &samples), &mut out);
+        let batch = testing::batch(1000, &samples);
+        let (out, _) = testing::encode(&mut RemoteWrite::new(Version::V1, Labels::EMPTY), &batch);
         let whole = flat(&decode(&out));
         let [left, right] = split(&none(), &out).unwrap();
         assert_eq!((left.samples, right.samples), (1, 2));

@@ -302,7 +302,7 @@ struct Compressor<'c> {
 
 /// What stands between two values: beside which values its outermost copies begin and end,
 /// and by how much they can grow.
-struct Piece {
+struct Between {
     after: u32,
     high_room: u8,
     before: u32,
@@ -347,7 +347,7 @@ impl<'c> Compressor<'c> {
     }
 
     /// The elements for the constant cells from `start` to `end`, a value before and behind.
-    fn piece(&mut self, start: usize, end: usize) -> Piece {
+    fn piece(&mut self, start: usize, end: usize) -> Between {
         // The copies right behind the value in front and right in front of the one behind.
         let (mut opens, mut closes): (Option<Copied>, Option<Copied>) = (None, None);
         let mut literal = start;
@@ -381,7 +381,7 @@ impl<'c> Compressor<'c> {
         }
         let value_at = |place: usize| self.values.binary_search(&place).map_or(NONE, |at| at as u32);
         let room = |copy: Option<Copied>| copy.map_or(0, |copy| (MAX_COPY - copy.len).min(VALUE) as u8);
-        Piece {
+        Between {
             after: opens.and_then(|copy| copy.beside.checked_sub(VALUE)).map_or(NONE, value_at),
             high_room: room(opens),
             before: closes.map_or(NONE, |copy| value_at(copy.beside)),

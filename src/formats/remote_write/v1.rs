@@ -19,7 +19,7 @@ use prost::encoding::{WireType, decode_key, decode_varint, encode_key, encode_va
 
 use super::message::{Message, STALE, pack, unpack, write_text};
 use super::sources::Ended;
-use crate::formats::Half;
+use crate::formats::Piece;
 use crate::formats::plan::Plans;
 use crate::formats::sent::named;
 use crate::model::{Batch, Frame, Labels, Schema};
@@ -108,7 +108,7 @@ pub fn write_series<'l>(labels: impl Iterator<Item = (&'l str, &'l str)>, sample
 }
 
 /// Halves a request by its series.
-pub fn split(body: &[u8]) -> Option<[Half; 2]> {
+pub fn split(body: &[u8]) -> Option<[Piece; 2]> {
     let message = unpack(body)?;
     let ends = field_ends(&message)?;
     if ends.len() < 2 {
@@ -116,7 +116,7 @@ pub fn split(body: &[u8]) -> Option<[Half; 2]> {
     }
     let middle = ends.len() / 2;
     let (left, right) = message.split_at(ends[middle - 1]);
-    let half = |part: &[u8], samples: usize| Some(Half { bytes: pack(part)?, samples: samples as u64 });
+    let half = |part: &[u8], samples: usize| Some(Piece { bytes: pack(part)?, samples: samples as u64 });
     Some([half(left, middle)?, half(right, ends.len() - middle)?])
 }
 

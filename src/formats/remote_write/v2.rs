@@ -24,7 +24,7 @@ use super::sources::Sources;
 use super::v1;
 use super::wire::{Field, fields, packed};
 use crate::formats::sent::named;
-use crate::formats::{Content, Half, content};
+use crate::formats::{Content, Piece, content};
 use crate::model::{Batch, Kind, Labels};
 
 /// What goes with every request.
@@ -206,7 +206,7 @@ impl<'b> Request<'b> {
     }
 
     /// A request of some of the series, with the symbols that they need.
-    fn part(&self, series: &[&'b [u8]]) -> Option<Half> {
+    fn part(&self, series: &[&'b [u8]]) -> Option<Piece> {
         let mut symbols = Symbols::default();
         symbols.add("");
         // The references depend on the table, and the table on all references: two passes.
@@ -219,7 +219,7 @@ impl<'b> Request<'b> {
             encode_varint(one.len() as u64, &mut message);
             message.extend_from_slice(&one);
         }
-        Some(Half { bytes: pack(&message)?, samples: series.len() as u64 })
+        Some(Piece { bytes: pack(&message)?, samples: series.len() as u64 })
     }
 
     /// A series with other references.
@@ -271,7 +271,7 @@ pub fn is_v2(content: &Content) -> bool {
 }
 
 /// Halves a 2.0 request by its series, each half with the symbols that it needs.
-pub fn split(body: &[u8]) -> Option<[Half; 2]> {
+pub fn split(body: &[u8]) -> Option<[Piece; 2]> {
     let message = unpack(body)?;
     let request = Request::parse(&message)?;
     if request.series.len() < 2 {
@@ -332,7 +332,6 @@ mod tests {
     use prost_0_12::Message as _;
 
     use super::*;
-    use crate::formats::Encoder;
     use crate::formats::remote_write::{RemoteWrite, Version};
     use crate::formats::testing::{self, COUNT, TOTAL, USAGE};
     use crate::model::Resource;
@@ -346,9 +345,7 @@ mod tests {
     }
 
     fn encoded(batch: &Batch, version: Version) -> Vec<u8> {
-        let mut body = Vec::new();
-        RemoteWrite::new(version, Labels::of(&[("job", "metricsd")])).encode(batch, &mut body);
-        body
+        testing::encode(&mut RemoteWrite::new(version, Labels::of(&[("job", "metricsd")])), batch).0
     }
 
     fn v2() -> Content {
@@ -370,11 +367,7 @@ mod tests {
         let core = Labels::of(&[("core", "0")]);
         let mut batch = testing::batch(300, &[(&TOTAL, &core, 1.5)]);
         batch.resource = Arc::new(Resource { host: "h".into(), boot_ms: Some(7) });
-        let message = unpack(&{
-            let mut body = Vec::new();
-            RemoteWrite::new(Version::V2, Labels::EMPTY).encode(&batch, &mut body);
-            body
-        });
+        let message = unpack(&testing::encode(&mut RemoteWrite::new(Version::V2, Labels::EMPTY), &batch).0);
         let mut expected = Vec::new();
         // Each is used once, so they come in the order of first use.
         for symbol in ["", "__name__", "test_bytes_total", "core", "0", "Bytes.", "bytes"] {
@@ -428,11 +421,9 @@ mod tests {
     #[test]
     fn an_ended_series_has_a_marker_and_its_metadata() {
         let mut encoder = RemoteWrite::new(Version::V2, Labels::EMPTY);
-        let mut body = Vec::new();
-        encoder.encode(&batch(), &mut body);
-        let empty = |time_ms: i64| testing::batch(time_ms, &[]);
-        body.clear();
-        assert_eq!(encoder.encode(&empty(400), &mut body).samples, 3);
+        testing::encode(&mut encoder, &batch());
+        let (body, encoded) = testing::encode(&mut encoder, &testing::batch(400, &[]));
+        assert_eq!((encoded.samples, encoded.markers), (0, 3));
         let message = unpack(&body).unwrap();
         let request = Request::parse(&message).unwrap();
         // The first one is a counter of bytes.
