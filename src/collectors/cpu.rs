@@ -1,7 +1,8 @@
 //! CPU time by core and mode, and usage between two rounds, from `/proc/stat`.
 
+use super::collector::{CollectError, Collector, Tick};
+use super::keyed;
 use super::parse::{ParseError, fields, lines, u64};
-use super::{CollectError, Collector, Tick, keyed};
 use crate::host::{HostPaths, KernelFile, Scratch, user_hz};
 use crate::model::{Labels, Metric, Recorder};
 

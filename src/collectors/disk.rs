@@ -3,8 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::collector::{CollectError, Collector, Tick};
+use super::filter::Filter;
+use super::keyed;
 use super::parse::{ParseError, fields, lines, u64, whole};
-use super::{CollectError, Collector, Filter, Tick, keyed};
 use crate::host::{HostPaths, KernelFile, Scratch};
 use crate::model::{Labels, Metric, Recorder};
 

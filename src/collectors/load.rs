@@ -1,7 +1,7 @@
 //! Load averages, from `/proc/loadavg`.
 
+use super::collector::{CollectError, Collector, Tick};
 use super::parse::{ParseError, f64, fields, whole};
-use super::{CollectError, Collector, Tick};
 use crate::host::{HostPaths, KernelFile, Scratch};
 use crate::model::{Labels, Metric, Recorder};
 

@@ -1,7 +1,7 @@
 //! Memory and swap, from `/proc/meminfo`.
 
+use super::collector::{CollectError, Collector, Tick};
 use super::parse::{ParseError, fields, lines, u64, whole};
-use super::{CollectError, Collector, Tick};
 use crate::host::{HostPaths, KernelFile, Scratch};
 use crate::model::{Labels, Metric, Recorder};
 

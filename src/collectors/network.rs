@@ -1,7 +1,9 @@
 //! Traffic of network interfaces, from `/proc/net/dev`.
 
+use super::collector::{CollectError, Collector, Tick};
+use super::filter::Filter;
+use super::keyed;
 use super::parse::{ParseError, fields, lines, u64, whole};
-use super::{CollectError, Collector, Filter, Tick, keyed};
 use crate::host::{HostPaths, KernelFile, Scratch};
 use crate::model::{Labels, Metric, Recorder};
 

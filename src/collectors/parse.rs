@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::Path;
 
-use super::CollectError;
+use super::collector::CollectError;
 
 /// How much of a bad line an error quotes.
 const QUOTE_BYTES: usize = 60;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::host::HostPaths;
 use crate::model::Recorder;
 
-use super::{CollectError, Collector, Tick};
+use super::collector::{CollectError, Collector, Tick};
 use crate::host::Scratch;
 
 /// Texts that no kernel writes.

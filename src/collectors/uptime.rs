@@ -1,7 +1,7 @@
 //! How long the host has been up, and since when, from `/proc/uptime` and `/proc/stat`.
 
+use super::collector::{CollectError, Collector, Tick};
 use super::parse::{ParseError, f64, fields, lines, u64, whole};
-use super::{CollectError, Collector, Tick};
 use crate::host::{HostPaths, KernelFile, ReadError, Scratch};
 use crate::model::{Labels, Metric, Recorder};
 

@@ -19,10 +19,10 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::host;
 
-use super::Site;
 use super::connection::{Connection, YIELD_TIME};
 use super::head::MAX_HEAD_BYTES;
 use super::routes;
+use super::site::Site;
 use super::stream::Stream;
 
 /// Clients at once. A scraper or two, a probe, a few people; below what any limit on open

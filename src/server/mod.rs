@@ -24,62 +24,33 @@ mod negotiate;
 mod page;
 mod routes;
 mod security;
+mod settings;
+mod site;
 mod stream;
 
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs};
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use nix::sys::socket::{Backlog, listen};
 
 use crate::files::FileError;
-use crate::host;
 use crate::telemetry::{Exposition, Telemetry};
-use crate::tls::ServerSettings;
 
-use answer::Response;
 use guard::Guard;
-use head::Request;
-use health::Now;
-use routes::View;
+use site::{Handover, Site};
 
 pub use auth::AuthSettings;
 pub use security::Security;
+pub use settings::Settings;
 
 /// A page of metrics is built in a few frames, and a handshake needs some 20 KiB; the default
 /// of 2 MiB is only address space, but limits on that exist.
 const STACK_BYTES: usize = 256 << 10;
-
-/// What the configuration says about it (`server.*`).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
-    /// Address to bind: an IP address or a host name.
-    pub host: String,
-    /// TCP port, never 0 in a configuration. Tests use 0 for any port that is free.
-    pub port: u16,
-    /// TLS; none: plain HTTP.
-    pub tls: Option<ServerSettings>,
-    /// Who is let in to more than `/live`; by default everybody.
-    pub auth: AuthSettings,
-}
-
-impl Settings {
-    /// Whether a server under these settings may keep the port of one under `others`.
-    pub fn is_same_address(&self, others: &Settings) -> bool {
-        (&self.host, self.port) == (&others.host, others.port)
-    }
-}
-
-impl Default for Settings {
-    fn default() -> Settings {
-        Settings { host: "0.0.0.0".to_owned(), port: 8080, tls: None, auth: AuthSettings::default() }
-    }
-}
 
 /// Why the server could not be started. Most hold the address as it was configured.
 #[derive(Debug)]
@@ -131,9 +102,6 @@ impl std::error::Error for StartError {
         }
     }
 }
-
-/// What a reload leaves for the guard.
-type Handover = Arc<Mutex<Option<Security>>>;
 
 /// A running server. Dropping it stops it.
 #[derive(Debug)]
@@ -266,49 +234,4 @@ fn bind(settings: &Settings, address: &str) -> Result<TcpListener, StartError> {
     // comes back a second later at the earliest.
     listen(&listener, Backlog::MAXALLOWABLE).map_err(|errno| other(errno.into()))?;
     Ok(listener)
-}
-
-/// What there is to see, and how a request for it is answered.
-struct Site {
-    telemetry: Arc<Telemetry>,
-    host: Box<str>,
-    exposition: Exposition,
-    security: Security,
-    handed_over: Handover,
-}
-
-impl Site {
-    /// Goes on under the rules that a reload has brought, if it has.
-    fn take_up(&mut self) {
-        if let Some(security) = self.handed_over.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            self.security = security;
-        }
-    }
-
-    /// The whole answer for the client at `peer` as bytes. `now` is CLOCK_MONOTONIC.
-    fn answer(&mut self, request: &Request, peer: IpAddr, now: Duration) -> Vec<u8> {
-        let response = if routes::is_open(request) || self.security.admits(request.authorization.as_ref()) {
-            self.page(request)
-        } else {
-            self.security.refused(peer, now);
-            routes::unauthorized(self.security.challenges())
-        };
-        log::debug!("{} {} -> {}", request.method, request.path, response.status);
-        answer::bytes(&response, request.method == "HEAD")
-    }
-
-    /// What the request is for. A bug in a page is that request's failure only.
-    fn page(&mut self, request: &Request) -> Response {
-        let now = Now { monotonic: host::monotonic(), boottime: host::boottime(), wall_ms: host::wall_ms() };
-        let routed = catch_unwind(AssertUnwindSafe(|| {
-            let view = View { telemetry: &self.telemetry, host: &self.host };
-            routes::route(request, view, now, || self.exposition.frame(&self.telemetry, now.wall_ms))
-        }));
-        routed.unwrap_or_else(|_| {
-            log::error!("the page {:?} panicked; its client gets status 500", request.path);
-            // It may be half-way through a round.
-            self.exposition = Exposition::new(&self.telemetry);
-            Response::text(500, "a bug in metricsd; its log says more")
-        })
-    }
 }

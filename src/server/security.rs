@@ -12,8 +12,8 @@ use crate::secret::Secret;
 use crate::telemetry::Throttle;
 use crate::tls::{self, ServerSettings};
 
-use super::Settings;
 use super::auth::{Auth, AuthSettings};
+use super::settings::Settings;
 
 /// Between two log lines about clients that fail at the same thing: anybody can make them fail.
 const COMPLAINT_PAUSE: Duration = Duration::from_secs(60);

@@ -127,7 +127,7 @@ fn uses(code: &str) -> Vec<(Vec<String>, bool)> {
             let path: String = code[at..].chars().take_while(is_name).collect();
             let path = path.trim_end_matches(':').split("::").map(str::to_owned).collect();
             // In a `pub use` and in a `use` it was seen above, and a `use` counts once.
-            let line = code[..at].rsplit('\n').next().unwrap_or_default().trim();
+            let line = code[..at].rsplit('\n').next().unwrap_or_default().trim_start();
             let is_use = line.starts_with("use ") || (line.starts_with("pub") && line.contains("use "));
             if !is_use {
                 found.push((path, false));

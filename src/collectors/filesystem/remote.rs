@@ -4,7 +4,9 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::super::{CollectError, Collector, FilesystemSettings, Tick, keyed};
+use super::super::collector::{CollectError, Collector, Tick};
+use super::super::keyed;
+use super::super::settings::FilesystemSettings;
 use super::place::{Place, push_sizes};
 use super::probe::{Outcome, Prober};
 use crate::host::{FsUsage, Scratch, StatFs};

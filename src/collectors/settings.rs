@@ -1,0 +1,76 @@
+//! What the configuration says about the collectors (`collector.*`), and what holds where it says nothing.
+
+use std::time::Duration;
+
+use super::filter::Filter;
+
+/// What the configuration says about the collectors (`collector.*`).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// `system_cpu_*`, raw seconds by mode and percentages.
+    pub enable_cpu: bool,
+    /// `system_memory_*` and `system_swap_*`.
+    pub enable_memory: bool,
+    /// `system_load_*`.
+    pub enable_load: bool,
+    /// `system_uptime_seconds` and `system_boot_time_seconds`.
+    pub enable_uptime: bool,
+    /// `system_disk_*`: both the I/O of devices and the space of file systems.
+    pub enable_disk: bool,
+    /// `system_network_*`.
+    pub enable_network: bool,
+    /// Which block devices show their I/O; by rule whole disks, dm and md.
+    pub disk: Filter,
+    /// Which file systems show their space.
+    pub filesystem: FilesystemSettings,
+    /// Which interfaces are shown; by rule all.
+    pub network: Filter,
+    /// Series that one collector may give a round; the rest is refused and counted.
+    pub max_series: usize,
+}
+
+/// Which file systems show their space (`collector.filesystem.*`).
+#[derive(Clone, Debug, PartialEq)]
+pub struct FilesystemSettings {
+    /// By mount point, as the host sees it.
+    pub mountpoint: Filter,
+    /// By type, as mountinfo has it (`ext4`, `nfs4`, `fuse.sshfs`).
+    pub fstype: Filter,
+    /// How long a network or FUSE mount may take before it counts as stuck.
+    pub timeout: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            enable_cpu: true,
+            enable_memory: true,
+            enable_load: true,
+            enable_uptime: true,
+            enable_disk: true,
+            enable_network: true,
+            disk: Filter::excluding(&["(loop|ram|zram|sr|fd)[0-9]+"]),
+            filesystem: FilesystemSettings::default(),
+            network: Filter::excluding(&["veth.*", "cali.*", "br-[0-9a-f]{12}"]),
+            // A host with 1,000 disks and 8 series each fits; a runaway does not.
+            max_series: 10_000,
+        }
+    }
+}
+
+impl Default for FilesystemSettings {
+    fn default() -> FilesystemSettings {
+        FilesystemSettings {
+            mountpoint: Filter::excluding(&[
+                "/(var/lib/docker|var/lib/containers|var/lib/kubelet/pods|run/containerd|run/docker|run/credentials|run/user)/.+",
+                "/(proc|sys|dev)(/.*)?",
+            ]),
+            // Memory, read-only images, and what the kernel only shows as a file system.
+            fstype: Filter::excluding(&[
+                "tmpfs|devtmpfs|ramfs|rootfs|squashfs|erofs|overlay|aufs|iso9660",
+                "autofs|binfmt_misc|bpf|cgroup2?|configfs|cpuset|debugfs|devpts|efivarfs|fuse\\.(lxcfs|portal|gvfsd-fuse|snapfuse)|fusectl|hugetlbfs|mqueue|nsfs|proc|pstore|resctrl|rpc_pipefs|securityfs|selinuxfs|sysfs|tracefs",
+            ]),
+            timeout: Duration::from_secs(5),
+        }
+    }
+}
