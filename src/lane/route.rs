@@ -30,7 +30,7 @@ pub(super) fn encoder(settings: &Settings) -> Box<dyn Encoder> {
 /// What the senders of a lane share, where it goes over the network.
 pub(super) fn access(settings: &Settings) -> Option<Arc<Access>> {
     let http = settings.kind.http()?;
-    Some(Arc::new(Access::new(&settings.name, http.clone())))
+    Some(Arc::new(transport::access(&settings.name, http)))
 }
 
 pub(super) fn route(settings: &Settings, access: Option<&Arc<Access>>) -> Route {
