@@ -6,13 +6,12 @@ use super::url::Url;
 use crate::secret;
 use crate::tls;
 
-/// How a server is reached.
+/// How a network destination is reached.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HttpSettings {
-    /// `http://host[:port]/path`, `https://`, or `unix:///path/of.sock:/path`, checked to be a
-    /// URL. What stands before the host's `@` is a user and its password.
+    /// `http://host[:port]/path` or `https://`, checked to be a URL.
     pub endpoint: Url,
-    /// How an `https://` endpoint is spoken to; none for the others.
+    /// How an `https://` endpoint is spoken to; none for `http://`.
     pub tls: Option<tls::ClientSettings>,
     /// From connecting to the last byte of the answer.
     pub timeout: Duration,
@@ -30,7 +29,7 @@ impl HttpSettings {
     }
 }
 
-/// What a server wants to see before it lets us in.
+/// What a destination wants to see before it lets us in.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Credentials {
     /// Headers of the operator's own: names, all of them valid and none of them ours, and values.
