@@ -1,6 +1,7 @@
 //! Wiring only: build, start consumers first, wait, stop producers first.
 
 mod check;
+mod health;
 mod lanes;
 mod logging;
 mod notify;
@@ -26,7 +27,7 @@ use crate::collectors;
 use crate::config::{self, Config};
 use crate::formats::{json, text};
 use crate::host::{HostPaths, SystemStatFs, host_name, wall_ms};
-use crate::http::{self, Url};
+use crate::http::Url;
 use crate::model::{Batch, Frame, Labels, Resource};
 use crate::pipeline::{Clock, Collectors};
 use crate::telemetry::rfc3339;
@@ -101,12 +102,13 @@ fn level(said: Option<LevelFilter>, config: &Config) -> LevelFilter {
 
 /// Asks the metricsd behind `url`; a good answer needs no word.
 fn health(url: &Url) -> Exit {
-    match http::get(url, HEALTH_TIMEOUT) {
-        Ok((200..=299, _)) => return Exit::Ok,
-        Ok((status, said)) => complain(&format!("{url} answers {status}: {said}")),
-        Err(why) => complain(&why),
+    match health::ask(url, HEALTH_TIMEOUT) {
+        Ok(()) => Exit::Ok,
+        Err(why) => {
+            complain(&why);
+            Exit::Unavailable
+        }
     }
-    Exit::Unavailable
 }
 
 fn check(config: &Config, paths: &HostPaths) -> Exit {

@@ -11,9 +11,10 @@ use super::proxy::Proxies;
 use super::section::{Item, Section, any_of};
 use super::spool;
 use super::tls::{self, Tls};
-use crate::formats::{self, Compression, Format, Options, Over, RemoteWriteVersion};
+use crate::formats::Compression;
+use crate::formats::RemoteWriteVersion;
 use crate::http::{Authorization, Credentials, DEFAULT_TIMEOUT, HttpSettings, Url};
-use crate::lane::{Kind, RetrySettings, Settings, SpoolSettings, To};
+use crate::lane::{Kind, RetrySettings, Settings, SpoolSettings};
 use crate::model::Labels;
 use crate::nearest::did_you_mean;
 use crate::secret::Secret;
@@ -28,12 +29,18 @@ const MAX_NAME_BYTES: usize = 64;
 /// Each is a thread and a connection.
 const MAX_WORKERS: u64 = 16;
 
-const LATER_TYPES: [&str; 4] = ["otlp_http", "influxdb", "datadog", "loki"];
-
-/// The types of this version.
-fn type_names() -> [&'static str; formats::ALL.len()] {
-    formats::ALL.map(|format| format.name)
+/// The types of this version, in the order of [`TYPE_NAMES`].
+#[derive(Clone, Copy, PartialEq)]
+enum Type {
+    RemoteWrite,
+    HttpJson,
+    File,
+    Stdout,
 }
+
+const TYPES: [Type; 4] = [Type::RemoteWrite, Type::HttpJson, Type::File, Type::Stdout];
+const TYPE_NAMES: [&str; 4] = ["prometheus_remote_write", "http_json", "file", "stdout"];
+const LATER_TYPES: [&str; 4] = ["otlp_http", "influxdb", "datadog", "loki"];
 
 /// What remote write sends where nothing is said.
 const DEFAULT_MESSAGE: &str = "prometheus.WriteRequest";
@@ -93,7 +100,7 @@ pub(super) fn lanes(root: &Section<'_>, common: &Common<'_>) -> Vec<Settings> {
 
 /// Reads one. Everything in it is checked, even where its type is not known; none only if
 /// a problem was noted.
-fn lane(shipper: &Section<'_>, kind: Option<&'static Format>, name: String, common: &Common<'_>) -> Option<Settings> {
+fn lane(shipper: &Section<'_>, kind: Option<Type>, name: String, common: &Common<'_>) -> Option<Settings> {
     let mut timeout = DEFAULT_TIMEOUT;
     shipper.read("timeout", &mut timeout, Item::duration);
     let compression = compression(shipper, kind);
@@ -109,14 +116,14 @@ fn lane(shipper: &Section<'_>, kind: Option<&'static Format>, name: String, comm
     let own = shipper.get("labels").map(|item| labels(&item)).unwrap_or_default();
     let tls = tls_of(shipper, &endpoint);
     let proxies = Proxies::read(shipper);
-    let networked = kind.is_none_or(|format| format.over == Over::Http);
+    let networked = !matches!(kind, Some(Type::File | Type::Stdout));
     let credentials = credentials::read(shipper, user_info.as_ref().map(Secret::expose), &proxies, networked);
     warn_of_clear_text(shipper, &endpoint, &credentials);
     if let Some(item) = shipper.get("naming") {
         naming(&item);
     }
     let retry = retry(shipper);
-    let spool = spool::of_shipper(shipper, common.spool, !networked);
+    let spool = spool::of_shipper(shipper, common.spool, matches!(kind, Some(Type::File | Type::Stdout)));
     let mut workers = 1;
     shipper.read("workers", &mut workers, |item| Some(item.whole(1..=MAX_WORKERS)? as usize));
     let mut drain_rate = None;
@@ -128,27 +135,29 @@ fn lane(shipper: &Section<'_>, kind: Option<&'static Format>, name: String, comm
         Some(Some(rate))
     });
 
-    let format = kind?;
-    warn_of_unused(shipper, format);
+    let kind = kind?;
+    warn_of_unused(shipper, kind);
     if !networked && (credentials != Credentials::default() || proxies.is_given()) {
         let path = shipper.path.key("type");
         shipper.cx.warning(shipper.origin, &path, "credentials and proxy_url have no effect with this type");
     }
-    let to = match (format.over, endpoint) {
-        (Over::Http, Endpoint::Url(endpoint)) => {
-            let proxy = proxies.for_url(&endpoint);
-            To::Http(Box::new(HttpSettings { endpoint, tls, timeout, credentials, proxy }))
-        }
-        (Over::File, Endpoint::File(path)) => To::File(path),
-        (Over::Stdout, _) => To::Stdout,
+    let name_of_type = TYPE_NAMES[kind as usize];
+    let http = |endpoint: Url| {
+        let proxy = proxies.for_url(&endpoint);
+        HttpSettings { endpoint, tls, timeout, credentials, proxy }
+    };
+    let kind = match (kind, endpoint) {
+        (Type::RemoteWrite, Endpoint::Url(url)) => Kind::RemoteWrite(http(url), version),
+        (Type::HttpJson, Endpoint::Url(url)) => Kind::HttpJson(http(url), compression),
+        (Type::File, Endpoint::File(path)) => Kind::File(path),
+        (Type::Stdout, _) => Kind::Stdout,
         _ => return None,
     };
-    let options = Options::compressed(compression).with(version);
-    let kind = Kind { format, options, to };
+    debug_assert_eq!(kind.as_str(), name_of_type);
 
     let mut all: BTreeMap<&str, &str> = BTreeMap::new();
     all.extend(common.labels.iter().chain(&own).map(|(name, value)| (name.as_str(), value.as_str())));
-    if format.has_target_labels {
+    if matches!(kind, Kind::RemoteWrite(..)) {
         // Prometheus gives these two to all that it scrapes, and dashboards select by them.
         all.entry("job").or_insert("metricsd");
         all.entry("instance").or_insert(common.host_name);
@@ -169,28 +178,28 @@ fn warn_of_clear_text(shipper: &Section<'_>, endpoint: &Endpoint, credentials: &
     }
 }
 
-fn shipper_type(shipper: &Section<'_>) -> Option<&'static Format> {
+fn shipper_type(shipper: &Section<'_>) -> Option<Type> {
     let Some(item) = shipper.get("type") else {
         let path = shipper.path.key("type");
-        shipper.cx.problem(shipper.origin, &path, format!("required: {}", any_of(&type_names())));
+        shipper.cx.problem(shipper.origin, &path, format!("required: {}", any_of(&TYPE_NAMES)));
         return None;
     };
     let text = item.text()?;
-    if let Some(format) = formats::named(&text) {
-        return Some(format);
+    if let Some(at) = TYPE_NAMES.iter().position(|name| *name == text) {
+        return Some(TYPES[at]);
     }
     if LATER_TYPES.contains(&text.as_str()) {
-        item.problem(format!("{} is not available in this version; use {}", item.described(), any_of(&type_names())));
+        item.problem(format!("{} is not available in this version; use {}", item.described(), any_of(&TYPE_NAMES)));
         return None;
     }
-    let nearest = did_you_mean(&text, type_names());
-    let known = any_of(&type_names());
+    let nearest = did_you_mean(&text, TYPE_NAMES);
+    let known = any_of(&TYPE_NAMES);
     item.problem(format!("unknown type {}; expected {known}{nearest}", item.described()));
     None
 }
 
-fn name(shipper: &Section<'_>, kind: Option<&'static Format>) -> Option<String> {
-    let Some(item) = shipper.get("name") else { return kind.map(|format| format.name.to_owned()) };
+fn name(shipper: &Section<'_>, kind: Option<Type>) -> Option<String> {
+    let Some(item) = shipper.get("name") else { return kind.map(|kind| TYPE_NAMES[kind as usize].to_owned()) };
     let name = item.text()?;
     let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
     if name.is_empty() || name.len() > MAX_NAME_BYTES || name.starts_with('.') || !name.bytes().all(allowed) {
@@ -207,12 +216,11 @@ enum Endpoint {
     None,
 }
 
-fn endpoint(shipper: &Section<'_>, kind: Option<&'static Format>) -> Endpoint {
-    let over = kind.map(|format| format.over);
-    let needed = match over {
-        Some(Over::Http) => "a URL such as \"http://host:9090/path\"",
-        Some(Over::File) => "a path or a file:// URL",
-        Some(Over::Stdout) | None => {
+fn endpoint(shipper: &Section<'_>, kind: Option<Type>) -> Endpoint {
+    let needed = match kind {
+        Some(Type::RemoteWrite | Type::HttpJson) => "a URL such as \"http://host:9090/path\"",
+        Some(Type::File) => "a path or a file:// URL",
+        Some(Type::Stdout) | None => {
             // Still a string, whatever it is for.
             let _ = shipper.get("endpoint").map(|item| item.text());
             return Endpoint::None;
@@ -223,7 +231,7 @@ fn endpoint(shipper: &Section<'_>, kind: Option<&'static Format>) -> Endpoint {
         shipper.cx.problem(shipper.origin, &path, format!("required: {needed}"));
         return Endpoint::None;
     };
-    if over == Some(Over::File) {
+    if kind == Some(Type::File) {
         endpoint::file_path(&item).map_or(Endpoint::None, Endpoint::File)
     } else {
         endpoint::http_url(&item).map_or(Endpoint::None, Endpoint::Url)
@@ -231,12 +239,18 @@ fn endpoint(shipper: &Section<'_>, kind: Option<&'static Format>) -> Endpoint {
 }
 
 /// What the body is compressed with, as far as there is a choice.
-fn compression(shipper: &Section<'_>, kind: Option<&'static Format>) -> Option<Compression> {
-    let choice = kind.map_or(&Compression::ALL[..], |format| format.compressions);
-    let words: Vec<&str> = choice.iter().map(|compression| compression.word()).collect();
-    let at = shipper.get("compression")?.word(&words)?;
-    // What is the format's own choice anyway is not one of the operator's.
-    (at > 0).then(|| choice[at])
+fn compression(shipper: &Section<'_>, kind: Option<Type>) -> Compression {
+    let Some(item) = shipper.get("compression") else { return Compression::default() };
+    let known: &[&str] = match kind {
+        Some(Type::RemoteWrite) => &["snappy"],
+        Some(Type::HttpJson) => &["none", "gzip"],
+        Some(Type::File | Type::Stdout) => &["none"],
+        None => &["none", "gzip", "snappy"],
+    };
+    match item.word(known).map(|at| known[at]) {
+        Some("gzip") => Compression::Gzip,
+        _ => Compression::None,
+    }
 }
 
 /// Which of remote write's messages.
@@ -273,20 +287,20 @@ fn retry(shipper: &Section<'_>) -> RetrySettings {
 }
 
 /// Says what has no effect with this type, so that nobody waits for one.
-fn warn_of_unused(shipper: &Section<'_>, format: &Format) {
-    let unused: &[&str] = match format.over {
-        Over::Http => &[],
-        Over::File => &["timeout"],
-        Over::Stdout => &["timeout", "endpoint"],
+fn warn_of_unused(shipper: &Section<'_>, kind: Type) {
+    let name = TYPE_NAMES[kind as usize];
+    let unused: &[&str] = match kind {
+        Type::RemoteWrite | Type::HttpJson => &[],
+        Type::File => &["timeout"],
+        Type::Stdout => &["timeout", "endpoint"],
     };
-    if format.ordered {
+    if kind == Type::RemoteWrite {
         if let Some(item) = shipper.get("workers").filter(|item| item.whole(1..=MAX_WORKERS) != Some(1)) {
             item.warning("has no effect: remote write keeps its order by sending one request at a time");
         }
     }
-    let name = format.name;
     // Who writes the default out, as the example does, expects nothing of it.
-    if *format != formats::remote_write::FORMAT {
+    if kind != Type::RemoteWrite {
         if let Some(item) =
             shipper.get("protobuf_message").filter(|item| item.text().as_deref() != Some(DEFAULT_MESSAGE))
         {

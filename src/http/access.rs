@@ -1,23 +1,29 @@
-//! How a destination is reached and what it takes to be let in: what all its senders share.
+//! How a server is reached and what it takes to be let in: what all its clients share.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ureq::http::{HeaderName, HeaderValue};
 
-use super::oauth::{Token, Tokens, client};
-use super::redact::{Redactor, basic};
+use super::basic::{basic, user_and_password};
+use super::error::Error;
+use super::exchange::Request;
+use super::limits::TimeLimits;
+use super::oauth::{Token, Tokens};
+use super::settings::{Authorization, Credentials, HttpSettings, OAuth2Settings, SigV4Settings};
 use super::sigv4::Signer;
+use super::url::Url;
 use super::wire::Wire;
 use crate::files::{FileError, Kept};
 use crate::host::wall_ms;
-use crate::http::{Authorization, Credentials, HttpSettings, OAuth2Settings, SigV4Settings};
 use crate::secret::{Form, Secret, Secrets, Source};
 use crate::tls;
 
-/// One destination's address with what it takes to be let in, kept in step with its files.
+/// One server's address with what it takes to be let in, kept in step with its files.
 pub struct Access {
-    settings: HttpSettings,
+    endpoint: Url,
+    credentials: Credentials,
+    sends_credentials: bool,
     wire: Wire,
     tokens: Option<Tokens>,
     secrets: Mutex<Followed>,
@@ -35,76 +41,78 @@ struct Ready {
     headers: Vec<(HeaderName, HeaderValue)>,
     /// Those of the authorization, in the order of its sources.
     secrets: Vec<Secret>,
-    redactor: Redactor,
 }
 
 /// What goes with one request.
 pub struct Pass {
     /// For this request.
     pub headers: Vec<(HeaderName, HeaderValue)>,
-    ready: Arc<Ready>,
     token: Option<Arc<Token>>,
 }
 
-impl Pass {
-    /// The first `length` bytes of `text`, without what this request has told.
-    pub fn redact(&self, text: &str, length: usize) -> String {
-        self.redactor().redact(text, length)
-    }
-
-    /// How far beyond a cut one has to read for [`Pass::redact`].
-    pub fn longest(&self) -> usize {
-        self.redactor().longest()
-    }
-
-    fn redactor(&self) -> Redactor {
-        let mut redactor = self.ready.redactor.clone();
-        self.token.as_ref().inspect(|token| token.hide(&mut redactor));
-        redactor
-    }
-}
-
 impl Access {
-    /// Reads the files that `settings` name, for the destination `name`.
-    pub fn new(name: &str, settings: HttpSettings) -> Access {
-        let HttpSettings { endpoint, tls, timeout, credentials, proxy } = &settings;
-        let wire = Wire::new(name, "", endpoint, tls.as_ref(), proxy.as_ref(), *timeout);
+    /// Reads the files that `settings` name. Log lines call the server `label`; a request may
+    /// take `settings.timeout`, and its parts what `limits` say.
+    pub fn new(label: &str, settings: HttpSettings, limits: &TimeLimits) -> Access {
+        let HttpSettings { endpoint, tls, timeout, mut credentials, proxy } = settings;
+        let (endpoint, user_info) = endpoint.into_parts();
+        let has_own = credentials.headers.iter().any(|(name, _)| is_authorization(name));
+        if let (Some(info), Authorization::None, false) = (user_info, &credentials.authorization, has_own) {
+            let (user, password) = user_and_password(info.expose());
+            credentials.authorization = Authorization::Basic(Secret::new(user), Source::Given(Secret::new(password)));
+        }
+        let wire = Wire::new(label, &endpoint, tls.as_ref(), proxy.as_ref(), timeout, limits);
         let tokens = match &credentials.authorization {
             Authorization::OAuth2(oauth) => {
                 // Another server, so another name, but the same trust and certificate.
                 let tls = oauth
                     .token_url
                     .is_https()
-                    .then(|| tls::ClientSettings { server_name: None, ..tls.clone().unwrap_or_default() });
-                let wire =
-                    Wire::new(name, ": token endpoint", &oauth.token_url, tls.as_ref(), oauth.proxy.as_ref(), *timeout);
+                    .then(|| tls::ClientSettings { server_name: None, ..tls.unwrap_or_default() });
+                let label = format!("{label}: token endpoint");
+                let limits = TimeLimits { body: None, ..limits.clone() };
+                let wire = Wire::new(&label, &oauth.token_url, tls.as_ref(), oauth.proxy.as_ref(), timeout, &limits);
                 Some(Tokens::new(oauth.clone(), wire))
             }
             _ => None,
         };
-        let kept = Kept::new(format!("destination {name}"), secrets_of(credentials));
-        let ready = ready(&settings, &kept);
+        let kept = Kept::new(label.to_owned(), secrets_of(&credentials));
+        let ready = ready(&credentials, &kept);
+        let proxy_has_user = proxy.is_some_and(|proxy| proxy.split_user_info().1.is_some());
+        let sends_credentials = credentials != Credentials::default() || proxy_has_user || !endpoint.query().is_empty();
         let secrets = Mutex::new(Followed { kept, ready });
-        Access { settings, wire, tokens, secrets, generation: AtomicU64::new(0) }
+        let generation = AtomicU64::new(0);
+        Access { endpoint, credentials, sends_credentials, wire, tokens, secrets, generation }
     }
 
-    /// Where, and how long it may take.
-    pub fn settings(&self) -> &HttpSettings {
-        &self.settings
+    /// Whether requests hold what may be a secret: authorization, a header of the operator's
+    /// own, a query, or credentials for a proxy. If so, what is answered is not to be shown.
+    pub fn sends_credentials(&self) -> bool {
+        self.sends_credentials
+    }
+
+    /// Where it is, without user info.
+    pub fn endpoint(&self) -> &Url {
+        &self.endpoint
+    }
+
+    /// Which way it is reached, for people.
+    pub fn name(&self) -> String {
+        self.wire.name()
     }
 
     /// The way there.
-    pub fn wire(&self) -> &Wire {
+    pub(super) fn wire(&self) -> &Wire {
         &self.wire
     }
 
     /// Looks at the files. A number that is another one when connections are to be made anew.
-    pub fn refresh(&self) -> u64 {
+    pub(super) fn refresh(&self) -> u64 {
         let mut renewed = self.wire.refresh();
         renewed |= self.tokens.as_ref().is_some_and(Tokens::refresh);
         let mut secrets = self.secrets();
         if secrets.kept.refresh() {
-            secrets.ready = ready(&self.settings, &secrets.kept);
+            secrets.ready = ready(&self.credentials, &secrets.kept);
             self.tokens.iter().for_each(Tokens::forget);
             renewed = true;
         }
@@ -115,31 +123,37 @@ impl Access {
         self.generation.load(Ordering::Relaxed)
     }
 
-    /// What a request with `body` has to show; fetches a token where one is needed.
-    pub fn pass(&self, body: &[u8]) -> Result<Pass, String> {
-        let ready = self.secrets().ready.clone()?;
+    /// What `request` has to show; fetches a token where one is needed.
+    pub(super) fn pass(&self, request: &Request<'_>) -> Result<Pass, Error> {
+        let failed = |why: String| Error::Failed(why);
+        let ready = self.secrets().ready.clone().map_err(failed)?;
         let mut headers = ready.headers.clone();
         let mut token = None;
-        match (&self.settings.credentials.authorization, &self.tokens) {
+        match (&self.credentials.authorization, &self.tokens) {
             (Authorization::OAuth2(_), Some(tokens)) => {
-                let fetched = tokens.get(&ready.secrets, &ready.redactor)?;
+                let fetched = tokens.get(&ready.secrets)?;
                 headers.push((HeaderName::from_static("authorization"), fetched.header()));
                 token = Some(fetched);
             }
             (Authorization::SigV4(settings), _) => {
+                let url = match request.path {
+                    Some(path) => &self.endpoint.at(path),
+                    None => &self.endpoint,
+                };
+                let body = request.body.unwrap_or_default();
                 for (name, value) in
-                    signed(settings, &ready.secrets).sign("POST", &self.settings.endpoint, body, wall_ms())
+                    signed(settings, &ready.secrets).sign(request.method.as_str(), url, body, wall_ms())
                 {
-                    headers.push((HeaderName::from_static(name), header_value(&value)?));
+                    headers.push((HeaderName::from_static(name), header_value(&value).map_err(failed)?));
                 }
             }
             _ => {}
         }
-        Ok(Pass { headers, ready, token })
+        Ok(Pass { headers, token })
     }
 
-    /// The destination has answered 401 to `pass`. Whether another try can have another outcome.
-    pub fn was_refused(&self, pass: &Pass) -> bool {
+    /// The server has answered 401 to `pass`. Whether another try can have another outcome.
+    pub(super) fn was_refused(&self, pass: &Pass) -> bool {
         match (&self.tokens, &pass.token) {
             (Some(tokens), Some(token)) => {
                 tokens.give_up(token);
@@ -149,9 +163,9 @@ impl Access {
         }
     }
 
-    /// What to look at where the destination does not let us in.
+    /// What to look at where the server does not let us in.
     pub fn remedy(&self) -> &'static str {
-        remedy(&self.settings.credentials)
+        remedy(&self.credentials)
     }
 
     fn secrets(&self) -> MutexGuard<'_, Followed> {
@@ -163,18 +177,18 @@ impl Access {
 fn remedy(credentials: &Credentials) -> &'static str {
     match &credentials.authorization {
         Authorization::Basic(_, Source::File(_)) => {
-            "check basic_auth: username and password_file (a changed file is used at the next tick)"
+            "check basic_auth: username and password_file (a changed file is used with the next request)"
         }
-        Authorization::Basic(_, Source::Given(_)) => {
-            "check user and password: basic_auth, or the user info of endpoint"
+        Authorization::Basic(_, Source::Given(_)) => "check user and password: basic_auth, or the user info of the URL",
+        Authorization::Bearer(Source::File(_)) => {
+            "check bearer_token_file (a changed file is used with the next request)"
         }
-        Authorization::Bearer(Source::File(_)) => "check bearer_token_file (a changed file is used at the next tick)",
         Authorization::Bearer(Source::Given(_)) => "check bearer_token",
         Authorization::OAuth2(_) => "it refuses the tokens of oauth2: check client_id, scopes and endpoint_params",
         Authorization::SigV4(_) => "check the keys and the region of sigv4, and this machine's clock",
         Authorization::None => match credentials.headers.iter().find(|(name, _)| is_authorization(name)) {
             Some((_, Source::File(_))) => {
-                "check the Authorization among headers (a changed file is used at the next tick)"
+                "check the Authorization among headers (a changed file is used with the next request)"
             }
             Some((_, Source::Given(_))) => "check the Authorization among headers",
             None => "no credentials are configured: set basic_auth, bearer_token_file, oauth2 or sigv4",
@@ -206,19 +220,9 @@ fn secrets_of(credentials: &Credentials) -> Secrets {
     Secrets(secrets)
 }
 
-fn ready(settings: &HttpSettings, kept: &Kept<Secrets>) -> Result<Arc<Ready>, String> {
+fn ready(credentials: &Credentials, kept: &Kept<Secrets>) -> Result<Arc<Ready>, String> {
     let all = kept.get().map_err(FileError::to_string)?;
-    let Credentials { headers: named, authorization } = &settings.credentials;
-    let mut redactor = Redactor::default();
-    redactor.hide_query(settings.endpoint.query());
-    for secret in all {
-        redactor.hide(secret.expose());
-        // Of `Bearer TOKEN` in a header of the operator's own, the token alone as well.
-        secret.expose().split_whitespace().last().inspect(|word| redactor.hide(word));
-    }
-    if let Some((_, Some(info))) = settings.proxy.as_ref().map(|proxy| proxy.split_user_info()) {
-        redactor.hide(info.split_once(':').map_or(info, |(_, password)| password));
-    }
+    let Credentials { headers: named, authorization } = credentials;
     let (of_headers, own) = all.split_at(named.len());
     let mut headers = Vec::new();
     for ((name, _), value) in named.iter().zip(of_headers) {
@@ -226,28 +230,14 @@ fn ready(settings: &HttpSettings, kept: &Kept<Secrets>) -> Result<Arc<Ready>, St
         headers.push((name, header_value(value.expose())?));
     }
     let value = match (authorization, own) {
-        (Authorization::Basic(user, _), [password]) => {
-            if password.expose().is_empty() {
-                redactor.hide(user.expose());
-            }
-            Some(basic(user.expose(), password.expose()))
-        }
+        (Authorization::Basic(user, _), [password]) => Some(basic(user.expose(), password.expose())),
         (Authorization::Bearer(_), [token]) => Some(format!("Bearer {}", token.expose())),
-        (Authorization::OAuth2(oauth), [client_secret, ..]) => {
-            redactor.hide_query(oauth.token_url.query());
-            client(&oauth.client_id, client_secret.expose())
-                .split_whitespace()
-                .last()
-                .inspect(|word| redactor.hide(word));
-            None
-        }
         _ => None,
     };
     if let Some(value) = value {
-        value.split_whitespace().last().inspect(|word| redactor.hide(word));
         headers.push((HeaderName::from_static("authorization"), header_value(&value)?));
     }
-    Ok(Arc::new(Ready { headers, secrets: own.to_vec(), redactor }))
+    Ok(Arc::new(Ready { headers, secrets: own.to_vec() }))
 }
 
 fn header_value(text: &str) -> Result<HeaderValue, String> {

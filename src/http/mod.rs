@@ -1,26 +1,38 @@
-//! The HTTP client: URLs, connections, TLS, proxies, credentials, limits. Knows no destination.
+//! The HTTP client: URLs, connections, TLS, proxies, credentials, limits. It knows who it
+//! talks to by what its callers tell it, and nothing of what they talk about.
+//!
+//! A [`Client`] has one connection, which it keeps for the next request. What several of them
+//! share who talk to the same server (its address, secrets, tokens, certificates) is an
+//! [`Access`]. Of what a server answers nothing is to be shown to people where credentials
+//! went along ([`Access::sends_credentials`], [`Said`]): it may quote them.
 
 mod access;
-mod get;
+mod basic;
+mod buffers;
+mod client;
+mod deadline;
+mod error;
+mod exchange;
+mod limits;
 mod oauth;
 mod page;
 mod proxy;
-mod redact;
 mod resolve;
+mod said;
 mod settings;
 mod sigv4;
-mod status;
-mod tcp;
+mod socket;
 mod tls;
-mod unescape;
 mod url;
 mod wire;
 
-pub use access::{Access, Pass};
-pub use get::get;
-pub use page::{printable, readable};
-pub use resolve::OnceResolver;
+pub use ureq::http::{HeaderMap, Method};
+
+pub use access::Access;
+pub use client::Client;
+pub use error::Error;
+pub use exchange::{Request, Response};
+pub use limits::{BodyLimit, MAX_CONNECTION_AGE, TimeLimits};
+pub use said::{Said, answered};
 pub use settings::{Authorization, Credentials, DEFAULT_TIMEOUT, HttpSettings, OAuth2Settings, SigV4Settings};
-pub use status::answered;
 pub use url::{Url, percent_decoded, percent_encoded, redacted_url};
-pub use wire::MAX_CONNECTION_AGE;

@@ -1,29 +1,30 @@
 //! Tokens by the client credentials grant of OAuth 2 (RFC 6749, section 4.4).
 //!
-//! All senders of a destination share one token. It is renewed before it expires, by one
+//! All clients of a server share one token. It is renewed before it expires, by one
 //! of them at a time; while the old one is still good the others go on with it, and where
 //! there is none they wait for the one that asks, and share its failure.
 
-use std::io::Read;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
 use serde::Deserialize;
-use ureq::http::HeaderValue;
+use ureq::http::{HeaderName, HeaderValue, Method};
 
-use super::page::readable;
-use super::redact::{Redactor, basic};
+use super::basic::basic;
+use super::error::Error;
+use super::exchange::{Request, exchange};
+use super::limits::BodyLimit;
 use super::resolve::OnceResolver;
-use super::status::answered;
+use super::said::{Said, answered};
+use super::settings::OAuth2Settings;
+use super::url::percent_encoded;
 use super::wire::Wire;
 use crate::host::boottime;
-use crate::http::OAuth2Settings;
-use crate::http::percent_encoded;
 use crate::secret::Secret;
 
 /// Tokens of a few kilobytes are common, larger answers are none.
-const MAX_ANSWER: u64 = 64 << 10;
+const MAX_ANSWER: usize = 64 << 10;
 
 /// A token is renewed so long before its end, or in the last quarter of its life if that is
 /// shorter.
@@ -39,15 +40,8 @@ const MIN_LIFE: Duration = Duration::from_secs(10);
 /// Longer lives than a year are a mistake somewhere, and would overflow in the end.
 const MAX_LIFE: f64 = 366.0 * 86_400.0;
 
-/// How much of an error's description is looked at for what it says.
-const PAGE: usize = 4 << 10;
-
-/// How much of that is shown.
-const EXCERPT: usize = 256;
-
 /// A token that was given to us.
 pub struct Token {
-    secret: Secret,
     header: HeaderValue,
     /// When to renew it and when it ends, as time since the host's boot; never, where its
     /// server does not say.
@@ -60,11 +54,6 @@ impl Token {
         self.header.clone()
     }
 
-    /// Adds itself to what must not be quoted.
-    pub fn hide(&self, redactor: &mut Redactor) {
-        redactor.hide(self.secret.expose());
-    }
-
     fn is_due(&self, now: Duration) -> bool {
         self.life.is_some_and(|(due, _)| now >= due)
     }
@@ -74,7 +63,7 @@ impl Token {
     }
 }
 
-/// The token of one destination.
+/// The token of one server.
 pub struct Tokens {
     settings: OAuth2Settings,
     wire: Wire,
@@ -89,7 +78,7 @@ pub struct Tokens {
 #[derive(Default)]
 struct Renewal {
     /// Why the last question failed, if it did.
-    error: Option<String>,
+    error: Option<Error>,
     /// When an early renewal may be tried again, as time since the host's boot.
     again_at: Duration,
 }
@@ -109,7 +98,7 @@ impl Tokens {
 
     /// A token that can be used now. `secrets` are the client's secret and the values of the
     /// endpoint's parameters. The error names the server and its reason.
-    pub fn get(&self, secrets: &[Secret], redactor: &Redactor) -> Result<Arc<Token>, String> {
+    pub fn get(&self, secrets: &[Secret]) -> Result<Arc<Token>, Error> {
         let (asked, now) = (self.asked.load(Ordering::Acquire), boottime());
         let current = self.current().clone();
         if let Some(token) = current.filter(|token| !token.has_ended(now)) {
@@ -124,7 +113,7 @@ impl Tokens {
             if now < renewal.again_at {
                 return Ok(token);
             }
-            return Ok(self.renew(&mut renewal, secrets, redactor).unwrap_or_else(|why| {
+            return Ok(self.renew(&mut renewal, secrets).unwrap_or_else(|why| {
                 log::warn!("{why}; the token that there is stays in use until it ends");
                 token
             }));
@@ -139,10 +128,10 @@ impl Tokens {
                 return Ok(token);
             }
         }
-        self.renew(&mut renewal, secrets, redactor)
+        self.renew(&mut renewal, secrets)
     }
 
-    /// The destination has refused `token`, so it is of no use to anybody any more.
+    /// The server has refused `token`, so it is of no use to anybody any more.
     pub fn give_up(&self, token: &Arc<Token>) {
         let mut current = self.current();
         if current.as_ref().is_some_and(|current| Arc::ptr_eq(current, token)) {
@@ -159,8 +148,8 @@ impl Tokens {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn renew(&self, renewal: &mut Renewal, secrets: &[Secret], redactor: &Redactor) -> Result<Arc<Token>, String> {
-        let fetched = self.fetch(secrets, redactor);
+    fn renew(&self, renewal: &mut Renewal, secrets: &[Secret]) -> Result<Arc<Token>, Error> {
+        let fetched = self.fetch(secrets);
         self.asked.fetch_add(1, Ordering::Release);
         match fetched {
             Ok(token) => {
@@ -170,51 +159,46 @@ impl Tokens {
                 Ok(token)
             }
             Err(why) => {
-                let why = format!("token endpoint {why}");
                 *renewal = Renewal { error: Some(why.clone()), again_at: boottime() + AGAIN };
                 Err(why)
             }
         }
     }
 
-    fn fetch(&self, secrets: &[Secret], redactor: &Redactor) -> Result<Token, String> {
-        let url = &self.settings.token_url;
+    fn fetch(&self, secrets: &[Secret]) -> Result<Token, Error> {
+        let failed = |why: String| Error::Failed(why).on(&self.wire.name()).after("token endpoint");
         let begun = boottime();
-        let (client_secret, parameters) = secrets.split_first().ok_or("no client secret")?;
-        let authorization = client(&self.settings.client_id, client_secret.expose());
-        let mut body = "grant_type=client_credentials".to_owned();
+        let (client_secret, parameters) = secrets.split_first().ok_or_else(|| failed("no client secret".to_owned()))?;
+        let authorization = HeaderValue::try_from(client(&self.settings.client_id, client_secret.expose()))
+            .map_err(|_| failed("the client's secret holds what no header can".to_owned()))?;
+        let mut form = "grant_type=client_credentials".to_owned();
         if !self.settings.scopes.is_empty() {
-            body.push_str(&format!("&scope={}", form_encoded(&self.settings.scopes.join(" "))));
+            form.push_str(&format!("&scope={}", form_encoded(&self.settings.scopes.join(" "))));
         }
         for ((name, _), value) in self.settings.endpoint_params.iter().zip(parameters) {
-            body.push_str(&format!("&{}={}", form_encoded(name), form_encoded(value.expose())));
+            form.push_str(&format!("&{}={}", form_encoded(name), form_encoded(value.expose())));
         }
+        let headers = [("Content-Type", "application/x-www-form-urlencoded"), ("Accept", "application/json")];
+        let request = Request {
+            method: Method::POST,
+            path: None,
+            headers: &headers.map(|(name, value)| (name.to_owned(), value.to_owned())),
+            body: Some(form.as_bytes()),
+            limit: BodyLimit::Refuse(MAX_ANSWER),
+        };
+        let shown = [(HeaderName::from_static("authorization"), authorization)];
         let agent = self.wire.agent(&self.resolver);
-        let answer = agent
-            .post(url.as_str())
-            .header("Content-Type", "application/x-www-form-urlencoded")
-            .header("Accept", "application/json")
-            .header("Authorization", authorization)
-            .send(body.as_bytes());
+        let mut body = Vec::new();
+        let answer = exchange(&agent, &self.wire, &request, &shown, &mut body);
         // Asked again in an hour or so: its address may be another one by then.
         self.resolver.forget();
-        let failure = |error: &ureq::Error| {
-            let why = self.wire.failure(error);
-            redactor.redact(&why, why.len())
-        };
-        let mut answer = answer.map_err(|error| failure(&error))?;
-        let mut bytes = Vec::new();
-        let read = answer.body_mut().as_reader().take(MAX_ANSWER + 1).read_to_end(&mut bytes);
-        read.map_err(|error| failure(&ureq::Error::Io(error)))?;
-        if bytes.len() as u64 > MAX_ANSWER {
-            return Err(format!("{url}: its answer has more than {MAX_ANSWER} bytes"));
-        }
-        token(answer.status().as_u16(), &bytes, begun, redactor).map_err(|why| format!("{url}: {why}"))
+        let answer = answer.map_err(|error| error.after("token endpoint"))?;
+        token(answer.status, &body, begun).map_err(failed)
     }
 }
 
 /// The value of `Authorization` for a client and its secret.
-pub fn client(id: &str, secret: &str) -> String {
+fn client(id: &str, secret: &str) -> String {
     basic(&form_encoded(id), &form_encoded(secret))
 }
 
@@ -226,31 +210,27 @@ fn form_encoded(text: &str) -> String {
 /// What the server says: section 5.1 and, of errors, 5.2.
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Said {
+struct Reply {
     access_token: Option<String>,
     token_type: Option<String>,
     /// A number; a string with some.
     expires_in: serde_json::Value,
     error: Option<String>,
-    error_description: Option<String>,
 }
 
 /// The token of an answer that was asked for at `begun`, or what is wrong.
-fn token(status: u16, body: &[u8], begun: Duration, redactor: &Redactor) -> Result<Token, String> {
-    let said: Option<Said> = serde_json::from_slice(body).ok();
+fn token(status: u16, body: &[u8], begun: Duration) -> Result<Token, String> {
+    let said: Option<Reply> = serde_json::from_slice(body).ok();
     if !(200..=299).contains(&status) {
-        return Err(refusal(status, said.unwrap_or_default(), body, redactor));
+        return Err(refusal(status, said.unwrap_or_default(), body));
     }
     let said = said.ok_or("its answer is no JSON object with a token; is this the token endpoint?")?;
     if said.error.is_some() {
-        return Err(refusal(status, said, body, redactor));
+        return Err(refusal(status, said, body));
     }
     let text = said.access_token.filter(|token| !token.is_empty()).ok_or("its answer holds no access_token")?;
-    if let Some(kind) = said.token_type.filter(|kind| !kind.eq_ignore_ascii_case("bearer")) {
-        return Err(format!(
-            "it gives tokens of the type {:?}; only Bearer is understood",
-            excerpt(kind.as_bytes(), redactor)
-        ));
+    if said.token_type.is_some_and(|kind| !kind.eq_ignore_ascii_case("bearer")) {
+        return Err("it gives tokens of another type than Bearer, which alone is understood".to_owned());
     }
     let mut header =
         HeaderValue::from_str(&format!("Bearer {text}")).map_err(|_| "its access_token holds what no header can")?;
@@ -264,37 +244,34 @@ fn token(status: u16, body: &[u8], begun: Duration, redactor: &Redactor) -> Resu
         let life = Duration::from_secs_f64(seconds.clamp(0.0, MAX_LIFE)).max(MIN_LIFE);
         (begun + (life - MARGIN.min(life / 4)).max(MIN_LIFE), begun + life)
     });
-    Ok(Token { secret: Secret::new(text), header, life })
+    Ok(Token { header, life })
 }
 
-fn refusal(status: u16, said: Said, body: &[u8], redactor: &Redactor) -> String {
-    let Some(code) = said.error else {
-        let remedy = match status {
-            300..=399 => "; redirects are not followed; check token_url",
-            401 | 403 => "; check client_id and client_secret",
-            404 => "; check the path of token_url",
-            _ => "",
-        };
-        return format!("{}{remedy}", answered(status, &excerpt(body, redactor)));
-    };
-    let remedy = match &*code {
-        "invalid_client" => "; check client_id and client_secret",
-        "unauthorized_client" | "unsupported_grant_type" => "; this client may not use the client credentials grant",
-        "invalid_scope" => "; check scopes",
-        "invalid_request" | "invalid_target" => "; check endpoint_params",
+/// The errors that a server may answer with (RFC 6749, section 5.2; RFC 8707), and what to do.
+const ERRORS: [(&str, &str); 8] = [
+    ("invalid_client", "; check client_id and client_secret"),
+    ("invalid_grant", ""),
+    ("invalid_request", "; check endpoint_params"),
+    ("invalid_scope", "; check scopes"),
+    ("invalid_target", "; check endpoint_params"),
+    ("unauthorized_client", "; this client may not use the client credentials grant"),
+    ("unsupported_grant_type", "; this client may not use the client credentials grant"),
+    ("temporarily_unavailable", ""),
+];
+
+/// What a refusal says, in our words: the client's secret has gone there.
+fn refusal(status: u16, said: Reply, body: &[u8]) -> String {
+    let known = ERRORS.iter().find(|(code, _)| said.error.as_deref() == Some(code));
+    if let Some((code, remedy)) = known {
+        return format!("answered {status}: {code}{remedy}");
+    }
+    let remedy = match status {
+        300..=399 => "; redirects are not followed; check token_url",
+        401 | 403 => "; check client_id and client_secret",
+        404 => "; check the path of token_url",
         _ => "",
     };
-    let code = excerpt(code.as_bytes(), redactor);
-    match said.error_description {
-        Some(more) => format!("answered {status}: {code} ({}){remedy}", excerpt(more.as_bytes(), redactor)),
-        None => format!("answered {status}: {code}{remedy}"),
-    }
-}
-
-fn excerpt(said: &[u8], redactor: &Redactor) -> String {
-    let said = String::from_utf8_lossy(said);
-    let said = readable(&redactor.redact(&said, PAGE));
-    redactor.redact(&said, EXCERPT)
+    format!("{}{remedy}", answered(status, &Said::of(body, true, 0)))
 }
 
 #[cfg(test)]
@@ -304,8 +281,7 @@ mod tests {
     const BEGUN: Duration = Duration::from_secs(1000);
 
     fn ends(body: &str) -> Option<(u64, u64)> {
-        let token =
-            token(200, body.as_bytes(), BEGUN, &Redactor::default()).unwrap_or_else(|why| panic!("{body}: {why}"));
+        let token = token(200, body.as_bytes(), BEGUN).unwrap_or_else(|why| panic!("{body}: {why}"));
         token.life.map(|(due, end)| (due.as_secs() - 1000, end.as_secs() - 1000))
     }
 
@@ -324,8 +300,7 @@ mod tests {
         ] {
             assert_eq!(ends(&format!(r#"{{"access_token": "t", "token_type": "bearer"{expires_in}}}"#)), life);
         }
-        let token =
-            token(200, br#"{"access_token": "tok", "expires_in": 40}"#, BEGUN, &Redactor::default()).ok().unwrap();
+        let token = token(200, br#"{"access_token": "tok", "expires_in": 40}"#, BEGUN).ok().unwrap();
         assert_eq!(token.header(), "Bearer tok");
         assert!(!token.is_due(BEGUN + Duration::from_secs(29)) && token.is_due(BEGUN + Duration::from_secs(30)));
         assert!(!token.has_ended(BEGUN + Duration::from_secs(39)) && token.has_ended(BEGUN + Duration::from_secs(40)));
@@ -341,18 +316,19 @@ mod tests {
             (200, "{}", "no access_token"),
             (200, r#"{"access_token": ""}"#, "no access_token"),
             (200, r#"{"access_token": "a\nb"}"#, "what no header can"),
-            (200, r#"{"access_token": "a", "token_type": "mac"}"#, "type \"mac\""),
+            (200, r#"{"access_token": "a", "token_type": "mac"}"#, "another type than Bearer"),
             (200, r#"{"error": "invalid_scope"}"#, "answered 200: invalid_scope; check scopes"),
             (
                 401,
                 r#"{"error": "invalid_client", "error_description": "bad\nsecret"}"#,
-                "invalid_client (bad secret); check",
+                "answered 401: invalid_client; check client_id",
             ),
-            (500, "oh\r\nno", "answered 500 Internal Server Error: oh  no"),
+            (500, "oh no", "answered 500 Internal Server Error (its text is not shown"),
+            (400, r#"{"error": "client s3cr3t"}"#, "answered 400 Bad Request (its text is not shown"),
             (503, "", "answered 503 Service Unavailable"),
-            (404, "<html><body>gone</body>", "answered 404 Not Found: gone; check the path of token_url"),
+            (404, "<html><body>gone</body>", "credentials went with the request); check the path of token_url"),
         ] {
-            let error = token(status, body.as_bytes(), BEGUN, &Redactor::default()).err().unwrap();
+            let error = token(status, body.as_bytes(), BEGUN).err().unwrap();
             assert!(error.contains(why), "{status} {body:.40}: {error}");
         }
     }

@@ -1,22 +1,23 @@
 //! What an answer's body says to people, in one line.
 
-use super::unescape::{View, html};
-
 /// Elements of a page that hold nothing for people; a title repeats what the body says.
 const HIDDEN: [&str; 4] = ["head", "script", "style", "title"];
+
+/// The escapes of HTML that servers' own pages have; that of the ampersand comes last.
+const ESCAPES: [(&str, &str); 6] =
+    [("&#39;", "'"), ("&quot;", "\""), ("&lt;", "<"), ("&gt;", ">"), ("&nbsp;", " "), ("&amp;", "&")];
 
 /// What `text` says: of a page in HTML its words, of anything else the text.
 pub fn readable(text: &str) -> String {
     if !is_html(text) {
-        return printable(text.as_bytes());
+        return printable(text);
     }
     let words = [&HIDDEN[..], &HIDDEN[1..3]].into_iter().map(|hidden| words(text, hidden));
     words.into_iter().find(|words| !words.is_empty()).unwrap_or_default()
 }
 
 /// One line of text that a log can hold, whatever a peer sent.
-pub fn printable(bytes: &[u8]) -> String {
-    let text = String::from_utf8_lossy(bytes);
+fn printable(text: &str) -> String {
     let spaced: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     spaced.trim().to_owned()
 }
@@ -33,26 +34,22 @@ fn words(page: &str, hidden: &[&str]) -> String {
     while let Some(at) = rest.find('<') {
         text.push_str(&rest[..at]);
         let tag = &rest[at..];
-        // Ours, where something was.
-        let secret = tag.strip_prefix("<secret>");
-        text.push_str(if secret.is_some() { "<secret>" } else { " " });
+        text.push(' ');
         let is_hidden = |name: &&&str| {
             let after = tag.as_bytes().get(1 + name.len());
             begins_with(&tag.as_bytes()[1..], name) && !after.is_some_and(u8::is_ascii_alphanumeric)
         };
-        rest = match (secret, hidden.iter().find(is_hidden)) {
-            (Some(rest), _) => rest,
-            (None, Some(name)) => after_end_of(tag, name),
-            (None, None) if tag.starts_with("<!--") => after(tag, "-->"),
-            (None, None) => after(tag, ">"),
+        rest = match hidden.iter().find(is_hidden) {
+            Some(name) => after_end_of(tag, name),
+            None if tag.starts_with("<!--") => after(tag, "-->"),
+            None => after(tag, ">"),
         };
     }
     text.push_str(rest);
-    let text = match View::of(&text).read(html) {
-        Some(view) => String::from_utf8_lossy(view.bytes()).into_owned(),
-        None => text,
-    };
-    let spaced = printable(text.as_bytes());
+    for (escape, character) in ESCAPES {
+        text = text.replace(escape, character);
+    }
+    let spaced = printable(&text);
     spaced.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
@@ -81,10 +78,10 @@ mod tests {
              <center><h1>400 Bad Request</h1></center>\r\n<center>No required SSL certificate was sent</center>\r\n\
              <hr><center>nginx/1.22.1</center>\r\n</body>\r\n</html>\r\n";
         let styled =
-            "<!DOCTYPE HTML><STYLE>p { x: y }</STYLE><!-- a > b --><p>It&#39;s <header>no</header> use &amp; <secret>";
+            "<!DOCTYPE HTML><STYLE>p { x: y }</STYLE><!-- a > b --><p>It&#39;s <header>no</header> use &amp;lt;";
         for (text, said) in [
             (nginx, "400 Bad Request No required SSL certificate was sent nginx/1.22.1"),
-            (styled, "It's no use & <secret>"),
+            (styled, "It's no use &lt;"),
             ("<html><head><title>Only this</title></head></html>", "Only this"),
             ("<html><head><title>cut o", "cut o"),
             ("<html><script>no end", ""),
@@ -97,6 +94,6 @@ mod tests {
 
     #[test]
     fn what_a_peer_says_becomes_one_printable_line() {
-        assert_eq!(printable(b" out of\r\norder\x1b[31m \xff\n"), "out of  order [31m \u{fffd}");
+        assert_eq!(printable(" out of\r\norder\x1b[31m \u{fffd}\n"), "out of  order [31m \u{fffd}");
     }
 }

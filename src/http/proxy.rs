@@ -1,8 +1,8 @@
-//! The way through an HTTP proxy: CONNECT, for `http://` destinations too.
+//! The way through an HTTP proxy: CONNECT, for `http://` servers too.
 //!
 //! The resolver of a connection that goes through a proxy gives the proxy's addresses
 //! (`resolve`), so what comes in here is a connection to the proxy; what goes out is one to
-//! the destination, whose name only the proxy has to know.
+//! the server, whose name only the proxy has to know.
 
 use std::fmt;
 use std::io::{Read, Write};
@@ -12,9 +12,11 @@ use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, Either, NextTimeout, Transport, TransportAdapter,
 };
 
-use super::redact::{basic, user_and_password};
-use super::tls::{other, shake_hands};
-use crate::http::Url;
+use super::basic::{basic, user_and_password};
+use super::deadline::left_for_connecting;
+use super::error::other;
+use super::tls::shake_hands;
+use super::url::Url;
 use crate::tls;
 
 /// The head of a proxy's answer. Real ones have a few hundred bytes.
@@ -32,10 +34,10 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// The proxy at `url`, whose user info is for itself. `tls` is how the destination
-    /// `name` is spoken to: the proxy has to be trusted by the same roots, but has a name of
-    /// its own and is not shown our certificate.
-    pub fn new(name: &str, url: &Url, tls: Option<&tls::ClientSettings>) -> Proxy {
+    /// The proxy at `url`, whose user info is for itself, on the way to what log lines call
+    /// `label`. `tls` is how that is spoken to: the proxy has to be trusted by the same roots,
+    /// but has a name of its own and is not shown our certificate.
+    pub fn new(label: &str, url: &Url, tls: Option<&tls::ClientSettings>) -> Proxy {
         let (url, user_info) = url.split_user_info();
         let authorization = user_info.map(|info| {
             let (user, password) = user_and_password(info);
@@ -48,7 +50,7 @@ impl Proxy {
                 insecure_skip_verify: false,
                 ..tls.cloned().unwrap_or_default()
             };
-            tls::Client::new(format!("destination {name}: its proxy"), settings)
+            tls::Client::new(format!("{label}: its proxy"), settings)
         });
         Proxy { url, tls, authorization }
     }
@@ -105,7 +107,7 @@ impl Proxy {
     }
 }
 
-/// Makes connections to a proxy ones to the destination; leaves others as they are.
+/// Makes connections to a proxy ones to the server; leaves others as they are.
 pub struct ProxyConnector(pub Option<Arc<Proxy>>);
 
 impl<In: Transport> Connector<In> for ProxyConnector {
@@ -124,7 +126,7 @@ impl<In: Transport> Connector<In> for ProxyConnector {
         let port = details.uri.port_u16().unwrap_or(if details.needs_tls() { 443 } else { 80 });
         let target = format!("{}:{port}", details.uri.host().unwrap_or_default());
         let mut way = TransportAdapter::new(connection, Arc::clone(&details.current_time));
-        way.set_timeout(details.timeout);
+        way.set_timeout(left_for_connecting(details));
         proxy.ask(&target, &mut way)?;
         Ok(Some(Either::B(Tunnel(way.into_inner()))))
     }
@@ -137,7 +139,7 @@ impl fmt::Debug for ProxyConnector {
 }
 
 /// A connection through a proxy. Whether that itself is spoken to over TLS is no matter to
-/// the destination's own.
+/// the server's own.
 #[derive(Debug)]
 pub struct Tunnel(Box<dyn Transport>);
 

@@ -16,24 +16,26 @@ use ureq::http::Uri;
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::NextTimeout;
 
-use crate::http::Url;
+use super::url::Url;
 
 /// What ureq's fixed-size list of addresses holds.
 const MAX_ADDRESSES: usize = 16;
 
 type Lookup = Receiver<io::Result<Vec<SocketAddr>>>;
 
-/// Resolves one host: the endpoint's, or that of the proxy on the way to it. Clones share
+/// Resolves one host: the server's, or that of the proxy on the way to it. Clones share
 /// what they know.
 #[derive(Clone, Default)]
 pub struct OnceResolver {
-    state: Arc<Mutex<State>>,
-    /// `host:port` of the proxy. The destination's name is for the proxy to resolve.
+    lookups: Arc<Mutex<Lookups>>,
+    /// `host:port` of the proxy. The server's name is for the proxy to resolve.
     proxy: Option<Arc<str>>,
+    /// A socket of this machine has no address.
+    is_local: bool,
 }
 
 #[derive(Default)]
-struct State {
+struct Lookups {
     known: Option<Vec<SocketAddr>>,
     under_way: Option<Lookup>,
 }
@@ -46,12 +48,17 @@ impl OnceResolver {
             host if host.contains(':') => format!("[{host}]:{}", url.port()),
             host => format!("{host}:{}", url.port()),
         };
-        OnceResolver { state: Arc::default(), proxy: proxy.map(|url| address(url).into()) }
+        OnceResolver { proxy: proxy.map(|url| address(url).into()), ..OnceResolver::default() }
+    }
+
+    /// For a socket of this machine: resolves nothing.
+    pub fn local() -> OnceResolver {
+        OnceResolver { is_local: true, ..OnceResolver::default() }
     }
 
     /// Forgets the answer, but not a lookup under way: a hung one must not be joined by others.
     pub fn forget(&self) {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).known = None;
+        self.lookups.lock().unwrap_or_else(PoisonError::into_inner).known = None;
     }
 }
 
@@ -63,23 +70,26 @@ impl std::fmt::Debug for OnceResolver {
 
 impl Resolver for OnceResolver {
     fn resolve(&self, uri: &Uri, _: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.known.is_none() {
+        if self.is_local {
+            return Ok(self.empty());
+        }
+        let mut lookups = self.lookups.lock().unwrap_or_else(PoisonError::into_inner);
+        if lookups.known.is_none() {
             let host_and_port = match &self.proxy {
                 Some(proxy) => proxy.to_string(),
                 None => host_and_port(uri)?,
             };
-            state.known = Some(state.look_up(host_and_port, *timeout.after)?);
+            lookups.known = Some(lookups.look_up(host_and_port, *timeout.after)?);
         }
         let mut found = self.empty();
-        for address in state.known.iter().flatten().take(MAX_ADDRESSES) {
+        for address in lookups.known.iter().flatten().take(MAX_ADDRESSES) {
             found.push(*address);
         }
         Ok(found)
     }
 }
 
-impl State {
+impl Lookups {
     fn look_up(&mut self, host_and_port: String, within: Duration) -> Result<Vec<SocketAddr>, ureq::Error> {
         let lookup = match self.under_way.take() {
             Some(lookup) => lookup,

@@ -6,12 +6,13 @@ use super::url::Url;
 use crate::secret;
 use crate::tls;
 
-/// How a network destination is reached.
+/// How a server is reached.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HttpSettings {
-    /// `http://host[:port]/path` or `https://`, checked to be a URL.
+    /// `http://host[:port]/path`, `https://`, or `unix:///path/of.sock:/path`, checked to be a
+    /// URL. What stands before the host's `@` is a user and its password.
     pub endpoint: Url,
-    /// How an `https://` endpoint is spoken to; none for `http://`.
+    /// How an `https://` endpoint is spoken to; none for the others.
     pub tls: Option<tls::ClientSettings>,
     /// From connecting to the last byte of the answer.
     pub timeout: Duration,
@@ -29,7 +30,7 @@ impl HttpSettings {
     }
 }
 
-/// What a destination wants to see before it lets us in.
+/// What a server wants to see before it lets us in.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Credentials {
     /// Headers of the operator's own: names, all of them valid and none of them ours, and values.

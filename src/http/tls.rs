@@ -8,10 +8,12 @@ use std::sync::Arc;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, StreamOwned};
 use ureq::unversioned::transport::{
-    Buffers, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, Transport, TransportAdapter, time,
+    Buffers, ConnectionDetails, Connector, Either, NextTimeout, Transport, TransportAdapter,
 };
 
-use super::tcp::BUFFER;
+use super::buffers::ConnectionBuffers;
+use super::deadline::left_for_connecting;
+use super::error::{late, other, tls_error};
 use crate::tls::{self, Client};
 
 /// Shakes hands on connections to `https://`, and leaves others as they are.
@@ -44,30 +46,17 @@ pub(super) fn shake_hands(
     let config = client.config().map_err(other)?;
     let mut conn = ClientConnection::new(config, name).map_err(|error| other(tls::in_words(&error)))?;
     let mut sock = TransportAdapter::new(connection, Arc::clone(&details.current_time));
-    sock.set_timeout(what_is_left(details));
+    sock.set_timeout(left_for_connecting(details));
     while conn.is_handshaking() {
         conn.complete_io(&mut sock).map_err(|error| in_handshake(port, error))?;
     }
-    Ok(Tls { buffers: LazyBuffers::new(BUFFER, BUFFER), stream: StreamOwned { conn, sock } })
+    Ok(Tls { buffers: ConnectionBuffers::default(), stream: StreamOwned { conn, sock } })
 }
 
 impl fmt::Debug for TlsConnector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("TlsConnector")
     }
-}
-
-/// Of the time for making the connection, after what TCP took of it.
-fn what_is_left(details: &ConnectionDetails<'_>) -> NextTimeout {
-    let mut timeout = details.timeout;
-    if let (time::Duration::Exact(all), time::Instant::Exact(begun)) = (timeout.after, details.now) {
-        timeout.after = time::Duration::Exact(all.saturating_sub(begun.elapsed()));
-    }
-    timeout
-}
-
-pub(super) fn other(why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> ureq::Error {
-    ureq::Error::Other(why.into())
 }
 
 /// What went wrong, with the word that it was in the handshake where nothing else says so.
@@ -83,19 +72,14 @@ fn in_handshake(port: u16, error: io::Error) -> ureq::Error {
         _ if is_hung_up(&error) => {
             other(format!("connection reset by peer in the TLS handshake; does port {port} speak TLS?"))
         }
-        _ if is_late => other(format!("no answer in the TLS handshake in time; does port {port} speak TLS?")),
+        _ if is_late => late(format!("no answer in the TLS handshake in time; does port {port} speak TLS?")),
         _ => error.into(),
     }
 }
 
-/// The cause where it is one of TLS.
-pub(super) fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
-    error.get_ref()?.downcast_ref()
-}
-
 /// One connection, after its handshake.
 pub struct Tls {
-    buffers: LazyBuffers,
+    buffers: ConnectionBuffers,
     stream: StreamOwned<ClientConnection, TransportAdapter>,
 }
 
@@ -170,6 +154,7 @@ impl Transport for Tls {
     }
 
     fn is_open(&mut self) -> bool {
+        self.buffers.release();
         self.is_at_rest() && self.stream.sock.get_mut().is_open()
     }
 

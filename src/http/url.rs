@@ -1,4 +1,4 @@
-//! A destination's URL that cannot be printed with the credentials in it.
+//! A URL that cannot be printed with the credentials in it.
 
 use std::fmt;
 
@@ -18,6 +18,13 @@ impl Url {
     /// Whether it is spoken to over TLS.
     pub fn is_https(&self) -> bool {
         self.0.starts_with("https://")
+    }
+
+    /// Of `unix:///path/of.sock:/path?query`, the socket's path and what is asked for there,
+    /// `/` where nothing is said. None for other URLs.
+    pub fn split_socket(&self) -> Option<(&str, &str)> {
+        let rest = self.0.strip_prefix("unix://")?;
+        Some(rest.find(":/").map_or((rest, "/"), |at| (&rest[..at], &rest[at + 1..])))
     }
 
     /// The URL without its user info, and that: what may stand before the host's `@`.
@@ -56,6 +63,13 @@ impl Url {
     pub fn port(&self) -> u16 {
         let written = self.authority().rsplit_once(':').and_then(|(_, port)| port.parse().ok());
         written.unwrap_or(if self.is_https() { 443 } else { 80 })
+    }
+
+    /// Another path, with its query, at the same server; it begins with `/`.
+    pub fn at(&self, path: &str) -> Url {
+        let (scheme, rest) = split_scheme(&self.0);
+        let authority = rest.split(['/', '?']).next().unwrap_or_default();
+        Url(format!("{scheme}{authority}{path}"))
     }
 
     /// What stands after the first `?`; empty where there is none.
@@ -212,6 +226,22 @@ mod tests {
             assert_eq!(url.split_user_info(), (Url::new(bare), user_info));
             assert_eq!((url.host(), url.port()), (host, port));
         }
+    }
+
+    #[test]
+    fn a_socket_and_what_is_asked_for_there_stand_apart() {
+        for (url, parts) in [
+            ("unix:///run/a.sock:/metrics?x=1", Some(("/run/a.sock", "/metrics?x=1"))),
+            ("unix:///run/a.sock:/probe?at=http://h:1/", Some(("/run/a.sock", "/probe?at=http://h:1/"))),
+            ("unix:///run/a:b.sock:/", Some(("/run/a:b.sock", "/"))),
+            ("unix:///run/a.sock", Some(("/run/a.sock", "/"))),
+            ("http://h/a:/b", None),
+        ] {
+            assert_eq!(Url::new(url).split_socket(), parts, "{url}");
+        }
+        let url = Url::new("unix:///run/a@b.sock:/metrics?token=secret");
+        assert_eq!(url.to_string(), "unix:///run/a@b.sock:/metrics?***");
+        assert_eq!((url.split_user_info().1, url.query()), (None, "token=secret"));
     }
 
     #[test]

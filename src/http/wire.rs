@@ -1,52 +1,61 @@
-//! The way to one server: name, proxy, TCP, TLS, each with its deadline.
+//! The way to one server: name, proxy, socket, TLS, each with its deadline.
 
-use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ureq::Agent;
+use ureq::http::uri::{InvalidUri, PathAndQuery, Uri};
 use ureq::unversioned::transport::Connector;
-use ureq::{Agent, Timeout};
 
+use super::error::Error;
+use super::limits::{MAX_CONNECTION_AGE, TimeLimits};
 use super::proxy::{Proxy, ProxyConnector};
 use super::resolve::OnceResolver;
-use super::tcp::TcpConnector;
-use super::tls::{TlsConnector, tls_error};
-use crate::http::Url;
-use crate::tls::{self, Client, ClientSettings};
+use super::socket::SocketConnector;
+use super::tls::TlsConnector;
+use super::url::Url;
+use crate::tls::{Client, ClientSettings};
 
-/// What an answer's body may take: its status has said what matters, and one whose end never
-/// comes must not cost each request the whole timeout.
-const ANSWER_WITHIN: Duration = Duration::from_secs(3);
+/// An answer's head, in bytes: more than any server sends that means well.
+const MAX_HEAD: usize = 32 << 10;
 
-/// Connections live no longer than this: names move to other addresses, and a balancer's
-/// new backends get their share.
-pub const MAX_CONNECTION_AGE: Duration = Duration::from_secs(300);
+/// Where what is asked of a socket is: no other place has a host without a name.
+const LOCAL: &str = "http://localhost";
 
 /// How one server is reached.
 pub struct Wire {
     url: Url,
+    /// What requests are addressed to.
+    uri: Result<Uri, String>,
     tls: Option<Arc<Client>>,
     proxy: Option<Arc<Proxy>>,
+    /// For the whole of a request.
     timeout: Duration,
+    limits: TimeLimits,
 }
 
 impl Wire {
-    /// The way to `url` for the destination `name`, by `proxy` if there is one. `what` it is, for the
-    /// log: empty for the destination itself.
+    /// The way to `url`, without user info, by `proxy` if there is one. Log lines call the
+    /// server `label`.
     pub fn new(
-        name: &str,
-        what: &str,
+        label: &str,
         url: &Url,
         tls: Option<&ClientSettings>,
         proxy: Option<&Url>,
         timeout: Duration,
+        limits: &TimeLimits,
     ) -> Wire {
-        let client = |tls: &ClientSettings| Arc::new(Client::new(format!("destination {name}{what}"), tls.clone()));
+        let uri = match url.split_socket() {
+            Some((_, path)) => Uri::try_from(format!("{LOCAL}{path}")),
+            None => Uri::try_from(url.as_str()),
+        };
         Wire {
             url: url.clone(),
-            tls: tls.map(client),
-            proxy: proxy.map(|url| Arc::new(Proxy::new(name, url, tls))),
+            uri: uri.map_err(|error: InvalidUri| error.to_string()),
+            tls: tls.map(|tls| Arc::new(Client::new(label.to_owned(), tls.clone()))),
+            proxy: proxy.map(|url| Arc::new(Proxy::new(label, url, tls))),
             timeout,
+            limits: limits.clone(),
         }
     }
 
@@ -58,7 +67,10 @@ impl Wire {
 
     /// Of the first host on the way.
     pub fn resolver(&self) -> OnceResolver {
-        OnceResolver::new(self.proxy.as_ref().map(|proxy| proxy.url()))
+        match self.url.split_socket() {
+            Some(_) => OnceResolver::local(),
+            None => OnceResolver::new(self.proxy.as_ref().map(|proxy| proxy.url())),
+        }
     }
 
     /// A client with one connection, not made yet.
@@ -68,17 +80,38 @@ impl Wire {
             .max_redirects(0)
             .max_redirects_will_error(false)
             .timeout_global(Some(self.timeout))
-            .timeout_recv_body(Some(ANSWER_WITHIN.min(self.timeout)))
+            .timeout_resolve(self.limits.connect)
+            .timeout_connect(self.limits.connect)
+            .timeout_recv_response(self.limits.head)
+            .timeout_recv_body(self.limits.body)
+            .max_response_header_size(MAX_HEAD)
             .max_idle_connections(1)
             .max_idle_connections_per_host(1)
             .max_idle_age(MAX_CONNECTION_AGE)
             // Ours stands on the way that is made below; ureq would ask the environment.
             .proxy(None)
+            // Who wants answers packed says so with the request.
+            .accept_encoding("")
             .user_agent(concat!("metricsd/", env!("CARGO_PKG_VERSION")))
             .build();
-        let tcp = TcpConnector { is_plain: self.proxy.is_none() && !self.url.is_https() };
-        let connector = ().chain(tcp).chain(ProxyConnector(self.proxy.clone())).chain(TlsConnector(self.tls.clone()));
+        let socket = match self.url.split_socket() {
+            Some((path, _)) => SocketConnector::Unix(path.into()),
+            None => SocketConnector::Tcp { is_plain: self.proxy.is_none() && !self.url.is_https() },
+        };
+        let connector =
+            ().chain(socket).chain(ProxyConnector(self.proxy.clone())).chain(TlsConnector(self.tls.clone()));
         Agent::with_parts(config, connector, resolver.clone())
+    }
+
+    /// What a request is addressed to: the URL itself, or `path` at its server, which begins
+    /// with `/` and may have a query.
+    pub fn uri(&self, path: Option<&str>) -> Result<Uri, Error> {
+        let bad = |why: String| Error::Failed(format!("is no valid URL: {why}")).on(&self.name());
+        let uri = self.uri.clone().map_err(bad)?;
+        let Some(path) = path else { return Ok(uri) };
+        let mut parts = uri.into_parts();
+        parts.path_and_query = Some(PathAndQuery::try_from(path).map_err(|error| bad(error.to_string()))?);
+        Uri::from_parts(parts).map_err(|error| bad(error.to_string()))
     }
 
     /// Which way it is, for people.
@@ -89,52 +122,8 @@ impl Wire {
         }
     }
 
-    /// Which way failed, and how.
-    pub fn failure(&self, error: &ureq::Error) -> String {
-        format!("{}: {}", self.name(), in_words(error, self.timeout))
-    }
-}
-
-/// What went wrong, for people: how far it had come, and which setting ended the wait.
-fn in_words(error: &ureq::Error, timeout: Duration) -> String {
-    let within = |what: &str| format!("{what} within {timeout:?} (shipper.timeout)");
-    match error {
-        ureq::Error::Timeout(Timeout::Resolve) => within("the name server did not answer"),
-        ureq::Error::Timeout(Timeout::Connect) => within("no connection came about"),
-        ureq::Error::Timeout(Timeout::SendRequest | Timeout::SendBody) => within("the request was not taken"),
-        ureq::Error::Timeout(_) => within("no complete answer"),
-        ureq::Error::Io(error) => match (tls_error(error), from_below(error)) {
-            (Some(error), _) => tls::in_words(error),
-            (None, Some(error)) => in_words(error, timeout),
-            // ureq's own end of file, where the kernel's errors have a number.
-            (None, None) if error.kind() == ErrorKind::UnexpectedEof && error.raw_os_error().is_none() => {
-                "the connection was closed before an answer came".to_owned()
-            }
-            (None, None) => error.to_string(),
-        },
-        ureq::Error::Protocol(error) => format!("what came back is no HTTP answer: {error}"),
-        ureq::Error::Other(error) => error.to_string(),
-        other => other.to_string(),
-    }
-}
-
-/// What the connection under TLS said.
-fn from_below(error: &std::io::Error) -> Option<&ureq::Error> {
-    error.get_ref()?.downcast_ref()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn failures_are_said_for_people() {
-        let within = Duration::from_secs(30);
-        let said = |part| in_words(&ureq::Error::Timeout(part), within);
-        assert_eq!(said(Timeout::Resolve), "the name server did not answer within 30s (shipper.timeout)");
-        assert_eq!(said(Timeout::Connect), "no connection came about within 30s (shipper.timeout)");
-        assert_eq!(said(Timeout::SendBody), "the request was not taken within 30s (shipper.timeout)");
-        let refused = std::io::Error::from_raw_os_error(nix::errno::Errno::ECONNREFUSED as i32);
-        assert_eq!(in_words(&ureq::Error::Io(refused), within), "Connection refused (os error 111)");
+    /// For the whole of a request, and for parts of it.
+    pub fn limits(&self) -> (Duration, &TimeLimits) {
+        (self.timeout, &self.limits)
     }
 }

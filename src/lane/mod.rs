@@ -13,10 +13,8 @@ mod backoff;
 mod budget;
 mod control;
 mod keeper;
-mod learned;
 mod losses;
 mod mailbox;
-mod parts;
 mod queue;
 mod route;
 mod sender;
@@ -34,7 +32,6 @@ use crossbeam_channel::{Receiver, Select, bounded, unbounded};
 
 use crate::telemetry::DestinationStatus;
 
-use self::learned::Learned;
 use self::queue::{Bell, Queue};
 use self::route::{Route, access, encoder, route};
 use self::series_file::SeriesFile;
@@ -49,7 +46,7 @@ pub use losses::lose;
 pub use mailbox::Inlet;
 
 pub use sender::{GRACE, HOLD, Sender};
-pub use settings::{DEFAULT_MEMORY_MAX_BYTES, Kind, RetrySettings, Settings, SpoolMode, SpoolSettings, To};
+pub use settings::{DEFAULT_MEMORY_MAX_BYTES, Kind, RetrySettings, Settings, SpoolMode, SpoolSettings};
 pub use worker::Worker;
 
 /// One line a minute says that a destination is down; one for each cause.
@@ -72,29 +69,18 @@ impl Lane {
     pub fn new(settings: &Settings, hold: Duration, before: Option<&Control>) -> (Inlet, Control, Lane) {
         let count = settings.senders();
         let name = settings.name.clone();
-        let (status, queue, learned, bell) = match before {
-            Some(before) => {
-                before.learned.is_about(&settings.kind);
-                let Control { status, queue, learned, .. } = before;
-                (Arc::clone(status), Arc::clone(queue), Arc::clone(learned), Arc::new(Bell::new(count)))
-            }
+        let (status, queue, bell) = match before {
+            Some(before) => (Arc::clone(&before.status), Arc::clone(&before.queue), Arc::new(Bell::new(count))),
             None => {
                 let status = Arc::new(DestinationStatus::new(&*name, settings.kind.as_str()));
                 let queue = Arc::new(Queue::new(&name, &settings.spool, Arc::clone(&status), count));
                 let bell = queue.bell();
-                (status, queue, Arc::new(Learned::new(&settings.kind)), bell)
+                (status, queue, bell)
             }
         };
         let (inlet, outlets) = mailbox::mailbox(Arc::clone(&queue), Arc::clone(&status));
         let series = SeriesFile::of(&settings.spool, &name);
-        let maker = BodyMaker::new(
-            name.clone(),
-            encoder(settings),
-            Arc::clone(&status),
-            Arc::clone(&learned),
-            series,
-            outlets.poke,
-        );
+        let maker = BodyMaker::new(name.clone(), encoder(settings), Arc::clone(&status), series, outlets.poke);
         let maker = Arc::new(maker);
         let (starter, start) = start::start(before.map(|before| before.threads.clone()));
         let [(worker_alive, worker_ended), (keeper_alive, keeper_ended), (sender_alive, senders_ended)] =
@@ -129,7 +115,6 @@ impl Lane {
                 straight: outlets.straight.clone(),
                 maker: Arc::clone(&maker),
                 queue: Arc::clone(&queue),
-                learned: Arc::clone(&learned),
                 bell: Arc::clone(&bell),
                 start: start.clone(),
                 _alive: sender_alive.clone(),
@@ -150,7 +135,7 @@ impl Lane {
         };
         let bell_before = before.map(|before| Arc::clone(&before.bell));
         let pending = Some((starter, bell_before));
-        let control = Control { name, status, queue, learned, bell, updates, moves, threads, pending };
+        let control = Control { name, status, queue, bell, updates, moves, threads, pending };
         (inlet, control, Lane { worker, keeper, senders })
     }
 }

@@ -2,8 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::formats::Written;
-use crate::http::answered;
+use crate::http::{Said, answered};
 
 /// A peer may ask for a longer pause than ours, but not for one that outlives our memory of
 /// the data: beyond an hour we look again ourselves.
@@ -20,8 +19,10 @@ pub enum Answer {
         retry_after: Option<Duration>,
         /// How much of the request was written.
         written: Written,
-        /// What the answer's body says, printable and not all of it.
-        excerpt: String,
+        /// What the answer's body says, as far as it may be shown.
+        said: Said,
+        /// What to do, where the body says that it is about the connection and not the data.
+        remedy: Option<&'static str>,
         /// Who has answered; nothing of it where all is well.
         peer: Box<Peer>,
     },
@@ -44,6 +45,19 @@ pub struct Peer {
     pub location: Option<String>,
 }
 
+/// What an answer says of the samples that its receiver has written
+/// (`X-Prometheus-Remote-Write-Samples-Written`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// Nothing, and nothing is to be concluded from that.
+    Unsaid,
+    /// So many.
+    Samples(u64),
+    /// Nothing, though the request was one whose receivers have to say it: it was taken for
+    /// something else.
+    Missing,
+}
+
 /// What is to be done with the body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -53,8 +67,8 @@ pub enum Verdict {
     Retry(Option<Duration>),
     /// The operator has to mend something; keep everything and look again now and then.
     Hold,
-    /// Too large: send it in pieces.
-    Divide,
+    /// Too large: send halves.
+    Halve,
     /// Not in this format: send an older one, or reject.
     FallBack,
     /// It will never be taken: drop it, counted.
@@ -75,12 +89,12 @@ impl Answer {
             Answer::Local(Ok(())) => Verdict::Delivered,
             Answer::Local(Err(_)) | Answer::Network(_) => Verdict::Retry(None),
             Answer::Unfit(_) => Verdict::Reject,
-            Answer::Http { status, retry_after, written, excerpt, .. } => match status {
-                200..=299 if matches!(written, Written::Missing(_)) => Verdict::FallBack,
+            Answer::Http { status, retry_after, written, remedy, .. } => match status {
+                200..=299 if *written == Written::Missing => Verdict::FallBack,
                 200..=299 => Verdict::Delivered,
                 300..=399 | 401 | 403 | 404 => Verdict::Hold,
-                400 if about_the_connection(excerpt).is_some() => Verdict::Hold,
-                413 => Verdict::Divide,
+                400 if remedy.is_some() => Verdict::Hold,
+                413 => Verdict::Halve,
                 415 => Verdict::FallBack,
                 408 | 429 => Verdict::Retry(*retry_after),
                 400..=499 => Verdict::Reject,
@@ -105,15 +119,16 @@ impl Answer {
             Answer::Local(Ok(())) => "written".to_owned(),
             Answer::Local(Err(error)) | Answer::Network(error) => error.clone(),
             Answer::Unfit(why) => (*why).to_owned(),
-            Answer::Http { status, written, excerpt, peer, .. } => {
+            Answer::Http { status, written, said, remedy, peer, .. } => {
                 let place = if peer.url.is_empty() { String::new() } else { format!("{}: ", peer.url) };
                 let what = match (status, written) {
-                    (200..=299, Written::Missing(why)) => {
-                        format!("answered {status} without saying what was written: {why}")
+                    (200..=299, Written::Missing) => {
+                        format!("answered {status} without saying what was written: it does not know remote write 2.0")
                     }
-                    _ => answered(*status, excerpt),
+                    _ => answered(*status, said),
                 };
-                let remedy = remedy(*status, excerpt, peer).map(|remedy| format!("; {remedy}")).unwrap_or_default();
+                let remedy = remedy.map(str::to_owned).or_else(|| what_to_do(*status, peer));
+                let remedy = remedy.map(|remedy| format!("; {remedy}")).unwrap_or_default();
                 format!("{place}{what}{remedy}")
             }
         }
@@ -121,13 +136,12 @@ impl Answer {
 }
 
 /// What to do where somebody has to do something.
-fn remedy(status: u16, excerpt: &str, peer: &Peer) -> Option<String> {
+fn what_to_do(status: u16, peer: &Peer) -> Option<String> {
     match status {
         300..=399 => Some(match &peer.location {
             Some(location) => format!("redirects are not followed; set endpoint, if {location} is the right place"),
             None => "redirects are not followed; set endpoint to where it leads".to_owned(),
         }),
-        400 => about_the_connection(excerpt).map(str::to_owned),
         401 | 403 => Some(peer.credentials.to_owned()).filter(|remedy| !remedy.is_empty()),
         404 => Some("check the path of endpoint".to_owned()),
         _ => None,
@@ -146,9 +160,11 @@ const ABOUT_THE_CONNECTION: [(&str, &str); 5] = [
 
 const WRITE_HTTPS: &str = "its port speaks TLS; write https:// in endpoint";
 
-/// What to do about a 400 that was not for the data that it answers; none where it was.
-fn about_the_connection(excerpt: &str) -> Option<&'static str> {
-    ABOUT_THE_CONNECTION.iter().find(|(words, _)| excerpt.contains(words)).map(|(_, remedy)| *remedy)
+/// What to do about a 400 that was not for the data that it answers, but about the connection;
+/// none where it was, and for any other status.
+pub fn about_the_connection(status: u16, page: &str) -> Option<&'static str> {
+    let found = ABOUT_THE_CONNECTION.iter().find(|(words, _)| status == 400 && page.contains(words));
+    found.map(|(_, remedy)| *remedy)
 }
 
 /// Reads `Retry-After` in both its forms, seconds and an HTTP date, relative to `now`.
@@ -177,21 +193,22 @@ mod tests {
             status,
             retry_after: Some(Duration::from_secs(7)),
             written,
-            excerpt: String::new(),
+            said: Said::Nothing,
+            remedy: None,
             peer: Box::default(),
         }
     }
 
     #[test]
     fn what_was_written_is_what_the_answer_says() {
-        assert_eq!(answer(200, Written::Missing("it is old")).verdict(), Verdict::FallBack);
-        assert_eq!(answer(500, Written::Missing("it is old")).verdict(), Verdict::Retry(Some(Duration::from_secs(7))));
+        assert_eq!(answer(200, Written::Missing).verdict(), Verdict::FallBack);
+        assert_eq!(answer(500, Written::Missing).verdict(), Verdict::Retry(Some(Duration::from_secs(7))));
         for (status, written, of_ten) in [
             (200, Written::Unsaid, 10),
             (204, Written::Samples(4), 4),
             (204, Written::Samples(11), 10),
             (400, Written::Samples(4), 4),
-            (400, Written::Missing("it is old"), 0),
+            (400, Written::Missing, 0),
             (400, Written::Unsaid, 0),
         ] {
             assert_eq!(answer(status, written).written(10), of_ten, "{status} {written:?}");
@@ -205,7 +222,7 @@ mod tests {
         for (statuses, expected) in [
             (&[200, 202, 204, 299][..], Verdict::Delivered),
             (&[301, 302, 307, 308, 401, 403, 404], Verdict::Hold),
-            (&[413], Verdict::Divide),
+            (&[413], Verdict::Halve),
             (&[415], Verdict::FallBack),
             (&[408, 429, 500, 501, 502, 503, 504, 599, 999], after),
             (&[400, 402, 405, 409, 410, 422, 431, 499], Verdict::Reject),
@@ -220,12 +237,10 @@ mod tests {
 
     #[test]
     fn a_connection_that_is_refused_with_400_costs_no_data() {
-        let answered = |excerpt: &str| Answer::Http {
-            status: 400,
-            retry_after: None,
-            written: Written::Unsaid,
-            excerpt: excerpt.to_owned(),
-            peer: Box::default(),
+        let verdict = |page: &str, is_hidden: bool| {
+            let (said, remedy) = (Said::of(page.as_bytes(), is_hidden, 100), about_the_connection(400, page));
+            let (written, peer) = (Written::Unsaid, Box::default());
+            Answer::Http { status: 400, retry_after: None, written, said, remedy, peer }.verdict()
         };
         for excerpt in [
             "<html>  <head><title>400 No required SSL certificate was sent</title></head>",
@@ -234,9 +249,10 @@ mod tests {
             "Client sent an HTTP request to an HTTPS server.",
             "Reason: You're speaking plain HTTP to an SSL-enabled server port.<br />",
         ] {
-            assert_eq!(answered(excerpt).verdict(), Verdict::Hold, "{excerpt}");
+            assert_eq!([true, false].map(|is_hidden| verdict(excerpt, is_hidden)), [Verdict::Hold, Verdict::Hold]);
+            assert_eq!(about_the_connection(403, excerpt), None);
         }
-        assert_eq!(answered("out of order sample").verdict(), Verdict::Reject);
+        assert_eq!(verdict("out of order sample", false), Verdict::Reject);
     }
 
     #[test]
@@ -247,8 +263,9 @@ mod tests {
                 credentials: "check bearer_token",
                 location: location.map(str::to_owned),
             };
-            let (excerpt, peer) = (excerpt.to_owned(), Box::new(peer));
-            Answer::Http { status, retry_after: None, written: Written::Unsaid, excerpt, peer }.describe()
+            let (said, remedy) = (Said::of(excerpt.as_bytes(), false, 100), about_the_connection(status, excerpt));
+            let (written, peer) = (Written::Unsaid, Box::new(peer));
+            Answer::Http { status, retry_after: None, written, said, remedy, peer }.describe()
         };
         for (status, excerpt, location, line) in [
             (401, "", None, "answered 401 Unauthorized; check bearer_token"),

@@ -148,8 +148,8 @@ fn health_shows_the_user_and_password_of_its_url_to_the_server_alone() {
         Reply::Answer(403, Vec::new(), "Basic dTpzM2NyM3RAMTAwJQ== is not s3cr3t@100%")
     });
     let ran = health(nosy.url("/health").replace("http://", "http://u:s3cr3t%40100%25@"));
-    // What fills base64 up tells nothing.
-    assert!(ran.code == 69 && ran.stderr.ends_with(": Basic <secret>== is not <secret>\n"), "{}", ran.stderr);
+    let line = "/health answers 403 (its text is not shown: credentials went with the request)\n";
+    assert!(ran.code == 69 && ran.stderr.ends_with(line), "{}", ran.stderr);
 }
 
 #[test]

@@ -37,7 +37,8 @@ fn credentials(tokens: &Peer, dir: &TempDir) -> Vec<String> {
     ]
 }
 
-/// All that came in, quoted back: once as it is, once as JSON.
+/// All that came in, quoted back: once as it is, once as JSON, and once in a form that nobody
+/// has thought of.
 fn quoting(status: u16, request: &Received) -> Reply {
     let mut said: String = request.headers.iter().map(|(name, value)| format!("{name}: {value}; ")).collect();
     said.push_str(&request.line);
@@ -45,7 +46,8 @@ fn quoting(status: u16, request: &Received) -> Reply {
     if request.body.len() < 400 {
         said.push_str(&String::from_utf8_lossy(&request.body));
     }
-    let said = format!("{said} {}", serde_json::Value::from(said.as_str()));
+    let backwards: String = said.chars().rev().collect();
+    let said = format!("{said} {} {backwards}", serde_json::Value::from(said.as_str()));
     Reply::Answer(status, vec![("Location", "http://u:s3cr3t@elsewhere/?s3cr3t".to_owned())], said.leak())
 }
 
@@ -93,8 +95,9 @@ fn destinations_that_quote_what_they_were_told_give_nothing_away() {
                         format!(r#""type": "prometheus_remote_write", "endpoint": "{endpoint}", {credentials}"#);
                     let daemon = start(&dir, &shipper);
                     look(&daemon);
-                    let log = daemon.log();
-                    assert!(log.contains("<secret>"), "{credentials}: {log}");
+                    let (log, why) = (daemon.log(), "(its text is not shown: credentials went with the request)");
+                    assert!(log.contains(why), "{credentials}: {log}");
+                    assert!(!log.contains("elsewhere") && !log.contains("content-type"), "{credentials}: {log}");
                 }
                 for user_info in ["user:s3cr3t%20word", "s3cr3t-token"] {
                     let endpoint = format!("http://{user_info}@{}/in", peer.address);

@@ -1,20 +1,14 @@
-//! POST over a kept-alive connection, with a deadline on everything.
+//! POST of a body, and what its answer says of it.
 
-use std::io::Read;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
-
-use ureq::http::{HeaderMap, HeaderValue, Response};
-use ureq::{Agent, Body};
+use std::time::{Duration, SystemTime};
 
 use super::Transport;
-use crate::formats::{Answered, Content, Format, Written};
-use crate::http::{Access, MAX_CONNECTION_AGE, OnceResolver, Pass, printable, readable, redacted_url};
-use crate::lane::verdict::{Answer, Peer, retry_after};
-
-/// An answer's body is read so far, so that its connection can be used again; a longer one
-/// costs the connection. Receivers answer with nothing or with a sentence.
-const MAX_ANSWER: u64 = 64 << 10;
+use crate::formats::{Content, remote_write};
+use crate::http::{
+    Access, BodyLimit, Client, HeaderMap, HttpSettings, Method, Request, Response, Said, TimeLimits, redacted_url,
+};
+use crate::lane::verdict::{Answer, Peer, Written, about_the_connection, retry_after};
 
 /// How much of an answer's body is looked at for what it says: pages begin with a long head.
 const PAGE: usize = 4 << 10;
@@ -25,113 +19,72 @@ const EXCERPT: usize = 512;
 /// How much is shown of an address that an answer names.
 const LOCATION: usize = 256;
 
+/// What an answer's body may take: its status has said what matters, and one whose end never
+/// comes must not cost each request the whole timeout.
+const ANSWER_WITHIN: Duration = Duration::from_secs(3);
+
+/// What the senders of the destination `name` share.
+pub fn access(name: &str, settings: &HttpSettings) -> Access {
+    let body = Some(ANSWER_WITHIN.min(settings.timeout));
+    let limits = TimeLimits { body, setting: "shipper.timeout", ..TimeLimits::default() };
+    Access::new(&format!("destination {name}"), settings.clone(), &limits)
+}
+
 /// Posts to one endpoint.
 pub struct Http {
     access: Arc<Access>,
-    format: &'static Format,
-    /// Of what the connection was made with.
-    generation: u64,
-    resolver: OnceResolver,
-    agent: Option<(Agent, Instant)>,
+    client: Client,
+    /// The beginning of the last answer's body.
+    page: Vec<u8>,
 }
 
 impl Http {
     /// Connects to nothing yet.
-    pub fn new(access: Arc<Access>, format: &'static Format) -> Http {
-        Http { resolver: access.wire().resolver(), access, format, generation: 0, agent: None }
+    pub fn new(access: Arc<Access>) -> Http {
+        Http { client: Client::new(Arc::clone(&access)), access, page: Vec::new() }
     }
 
-    fn agent(&mut self) -> Agent {
-        self.refresh();
-        if self.agent.as_ref().is_some_and(|(_, made)| made.elapsed() > MAX_CONNECTION_AGE) {
-            self.disconnect();
-        }
-        let make = || (self.access.wire().agent(&self.resolver), Instant::now());
-        let (agent, _) = self.agent.get_or_insert_with(make);
-        agent.clone()
-    }
-
-    /// Looks at the files that a connection is made with, and gives up one that was made with
-    /// others. Whether they have changed.
-    fn refresh(&mut self) -> bool {
-        let generation = self.access.refresh();
-        let renewed = generation != self.generation;
-        if renewed {
-            self.disconnect();
-            self.generation = generation;
-        }
-        renewed
-    }
-
-    /// Closes the connection and forgets the address.
-    fn disconnect(&mut self) {
-        self.agent = None;
-        self.resolver.forget();
-    }
-}
-
-impl Http {
-    /// One attempt, and what it has shown to be let in.
-    fn post(&mut self, content: &Content, body: &[u8]) -> (Answer, Option<Pass>) {
-        let agent = self.agent();
-        let pass = match self.access.pass(body) {
-            Ok(pass) => pass,
-            Err(why) => return (Answer::Network(why), None),
+    fn answer(&self, content: &Content, answer: &Response) -> Answer {
+        let (status, headers) = (answer.status, &answer.headers);
+        let is_success = (200..=299).contains(&status);
+        let written = written(content, headers);
+        let is_hidden = self.access.sends_credentials();
+        // Of what is well there is nothing to say.
+        let peer =
+            if !is_success || written == Written::Missing { self.peer(headers, is_hidden) } else { Peer::default() };
+        let (said, remedy) = if is_success {
+            (Said::Nothing, None)
+        } else {
+            let remedy = about_the_connection(status, &String::from_utf8_lossy(&self.page));
+            (Said::of(&self.page, is_hidden, EXCERPT), remedy)
         };
-        let mut request = agent.post(self.access.settings().endpoint.as_str());
-        for (name, value) in content.iter() {
-            request = request.header(name, value);
-        }
-        for (name, value) in &pass.headers {
-            request = request.header(name, value);
-        }
-        let answer = match request.send(body) {
-            Ok(mut response) => {
-                let excerpt = read_answer(&mut response, &pass);
-                let header = |name: &str| response.headers().get(name)?.to_str().ok();
-                let written = (self.format.written)(content, &Answered { header: &header, body: &[] });
-                // Of what is well there is nothing to say.
-                let is_told = !response.status().is_success() || matches!(written, Written::Missing(_));
-                Answer::Http {
-                    status: response.status().as_u16(),
-                    retry_after: asked_pause(response.headers()),
-                    written,
-                    peer: if is_told { Box::new(self.peer(response.headers(), &pass)) } else { Box::default() },
-                    excerpt,
-                }
-            }
-            Err(error) => {
-                self.disconnect();
-                let why = self.access.wire().failure(&error);
-                Answer::Network(pass.redact(&why, why.len()))
-            }
-        };
-        (answer, Some(pass))
+        let retry_after = asked_pause(headers);
+        Answer::Http { status, retry_after, written, said, remedy, peer: Box::new(peer) }
     }
 
     /// What an operator has to know of who gave this answer.
-    fn peer(&self, answer: &HeaderMap, pass: &Pass) -> Peer {
+    fn peer(&self, answer: &HeaderMap, is_hidden: bool) -> Peer {
+        let location = answer.get("Location").and_then(|location| location.to_str().ok());
         Peer {
-            url: self.access.wire().name(),
+            url: self.access.name(),
             credentials: self.access.remedy(),
-            location: answer.get("Location").and_then(|location| elsewhere(location, pass)),
+            location: location.and_then(|location| elsewhere(location, self.access.endpoint().as_str(), is_hidden)),
         }
     }
 }
 
 impl Transport for Http {
     fn send(&mut self, content: &Content, body: &[u8]) -> Answer {
-        let (answer, pass) = self.post(content, body);
-        let refused = matches!(answer, Answer::Http { status: 401, .. });
-        match pass {
-            // A token may end, or be revoked, before its time.
-            Some(pass) if refused && self.access.was_refused(&pass) => self.post(content, body).0,
-            _ => answer,
+        let limit = BodyLimit::Keep(PAGE);
+        let request = Request { method: Method::POST, path: None, headers: content, body: Some(body), limit };
+        match self.client.send(&request, &mut self.page) {
+            Ok(answer) => self.answer(content, &answer),
+            Err(error) => Answer::Network(error.to_string()),
         }
     }
 
     fn has_new_credentials(&mut self) -> bool {
-        self.refresh()
+        self.client.refresh()
     }
 }
 
@@ -139,40 +92,38 @@ fn asked_pause(headers: &HeaderMap) -> Option<Duration> {
     retry_after(headers.get("Retry-After")?.to_str().ok()?, SystemTime::now())
 }
 
-/// Reads the answer's body as far as it is allowed to go; gives its beginning, printable and
-/// without what the request has shown. What goes wrong here does not matter any more: the
-/// status has been read.
-fn read_answer(response: &mut Response<Body>, pass: &Pass) -> String {
-    let mut start = Vec::new();
-    let shows = !response.status().is_success();
-    let mut reader = response.body_mut().as_reader();
-    if shows {
-        let length = PAGE + pass.longest();
-        let _ = reader.by_ref().take(length as u64).read_to_end(&mut start);
+/// What the answer says of samples. Where it speaks of anything that was written, what it
+/// does not speak of was not.
+fn written(content: &Content, answer: &HeaderMap) -> Written {
+    let [samples, others @ ..] = ["Samples", "Histograms", "Exemplars"]
+        .map(|what| answer.get(format!("X-Prometheus-Remote-Write-{what}-Written")));
+    let samples = samples.and_then(|count| count.to_str().ok()?.trim().parse().ok());
+    match samples {
+        Some(samples) => Written::Samples(samples),
+        None if !remote_write::is_v2(content) => Written::Unsaid,
+        None if others.iter().any(Option::is_some) => Written::Samples(0),
+        None => Written::Missing,
     }
-    let _ = std::io::copy(&mut reader.take(MAX_ANSWER), &mut std::io::sink());
-    let said = readable(&pass.redact(&String::from_utf8_lossy(&start), PAGE));
-    // What a tag stood in the middle of has come together.
-    pass.redact(&said, EXCERPT)
 }
 
-/// Where `Location` leads, as far as it is nobody's secret: scheme, host and path.
-fn elsewhere(location: &HeaderValue, pass: &Pass) -> Option<String> {
-    let text = String::from_utf8_lossy(location.as_bytes());
-    let whole = redacted_url(&pass.redact(&text, text.len())).replacen("***@", "", 1);
-    let place = printable(whole.split(['?', '#']).next()?.as_bytes());
-    let place: String = place.chars().take(LOCATION).collect();
+/// Where `Location` leads, as far as it is nobody's secret: scheme, host and path. Where
+/// nothing that was answered may be shown, only if it is `endpoint` itself over `https://`.
+fn elsewhere(location: &str, endpoint: &str, is_hidden: bool) -> Option<String> {
+    if is_hidden && Some(location) != endpoint.strip_prefix("http://").map(|rest| format!("https://{rest}")).as_deref()
+    {
+        return None;
+    }
+    let whole = redacted_url(location).replacen("***@", "", 1);
+    let place: String = whole.split(['?', '#']).next()?.trim().chars().take(LOCATION).collect();
     (!place.is_empty()).then_some(place)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
+    use std::io::{Read, Write};
     use std::net::{TcpListener, TcpStream};
 
     use super::*;
-    use crate::formats;
-    use crate::http::HttpSettings;
 
     /// What is said of a request to a peer that reads it and then does `with` the connection.
     fn failure(with: fn(TcpStream)) -> String {
@@ -185,7 +136,7 @@ mod tests {
         });
         let timeout = Duration::from_millis(200);
         let settings = HttpSettings { timeout, ..HttpSettings::new(endpoint.as_str().into()) };
-        let mut http = Http::new(Arc::new(Access::new("x", settings)), formats::ALL[0]);
+        let mut http = Http::new(Arc::new(access("x", &settings)));
         let answer = http.send(&Content::default(), b"body");
         peer.join().unwrap();
         let Answer::Network(said) = answer else { panic!("{answer:?}") };
@@ -210,5 +161,19 @@ mod tests {
         let lie = |mut stream: TcpStream| stream.write_all(b"220 smtp.example ESMTP\r\n\r\n").unwrap();
         let said = failure(lie);
         assert!(said.starts_with("what came back is no HTTP answer: "), "{said}");
+    }
+
+    #[test]
+    fn where_a_redirect_leads_is_shown_without_what_may_be_a_secret() {
+        for (location, is_hidden, shown) in [
+            ("https://u:p@h/in?key=1#x", false, Some("https://h/in")),
+            ("/login", false, Some("/login")),
+            ("https://h/in", true, Some("https://h/in")),
+            ("https://h/in?key=1", true, None),
+            ("https://h/in/token", true, None),
+            ("https://elsewhere/in", true, None),
+        ] {
+            assert_eq!(elsewhere(location, "http://h/in", is_hidden).as_deref(), shown, "{location}");
+        }
     }
 }

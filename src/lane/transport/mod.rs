@@ -8,7 +8,7 @@ use crate::formats::Content;
 
 pub use file::File;
 pub use file::Stdout;
-pub use http::Http;
+pub use http::{Http, access};
 
 /// Carries one body at a time.
 pub trait Transport: Send {

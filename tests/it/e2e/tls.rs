@@ -243,9 +243,9 @@ fn nginx_in_front_of_prometheus_lets_in_who_has_a_certificate_and_the_password()
 
     // nginx says this in HTTP, with a 400 that is not about the data.
     for (name, words) in [
-        ("wrong", "answered 401 Unauthorized: 401 Authorization Required nginx"),
-        ("nobody", "answered 400 Bad Request: No required SSL certificate was sent"),
-        ("stranger", "answered 400 Bad Request: The SSL certificate error"),
+        ("wrong", "answered 401 Unauthorized (its text is not shown: credentials went with the request); check"),
+        ("nobody", "credentials went with the request); set tls.cert_file and tls.key_file"),
+        ("stranger", "credentials went with the request); it refuses tls.cert_file"),
     ] {
         let state =
             wait_for("a refusal", || Some(destination(&daemon, name)).filter(|state| state["last_error"].is_string()));

@@ -1,0 +1,88 @@
+//! The client: requests to one server, one at a time, over a connection that is kept.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use ureq::Agent;
+
+use super::access::{Access, Pass};
+use super::error::Error;
+use super::exchange::{Request, Response, exchange};
+use super::limits::MAX_CONNECTION_AGE;
+use super::resolve::OnceResolver;
+
+/// Sends requests to one server. The connection stays open for the next one, for 5 minutes at
+/// most, until something fails, or until a file changes that it was made with.
+///
+/// While it idles, the connection holds no buffers beyond a kilobyte; what TLS itself keeps
+/// comes on top of that.
+pub struct Client {
+    access: Arc<Access>,
+    /// Of what the connection was made with.
+    generation: u64,
+    resolver: OnceResolver,
+    agent: Option<(Agent, Instant)>,
+}
+
+impl Client {
+    /// Connects to nothing yet.
+    pub fn new(access: Arc<Access>) -> Client {
+        Client { resolver: access.wire().resolver(), access, generation: 0, agent: None }
+    }
+
+    /// How the server is reached.
+    pub fn access(&self) -> &Access {
+        &self.access
+    }
+
+    /// Sends `request` and waits for the answer, whose body replaces what is in `body`.
+    /// Whatever its status is, an answer is none of the errors; redirects are not followed. A
+    /// token that is refused (401) is exchanged once, and the request sent once more.
+    pub fn send(&mut self, request: &Request<'_>, body: &mut Vec<u8>) -> Result<Response, Error> {
+        let (answer, pass) = self.attempt(request, body)?;
+        // A token may end, or be revoked, before its time.
+        if answer.status == 401 && self.access.was_refused(&pass) {
+            return self.attempt(request, body).map(|(answer, _)| answer);
+        }
+        Ok(answer)
+    }
+
+    /// Looks at the files that a connection is made with, and gives up one that was made with
+    /// others. Whether they have changed.
+    pub fn refresh(&mut self) -> bool {
+        let generation = self.access.refresh();
+        let renewed = generation != self.generation;
+        if renewed {
+            self.disconnect();
+            self.generation = generation;
+        }
+        renewed
+    }
+
+    /// One attempt, and what it has shown to be let in.
+    fn attempt(&mut self, request: &Request<'_>, body: &mut Vec<u8>) -> Result<(Response, Pass), Error> {
+        let agent = self.agent();
+        let pass = self.access.pass(request)?;
+        let answer = exchange(&agent, self.access.wire(), request, &pass.headers, body);
+        if answer.is_err() {
+            self.disconnect();
+        }
+        Ok((answer?, pass))
+    }
+
+    fn agent(&mut self) -> Agent {
+        self.refresh();
+        if self.agent.as_ref().is_some_and(|(_, made)| made.elapsed() > MAX_CONNECTION_AGE) {
+            self.disconnect();
+        }
+        let make = || (self.access.wire().agent(&self.resolver), Instant::now());
+        let (agent, _) = self.agent.get_or_insert_with(make);
+        agent.clone()
+    }
+
+    /// Closes the connection and forgets the address.
+    fn disconnect(&mut self) {
+        self.agent = None;
+        self.resolver.forget();
+    }
+}

@@ -1,0 +1,141 @@
+//! What goes wrong with a request, in words for people.
+//!
+//! The words are ours: nothing that a server sent is in them, and URLs are shown without what
+//! may be a secret.
+
+use std::error;
+use std::fmt;
+use std::io::{self, ErrorKind};
+use std::time::Duration;
+
+use ureq::Timeout;
+
+use super::limits::TimeLimits;
+use crate::tls;
+
+/// Why there is no answer. Each has a line for people, which names the way that failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Error {
+    /// A time limit has ended.
+    TimedOut(String),
+    /// The answer's body is longer than its caller allows.
+    TooLong(String),
+    /// Anything else, such as a connection that was refused or an answer that is no HTTP.
+    Failed(String),
+}
+
+impl Error {
+    /// The same for the way `name`.
+    pub(super) fn on(self, name: &str) -> Error {
+        self.map(|why| format!("{name}: {why}"))
+    }
+
+    /// The same with a word in front.
+    pub(super) fn after(self, word: &str) -> Error {
+        self.map(|why| format!("{word} {why}"))
+    }
+
+    fn map(self, change: impl FnOnce(String) -> String) -> Error {
+        match self {
+            Error::TimedOut(why) => Error::TimedOut(change(why)),
+            Error::TooLong(why) => Error::TooLong(change(why)),
+            Error::Failed(why) => Error::Failed(change(why)),
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::TimedOut(why) | Error::TooLong(why) | Error::Failed(why) => f.write_str(why),
+        }
+    }
+}
+
+impl error::Error for Error {}
+
+/// How far a request had come, and how long it may take.
+pub(super) struct Progress<'a> {
+    pub elapsed: Duration,
+    pub has_head: bool,
+    pub total: Duration,
+    pub limits: &'a TimeLimits,
+}
+
+impl Progress<'_> {
+    /// What went wrong: how far it had come, and which limit ended the wait.
+    pub fn failure(&self, error: &ureq::Error) -> Error {
+        match error {
+            ureq::Error::Timeout(reason) => Error::TimedOut(self.too_late(*reason)),
+            ureq::Error::Io(error) => self.io_failure(error),
+            // Of an answer it quotes no more than `Location`, and that where redirects are followed.
+            ureq::Error::Protocol(error) => Error::Failed(format!("what came back is no HTTP answer: {error}")),
+            ureq::Error::LargeResponseHeader(_, most) => {
+                Error::Failed(format!("what came back is no HTTP answer: its head has more than {most} bytes"))
+            }
+            ureq::Error::Other(error) if error.is::<Late>() => Error::TimedOut(error.to_string()),
+            ureq::Error::Other(error) => Error::Failed(error.to_string()),
+            other => Error::Failed(other.to_string()),
+        }
+    }
+
+    fn io_failure(&self, error: &io::Error) -> Error {
+        if let Some(error) = tls_error(error) {
+            return Error::Failed(tls::in_words(error));
+        }
+        // What the connection under TLS said, or what ureq did while a body was read.
+        if let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref::<ureq::Error>()) {
+            return self.failure(error);
+        }
+        // ureq's own end of file, where the kernel's errors have a number.
+        if error.kind() == ErrorKind::UnexpectedEof && error.raw_os_error().is_none() {
+            let when = if self.has_head { "the answer was complete" } else { "an answer came" };
+            return Error::Failed(format!("the connection was closed before {when}"));
+        }
+        Error::Failed(error.to_string())
+    }
+
+    fn too_late(&self, reason: Timeout) -> String {
+        let TimeLimits { connect, head, body, setting } = self.limits;
+        let (what, limit) = match reason {
+            Timeout::Resolve => ("the name server did not answer", connect),
+            Timeout::Connect => ("no connection came about", connect),
+            Timeout::SendRequest | Timeout::SendBody => ("the request was not taken", &None),
+            Timeout::RecvBody => ("no complete answer", body),
+            Timeout::RecvResponse => ("no complete answer", head),
+            _ => ("no complete answer", &None),
+        };
+        match limit {
+            Some(limit) if self.elapsed < self.total => format!("{what} within {limit:?}"),
+            _ if setting.is_empty() => format!("{what} within {:?}", self.total),
+            _ => format!("{what} within {:?} ({setting})", self.total),
+        }
+    }
+}
+
+/// A wait that ended without what was waited for, in words of its own.
+#[derive(Debug)]
+struct Late(String);
+
+impl fmt::Display for Late {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl error::Error for Late {}
+
+/// An error of ours, on its way through ureq.
+pub(super) fn other(why: impl Into<Box<dyn error::Error + Send + Sync>>) -> ureq::Error {
+    ureq::Error::Other(why.into())
+}
+
+/// The same, where a time limit has ended.
+pub(super) fn late(why: String) -> ureq::Error {
+    other(Late(why))
+}
+
+/// The cause where it is one of TLS.
+pub(super) fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
+    error.get_ref()?.downcast_ref()
+}

@@ -1,0 +1,33 @@
+//! What a request may take: time, and bytes of the answer.
+
+use std::time::Duration;
+
+/// Connections live no longer than this: names move to other addresses, and a balancer's
+/// new backends get their share.
+pub const MAX_CONNECTION_AGE: Duration = Duration::from_secs(300);
+
+/// Limits of parts of a request, besides that of the whole ([`super::HttpSettings::timeout`]).
+/// None: that of the whole alone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TimeLimits {
+    /// For looking up the name, and again for making the connection: TCP, the proxy's answer
+    /// and the TLS handshake together.
+    pub connect: Option<Duration>,
+    /// From the last byte of the request to the end of the answer's head.
+    pub head: Option<Duration>,
+    /// From there to the last byte of the answer.
+    pub body: Option<Duration>,
+    /// What the limit of the whole is called where it is set: errors name it. Empty: they
+    /// name nothing.
+    pub setting: &'static str,
+}
+
+/// How much of an answer's body is taken, in bytes, unpacked where it came packed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyLimit {
+    /// A longer one is an error ([`super::Error::TooLong`]).
+    Refuse(usize),
+    /// This much of it is kept, and what goes wrong behind the head does not matter: for those
+    /// to whom the status says what counts.
+    Keep(usize),
+}
