@@ -1,10 +1,14 @@
 //! Passwords, tokens and keys: nothing prints them, and those in files are kept in step with
 //! their files ([`Secrets`]).
 
+mod fields;
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::files::{FileError, Recipe};
+
+pub use fields::{SecretFields, check, of_member};
 
 /// No token in the field is longer; HTTP servers refuse headers long before this.
 const MAX_SECRET_BYTES: usize = 64 << 10;

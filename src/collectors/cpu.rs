@@ -3,6 +3,8 @@
 use super::collector::{CollectError, Collector, Tick};
 use super::keyed;
 use super::parse::{ParseError, fields, lines, u64};
+use super::settings::Settings;
+use crate::fields::{DefaultValue, Field, Takes};
 use crate::host::{HostPaths, KernelFile, Scratch, user_hz};
 use crate::model::{Labels, Metric, Recorder};
 
@@ -25,6 +27,14 @@ static SECONDS: Metric = Metric::counter(
 
 /// Everything this collector may emit.
 pub static METRICS: &[&Metric] = &[&USAGE, &USAGE_TOTAL, &COUNT, &SECONDS];
+
+/// Its fields of `collector`.
+pub static FIELDS: [Field<Settings>; 1] = [Field::new(
+    "enable_cpu",
+    Takes::Bool(|s, on| s.enable_cpu = on),
+    DefaultValue::Bool(true),
+    "CPU usage and seconds by mode.",
+)];
 
 /// The modes in the kernel's column order.
 const MODES: [&str; COLUMNS] =

@@ -4,9 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::collector::{CollectError, Collector, Tick};
-use super::filter::Filter;
+use super::filter::{EXCLUDE, Filter, INCLUDE};
 use super::keyed;
 use super::parse::{ParseError, fields, lines, u64, whole};
+use super::settings::{DISKS_LEFT_OUT, Settings};
+use crate::fields::{DefaultValue, Field, Inner, Table, Takes};
 use crate::host::{HostPaths, KernelFile, Scratch};
 use crate::model::{Labels, Metric, Recorder};
 
@@ -19,6 +21,34 @@ static WRITE_COUNT: Metric = Metric::counter("system_disk_write_count_total", ""
 
 /// Everything this collector may emit.
 pub static METRICS: &[&Metric] = &[&READ_BYTES, &WRITE_BYTES, &READ_COUNT, &WRITE_COUNT];
+
+/// Its fields of `collector`.
+pub static FIELDS: [Field<Settings>; 2] = [
+    Field::new(
+        "enable_disk",
+        Takes::Bool(|s, on| s.enable_disk = on),
+        DefaultValue::Bool(true),
+        "Disk I/O and the space of file systems.",
+    ),
+    Field::new(
+        "disk",
+        Takes::Object(&Inner { table: &FILTER, of: |s: &mut Settings| &mut s.disk }),
+        DefaultValue::EmptyMap,
+        "",
+    ),
+];
+
+static FILTER_FIELDS: [Field<Filter>; 2] = [
+    Field::new(
+        "include",
+        INCLUDE,
+        DefaultValue::Texts(&[]),
+        "Devices whose I/O is shown, as regular expressions for the whole name; empty: whole disks, dm and md.",
+    ),
+    Field::new("exclude", EXCLUDE, DefaultValue::Texts(&DISKS_LEFT_OUT), "Devices left out in any case."),
+];
+
+static FILTER: Table<Filter> = Table::new(|| FILTER_FIELDS.iter().collect());
 
 /// The kernel counts in sectors of this size, whatever the device's own are.
 const SECTOR_BYTES: f64 = 512.0;
@@ -245,7 +275,7 @@ mod tests {
         if !have_fixtures() {
             return;
         }
-        let usual = super::super::Settings::default().disk;
+        let usual = Settings::default().disk;
         let vm = [("vda", 3360686080.0, 10737419264.0), ("vdb", 157810688.0, 220200960.0)];
         assert_eq!(seen("vm", &usual), vm.map(|(name, read, written)| (name.to_owned(), read, written)));
         let old = seen("old-kernel", &usual);

@@ -4,6 +4,8 @@ use std::fmt;
 
 use regex_lite::Regex;
 
+use crate::fields::{Done, Fault, Takes};
+
 /// A regular expression that has to match the whole of a name, as in Prometheus' relabelling.
 #[derive(Clone)]
 pub struct Pattern {
@@ -64,6 +66,32 @@ impl Filter {
         let included = if self.include.is_empty() { by_rule } else { self.include.iter().any(|p| p.matches(name)) };
         included && !self.exclude.iter().any(|p| p.matches(name))
     }
+}
+
+/// A field `include`.
+pub const INCLUDE: Takes<Filter> = Takes::Texts(|f| f.include.clear(), |f, text| f.include(text));
+
+/// A field `exclude`.
+pub const EXCLUDE: Takes<Filter> = Takes::Texts(|f| f.exclude.clear(), |f, text| f.exclude(text));
+
+impl Filter {
+    fn include(&mut self, pattern: String) -> Done {
+        self.include.push(written(pattern)?);
+        Ok(())
+    }
+
+    fn exclude(&mut self, pattern: String) -> Done {
+        self.exclude.push(written(pattern)?);
+        Ok(())
+    }
+}
+
+/// The pattern that an operator wrote.
+fn written(text: String) -> Result<Pattern, Fault> {
+    if text.is_empty() {
+        return Err(Fault::expected("a regular expression; an empty one matches nothing that has a name"));
+    }
+    Pattern::new(&text).map_err(|error| Fault::quoting("").after(format!(" is no regular expression: {error}")))
 }
 
 #[cfg(test)]

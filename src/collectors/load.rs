@@ -2,6 +2,8 @@
 
 use super::collector::{CollectError, Collector, Tick};
 use super::parse::{ParseError, f64, fields, whole};
+use super::settings::Settings;
+use crate::fields::{DefaultValue, Field, Takes};
 use crate::host::{HostPaths, KernelFile, Scratch};
 use crate::model::{Labels, Metric, Recorder};
 
@@ -13,6 +15,10 @@ static LOAD: [Metric; 3] = [
 
 /// Everything this collector may emit.
 pub static METRICS: &[&Metric] = &[&LOAD[0], &LOAD[1], &LOAD[2]];
+
+/// Its fields of `collector`.
+pub static FIELDS: [Field<Settings>; 1] =
+    [Field::new("enable_load", Takes::Bool(|s, on| s.enable_load = on), DefaultValue::Bool(true), "Load averages.")];
 
 /// The collector.
 #[derive(Debug)]

@@ -2,6 +2,8 @@
 
 use super::collector::{CollectError, Collector, Tick};
 use super::parse::{ParseError, fields, lines, u64, whole};
+use super::settings::Settings;
+use crate::fields::{DefaultValue, Field, Takes};
 use crate::host::{HostPaths, KernelFile, Scratch};
 use crate::model::{Labels, Metric, Recorder};
 
@@ -20,6 +22,14 @@ static SWAP_USAGE: Metric =
 
 /// Everything this collector may emit.
 pub static METRICS: &[&Metric] = &[&TOTAL, &USED, &AVAILABLE, &USAGE, &SWAP_TOTAL, &SWAP_USED, &SWAP_USAGE];
+
+/// Its fields of `collector`.
+pub static FIELDS: [Field<Settings>; 1] = [Field::new(
+    "enable_memory",
+    Takes::Bool(|s, on| s.enable_memory = on),
+    DefaultValue::Bool(true),
+    "Memory and swap.",
+)];
 
 /// The collector.
 #[derive(Debug)]

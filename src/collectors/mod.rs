@@ -20,6 +20,7 @@ pub mod uptime;
 use std::sync::Arc;
 
 use self::filesystem::RemoteMounts;
+use crate::fields::{DefaultValue, Field, Table, Takes};
 use crate::host::{HostPaths, StatFs};
 use crate::model::Metric;
 
@@ -82,6 +83,8 @@ struct Row {
     name: &'static str,
     /// The families that no row before has.
     metrics: &'static [&'static Metric],
+    /// Its fields of the object `collector` in the configuration.
+    fields: &'static [Field<Settings>],
     enabled: fn(&Settings) -> bool,
     /// Whether two settings that enable it are the same to it, the cap of series aside.
     same: fn(&Settings, &Settings) -> bool,
@@ -93,11 +96,22 @@ enum Made {
     Slow(Box<dyn Collector>, Due),
 }
 
+/// What each collector may be told, and what all are (`collector`).
+pub static FIELDS: Table<Settings> = Table::new(|| TABLE.iter().flat_map(|row| row.fields).chain(&OF_ALL).collect());
+
+static OF_ALL: [Field<Settings>; 1] = [Field::new(
+    "max_series",
+    Takes::Whole(1..=1_000_000, |s, series| s.max_series = series as usize),
+    DefaultValue::Whole(settings::MAX_SERIES as u64),
+    "Series that one collector may give a round; more are refused and counted.",
+)];
+
 /// All collectors, in the order in which they run and their metrics are shown.
 static TABLE: &[Row] = &[
     Row {
         name: "cpu",
         metrics: cpu::METRICS,
+        fields: &cpu::FIELDS,
         enabled: |settings| settings.enable_cpu,
         same: |_, _| true,
         build: |parts| Made::Fast(Box::new(cpu::Cpu::new(parts.host))),
@@ -105,6 +119,7 @@ static TABLE: &[Row] = &[
     Row {
         name: "memory",
         metrics: memory::METRICS,
+        fields: &memory::FIELDS,
         enabled: |settings| settings.enable_memory,
         same: |_, _| true,
         build: |parts| Made::Fast(Box::new(memory::Memory::new(parts.host))),
@@ -112,6 +127,7 @@ static TABLE: &[Row] = &[
     Row {
         name: "load",
         metrics: load::METRICS,
+        fields: &load::FIELDS,
         enabled: |settings| settings.enable_load,
         same: |_, _| true,
         build: |parts| Made::Fast(Box::new(load::Load::new(parts.host))),
@@ -119,6 +135,7 @@ static TABLE: &[Row] = &[
     Row {
         name: "uptime",
         metrics: uptime::METRICS,
+        fields: &uptime::FIELDS,
         enabled: |settings| settings.enable_uptime,
         same: |_, _| true,
         build: |parts| Made::Fast(Box::new(uptime::Uptime::new(parts.host))),
@@ -126,6 +143,7 @@ static TABLE: &[Row] = &[
     Row {
         name: "disk",
         metrics: disk::METRICS,
+        fields: &disk::FIELDS,
         enabled: |settings| settings.enable_disk,
         same: |a, b| a.disk == b.disk,
         build: |parts| Made::Fast(Box::new(disk::Disk::new(&parts.settings.disk, parts.host))),
@@ -133,6 +151,7 @@ static TABLE: &[Row] = &[
     Row {
         name: "filesystem",
         metrics: filesystem::METRICS,
+        fields: &filesystem::FIELDS,
         enabled: |settings| settings.enable_disk,
         same: |a, b| a.filesystem == b.filesystem,
         build: |parts| {
@@ -143,6 +162,7 @@ static TABLE: &[Row] = &[
     Row {
         name: "filesystem_remote",
         metrics: filesystem::REMOTE_METRICS,
+        fields: &[],
         enabled: |settings| settings.enable_disk,
         same: |a, b| a.filesystem == b.filesystem,
         build: |parts| {
@@ -154,6 +174,7 @@ static TABLE: &[Row] = &[
     Row {
         name: "network",
         metrics: network::METRICS,
+        fields: &network::FIELDS,
         enabled: |settings| settings.enable_network,
         same: |a, b| a.network == b.network,
         build: |parts| Made::Fast(Box::new(network::Network::new(&parts.settings.network, parts.host))),

@@ -1,9 +1,11 @@
 //! Traffic of network interfaces, from `/proc/net/dev`.
 
 use super::collector::{CollectError, Collector, Tick};
-use super::filter::Filter;
+use super::filter::{EXCLUDE, Filter, INCLUDE};
 use super::keyed;
 use super::parse::{ParseError, fields, lines, u64, whole};
+use super::settings::{INTERFACES_LEFT_OUT, Settings};
+use crate::fields::{DefaultValue, Field, Inner, Table, Takes};
 use crate::host::{HostPaths, KernelFile, Scratch};
 use crate::model::{Labels, Metric, Recorder};
 
@@ -25,6 +27,34 @@ static DROP_OUT: Metric = Metric::counter("system_network_drop_out_total", "", "
 /// Everything this collector may emit.
 pub static METRICS: &[&Metric] =
     &[&BYTES_SENT, &BYTES_RECV, &PACKETS_SENT, &PACKETS_RECV, &ERRORS_IN, &ERRORS_OUT, &DROP_IN, &DROP_OUT];
+
+/// Its fields of `collector`.
+pub static FIELDS: [Field<Settings>; 2] = [
+    Field::new(
+        "enable_network",
+        Takes::Bool(|s, on| s.enable_network = on),
+        DefaultValue::Bool(true),
+        "Network interfaces.",
+    ),
+    Field::new(
+        "network",
+        Takes::Object(&Inner { table: &FILTER, of: |s: &mut Settings| &mut s.network }),
+        DefaultValue::EmptyMap,
+        "",
+    ),
+];
+
+static FILTER_FIELDS: [Field<Filter>; 2] = [
+    Field::new(
+        "include",
+        INCLUDE,
+        DefaultValue::Texts(&[]),
+        "Interfaces that are shown, as regular expressions for the whole name; empty: all.",
+    ),
+    Field::new("exclude", EXCLUDE, DefaultValue::Texts(&INTERFACES_LEFT_OUT), "Interfaces left out in any case."),
+];
+
+static FILTER: Table<Filter> = Table::new(|| FILTER_FIELDS.iter().collect());
 
 /// Eight of receiving, eight of sending.
 const COLUMNS: usize = 16;
@@ -259,7 +289,7 @@ mod tests {
 
     #[test]
     fn virtual_interfaces_of_containers_are_left_out() {
-        let mut network = Network::new(&super::super::Settings::default().network, &HostPaths::default());
+        let mut network = Network::new(&Settings::default().network, &HostPaths::default());
         let zeros = "0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0\n";
         let seen = round(
             &mut network,

@@ -4,6 +4,28 @@ use std::time::Duration;
 
 use super::filter::Filter;
 
+/// Default of `collector.max_series`: a host with 1,000 disks and 8 series each fits; a runaway does not.
+pub const MAX_SERIES: usize = 10_000;
+
+/// Default of `collector.disk.exclude`.
+pub const DISKS_LEFT_OUT: [&str; 1] = ["(loop|ram|zram|sr|fd)[0-9]+"];
+
+/// Default of `collector.network.exclude`.
+pub const INTERFACES_LEFT_OUT: [&str; 3] = ["veth.*", "cali.*", "br-[0-9a-f]{12}"];
+
+/// Default of `collector.filesystem.exclude_mountpoints`.
+pub const MOUNT_POINTS_LEFT_OUT: [&str; 2] = [
+    "/(var/lib/docker|var/lib/containers|var/lib/kubelet/pods|run/containerd|run/docker|run/credentials|run/user)/.+",
+    "/(proc|sys|dev)(/.*)?",
+];
+
+/// Default of `collector.filesystem.exclude_types`: memory, read-only images, and what the kernel only shows as a
+/// file system.
+pub const TYPES_LEFT_OUT: [&str; 2] = [
+    "tmpfs|devtmpfs|ramfs|rootfs|squashfs|erofs|overlay|aufs|iso9660",
+    "autofs|binfmt_misc|bpf|cgroup2?|configfs|cpuset|debugfs|devpts|efivarfs|fuse\\.(lxcfs|portal|gvfsd-fuse|snapfuse)|fusectl|hugetlbfs|mqueue|nsfs|proc|pstore|resctrl|rpc_pipefs|securityfs|selinuxfs|sysfs|tracefs",
+];
+
 /// What the configuration says about the collectors (`collector.*`).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
@@ -49,11 +71,10 @@ impl Default for Settings {
             enable_uptime: true,
             enable_disk: true,
             enable_network: true,
-            disk: Filter::excluding(&["(loop|ram|zram|sr|fd)[0-9]+"]),
+            disk: Filter::excluding(&DISKS_LEFT_OUT),
             filesystem: FilesystemSettings::default(),
-            network: Filter::excluding(&["veth.*", "cali.*", "br-[0-9a-f]{12}"]),
-            // A host with 1,000 disks and 8 series each fits; a runaway does not.
-            max_series: 10_000,
+            network: Filter::excluding(&INTERFACES_LEFT_OUT),
+            max_series: MAX_SERIES,
         }
     }
 }
@@ -61,15 +82,8 @@ impl Default for Settings {
 impl Default for FilesystemSettings {
     fn default() -> FilesystemSettings {
         FilesystemSettings {
-            mountpoint: Filter::excluding(&[
-                "/(var/lib/docker|var/lib/containers|var/lib/kubelet/pods|run/containerd|run/docker|run/credentials|run/user)/.+",
-                "/(proc|sys|dev)(/.*)?",
-            ]),
-            // Memory, read-only images, and what the kernel only shows as a file system.
-            fstype: Filter::excluding(&[
-                "tmpfs|devtmpfs|ramfs|rootfs|squashfs|erofs|overlay|aufs|iso9660",
-                "autofs|binfmt_misc|bpf|cgroup2?|configfs|cpuset|debugfs|devpts|efivarfs|fuse\\.(lxcfs|portal|gvfsd-fuse|snapfuse)|fusectl|hugetlbfs|mqueue|nsfs|proc|pstore|resctrl|rpc_pipefs|securityfs|selinuxfs|sysfs|tracefs",
-            ]),
+            mountpoint: Filter::excluding(&MOUNT_POINTS_LEFT_OUT),
+            fstype: Filter::excluding(&TYPES_LEFT_OUT),
             timeout: Duration::from_secs(5),
         }
     }

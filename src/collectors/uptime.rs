@@ -2,6 +2,8 @@
 
 use super::collector::{CollectError, Collector, Tick};
 use super::parse::{ParseError, f64, fields, lines, u64, whole};
+use super::settings::Settings;
+use crate::fields::{DefaultValue, Field, Takes};
 use crate::host::{HostPaths, KernelFile, ReadError, Scratch};
 use crate::model::{Labels, Metric, Recorder};
 
@@ -15,6 +17,14 @@ static BOOT_TIME: Metric = Metric::gauge(
 
 /// Everything this collector may emit.
 pub static METRICS: &[&Metric] = &[&UPTIME, &BOOT_TIME];
+
+/// Its fields of `collector`.
+pub static FIELDS: [Field<Settings>; 1] = [Field::new(
+    "enable_uptime",
+    Takes::Bool(|s, on| s.enable_uptime = on),
+    DefaultValue::Bool(true),
+    "Uptime and boot time.",
+)];
 
 /// How far the wall clock may move against the uptime before the boot time is read again.
 const CLOCK_MOVED_SECONDS: f64 = 2.0;

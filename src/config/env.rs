@@ -5,45 +5,14 @@
 
 use std::path::Path as FsPath;
 
-use super::Env;
+use super::context::Context;
 use super::json::{Data, Entry, Origin, Value};
 use super::problem::{Path, quoted};
-use super::section::{Context, any_of};
+use super::root::ROOT;
+use crate::fields::{self, Shape, Variable, any_of};
 use crate::host::HostPaths;
+use crate::http::Env;
 use crate::nearest::did_you_mean;
-
-/// A variable and the field that it stands for.
-struct Override {
-    variable: &'static str,
-    path: &'static [&'static str],
-    takes: Takes,
-}
-
-enum Takes {
-    Text,
-    Number,
-    Bool,
-}
-
-const fn over(variable: &'static str, path: &'static [&'static str], takes: Takes) -> Override {
-    Override { variable, path, takes }
-}
-
-/// `MC_SHIPPER_TYPE` stands before all that speak of a shipper, since it can make one.
-static OVERRIDES: [Override; 12] = [
-    over("MC_SERVER_HOST", &["server", "host"], Takes::Text),
-    over("MC_SERVER_PORT", &["server", "port"], Takes::Number),
-    over("MC_COLLECTOR_INTERVAL", &["collector", "interval_seconds"], Takes::Number),
-    over(SHIPPER_TYPE, &["shipper", "type"], Takes::Text),
-    over("MC_SHIPPER_ENDPOINT", &["shipper", "endpoint"], Takes::Text),
-    over("MC_TLS_ENABLED", &["shipper", "tls", "enabled"], Takes::Bool),
-    over("MC_TLS_CERT_FILE", &["shipper", "tls", "cert_file"], Takes::Text),
-    over("MC_TLS_KEY_FILE", &["shipper", "tls", "key_file"], Takes::Text),
-    over("MC_TLS_CA_FILE", &["shipper", "tls", "ca_file"], Takes::Text),
-    over("MC_TLS_SERVER_NAME", &["shipper", "tls", "server_name"], Takes::Text),
-    over("MC_TLS_MIN_VERSION", &["shipper", "tls", "min_version"], Takes::Text),
-    over("MC_TLS_INSECURE_SKIP_VERIFY", &["shipper", "tls", "insecure_skip_verify"], Takes::Bool),
-];
 
 /// What all variables that are laid over the file begin with.
 const PREFIX: &str = "MC_";
@@ -52,7 +21,7 @@ const SHIPPER_TYPE: &str = "MC_SHIPPER_TYPE";
 
 /// Each variable that is laid over the file, with the field that it stands for.
 pub fn variables() -> impl Iterator<Item = (&'static str, String)> {
-    OVERRIDES.iter().map(|over| (over.variable, over.path.join(".")))
+    fields::variables(&ROOT).into_iter().map(|variable| (variable.name, variable.path.join(".")))
 }
 
 /// What Go's `strconv.ParseBool` takes.
@@ -76,7 +45,7 @@ pub fn unknown_variables(names: impl IntoIterator<Item = String>, asked: impl Fn
     let mut unknown: Vec<String> =
         names.into_iter().filter(|name| name.starts_with(PREFIX) && !asked(name.as_str())).collect();
     unknown.sort();
-    let known = || OVERRIDES.iter().map(|over| over.variable).chain(["MC_LOG_LEVEL"]);
+    let known = || variables().map(|(name, _)| name).chain(["MC_LOG_LEVEL"]);
     let warning = |name: &String| {
         let nearest = did_you_mean(name, known());
         // A name may hold anything but `=`, line breaks too.
@@ -102,16 +71,15 @@ fn set(env: Env<'_>, name: &str) -> Option<String> {
 
 /// Lays every `MC_*` variable that is set over `root`.
 pub(super) fn lay_over(root: &mut Value<'_>, cx: &Context<'_>) {
-    for Override { variable, path, takes } in &OVERRIDES {
+    // `MC_SHIPPER_TYPE` stands before all that speak of a shipper, since it can make one.
+    for Variable { name: variable, path, shape } in fields::variables(&ROOT) {
         let Some(text) = set(cx.env, variable) else { continue };
         let origin = Origin::Variable(variable);
         let full = path.iter().fold(Path::default(), |path, key| path.key(key));
-        let data = match takes {
-            Takes::Text => Data::Text(text.into()),
-            // What is no number stays a text, which the field's reader will refuse.
-            Takes::Number if text.parse::<f64>().is_ok() => Data::Number(text.into()),
-            Takes::Number => Data::Text(text.into()),
-            Takes::Bool => match bool_of_go(&text) {
+        let data = match shape {
+            // What is no number stays a text, which the field will refuse.
+            Shape::Whole | Shape::Number if text.parse::<f64>().is_ok() => Data::Number(text.into()),
+            Shape::Bool => match bool_of_go(&text) {
                 Some(value) => Data::Bool(value),
                 None => {
                     let known = any_of(&[&TRUE[..], &FALSE[..]].concat());
@@ -119,10 +87,11 @@ pub(super) fn lay_over(root: &mut Value<'_>, cx: &Context<'_>) {
                     continue;
                 }
             },
+            _ => Data::Text(text.into()),
         };
         let (shipper, keys) = match path.split_first() {
             Some((&"shipper", keys)) => (Some(find_shipper(root)), keys),
-            _ => (None, *path),
+            _ => (None, &path[..]),
         };
         let object = match shipper {
             None => Some(&mut *root),
@@ -131,9 +100,9 @@ pub(super) fn lay_over(root: &mut Value<'_>, cx: &Context<'_>) {
                 Data::List(items) => items.first_mut(),
                 _ => None,
             }),
-            Some(Shipper::None) if *variable == SHIPPER_TYPE => object_member(root, "shipper", origin),
+            Some(Shipper::None) if variable == SHIPPER_TYPE => object_member(root, "shipper", origin),
             Some(Shipper::None) => {
-                if *variable == "MC_SHIPPER_ENDPOINT" {
+                if variable == "MC_SHIPPER_ENDPOINT" {
                     cx.problem(origin, &full, format!("no shipper is configured; {SHIPPER_TYPE} makes one"));
                 } else {
                     cx.warning(origin, &full, "no shipper is configured; this is not used");

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::Env;
+use crate::http::Env;
 
 /// What a string may grow to; a short file could otherwise name a long variable thousands of times.
 const MAX_EXPANDED_BYTES: usize = 64 << 10;

@@ -1,27 +1,22 @@
 //! The configuration: what was written, and what it means.
 //!
-//! A file's text becomes a tree whose values know their place (`json`), the environment
-//! is laid over it (`env`), and a table of fields (`fields`) leads the reading
-//! (`section`, `read`, `server`, `shipper`). Whatever is wrong is noted and the reading goes on,
-//! so that an operator sees all problems at once. What comes out holds no invalid state.
+//! A file's text becomes a tree whose values know their place (`json`), and the environment
+//! is laid over it (`env`). The fields that there are stand beside the settings that they set,
+//! in tables (`crate::fields`) that `root` gathers; `fill` reads the tree by them. What concerns
+//! several objects comes last (`root`, `shipper`). Whatever is wrong is noted and the reading
+//! goes on, so that an operator sees all problems at once. What comes out holds no invalid state.
 
-mod credentials;
-mod endpoint;
+mod context;
 mod env;
 mod expand;
-mod fields;
+mod fill;
 mod json;
+mod not_yet;
 mod problem;
-mod proxy;
-mod read;
-mod secrets;
-mod section;
-mod server;
+mod root;
 mod shipper;
-mod spool;
 #[cfg(test)]
 mod tests;
-mod tls;
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -32,21 +27,21 @@ use std::time::Duration;
 use log::LevelFilter;
 
 use crate::collectors;
+use crate::http::Env;
 use crate::lane;
 use crate::model::Labels;
 
 pub use env::{host_paths, process_env, process_env_names, unknown_variables, variables};
-pub use fields::{Row, rows};
 pub use problem::{Problem, Problems};
+#[cfg(test)]
+use root::paths;
+pub use root::rows;
 
 /// The file that is read where none was named, if it is there.
 pub const DEFAULT_FILE: &str = "config.json";
 
 /// A file beyond this is none of ours; the largest sensible one has a few kilobytes.
 const MAX_FILE_BYTES: u64 = 1 << 20;
-
-/// A look into the environment: the value of a variable, if it is set.
-pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// Everything that was configured, checked.
 #[derive(Clone, Debug, PartialEq)]
@@ -118,12 +113,13 @@ pub fn load(source: Source, env: Env<'_>, host_name: &str) -> Result<Config, Pro
     })?;
     let mut root =
         json::parse(text).map_err(|fault| problem(Some(problem::line_and_column(text, fault.at)), fault.message))?;
-    let cx = section::Context::new(&name, text, env);
+    let cx = context::Context::new(&name, text, env);
     env::lay_over(&mut root, &cx);
-    let meaning = read::read(&cx, &root, host_name);
-    let warnings = cx.finish()?;
-    let read::Meaning { log_level, server, interval, collectors, lanes, spool, labels } = meaning;
-    Ok(Config { source: name, log_level, server, interval, collectors, lanes, spool, labels, warnings })
+    root::refuse_both(&cx, &mut root);
+    let mut config = root::read(&cx, &root, host_name);
+    config.warnings = cx.finish()?;
+    config.source = name;
+    Ok(config)
 }
 
 /// Whether anything is there, be it a link to nowhere: what an operator put there must be

@@ -117,39 +117,21 @@ impl Path {
         Path(Some(Rc::new((self.clone(), Step::Key(clipped(key).into_owned())))))
     }
 
-    /// Whether what this leads to may be a secret, or was meant to hold one: its value is
-    /// not to be quoted, also where it is of the wrong type.
-    pub fn is_secret(&self) -> bool {
-        const SECRETS: [&str; 9] = [
-            "basic_auth",
-            "password",
-            "bearer_token",
-            "oauth2",
-            "client_secret",
-            "sigv4",
-            "secret_access_key",
-            "session_token",
-            "auth",
-        ];
-        const OF_SECRETS: [&str; 2] = ["headers", "endpoint_params"];
-        let Some(rc) = &self.0 else { return false };
-        let (before, step) = &**rc;
-        let within = |path: &Path| path.0.as_ref().is_some_and(|rc| rc.1.is_one_of(&OF_SECRETS));
+    /// The field that this leads to: without places in lists, and those of each of `shippers` as those of `shipper`.
+    pub fn of_field(&self) -> String {
+        let Some((before, step)) = self.0.as_deref() else { return String::new() };
+        let before = before.of_field();
         match step {
-            Step::Index(_) => before.is_secret(),
-            Step::Key(_) => step.is_one_of(&SECRETS) || step.is_one_of(&OF_SECRETS) || within(before),
+            Step::Index(_) if before == "shippers" => "shipper".to_owned(),
+            Step::Index(_) => before,
+            Step::Key(key) if before.is_empty() => key.clone(),
+            Step::Key(key) => format!("{before}.{key}"),
         }
     }
 
     /// The item `index` of the list that this leads to.
     pub fn index(&self, index: usize) -> Path {
         Path(Some(Rc::new((self.clone(), Step::Index(index)))))
-    }
-}
-
-impl Step {
-    fn is_one_of(&self, keys: &[&str]) -> bool {
-        matches!(self, Step::Key(key) if keys.contains(&key.as_str()))
     }
 }
 
@@ -228,15 +210,11 @@ mod tests {
     }
 
     #[test]
-    fn paths_know_where_secrets_are() {
-        let shipper = Path::default().key("shippers").index(0);
-        for secret in ["basic_auth", "bearer_token", "headers", "oauth2"] {
-            assert!(shipper.key(secret).is_secret(), "{secret}");
-        }
-        assert!(shipper.key("headers").key("X-Key").is_secret());
-        assert!(shipper.key("basic_auth").key("password").index(0).is_secret());
-        assert!(!shipper.key("basic_auth").key("username").is_secret());
-        assert!(!shipper.is_secret());
+    fn paths_know_their_field() {
+        let shipper = Path::default().key("shippers").index(1);
+        assert_eq!(shipper.key("tls").key("ca_file").of_field(), "shipper.tls.ca_file");
+        assert_eq!(Path::default().key("a").index(0).key("b").index(2).of_field(), "a.b");
+        assert_eq!(Path::default().of_field(), "");
     }
 
     #[test]

@@ -5,12 +5,13 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::fields::{ROOT, SHIPPER, Table, Takes};
+use super::root::ROOT;
 use super::*;
+use crate::fields::{DefaultValue, Fields, Shape};
 use crate::formats::Compression;
 use crate::formats::RemoteWriteVersion;
 use crate::http::{Authorization, HttpSettings, OAuth2Settings, SigV4Settings};
-use crate::lane::{Kind, RetrySettings};
+use crate::lane::{Kind, LANE_TABLE, RetrySettings};
 use crate::secret::{self, Secret};
 
 const EXAMPLE: &str = include_str!("../../config.example.json");
@@ -70,30 +71,41 @@ fn the_example_holds_every_field_at_its_default() {
 #[test]
 fn the_shipper_example_holds_every_field_at_its_default() {
     let example: serde_json::Value = serde_json::from_str(EXAMPLE_SHIPPER).unwrap();
-    same_fields("shippers[0].", &SHIPPER, &example["shippers"][0]);
+    same_fields("shippers[0].", &LANE_TABLE, &example["shippers"][0]);
     let short = r#"{"shipper": {"type": "http_json", "endpoint": "http://127.0.0.1:9000/metrics"}}"#;
     assert_eq!(loaded(EXAMPLE_SHIPPER), loaded(short));
 }
 
-/// That `object` holds the fields of `table` and no other, each at its default.
-fn same_fields(path: &str, table: &Table, object: &serde_json::Value) {
+/// That `object` holds these fields and no other, each at its default.
+fn same_fields(path: &str, fields: &dyn Fields, object: &serde_json::Value) {
     let object = object.as_object().unwrap_or_else(|| panic!("{path} is no object"));
-    for field in table.fields {
-        let path = format!("{path}{}", field.name);
-        let value = object.get(field.name).unwrap_or_else(|| panic!("{path} is missing"));
-        match field.takes {
+    for info in fields.infos() {
+        let path = format!("{path}{}", info.name);
+        let value = object.get(info.name).unwrap_or_else(|| panic!("{path} is missing"));
+        match (info.shape, info.inner) {
             // No destination is the default, so the short form of one stands there as null.
-            Takes::Object(inner) if !std::ptr::eq(inner, &SHIPPER) => same_fields(&format!("{path}."), inner, value),
-            Takes::Object(_) => assert_eq!(*value, serde_json::Value::Null, "{path}"),
-            _ if field.default.is_empty() => assert!(value.is_string(), "{path}"),
-            _ => assert_eq!(*value, serde_json::from_str::<serde_json::Value>(field.default).unwrap(), "{path}"),
+            (Shape::Object, Some(inner)) if info.default != DefaultValue::Null => {
+                same_fields(&format!("{path}."), inner, value);
+            }
+            _ => match info.default.json() {
+                Some(json) => assert_eq!(*value, serde_json::from_str::<serde_json::Value>(&json).unwrap(), "{path}"),
+                None => assert!(value.is_string(), "{path}"),
+            },
         }
     }
-    assert_eq!(object.len(), table.fields.len(), "{path} holds a field that no table has");
+    assert_eq!(object.len(), fields.infos().len(), "{path} holds a field that no table has");
+}
+
+#[test]
+fn every_field_is_told_of() {
+    for row in rows() {
+        assert!(!row.meaning.is_empty() && row.meaning.ends_with('.'), "{}", row.path);
+    }
 }
 
 #[test]
 fn no_field_is_in_the_table_without_being_read() {
+    // A list's own row has the path of no object, and `shippers` the fields of `shipper`.
     for row in rows() {
         let wrong = if row.takes == "boolean" { "7" } else { "true" };
         let mut text = wrong.to_owned();
@@ -201,13 +213,40 @@ fn double_keys_are_refused() {
 }
 
 #[test]
-fn fields_of_later_versions_are_no_typing_mistakes() {
-    let later = "not available in this version";
-    assert_eq!(problem(r#"{"logs": {}}"#), format!("c.json:1:2: logs: {later}"));
-    assert!(problem(r#"{"collector": {"enable_gpu": true}}"#).contains("GPU metrics are not built into this version"));
-    assert!(problem(r#"{"endpoints": [{"name": "a", "url": "http://h/"}]}"#).contains(later));
-    assert!(problem(r#"{"shipper": {"type": "loki"}}"#).contains(later));
-    assert!(problem(&shipper(r#", "naming": "node_exporter""#)).contains(later));
+fn what_this_version_does_not_have_is_refused_as_such() {
+    assert_eq!(problem(r#"{"logs": {}}"#), "c.json:1:2: logs: this version has no logs yet; remove it");
+    for (text, said) in [
+        (
+            r#"{"collector": {"enable_gpu": true}}"#,
+            "collector.enable_gpu: this version has no enable_gpu yet; leave it at false",
+        ),
+        (
+            r#"{"collector": {"enable_hwmon": true}}"#,
+            "collector.enable_hwmon: this version has no enable_hwmon yet; remove it",
+        ),
+        (r#"{"collector": {"textfile": {}}}"#, "collector.textfile: this version has no textfile yet"),
+        (
+            r#"{"endpoints": [{"name": "a", "url": "http://h/"}]}"#,
+            "c.json:1:2: endpoints: this version has no endpoints yet; leave the list empty",
+        ),
+        (
+            r#"{"shipper": {"type": "loki"}}"#,
+            "shipper.type: this version has no \"loki\" yet; use \"prometheus_remote_write\", \"http_json\", \"file\" or \"stdout\"",
+        ),
+        (
+            r#"{"shippers": [{"type": "stdout", "send": ["metrics"]}]}"#,
+            "shippers[0].send: this version has no send yet; remove it",
+        ),
+        (r#"{"listen": null}"#, "listen: this version has no listen yet; remove it"),
+    ] {
+        assert!(problem(text).contains(said), "{}", problem(text));
+    }
+    assert!(problem(&shipper(r#", "naming": "node_exporter""#)).contains("no naming yet; leave it at \"native\""));
+    // What asks for nothing stands in files as they are.
+    let off = r#"{"endpoints": [], "collector": {"enable_gpu": false},
+        "shipper": {"type": "stdout", "naming": "native"}}"#;
+    assert_eq!(loaded(off).warnings, [""; 0]);
+    assert_eq!(loaded(r#"{"endpoints": null, "collector": {"enable_gpu": null}}"#), loaded("{}"));
 }
 
 #[test]
@@ -384,6 +423,36 @@ fn a_lane_keeps_what_was_said_of_it() {
     assert_eq!((lane.spool.max_bytes, lane.spool.memory_max_bytes), (65536, 65536));
     let retry = RetrySettings { min_backoff: Duration::from_millis(500), max_backoff: Duration::from_secs(60) };
     assert_eq!(lane.retry, retry);
+}
+
+#[test]
+fn what_may_wait_in_memory_is_the_operators_to_say() {
+    let spools = |common: &str, own: &str| {
+        let shipper = format!(r#"{{"type": "http_json", "endpoint": "http://h/", "spool": {{{own}}}}}"#);
+        loaded(&format!(r#"{{"spool": {{{common}}}, "shipper": {shipper}}}"#))
+    };
+    for (common, own, bytes) in [
+        ("", "", 4 << 20),
+        (r#""memory_max_bytes": 65536"#, "", 65536),
+        (r#""memory_max_bytes": 65536"#, r#""memory_max_bytes": 8388608"#, 8 << 20),
+        (r#""memory_max_bytes": 65536"#, r#""max_bytes": 1048576"#, 65536),
+        (r#""max_bytes": 1048576"#, "", 1 << 20),
+        (r#""max_bytes": 1048576"#, r#""max_bytes": 67108864"#, 4 << 20),
+    ] {
+        let config = spools(common, own);
+        assert_eq!(config.lanes[0].spool.memory_max_bytes, bytes, "{common} {own}");
+        assert_eq!(config.warnings, [""; 0]);
+    }
+    let warnings = spools("", r#""max_bytes": 65536, "memory_max_bytes": 65537"#).warnings;
+    assert!(
+        warnings[0]
+            .ends_with("shipper.spool.memory_max_bytes: more than max_bytes, which holds for what waits in memory too"),
+        "{warnings:?}"
+    );
+    assert!(
+        problem(r#"{"spool": {"memory_max_bytes": 65535}}"#)
+            .contains("spool.memory_max_bytes: expected a whole number from 65536 to 1099511627776, got 65535")
+    );
 }
 
 #[test]

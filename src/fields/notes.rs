@@ -93,6 +93,9 @@ impl From<usize> for Step {
 pub enum Severity {
     /// The configuration is refused.
     Problem,
+    /// The same for want of something in the object of so many steps; not said where something in that object was
+    /// refused already, since what was refused may be just what is missing.
+    Lack(usize),
     /// It is accepted, and the operator told.
     Warning,
 }
@@ -131,9 +134,12 @@ impl Notes {
         self.within(step, |notes| notes.refuse(fault));
     }
 
-    /// The field `step` is accepted, but the operator should know.
-    pub fn warning(&mut self, step: impl Into<Step>, fault: impl Into<Fault>) {
-        self.within(step, |notes| notes.note(Severity::Warning, None, fault.into()));
+    /// What is at `path` is refused.
+    pub fn problem_at(&mut self, path: &[Step], fault: impl Into<Fault>) {
+        let (steps, length) = (path.iter().cloned(), self.at.len());
+        self.at.extend(steps);
+        self.refuse(fault);
+        self.at.truncate(length);
     }
 
     /// The object as a whole is refused.
@@ -141,12 +147,28 @@ impl Notes {
         self.note(Severity::Problem, None, fault.into());
     }
 
+    /// The field `step` is refused for want of another one beside it. See [`Severity::Lack`].
+    pub fn lack_beside(&mut self, step: impl Into<Step>, fault: impl Into<Fault>) {
+        let severity = Severity::Lack(self.at.len());
+        self.within(step, |notes| notes.note(severity, None, fault.into()));
+    }
+
+    /// The object as a whole lacks something. See [`Severity::Lack`].
+    pub fn lack(&mut self, fault: impl Into<Fault>) {
+        self.note(Severity::Lack(self.at.len()), None, fault.into());
+    }
+
+    /// The field `step` is accepted, but the operator should know.
+    pub fn warning(&mut self, step: impl Into<Step>, fault: impl Into<Fault>) {
+        self.within(step, |notes| notes.warn(fault));
+    }
+
     /// The object as a whole is accepted, but the operator should know.
     pub fn warn(&mut self, fault: impl Into<Fault>) {
         self.note(Severity::Warning, None, fault.into());
     }
 
-    /// What a variable of the environment holds for the field `step` is refused.
+    /// What a variable of the environment holds in place of the field `step` is refused.
     pub fn problem_of_variable(&mut self, step: impl Into<Step>, variable: &'static str, fault: impl Into<Fault>) {
         self.within(step, |notes| notes.note(Severity::Problem, Some(variable), fault.into()));
     }

@@ -8,7 +8,7 @@ const SAID: [(DropReason, &str); 4] = [
     (DropReason::MailboxFull, "this machine is too busy to encode all that it collects"),
     (
         DropReason::QueueFull,
-        "as much waits as may (spool.max_bytes, spool.total_max_bytes; 4 MiB in memory); the oldest goes first",
+        "as much waits as may (spool.max_bytes, spool.total_max_bytes; in memory spool.memory_max_bytes); the oldest goes first",
     ),
     (DropReason::Expired, "it waited for longer than spool.max_age"),
     (DropReason::Damaged, "its files in the spool were damaged or taken away"),

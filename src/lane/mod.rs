@@ -12,6 +12,8 @@
 mod backoff;
 mod budget;
 mod control;
+mod fields;
+mod file_path;
 mod keeper;
 mod losses;
 mod mailbox;
@@ -41,6 +43,8 @@ use self::worker::BodyMaker;
 
 pub use budget::Budget;
 pub use control::Control;
+pub use fields::{COMPRESSIONS, GivenLabels, LANE_TABLE, LaneFields, SPOOL_TABLE, SpoolFields, TYPES, add_label};
+pub use file_path::file_path;
 pub use keeper::Keeper;
 pub use losses::lose;
 pub use mailbox::Inlet;

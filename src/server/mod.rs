@@ -17,6 +17,7 @@
 mod answer;
 mod auth;
 mod connection;
+mod fields;
 mod guard;
 mod head;
 mod health;
@@ -45,6 +46,7 @@ use guard::Guard;
 use site::{Handover, Site};
 
 pub use auth::AuthSettings;
+pub use fields::{ServerFields, TABLE};
 pub use security::Security;
 pub use settings::Settings;
 

@@ -10,6 +10,7 @@
 //! moment. `words` says what went wrong in a handshake, in the terms that people search for.
 
 mod client;
+mod fields;
 mod names;
 mod pem;
 mod server;
@@ -22,7 +23,8 @@ use std::path::Path;
 use crate::files::FileError;
 
 pub use client::{Client, ClientSettings};
-pub use names::{OLD_SUITES, SUITES_12, SUITES_13, VERSIONS, Version};
+pub use fields::{CLIENT_TABLE, ClientFields, SERVER_TABLE, ServerFields};
+pub use names::{SUITES_12, SUITES_13, Version};
 pub use server::ServerSettings;
 pub use words::{in_words, of_client};
 

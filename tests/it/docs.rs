@@ -147,12 +147,12 @@ fn own_metrics() -> String {
 
 fn configuration() -> String {
     let rows = config::rows().into_iter().map(|row| {
-        let default = match row.default {
+        let default = match &*row.default {
             "required" => "required".to_owned(),
             long if long.len() > MAX_DEFAULT => "[in the example](config.example.json)".to_owned(),
             short => code(short),
         };
-        vec![code(&row.path), row.takes.to_owned(), default, row.meaning.to_owned()]
+        vec![code(&row.path), row.takes, default, row.meaning.to_owned()]
     });
     table(&["field", "takes", "default", "meaning"], rows)
 }

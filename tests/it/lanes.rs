@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use metricsd::config;
 use metricsd::formats::Compression;
 use metricsd::formats::RemoteWriteVersion;
 use metricsd::http::HttpSettings;
@@ -385,6 +386,34 @@ fn an_outage_longer_than_the_queue_costs_the_oldest_counted() {
     lane.wait_sent(200 - dropped);
     let status = lane.stop();
     assert_eq!(status.samples_sent() + dropped, 200);
+}
+
+#[test]
+fn what_an_operator_lets_wait_in_memory_is_what_waits_there() {
+    let peer = Peer::start(|_, _| Reply::status(503));
+    let text = r#"{"spool": {"mode": "memory", "memory_max_bytes": 1000000},
+        "shipper": {"type": "http_json", "endpoint": "URL", "spool": {"memory_max_bytes": 65536}}}"#;
+    let source = config::Source::Text("c.json".to_owned(), text.replace("URL", &peer.url("/")).into_bytes());
+    let settings = config::load(source, &|_| None, "host-1").unwrap().lanes.remove(0);
+    let mut lane = Running::start_with(settings.kind, settings.spool);
+    let mut ticks = 0;
+    while lane.status.samples_dropped(DropReason::QueueFull) == 0 {
+        // Each tick's body has more than 200 bytes.
+        assert!(ticks < 400, "{} bytes wait", lane.status.queue_bytes());
+        ticks += 1;
+        lane.tick(ticks * 1000);
+        wait_for("the tick to be queued", || {
+            let dropped = lane.status.samples_dropped(DropReason::QueueFull);
+            (lane.status.queue_frames() * 2 + dropped >= ticks as u64 * 2).then_some(())
+        });
+    }
+    // What the sender has in hand counts, and cannot be the one that goes.
+    let bytes = lane.status.queue_bytes();
+    assert!((60_000..=65_536 + 500).contains(&bytes), "{bytes} bytes wait");
+    // The oldest two samples went, and nothing else.
+    assert_eq!(lane.status.samples_dropped(DropReason::QueueFull), 2);
+    assert_eq!(lane.status.queue_frames(), ticks as u64 - 1);
+    lane.stop();
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Space of file systems: the local ones on the beat, those that may hang on threads of their own.
 
+mod fields;
 mod local;
 pub mod mountinfo;
 mod place;
@@ -9,5 +10,6 @@ mod select;
 #[cfg(test)]
 mod testing;
 
+pub use fields::FIELDS;
 pub use local::{Filesystem, METRICS};
 pub use remote::{METRICS as REMOTE_METRICS, Remote, RemoteMounts};

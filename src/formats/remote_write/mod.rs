@@ -33,7 +33,7 @@ pub enum Version {
 
 impl Version {
     /// The full name of its message.
-    pub fn message(self) -> &'static str {
+    pub const fn message(self) -> &'static str {
         match self {
             Version::V1 => "prometheus.WriteRequest",
             Version::V2 => "io.prometheus.write.v2.Request",

@@ -100,12 +100,12 @@ pub fn configuration() -> String {
     );
     section(&mut page, "FIELDS");
     for row in config::rows() {
-        let default = match row.default {
+        let default = match &*row.default {
             "required" => "required".to_owned(),
             // A long list may be broken after a comma or a bar.
             json => format!("default {}", bold(json).replace(',', ",\\:").replace('|', "|\\:")),
         };
-        let text = format!("{} ({}; {default})", marked(row.meaning), row.takes);
+        let text = format!("{} ({}; {default})", marked(row.meaning), marked(&row.takes));
         tagged(&mut page, &bold(&row.path), &text);
     }
     section(&mut page, "EXAMPLES");

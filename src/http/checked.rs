@@ -1,33 +1,26 @@
-//! Where a destination is: URLs and file paths, checked.
+//! What an operator wrote as a URL: whether it is one.
 
-use std::net::Ipv6Addr;
-use std::path::{Path, PathBuf};
+use std::net::{IpAddr, Ipv6Addr};
 
 use ureq::http::Uri;
 
-use super::section::Item;
-use super::server::is_loopback;
-use crate::http::{Url, percent_decoded};
+use super::url::Url;
+use crate::fields::Fault;
 
-/// An `http://` or `https://` URL.
-pub(super) fn http_url(item: &Item<'_>) -> Option<Url> {
-    checked(item, http(&item.text()?)).map(Url::new)
+/// The `http://` or `https://` URL that `text` is.
+pub fn checked_url(text: &str) -> Result<Url, Fault> {
+    http(text).map(Url::new).map_err(|why| Fault::quoting("").after(format!(" {why}")))
 }
 
-/// Notes that what is shown to `url` on the way in can be read on the way, if it can.
-pub(super) fn warn_of_clear_text(item: &Item<'_>, url: &Url) {
-    if !url.is_https() && !is_loopback(url.host()) {
-        item.warning("credentials pass over the network in the clear; write https://");
-    }
+/// Whether what is shown to `url` on the way in can be read on the way.
+pub fn is_in_the_clear(url: &Url) -> bool {
+    !url.is_https() && !is_local(url)
 }
 
-/// A path, or a `file://` URL of one.
-pub(super) fn file_path(item: &Item<'_>) -> Option<PathBuf> {
-    checked(item, file(&item.text()?))
-}
-
-fn checked<T>(item: &Item<'_>, result: Result<T, String>) -> Option<T> {
-    result.map_err(|why| item.problem(format!("{} {why}", item.described()))).ok()
+/// Whether `url` is this machine's.
+pub(super) fn is_local(url: &Url) -> bool {
+    let host = url.host();
+    host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// The URL with its scheme in small letters, or what is wrong with it.
@@ -83,35 +76,6 @@ fn split_port(host_and_port: &str) -> Result<(&str, Option<&str>), String> {
     }
 }
 
-fn file(text: &str) -> Result<PathBuf, String> {
-    let path = match text.split_once("://") {
-        None => PathBuf::from(text),
-        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("file") => {
-            let path = rest.strip_prefix("localhost").unwrap_or(rest);
-            if !path.starts_with('/') {
-                return Err("names another host; a file URL has three slashes: file:///var/lib/x".to_owned());
-            }
-            PathBuf::from(percent_decoded(path).ok_or("has a % that does not begin an escape such as %20")?)
-        }
-        Some(_) => return Err("is no file; expected a path or a file:// URL".to_owned()),
-    };
-    let text = path.as_os_str().as_encoded_bytes();
-    if text.is_empty() {
-        return Err("is no path".to_owned());
-    }
-    if text.contains(&0) {
-        return Err("holds a NUL, which no path can".to_owned());
-    }
-    if text.ends_with(b"/") || text.ends_with(b"/.") || text.ends_with(b"..") || is_directory(&path) {
-        return Err("is a directory; name a file in it".to_owned());
-    }
-    Ok(path)
-}
-
-fn is_directory(path: &Path) -> bool {
-    std::fs::metadata(path).is_ok_and(|meta| meta.is_dir())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -158,22 +122,6 @@ mod tests {
         ] {
             let error = http(url).unwrap_err();
             assert!(error.contains(why), "{url}: {error}");
-        }
-    }
-
-    #[test]
-    fn files_are_paths_or_file_urls() {
-        for (text, path) in [
-            ("/var/lib/m.jsonl", "/var/lib/m.jsonl"),
-            ("out.jsonl", "out.jsonl"),
-            ("file:///var/a%20b", "/var/a b"),
-            ("file://localhost/x", "/x"),
-            ("FILE:///x", "/x"),
-        ] {
-            assert_eq!(file(text), Ok(PathBuf::from(path)), "{text}");
-        }
-        for text in ["", "file://", "file://host/x", "http://h/x", "/tmp", "/x/", "..", "file:///a%2", "/a\0b"] {
-            assert!(file(text).is_err(), "{text}");
         }
     }
 }

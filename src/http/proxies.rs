@@ -2,101 +2,74 @@
 
 use std::net::IpAddr;
 
-use super::endpoint;
-use super::json::Origin;
-use super::section::{Context, Section};
-use crate::http::Url;
+use super::checked::{checked_url, is_local};
+use super::url::Url;
+use crate::fields::{Fault, Notes};
 
 /// By scheme; the first that is set counts, small letters first as with curl.
 const HTTPS: [&str; 2] = ["https_proxy", "HTTPS_PROXY"];
 const HTTP: [&str; 2] = ["http_proxy", "HTTP_PROXY"];
 const NO_PROXY: [&str; 2] = ["no_proxy", "NO_PROXY"];
 
-/// What was said of proxies for one destination.
-pub(super) struct Proxies<'v> {
-    cx: &'v Context<'v>,
-    path: super::problem::Path,
-    given: Given,
-}
+/// A look into the environment: the value of a variable, if it is set.
+pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-enum Given {
+/// What `proxy_url` says.
+#[derive(Clone, Default)]
+pub enum ProxyUrl {
     /// Nothing: the environment's count.
-    Nothing,
+    #[default]
+    NotGiven,
     /// An empty string: none, whatever the environment says.
     Direct,
+    /// A proxy.
     Proxy(Url),
-    /// A problem was noted.
-    Refused,
 }
 
-impl<'v> Proxies<'v> {
-    /// Reads `proxy_url` of `shipper`.
-    pub fn read(shipper: &Section<'v>) -> Proxies<'v> {
-        let given = match shipper.get("proxy_url") {
-            None => Given::Nothing,
-            Some(item) => match item.text() {
-                Some(text) if text.is_empty() => Given::Direct,
-                Some(text) => match proxy(&text) {
-                    Ok(url) => Given::Proxy(url),
-                    Err(why) => {
-                        item.problem(format!("{} {why}", item.described()));
-                        Given::Refused
-                    }
-                },
-                None => Given::Refused,
-            },
-        };
-        Proxies { cx: shipper.cx, path: shipper.path.key("proxy_url"), given }
+impl ProxyUrl {
+    /// Reads what was written.
+    pub fn new(text: &str) -> Result<ProxyUrl, Fault> {
+        if text.is_empty() { Ok(ProxyUrl::Direct) } else { proxy(text).map(ProxyUrl::Proxy) }
     }
 
-    /// Whether `proxy_url` names one.
-    pub fn is_given(&self) -> bool {
-        matches!(self.given, Given::Proxy(_))
-    }
-
-    /// The proxy on the way to `url`, if there is one.
-    pub fn for_url(&self, url: &Url) -> Option<Url> {
-        match &self.given {
-            Given::Proxy(proxy) => Some(proxy.clone()),
-            Given::Direct | Given::Refused => None,
-            Given::Nothing => self.of_environment(url),
-        }
-    }
-
-    fn of_environment(&self, url: &Url) -> Option<Url> {
-        let set = |names: [&'static str; 2]| {
-            names.into_iter().find_map(|name| Some((name, (self.cx.env)(name).filter(|value| !value.is_empty())?)))
-        };
-        let (name, value) = set(if url.is_https() { HTTPS } else { HTTP })?;
-        if is_local(url) || set(NO_PROXY).is_some_and(|(_, list)| is_exempt(&list, url)) {
-            return None;
-        }
-        // Without a scheme is how these are written often, and an HTTP proxy is meant.
-        let value = if value.contains("://") { value } else { format!("http://{value}") };
-        match proxy(&value) {
-            Ok(url) => Some(url),
-            Err(why) => {
-                let message = format!("its value {why}; proxy_url \"\" goes without a proxy");
-                self.cx.problem(Origin::Variable(name), &self.path, message);
-                None
-            }
+    /// The proxy on the way to `url`, if there is one. Notes are of the object that `proxy_url` is in.
+    pub fn for_url(&self, url: &Url, env: Env<'_>, notes: &mut Notes) -> Option<Url> {
+        match self {
+            ProxyUrl::Proxy(proxy) => Some(proxy.clone()),
+            ProxyUrl::Direct => None,
+            ProxyUrl::NotGiven => of_environment(url, env, notes),
         }
     }
 }
 
-fn proxy(text: &str) -> Result<Url, String> {
-    let url = Url::new(endpoint::http(text)?);
+fn of_environment(url: &Url, env: Env<'_>, notes: &mut Notes) -> Option<Url> {
+    let set = |names: [&'static str; 2]| {
+        names.into_iter().find_map(|name| Some((name, env(name).filter(|value| !value.is_empty())?)))
+    };
+    let (name, value) = set(if url.is_https() { HTTPS } else { HTTP })?;
+    // No proxy would lead to this machine, and Go's programs do not ask one.
+    if is_local(url) || set(NO_PROXY).is_some_and(|(_, list)| is_exempt(&list, url)) {
+        return None;
+    }
+    // Without a scheme is how these are written often, and an HTTP proxy is meant.
+    let value = if value.contains("://") { value } else { format!("http://{value}") };
+    match proxy(&value) {
+        Ok(url) => Some(url),
+        Err(why) => {
+            let why = why.message("its value", |_, _| String::new());
+            notes.problem_of_variable("proxy_url", name, format!("{why}; proxy_url \"\" goes without a proxy"));
+            None
+        }
+    }
+}
+
+fn proxy(text: &str) -> Result<Url, Fault> {
+    let url = checked_url(text)?;
     let (_, rest) = url.as_str().split_once("://").unwrap_or_default();
     match rest.find(['/', '?']).map_or("", |at| &rest[at..]) {
         "" | "/" => Ok(url),
-        _ => Err("has a path, which no proxy has; it ends with the port".to_owned()),
+        _ => Err(Fault::quoting("").after(" has a path, which no proxy has; it ends with the port")),
     }
-}
-
-/// Whether `url` is this machine's: no proxy would lead there, and Go's programs do not ask one.
-fn is_local(url: &Url) -> bool {
-    let host = url.host();
-    host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// Whether `url` is in a list such as `localhost,.internal,10.0.0.0/8,h:8080`.
@@ -196,7 +169,8 @@ mod tests {
             assert!(proxy(good).is_ok(), "{good}");
         }
         for (bad, why) in [("socks5://p:1080", "unknown scheme"), ("http://p/x", "a path"), ("p:3128", "no scheme")] {
-            assert!(proxy(bad).unwrap_err().contains(why), "{bad}");
+            let said = proxy(bad).unwrap_err().message(bad, |_, _| String::new());
+            assert!(said.contains(why), "{said}");
         }
     }
 }

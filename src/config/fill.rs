@@ -1,0 +1,140 @@
+//! From the tree to settings: each object against the fields that it may have.
+
+use std::collections::HashSet;
+
+use super::context::{Context, Item};
+use super::json::{Data, Entry, Value};
+use super::not_yet;
+use super::problem::Path;
+use crate::fields::{DefaultValue, Done, Fault, Field, Fields, Fill, Info, Notes, Piece, Scalar, Shape, Table, Takes};
+use crate::nearest::did_you_mean;
+
+/// Reads the object `value` into what `fill` fills. Notes unknown and double fields, and what
+/// the fields refuse.
+pub(super) fn object(cx: &Context<'_>, value: &Value<'_>, path: Path, fields: &dyn Fields, fill: &mut dyn Fill) {
+    let item = Item::new(value, path, false);
+    let Some(entries) = entries(cx, &item) else { return };
+    let infos = fields.infos();
+    let mut seen = HashSet::new();
+    for Entry { key, key_origin, value } in entries {
+        let path = item.path.key(key);
+        let Some(info) = infos.iter().find(|info| info.name == key) else {
+            match not_yet::field(&path, value) {
+                Some(Ok(())) => {}
+                Some(Err(message)) => cx.problem(*key_origin, &path, message),
+                None => {
+                    let nearest = did_you_mean(key, infos.iter().map(|info| info.name));
+                    cx.problem(*key_origin, &path, format!("unknown field{nearest}"));
+                }
+            }
+            continue;
+        };
+        // Of a field that is given twice the first counts; that it is was noted.
+        if seen.insert(key) && !value.is_null() {
+            field(cx, &Item::new(value, path, info.is_secret), info, fill);
+        }
+    }
+    let mut notes = Notes::default();
+    fill.check(&mut notes);
+    cx.take(notes, &item, fields);
+}
+
+fn field(cx: &Context<'_>, item: &Item<'_>, info: &Info, fill: &mut dyn Fill) {
+    let name = info.name;
+    let data = item.value.map(|value| &value.data);
+    match (info.shape, data, item.value) {
+        (Shape::Object, Some(Data::Object(_)), Some(value)) => {
+            if let (Some(mut inner), Some(fields)) = (fill.open(name), info.inner) {
+                object(cx, value, item.path.clone(), fields, &mut *inner);
+            }
+        }
+        (Shape::Objects, Some(Data::List(items)), _) => {
+            for (at, value) in items.iter().enumerate() {
+                if let (Some(mut inner), Some(fields)) = (fill.open(name), info.inner) {
+                    object(cx, value, item.path.index(at), fields, &mut *inner);
+                }
+            }
+        }
+        (Shape::Texts, Some(Data::List(items)), _) => {
+            check(cx, item, fill.set(name, Piece::List));
+            for (at, value) in items.iter().enumerate() {
+                let item = Item::new(value, item.path.index(at), item.is_secret);
+                one(cx, &item, |scalar| fill.set(name, Piece::Item(scalar)));
+            }
+        }
+        (Shape::Map | Shape::Secrets, Some(Data::Object(_)), _) => {
+            for Entry { key, value, .. } in entries(cx, item).unwrap_or_default() {
+                let item = Item::new(value, item.path.key(key), item.is_secret);
+                match value.data {
+                    Data::Object(_) if info.shape == Shape::Secrets => {
+                        if let Some(file) = file(cx, &item, value) {
+                            check(cx, &item, fill.set(name, Piece::MemberFile(key, file)));
+                        }
+                    }
+                    _ => one(cx, &item, |scalar| fill.set(name, Piece::Member(key, scalar))),
+                }
+            }
+        }
+        _ => one(cx, item, |scalar| fill.set(name, Piece::One(scalar))),
+    }
+}
+
+/// Sets a value that holds no other.
+fn one(cx: &Context<'_>, item: &Item<'_>, set: impl FnOnce(Scalar<'_>) -> Done) {
+    let scalar = match item.value.map(|value| &value.data) {
+        Some(Data::Bool(value)) => Scalar::Bool(*value),
+        Some(Data::Number(number)) => Scalar::Number(number),
+        Some(Data::Text(text)) => {
+            let Some(text) = cx.text(item, text) else { return };
+            if let Some(message) = not_yet::word(&item.path, &text) {
+                return cx.problem(item.origin, &item.path, message);
+            }
+            Scalar::Text(text)
+        }
+        _ => Scalar::Other,
+    };
+    check(cx, item, set(scalar));
+}
+
+fn check(cx: &Context<'_>, item: &Item<'_>, done: Done) {
+    if let Err(fault) = done {
+        cx.refuse(item, &fault);
+    }
+}
+
+/// An object's entries; notes double keys, and that it is none.
+fn entries<'v>(cx: &Context<'_>, item: &Item<'v>) -> Option<&'v [Entry<'v>]> {
+    let Some(Data::Object(entries)) = item.value.map(|value| &value.data) else {
+        cx.refuse(item, &Fault::expected("an object"));
+        return None;
+    };
+    let mut seen = HashSet::new();
+    for entry in entries.iter().filter(|entry| !seen.insert(entry.key.as_ref())) {
+        cx.problem(entry.key_origin, &item.path.key(&entry.key), "given twice in the same object");
+    }
+    Some(entries)
+}
+
+/// The path in `{"file": "/path"}`, where a secret could stand.
+fn file(cx: &Context<'_>, item: &Item<'_>, value: &Value<'_>) -> Option<String> {
+    static FIELD: Field<Option<String>> = Field::new(
+        "file",
+        Takes::Text(|file, path| {
+            *file = Some(path);
+            Ok(())
+        }),
+        DefaultValue::Required,
+        "The file that holds the value.",
+    );
+    static FILE: Table<Option<String>> = Table::checked(
+        || vec![&FIELD],
+        |file, notes| {
+            if file.is_none() {
+                notes.lack("expected a string, or {\"file\": \"/path\"} for a value that a file holds");
+            }
+        },
+    );
+    let mut file = None;
+    object(cx, value, item.path.clone(), &FILE, &mut FILE.fill(&mut file));
+    file
+}

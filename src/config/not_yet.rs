@@ -1,0 +1,100 @@
+//! What belongs to metricsd and this version does not have: no typing mistakes, and refused as such.
+
+use super::json::{Data, Value};
+use super::problem::Path;
+use crate::fields::any_of;
+use crate::lane::TYPES;
+
+/// Fields, each with what may be said of it all the same. Those of `shipper` are those of each of `shippers`.
+const FIELDS: [(&str, Off); 17] = [
+    ("endpoints", Off::EmptyList),
+    ("endpoints_files", Off::Never),
+    ("transforms", Off::Never),
+    ("logs", Off::Never),
+    ("ci_runners", Off::Never),
+    ("management", Off::Never),
+    ("listen", Off::Never),
+    ("history", Off::Never),
+    ("log_format", Off::Never),
+    ("server.allowed_hosts", Off::Never),
+    ("server.allow_config_edit", Off::Never),
+    ("collector.preset", Off::Never),
+    ("collector.enable_gpu", Off::False),
+    ("shipper.naming", Off::Text("native")),
+    ("shipper.send", Off::Never),
+    ("shipper.own_metrics", Off::Never),
+    ("shipper.transforms", Off::Never),
+];
+
+/// Collectors: each has a switch, `enable_<name>`, and settings under its name.
+const COLLECTORS: &str = "arp bonding btrfs buddyinfo cgroups conntrack containers cpufreq dmi drive_health drm edac \
+    entropy ethtool fibrechannel filehandles gpu hwmon infiniband interrupts ksm md netstat nfs numa nvme os_release \
+    power_supply pressure process_groups processes qdisc rapl schedstat selinux slab sockets softirqs softnet systemd \
+    tcp_states textfile thermal timex udp_queues uname vmstat watchdog wifi xfs zfs zoneinfo";
+
+/// Words for a field that this version has.
+const WORDS: [(&str, &[&str], &[&str]); 1] =
+    [("shipper.type", &["otlp_http", "influxdb", "datadog", "loki", "graphite"], &TYPES)];
+
+/// What a field that is not there may hold: what asks for nothing, and stands in files as they are.
+#[derive(Clone, Copy)]
+enum Off {
+    Never,
+    False,
+    EmptyList,
+    Text(&'static str),
+}
+
+/// What to say of a field that no table has: nothing where it asks for nothing; none where we have never heard of it.
+pub(super) fn field(path: &Path, value: &Value<'_>) -> Option<Result<(), String>> {
+    let path = path.of_field();
+    let name = path.rsplit('.').next().unwrap_or(&path);
+    let off = match FIELDS.iter().find(|(field, _)| *field == path) {
+        Some((_, off)) => *off,
+        None if is_of_a_collector(&path) => Off::Never,
+        None => return None,
+    };
+    let leave = match (off, &value.data) {
+        (Off::Never, _) => "remove it",
+        (_, Data::Null) | (Off::False, Data::Bool(false)) => return Some(Ok(())),
+        (Off::EmptyList, Data::List(items)) if items.is_empty() => return Some(Ok(())),
+        (Off::Text(text), Data::Text(given)) if text == given => return Some(Ok(())),
+        (Off::False, _) => "leave it at false",
+        (Off::EmptyList, _) => "leave the list empty",
+        (Off::Text(text), _) => return Some(Err(format!("this version has no {name} yet; leave it at {text:?}"))),
+    };
+    Some(Err(format!("this version has no {name} yet; {leave}")))
+}
+
+fn is_of_a_collector(path: &str) -> bool {
+    let name = path.strip_prefix("collector.").unwrap_or_default();
+    let name = name.strip_prefix("enable_").unwrap_or(name);
+    COLLECTORS.split_ascii_whitespace().any(|collector| collector == name)
+}
+
+/// What to say of the word `text` for a field, if it is one of those to come.
+pub(super) fn word(path: &Path, text: &str) -> Option<String> {
+    let path = path.of_field();
+    let (_, _, there_are) = WORDS.iter().find(|(of, words, _)| *of == path && words.contains(&text))?;
+    Some(format!("this version has no {text:?} yet; use {}", any_of(there_are)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::paths;
+
+    #[test]
+    fn what_is_there_by_now_is_not_in_the_list() {
+        let there = paths();
+        for (field, _) in FIELDS {
+            assert!(!there.iter().any(|path| path == field), "{field} has a field");
+        }
+        for name in COLLECTORS.split_ascii_whitespace() {
+            assert!(!there.iter().any(|path| *path == format!("collector.enable_{name}")), "{name} has a switch");
+        }
+        for (_, words, there_are) in WORDS {
+            assert!(words.iter().all(|word| !there_are.contains(word)), "{words:?}");
+        }
+    }
+}
