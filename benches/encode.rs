@@ -14,7 +14,7 @@ use metricsd::formats::{
     remote_write::{RemoteWrite, Version},
     text,
 };
-use metricsd::host::{HostPaths, SystemStatFs, monotonic};
+use metricsd::host::{HostPaths, Scratch, SystemStatFs, monotonic};
 use metricsd::model::{Batch, Labels, Metric, Recorder, Resource};
 use metricsd::pipeline::Collectors;
 use nix::time::{ClockId, clock_gettime};
@@ -28,11 +28,12 @@ fn main() {
         let settings = collectors::Settings::default();
         let built = collectors::build(&settings, &HostPaths::below(&dir), Arc::new(SystemStatFs));
         let (mut collectors, _, _workers) = Collectors::new(built, settings.max_series);
+        let mut scratch = Scratch::new();
         let tick = Tick { wall_ms: 1_700_000_000_000, monotonic: monotonic() };
-        let frames = collectors.round(&tick, |_| ());
+        let frames = collectors.round(&tick, &mut scratch, |_| ());
         let series: usize = frames.iter().map(|frame| frame.values.len()).sum();
         report(&format!("collect, {host}, {series} series"), series, || {
-            std::hint::black_box(collectors.round(&tick, |_| ()));
+            std::hint::black_box(collectors.round(&tick, &mut scratch, |_| ()));
         });
         let resource = Arc::new(Resource { host: "host-1".into(), boot_ms: Some(1_699_000_000_000) });
         let batch = Batch { time_ms: tick.wall_ms, resource, frames };

@@ -5,7 +5,9 @@ mod health;
 mod lanes;
 mod logging;
 mod notify;
+mod once;
 mod reload;
+mod sched;
 mod serve;
 mod service;
 mod signals;
@@ -17,26 +19,16 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io::{self, Write};
-use std::sync::Arc;
 use std::time::Duration;
 
 use log::{Level, LevelFilter};
 
-use crate::cli::{self, Command, Exit, Format, Invocation, Mode};
-use crate::collectors;
+use crate::cli::{self, Command, Exit, Invocation, Mode};
 use crate::config::{self, Config};
-use crate::formats::{json, text};
-use crate::host::{HostPaths, SystemStatFs, host_name, wall_ms};
+use crate::host::{HostPaths, host_name};
 use crate::http::Url;
-use crate::model::{Batch, Frame, Labels, Resource};
-use crate::pipeline::{Clock, Collectors};
-use crate::telemetry::rfc3339;
 
-use self::service::{Setup, start_slow};
-use self::threads::Threads;
-
-/// What is left of a file system's timeout for the rest of a slow round, in `-once`.
-const ONCE_MARGIN: Duration = Duration::from_secs(1);
+use self::service::Setup;
 
 /// How long `-health` waits: less than the checks of containers do.
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(5);
@@ -83,7 +75,7 @@ fn run(invocation: Invocation) -> Exit {
     match invocation.mode {
         Mode::Check => check(&config, &paths),
         Mode::Spool => spool::list(&config),
-        Mode::Once(format) => once(&config, &paths, format, &host_name),
+        Mode::Once(format) => once::once(&config, &paths, format, &host_name),
         // Not earlier: what hangs before this, such as a configuration from a pipe, can be interrupted.
         Mode::Serve => {
             if let Err(error) = signals::block() {
@@ -116,41 +108,6 @@ fn check(config: &Config, paths: &HostPaths) -> Exit {
         warn(&warning);
     }
     print(&format!("{}: the configuration is good; destinations: {}\n", config.source, config.lanes.len()))
-}
-
-fn once(config: &Config, paths: &HostPaths, format: Format, host_name: &str) -> Exit {
-    let built = collectors::build(&config.collectors, paths, Arc::new(SystemStatFs));
-    let resource = Arc::new(Resource { host: host_name.into(), boot_ms: None });
-    let (collectors, _, workers) = Collectors::new(built, config.collectors.max_series);
-    let mut threads = Threads::new();
-    if let Err(error) = start_slow(&mut threads, workers) {
-        complain(&format!("cannot start a thread: {error}"));
-        return Exit::Internal;
-    }
-    if Clock::of_this_build().is_unset(wall_ms()) {
-        warn(&format!("the clock says {}, so it is not set", rfc3339(wall_ms())));
-    }
-    let frames = collectors.once(config.collectors.filesystem.timeout + ONCE_MARGIN);
-    if frames.iter().all(|frame| frame.values.is_empty()) {
-        complain("nothing could be read");
-        return Exit::Internal;
-    }
-    print(&page(frames, resource, &config.labels, format))
-}
-
-/// One round as `-once` prints it.
-fn page(frames: Vec<Frame>, resource: Arc<Resource>, labels: &Labels, format: Format) -> String {
-    let mut page = String::new();
-    match format {
-        Format::Prom => text::render(&frames, labels, text::Format::Prometheus, &mut page),
-        Format::Json => {
-            let batch = Batch { time_ms: wall_ms(), resource, frames };
-            let mut bytes = json::payload(&batch, labels);
-            bytes.push(b'\n');
-            page = String::from_utf8_lossy(&bytes).into_owned();
-        }
-    }
-    page
 }
 
 /// Prints to standard output; a reader that has gone away (`| head`) is no failure.

@@ -22,7 +22,7 @@ pub struct Notify(Option<Arc<Socket>>);
 #[derive(Debug)]
 struct Socket {
     socket: UnixDatagram,
-    /// Half the time after which silence counts as a hang.
+    /// The time after which silence counts as a hang.
     watchdog: Option<Duration>,
 }
 
@@ -68,6 +68,9 @@ impl Notify {
         let mut last = String::new();
         let beat = move |sign: Sign| {
             let mut lines = String::new();
+            if sign == Sign::Complete {
+                return;
+            }
             if sign == Sign::Round {
                 if !std::mem::replace(&mut ready, true) {
                     lines.push_str("READY=1\n");
@@ -85,7 +88,13 @@ impl Notify {
                 notify.tell(&lines);
             }
         };
-        Pulse { every: socket.watchdog, beat: Box::new(beat) }
+        // Twice within its patience, as `sd_watchdog_enabled(3)` recommends.
+        Pulse { every: socket.watchdog.map(|patience| patience / 2), beat: Box::new(beat) }
+    }
+
+    /// How long the loop may be silent before the service manager ends the program.
+    pub fn watchdog(&self) -> Option<Duration> {
+        self.0.as_ref()?.watchdog
     }
 
     fn tell(&self, lines: &str) {
@@ -108,14 +117,13 @@ fn connect(path: &[u8]) -> io::Result<UnixDatagram> {
     Ok(socket)
 }
 
-/// How often the watchdog wants to hear of us: twice within its patience, as
-/// `sd_watchdog_enabled(3)` recommends. None where it is off, or another process's.
+/// How long the watchdog's patience is. None where it is off, or another process's.
 fn watchdog(env: &dyn Fn(&str) -> Option<String>) -> Option<Duration> {
     let number = |name: &str| env(name)?.parse::<u64>().ok();
     if number("WATCHDOG_PID").is_some_and(|pid| pid != u64::from(std::process::id())) {
         return None;
     }
-    number("WATCHDOG_USEC").filter(|usec| *usec > 0).map(|usec| Duration::from_micros(usec / 2))
+    number("WATCHDOG_USEC").filter(|usec| *usec > 0).map(Duration::from_micros)
 }
 
 /// One line for `systemctl status`.
@@ -146,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_watchdog_hears_of_us_twice_within_its_patience() {
+    fn the_watchdogs_patience_is_read_where_it_is_ours() {
         let with = |pid: Option<String>, usec: &'static str| {
             watchdog(&|name| match name {
                 "WATCHDOG_PID" => pid.clone(),
@@ -154,8 +162,8 @@ mod tests {
                 _ => None,
             })
         };
-        assert_eq!(with(None, "30000000"), Some(Duration::from_secs(15)));
-        assert_eq!(with(Some(std::process::id().to_string()), "1000"), Some(Duration::from_micros(500)));
+        assert_eq!(with(None, "30000000"), Some(Duration::from_secs(30)));
+        assert_eq!(with(Some(std::process::id().to_string()), "1000"), Some(Duration::from_micros(1000)));
         assert_eq!(with(Some("1".to_owned()), "30000000"), None);
         assert_eq!(with(None, "0"), None);
         assert_eq!(with(None, "soon"), None);

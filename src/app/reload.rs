@@ -19,14 +19,17 @@ use super::stranded;
 use super::threads::Id;
 use crate::collectors;
 use crate::config::{self, Config};
-use crate::host::SystemStatFs;
+use crate::host::{SystemStatFs, host_name};
 use crate::lane::Control;
-use crate::pipeline::{Fresh, Plan};
+use crate::model::Resource;
+use crate::pipeline::{Fresh, Update};
 use crate::server::{self, Bound, Security, Server, StartError};
 
 /// A configuration that was checked, and what was made ready for it.
 pub struct Prepared {
     config: Config,
+    /// The host's name as it is now.
+    host_name: String,
     port: Port,
 }
 
@@ -105,7 +108,8 @@ impl Reloads {
 
 /// All that can be done without touching what runs. `server` is where it listens now.
 fn prepare(setup: &Setup, server: Option<&server::Settings>) -> Result<Prepared, Refused> {
-    let config = config::load(setup.source.clone(), &config::process_env, &setup.host_name).map_err(|problems| {
+    let host_name = host_name();
+    let config = config::load(setup.source.clone(), &config::process_env, &host_name).map_err(|problems| {
         problems.to_string().lines().for_each(|line| log::error!("{line}"));
         let mut lines = problems.iter();
         let first = lines.next().map_or_else(String::new, ToString::to_string);
@@ -127,7 +131,7 @@ fn prepare(setup: &Setup, server: Option<&server::Settings>) -> Result<Prepared,
             Err(error) => return Err(refused(&error)),
         },
     };
-    Ok(Prepared { config, port })
+    Ok(Prepared { config, host_name, port })
 }
 
 /// What all spools together may take is counted in one place, also for lanes of different age.
@@ -151,7 +155,7 @@ fn refused(error: &dyn std::error::Error) -> Refused {
 impl Service {
     /// Goes on with a new configuration; where that fails, with the one there is.
     fn take_up(&mut self, prepared: Prepared) -> Result<(), Refused> {
-        let Prepared { mut config, port } = prepared;
+        let Prepared { mut config, host_name, port } = prepared;
         share_budget(&mut config, &self.config);
         let no_thread = |error| Refused(format!("cannot start a thread: {error}"));
         let started = self.start_lanes(&config).map_err(no_thread)?;
@@ -161,11 +165,11 @@ impl Service {
         let order: Vec<&'static str> = built.names().collect();
         let kept: Vec<&'static str> = collectors::unchanged(&self.config.collectors, &config.collectors).collect();
         built.leave_out(&kept);
-        let mut fresh = Fresh::new(built, config.collectors.max_series, &self.done);
+        let mut fresh = Fresh::new(built, config.collectors.max_series, &self.hand_in);
         let slow = start_slow(&mut self.threads, std::mem::take(&mut fresh.workers));
         // From here on a failure has threads to take back; with what they wait on they end.
         let slow = slow.inspect_err(|_| self.threads.ask(&new_threads)).map_err(no_thread)?;
-        let server = self.move_server(&config, port).inspect_err(|_| {
+        let server = self.move_server(&config, port, &host_name).inspect_err(|_| {
             self.threads.ask(&new_threads);
             slow.iter().for_each(|(_, id)| self.threads.ask(&[*id]));
         })?;
@@ -178,13 +182,20 @@ impl Service {
         if server.is_some() {
             self.server = server;
         }
+        if self.setup.host_name != host_name {
+            log::info!("the host is now called {host_name}");
+            self.server.iter().for_each(|server| server.rename(&host_name));
+            self.setup.host_name = host_name;
+        }
         self.exchange_lanes(&config, started);
         self.exchange_collectors(&order, &kept, &fresh, slow);
         self.config = config;
         self.tell();
         self.stranded.look(&self.config);
         // Closed only where the scheduler's thread is gone, which ends the program.
-        let _ = self.plans.send(Plan { interval: self.config.interval, order, fresh });
+        let resource = Arc::new(Resource { host: self.setup.host_name.as_str().into(), boot_ms: self.boot_ms });
+        let _ = self.updates.send(Update { interval: self.config.interval, resource, order, fresh });
+        self.sched.wakes();
         Ok(())
     }
 
@@ -206,8 +217,8 @@ impl Service {
     }
 
     /// The server at its new address; none where it stays.
-    fn move_server(&mut self, config: &Config, port: Port) -> Result<Option<Server>, Refused> {
-        let (telemetry, host) = (&self.telemetry, &self.setup.host_name);
+    fn move_server(&mut self, config: &Config, port: Port, host: &str) -> Result<Option<Server>, Refused> {
+        let telemetry = &self.telemetry;
         match port {
             Port::Same => Ok(None),
             Port::Secured(security) => {

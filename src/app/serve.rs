@@ -33,6 +33,7 @@ fn wait(service: &mut Service, signals: &Receiver<Signal>) -> Exit {
     let mut reloads = Reloads::default();
     loop {
         let prepared = reloads.prepared();
+        let look_again = service.sched.look(&mut service.threads);
         select! {
             recv(signals) -> signal => match signal {
                 Ok(Signal::Reload) => reloads.ask(service),
@@ -53,6 +54,7 @@ fn wait(service: &mut Service, signals: &Receiver<Signal>) -> Exit {
                     return Exit::Internal;
                 }
             }
+            default(look_again) => {}
         }
     }
 }

@@ -9,6 +9,7 @@ use log::LevelFilter;
 
 use super::lanes::{Ending, Running};
 use super::notify::Notify;
+use super::sched::Sched;
 use super::signals::{self, Signal};
 use super::stranded::Stranded;
 use super::threads::{Ended, Id, Threads};
@@ -18,7 +19,9 @@ use crate::config::{Config, Source};
 use crate::host::{HostPaths, SystemStatFs, boottime, monotonic, wall_ms};
 use crate::lane::Control;
 use crate::model::Resource;
-use crate::pipeline::{Clock, Collectors, Done, Fanout, Plan, Scheduler, SlowWorker, read_clocks};
+use crate::pipeline::{
+    Clock, Collectors, Fanout, HANGS_AFTER, HandIn, Progress, Scheduler, SlowWorker, Update, read_clocks,
+};
 use crate::server::{self, Server, StartError};
 use crate::telemetry::{CollectorStatus, Subjects, Telemetry};
 
@@ -31,6 +34,9 @@ const FINISH_WITHIN: Duration = Duration::from_millis(500);
 /// How much of that the scheduler may take for the round it is in. It reads the kernel's
 /// files, which takes milliseconds; where one of them hangs, lanes must not wait for it.
 const LAST_ROUND: Duration = Duration::from_secs(2);
+
+/// Reading one of the kernel's files takes microseconds.
+const READ_WITHIN: Duration = Duration::from_secs(1);
 
 /// What stays as the command line and the environment said at the start.
 #[derive(Clone)]
@@ -58,15 +64,17 @@ pub struct Service {
     pub(super) collectors: Vec<Arc<CollectorStatus>>,
     /// The threads of the slow ones among them.
     pub(super) slow: Vec<(&'static str, Id)>,
-    pub(super) done: Done,
+    pub(super) hand_in: HandIn,
     /// To the scheduler, which stops when this is dropped.
-    pub(super) plans: Sender<Plan>,
+    pub(super) updates: Sender<Update>,
     /// None only where a reload moved it to a place that it could not come back from.
     pub(super) server: Option<Server>,
     /// To the service manager.
     pub(super) notify: Notify,
     pub(super) stranded: Stranded,
-    sched: Id,
+    /// When the host was started, where it says so: milliseconds since the UNIX epoch.
+    pub(super) boot_ms: Option<i64>,
+    pub(super) sched: Sched,
 }
 
 impl Service {
@@ -91,26 +99,25 @@ impl Service {
 
         let built = collectors::build(&config.collectors, &setup.paths, Arc::new(SystemStatFs));
         let (runners, statuses, workers) = Collectors::new(built, config.collectors.max_series);
-        let done = runners.done();
+        let hand_in = runners.hand_in();
         let slow = start_slow(&mut threads, workers).map_err(no_thread)?;
-        let (plans, planned) = unbounded();
+        let boot_ms = boot_ms(&setup.paths);
+        let (updates, updated) = unbounded();
         let scheduler = Scheduler {
             collectors: runners,
             fanout: Arc::clone(&fanout),
             telemetry: Arc::clone(&telemetry),
-            resource: Arc::new(Resource {
-                host: setup.host_name.as_str().into(),
-                boot_ms: collectors::uptime::boot_ms(&setup.paths),
-            }),
+            resource: Arc::new(Resource { host: setup.host_name.as_str().into(), boot_ms }),
             interval: config.interval,
-            plans: planned,
+            updates: updated,
             clock: Clock::of_this_build(),
             read: Box::new(read_clocks),
-            ended: Vec::new(),
-            nudge_at: None,
             pulse: notify.pulse(Arc::clone(&telemetry)),
+            progress: Progress::default(),
         };
-        let sched = threads.spawn("sched", move || scheduler.run()).map_err(no_thread)?;
+        // Long before the service manager's patience is over.
+        let limit = notify.watchdog().map_or(HANGS_AFTER, |patience| HANGS_AFTER.min(patience / 4));
+        let sched = Sched::start(&mut threads, scheduler, limit).map_err(no_thread)?;
         let mut service = Service {
             setup,
             config,
@@ -121,8 +128,9 @@ impl Service {
             ending: Vec::new(),
             collectors: statuses,
             slow,
-            done,
-            plans,
+            hand_in,
+            updates,
+            boot_ms,
             server: Some(server),
             notify,
             stranded: Stranded::default(),
@@ -160,13 +168,10 @@ impl Service {
     /// Producers first, then the lanes with what they have.
     pub fn stop(self, signals: &Receiver<Signal>) {
         let begun = Instant::now();
-        let Service { mut threads, fanout, lanes, ending, plans, server, sched, .. } = self;
-        drop(plans);
-        if !threads.wait_for(sched, LAST_ROUND, signals) {
-            if !threads.is_hurried() {
-                log::warn!("a collector hangs; its round is left behind");
-            }
-            threads.forgo(sched);
+        let Service { mut threads, fanout, lanes, ending, updates, server, sched, .. } = self;
+        drop(updates);
+        if !sched.wait(&mut threads, LAST_ROUND, signals) && !threads.is_hurried() {
+            log::warn!("a collector hangs; its round is left behind");
         }
         fanout.exchange(Vec::new());
         let ending = ending.into_iter().chain(lanes.into_iter().map(Running::end));
@@ -198,6 +203,17 @@ fn finish(controls: Vec<Control>) {
     } else if over.recv_timeout(FINISH_WITHIN) == Err(RecvTimeoutError::Timeout) {
         log::warn!("a spool's disk hangs; what it has not taken is lost");
     }
+}
+
+/// When the host was started. Where its file hangs, what begins with the host has no such time:
+/// the collectors are watched over for this, the start is not.
+fn boot_ms(paths: &HostPaths) -> Option<i64> {
+    let (tell, told) = bounded(1);
+    let paths = paths.clone();
+    let reading = std::thread::Builder::new()
+        .name("boot-time".to_owned())
+        .spawn(move || _ = tell.send(collectors::uptime::boot_ms(&paths)));
+    reading.ok().and_then(|_| told.recv_timeout(READ_WITHIN).ok().flatten())
 }
 
 /// Starts the threads of slow collectors; all or none.

@@ -18,6 +18,7 @@ mod testing;
 pub mod uptime;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use self::filesystem::RemoteMounts;
 use crate::fields::{DefaultValue, Field, Table, Takes};
@@ -46,6 +47,8 @@ pub struct NamedSlow {
     /// Asked each tick, cheap: whether to call it at all. It may depend on what a fast
     /// collector finds, so ask after these have run.
     pub due: Due,
+    /// A round that takes longer is given up: said, and not waited for.
+    pub deadline: Duration,
 }
 
 /// The collectors that the settings ask for, in the table's order.
@@ -78,6 +81,10 @@ struct Parts<'a> {
     remote: Arc<RemoteMounts>,
 }
 
+/// What a slow collector that keeps a limit of its own may take beyond it: for a machine that
+/// is busy, not for the collector.
+const SPARE: Duration = Duration::from_secs(5);
+
 /// A row of the table.
 struct Row {
     name: &'static str,
@@ -93,7 +100,8 @@ struct Row {
 
 enum Made {
     Fast(Box<dyn Collector>),
-    Slow(Box<dyn Collector>, Due),
+    /// With its deadline.
+    Slow(Box<dyn Collector>, Due, Duration),
 }
 
 /// What each collector may be told, and what all are (`collector`).
@@ -168,7 +176,8 @@ static TABLE: &[Row] = &[
         build: |parts| {
             let (statfs, remote) = (Arc::clone(&parts.statfs), Arc::clone(&parts.remote));
             let collector = filesystem::Remote::new(&parts.settings.filesystem, statfs, Arc::clone(&remote));
-            Made::Slow(Box::new(collector), Arc::new(move || remote.due()))
+            let deadline = parts.settings.filesystem.timeout + SPARE;
+            Made::Slow(Box::new(collector), Arc::new(move || remote.due()), deadline)
         },
     },
     Row {
@@ -189,7 +198,7 @@ pub fn build(settings: &Settings, host: &HostPaths, statfs: Arc<dyn StatFs>) -> 
         let name = row.name;
         match (row.build)(&parts) {
             Made::Fast(collector) => built.fast.push(Named { name, collector }),
-            Made::Slow(collector, due) => built.slow.push(NamedSlow { name, collector, due }),
+            Made::Slow(collector, due, deadline) => built.slow.push(NamedSlow { name, collector, due, deadline }),
         }
     }
     built
@@ -214,8 +223,6 @@ pub fn metrics() -> impl Iterator<Item = &'static Metric> {
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
-
-    use std::time::Duration;
 
     use super::*;
     use crate::host::{Scratch, SystemStatFs};

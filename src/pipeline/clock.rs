@@ -18,6 +18,8 @@
 
 use std::time::Duration;
 
+use crate::collectors::Tick;
+use crate::host::{boottime, monotonic, wall_ms};
 use crate::telemetry::{StepDirection, built_ms};
 
 /// Stamps may be behind by so much before the new time is accepted, and for no longer than
@@ -39,6 +41,18 @@ pub struct Reading {
     pub boottime: Duration,
     /// CLOCK_REALTIME, milliseconds since the UNIX epoch.
     pub wall_ms: i64,
+}
+
+impl Reading {
+    /// The tick that was read.
+    pub(super) fn tick(&self) -> Tick {
+        Tick { wall_ms: self.wall_ms, monotonic: self.monotonic }
+    }
+}
+
+/// The clocks as they are. For the loop; the rules below are given what it says.
+pub fn read_clocks() -> Reading {
+    Reading { monotonic: monotonic(), boottime: boottime(), wall_ms: wall_ms() }
 }
 
 /// What there is to say about the clock at a tick.

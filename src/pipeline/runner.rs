@@ -24,6 +24,20 @@ pub struct Runner {
     capped: Throttle,
 }
 
+/// What a collector's call came to, and when (CLOCK_MONOTONIC).
+pub struct Collected {
+    result: Result<(), CollectError>,
+    begun: Duration,
+    ended: Duration,
+}
+
+impl Collected {
+    /// How long the call took.
+    pub fn took(&self) -> Duration {
+        self.ended.saturating_sub(self.begun)
+    }
+}
+
 impl Runner {
     /// A runner for `collector`, which may give `max_series` series a round.
     pub fn new(collector: Box<dyn Collector>, status: Arc<CollectorStatus>, max_series: usize) -> Runner {
@@ -47,16 +61,24 @@ impl Runner {
         });
     }
 
-    /// One round. None where it failed, or where this host has no such thing.
-    pub fn round(&mut self, tick: &Tick, scratch: &mut Scratch) -> Option<Frame> {
+    /// Lets the collector read. What it gave stays here until [`Runner::conclude`], or until
+    /// [`Runner::discard`]: nobody has been told of it.
+    pub fn collect(&mut self, tick: &Tick, scratch: &mut Scratch) -> Collected {
         let begun = monotonic();
-        let collected = catch_unwind(AssertUnwindSafe(|| self.collector.collect(tick, scratch, &mut self.recorder)));
-        let ended = monotonic();
-        let (frame, state, error) = match collected {
-            Ok(Ok(())) => (Some(self.recorder.finish(tick.wall_ms)), CollectorState::Ok, None),
-            Ok(Err(CollectError::Absent(what))) => (None, CollectorState::Absent, Some(what)),
-            Ok(Err(CollectError::Failed(why))) => (None, CollectorState::Failed, Some(why)),
-            Err(panic) => (None, CollectorState::Failed, Some(format!("panicked: {}", panic_message(&*panic)))),
+        let result = catch_unwind(AssertUnwindSafe(|| self.collector.collect(tick, scratch, &mut self.recorder)));
+        let result =
+            result.unwrap_or_else(|panic| Err(CollectError::Failed(format!("panicked: {}", panic_message(&*panic)))));
+        Collected { result, begun, ended: monotonic() }
+    }
+
+    /// Ends the round that gave `collected`, and says how it went. None where it failed, or
+    /// where this host has no such thing.
+    pub fn conclude(&mut self, tick: &Tick, collected: Collected) -> Option<Frame> {
+        let Collected { result, begun, ended } = collected;
+        let (frame, state, error) = match result {
+            Ok(()) => (Some(self.recorder.finish(tick.wall_ms)), CollectorState::Ok, None),
+            Err(CollectError::Absent(what)) => (None, CollectorState::Absent, Some(what)),
+            Err(CollectError::Failed(why)) => (None, CollectorState::Failed, Some(why)),
         };
         if frame.is_none() {
             self.recorder.discard();
@@ -68,6 +90,17 @@ impl Runner {
         self.say_capped(refused.max_series, ended);
         self.status.ended(round, refused);
         frame
+    }
+
+    /// Forgets what a round gave that nobody waits for any more.
+    pub fn discard(&mut self) {
+        self.recorder.discard();
+        let _ = self.recorder.take_refused();
+    }
+
+    /// What is known of the collector.
+    pub fn status(&self) -> &Arc<CollectorStatus> {
+        &self.status
     }
 
     /// Logs that `over` series of a round that ended at `now` were refused, if any were.
@@ -129,7 +162,8 @@ mod tests {
         let mut scratch = Scratch::new();
         let mut seen = Vec::new();
         for _ in 0..5 {
-            let frame = runner.round(&tick, &mut scratch);
+            let collected = runner.collect(&tick, &mut scratch);
+            let frame = runner.conclude(&tick, collected);
             let last = status.last().unwrap();
             seen.push((frame.map(|frame| frame.values.len()), last.state, last.error));
         }

@@ -1,4 +1,4 @@
-//! The loop that keeps the beat, and takes up a new plan between two ticks.
+//! What keeping the beat takes: a round at each tick of the grid, and between two of them what a reload brings.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,17 +6,25 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, TryRecvError, select};
 
 use super::clock::{Clock, Event, Reading, Ruling, Stamp};
+use super::fanout::Fanout;
 use super::schedule::Grid;
-use super::slow::Finished;
-use super::{Collectors, Fanout, Fresh, PRIME};
+use super::slots::{Back, Call, Collectors, Done, Fresh};
+use super::slow::SlowRound;
+use crate::collectors::Tick;
 use crate::host::monotonic;
 use crate::model::{Batch, Frame, Resource};
 use crate::telemetry::{StepDirection, Telemetry, rfc3339};
 
+/// How long before the first round the first reading is taken, for values that are
+/// differences of two: fifteen of the kernel's clock ticks, and ready 0.2 s after the start.
+const PRIME: Duration = Duration::from_millis(150);
+
 /// What changes with a reload.
-pub struct Plan {
+pub struct Update {
     /// Time between two rounds.
     pub interval: Duration,
+    /// What is collected belongs to this from now on.
+    pub resource: Arc<Resource>,
     /// The names of all collectors from now on, in the order in which they run.
     pub order: Vec<&'static str>,
     /// Those of them that are new, or whose settings are. The others go on as they are.
@@ -28,13 +36,16 @@ pub struct Plan {
 pub enum Sign {
     /// A round has ended.
     Round,
-    /// It sleeps, and nothing is overdue.
-    Asleep,
+    /// What was collected since the last round is published, and no slow collector's round
+    /// is under way.
+    Complete,
+    /// It sleeps, or goes from one collector to the next, and nothing hangs.
+    Alive,
 }
 
-/// Tells a supervisor that the beat is kept. A collector that hangs silences it.
+/// Tells a supervisor that the beat is kept.
 pub struct Pulse {
-    /// The longest silence while the loop sleeps; none: any.
+    /// The longest silence while nothing hangs; none: any.
     pub every: Option<Duration>,
     /// Is told; must not block.
     pub beat: Box<dyn FnMut(Sign) + Send>,
@@ -47,7 +58,7 @@ impl Default for Pulse {
     }
 }
 
-/// The loop that keeps the beat.
+/// All that keeping the beat takes. [`Beat::keep`](super::Beat::keep) runs it.
 pub struct Scheduler {
     /// What is collected.
     pub collectors: Collectors,
@@ -59,18 +70,45 @@ pub struct Scheduler {
     pub resource: Arc<Resource>,
     /// Time between two rounds.
     pub interval: Duration,
-    /// Brings new plans; closes when it is time to stop.
-    pub plans: Receiver<Plan>,
+    /// Brings what a reload changes; closes when it is time to stop.
+    pub updates: Receiver<Update>,
     /// Which stamps ticks get.
     pub clock: Clock,
     /// Reads the clocks.
     pub read: Box<dyn FnMut() -> Reading + Send>,
-    /// Sources that a reload has taken away, and whose end is still to be sent; none at first.
-    pub ended: Vec<&'static str>,
-    /// When the lanes are to be told that a while has passed since the last batch; none at first.
-    pub nudge_at: Option<Duration>,
     /// Who is told that the loop goes round.
     pub pulse: Pulse,
+    /// How far it has come; at first nowhere.
+    pub progress: Progress,
+}
+
+/// How far the beat has come.
+#[derive(Default)]
+pub struct Progress {
+    /// The grid, and the moment of the last round; none before the first one.
+    grid: Option<(Grid, Duration)>,
+    /// When the next round is due; none before the collectors are primed.
+    next: Option<Duration>,
+    /// Ticks that were missed before that.
+    missed: u64,
+    round: Option<Round>,
+    /// The tick of the priming that is under way.
+    priming: Option<Tick>,
+    /// Sources that a reload has taken away, and whose end is still to be sent.
+    ended: Vec<&'static str>,
+    /// When the lanes are to be told that a while has passed since the last batch.
+    nudge_at: Option<Duration>,
+    /// When the supervisor was last told anything.
+    told: Duration,
+}
+
+/// A round that is under way.
+struct Round {
+    tick: Tick,
+    stamp: Option<Stamp>,
+    /// The slot of the next collector.
+    at: usize,
+    frames: Vec<Frame>,
 }
 
 /// The while: a little over the second after which a lane wants what is still under way on
@@ -80,79 +118,165 @@ const NUDGE: Duration = Duration::from_millis(1100);
 /// What ends a sleep.
 enum Woken {
     Due,
-    Planned(Plan),
+    Updated(Update),
+    /// A collector has come back that was given up, and is to be primed.
+    Returned,
     Stopped,
 }
 
 impl Scheduler {
-    /// Runs until `plans` closes.
-    pub fn run(mut self) {
-        let tick = (self.read)().tick();
-        self.collectors.prime(&tick);
-        let mut next = monotonic() + PRIME;
-        let mut missed = 0;
-        // With the moment of the last round.
-        let mut grid: Option<(Grid, Duration)> = None;
+    /// The next collector to call, which is to be given [`Scheduler::back`] when that is done.
+    /// Until there is one it sleeps, and tells `sleeps` until when. None: it is time to stop.
+    pub(super) fn next_call(&mut self, sleeps: impl Fn(Duration)) -> Option<Call> {
         loop {
-            match self.sleep_until(next) {
-                Woken::Stopped => return,
-                Woken::Planned(plan) => {
-                    let interval = self.interval;
-                    self.take_up(plan);
-                    if let (true, Some((grid, last))) = (interval != self.interval, &mut grid) {
-                        // What would have been due since the last round had the interval
-                        // been the new one already was not missed.
-                        *grid = Grid::new(*last, self.interval);
-                        (next, _) = grid.next(monotonic());
-                    }
+            if let Some(round) = &mut self.progress.round {
+                if let Some(call) = self.collectors.call_to_collect(&mut round.at, &round.tick) {
+                    return Some(call);
                 }
+                self.end_round();
+            }
+            if let Some(call) = self.call_to_prime() {
+                return Some(call);
+            }
+            let next = *self.progress.next.get_or_insert_with(|| monotonic() + PRIME);
+            sleeps(next);
+            match self.sleep_until(next) {
+                Woken::Stopped => return None,
+                Woken::Updated(update) => self.take_up(update),
+                Woken::Returned => {}
                 Woken::Due => {
                     let now = monotonic();
-                    let (grid, last) = grid.get_or_insert_with(|| (Grid::new(now, self.interval), now));
+                    let (_, last) = self.progress.grid.get_or_insert_with(|| (Grid::new(now, self.interval), now));
                     *last = now;
-                    self.round(missed);
-                    (self.pulse.beat)(Sign::Round);
-                    (next, missed) = grid.next(monotonic());
-                    if missed > 0 {
-                        log::warn!("a round took too long: {missed} of the grid's ticks are skipped");
-                    }
+                    self.begin_round(0);
                 }
             }
         }
     }
 
-    fn take_up(&mut self, plan: Plan) {
-        let tick = (self.read)().tick();
-        for gone in self.collectors.change(&plan.order, plan.fresh, &tick) {
-            self.telemetry.latest.remove(gone);
-            self.ended.push(gone);
+    /// A call has come back.
+    pub(super) fn back(&mut self, call: Call) {
+        match self.collectors.back(call) {
+            Back::Gave(frame) => {
+                if let Some(round) = &mut self.progress.round {
+                    round.frames.push(frame);
+                }
+            }
+            Back::Silent(name) => self.telemetry.latest.remove(name),
+            Back::Primed => {}
         }
-        // One that was made anew goes on under its name.
-        self.ended.retain(|gone| !plan.order.contains(gone));
-        self.interval = plan.interval;
+        // Many that are slow, one after the other, are no silence either.
+        if let Some(every) = self.pulse.every {
+            let now = monotonic();
+            if now.saturating_sub(self.progress.told) >= every {
+                self.tell(Sign::Alive, now);
+            }
+        }
     }
 
-    fn round(&mut self, missed: u64) {
+    /// Another thread than before goes on from here. Where that one hangs in a collector's
+    /// call, the collector is left behind with it: what the round has given so far is
+    /// published with its time, and the collectors that did not have their turn have it now,
+    /// with the time of now.
+    pub(super) fn go_on(&mut self) {
+        let now = monotonic();
+        let Some((name, since)) = self.collectors.leave_behind(now) else { return };
+        self.tell(Sign::Alive, now);
+        self.telemetry.goes_on(now);
+        log::error!(
+            "collector {name} hangs: its call has not come back for {:.1} s; another thread goes on without it, and it \
+             is asked again when it has come back",
+            now.saturating_sub(since).as_secs_f64()
+        );
+        self.telemetry.latest.remove(name);
+        if let Some(Round { tick, stamp, at, frames }) = self.progress.round.take() {
+            self.publish(tick.wall_ms, stamp, frames);
+            self.begin_round(at);
+        }
+    }
+
+    fn call_to_prime(&mut self) -> Option<Call> {
+        if !self.collectors.any_unprimed() {
+            return None;
+        }
+        let (priming, read) = (&mut self.progress.priming, &mut self.read);
+        let call = self.collectors.call_to_prime(monotonic(), || *priming.get_or_insert_with(|| read().tick()));
+        if call.is_none() {
+            self.progress.priming = None;
+        }
+        call
+    }
+
+    fn take_up(&mut self, update: Update) {
+        let Update { interval, resource, order, fresh } = update;
+        for gone in self.collectors.change(&order, fresh) {
+            self.telemetry.latest.remove(gone);
+            self.progress.ended.push(gone);
+        }
+        // One that was made anew goes on under its name.
+        self.progress.ended.retain(|gone| !order.contains(gone));
+        self.progress.priming = None;
+        self.resource = resource;
+        if interval != std::mem::replace(&mut self.interval, interval) {
+            if let Some((grid, last)) = &mut self.progress.grid {
+                // What would have been due since the last round had the interval been the new
+                // one already was not missed.
+                *grid = Grid::new(*last, interval);
+                self.progress.next = Some(grid.next(monotonic()).0);
+            }
+        }
+    }
+
+    /// A round from the slot `at` on, with the time of now.
+    fn begin_round(&mut self, at: usize) {
         let reading = (self.read)();
         let ruling = self.clock.tick(reading);
         self.say(&reading, &ruling);
-        let tick = reading.tick();
-        let latest = &self.telemetry.latest;
-        let mut frames = self.collectors.round(&tick, |silent| latest.remove(silent));
-        if ruling.stamp.is_some() {
+        let frames = Vec::with_capacity(self.collectors.len() - at.min(self.collectors.len()));
+        self.progress.round = Some(Round { tick: reading.tick(), stamp: ruling.stamp, at, frames });
+    }
+
+    fn end_round(&mut self) {
+        let Some(Round { tick, stamp, mut frames, .. }) = self.progress.round.take() else { return };
+        if stamp.is_some() {
             // A source that a reload has taken away says so once, with a frame of nothing:
             // its series have ended, and are not merely late.
-            let gone = self.ended.drain(..).filter(|gone| frames.iter().all(|frame| &*frame.source != *gone));
+            let ended = self.progress.ended.drain(..);
+            let gone = ended.filter(|gone| frames.iter().all(|frame| &*frame.source != *gone));
             let last: Vec<Frame> = gone.map(|source| Frame::ended(source, tick.wall_ms)).collect();
             frames.extend(last);
         }
-        self.publish(tick.wall_ms, ruling.stamp, frames);
+        self.publish(tick.wall_ms, stamp, frames);
         for slow in &mut self.collectors.slow {
-            slow.tick(&tick, ruling.stamp, self.interval);
+            if slow.tick(&tick, stamp) {
+                self.telemetry.latest.remove(slow.name());
+            }
         }
-        match ruling.stamp {
-            Some(_) => self.telemetry.collected(monotonic(), missed),
-            None => self.telemetry.held(monotonic(), missed),
+        let now = monotonic();
+        self.collectors.say_hanging(now);
+        match stamp {
+            Some(_) => self.telemetry.collected(now, self.progress.missed),
+            None => self.telemetry.held(now, self.progress.missed),
+        }
+        self.tell(Sign::Round, now);
+        self.tell_complete();
+        if let Some((grid, _)) = &mut self.progress.grid {
+            let (next, missed) = grid.next(now);
+            (self.progress.next, self.progress.missed) = (Some(next), missed);
+            if missed > 0 {
+                log::warn!("a round took too long: {missed} of the grid's ticks are skipped");
+            }
+        }
+    }
+
+    fn tell(&mut self, sign: Sign, now: Duration) {
+        (self.pulse.beat)(sign);
+        self.progress.told = now;
+    }
+
+    fn tell_complete(&mut self) {
+        if self.collectors.is_complete() {
+            (self.pulse.beat)(Sign::Complete);
         }
     }
 
@@ -171,42 +295,42 @@ impl Scheduler {
         }
         self.fanout.put(&Arc::new(Batch { time_ms, resource: Arc::clone(&self.resource), frames }));
         // With a shorter interval the next batch comes before that, and says as much.
-        self.nudge_at = (self.interval >= NUDGE).then(|| monotonic() + NUDGE);
+        self.progress.nudge_at = (self.interval >= NUDGE).then(|| monotonic() + NUDGE);
     }
 
     /// Sleeps, publishing what slow collectors finish meanwhile.
     fn sleep_until(&mut self, deadline: Duration) -> Woken {
-        let mut beat_at = self.pulse.every.map(|every| monotonic() + every);
         loop {
             let now = monotonic();
-            if let (Some(at), Some(every)) = (beat_at, self.pulse.every) {
+            let mut tell_at = self.pulse.every.map(|every| self.progress.told + every);
+            if let (Some(at), Some(every)) = (tell_at, self.pulse.every) {
                 if at <= now {
-                    (self.pulse.beat)(Sign::Asleep);
-                    beat_at = Some(now + every);
+                    self.tell(Sign::Alive, now);
+                    tell_at = Some(now + every);
                 }
             }
-            if self.nudge_at.is_some_and(|at| at <= now) {
-                self.nudge_at = None;
+            if self.progress.nudge_at.is_some_and(|at| at <= now) {
+                self.progress.nudge_at = None;
                 self.fanout.nudge();
             }
             let left = deadline.saturating_sub(now);
             if left.is_zero() {
                 // Under load this loop may never sleep; it must still hear all that it is told.
-                while let Ok(done) = self.collectors.finished.try_recv() {
-                    self.finished(done);
+                while let Ok(done) = self.collectors.done.try_recv() {
+                    self.done(done);
                 }
-                return match self.plans.try_recv() {
-                    Ok(plan) => Woken::Planned(plan),
+                return match self.updates.try_recv() {
+                    Ok(update) => Woken::Updated(update),
                     Err(TryRecvError::Disconnected) => Woken::Stopped,
                     Err(TryRecvError::Empty) => Woken::Due,
                 };
             }
-            let next = self.nudge_at.into_iter().chain(beat_at).min();
+            let next = self.progress.nudge_at.into_iter().chain(tell_at).min();
             select! {
-                recv(self.plans) -> plan => return plan.map_or(Woken::Stopped, Woken::Planned),
-                recv(self.collectors.finished) -> done => {
-                    if let Ok(done) = done {
-                        self.finished(done);
+                recv(self.updates) -> update => return update.map_or(Woken::Stopped, Woken::Updated),
+                recv(self.collectors.done) -> done => {
+                    if done.is_ok_and(|done| self.done(done)) {
+                        return Woken::Returned;
                     }
                 }
                 default(next.map_or(left, |at| left.min(at.saturating_sub(now)))) => {}
@@ -214,15 +338,33 @@ impl Scheduler {
         }
     }
 
-    fn finished(&mut self, done: Finished) {
+    /// Another thread has something for this one. Whether it is a collector to be primed.
+    fn done(&mut self, done: Done) -> bool {
+        match done {
+            Done::Slow(round) => {
+                self.slow_round(round);
+                self.tell_complete();
+                false
+            }
+            Done::Returned(runner) => {
+                let name = runner.name();
+                let taken = self.collectors.returned(runner, monotonic());
+                if taken {
+                    log::info!("collector {name}: its call has come back; it is primed and goes on");
+                }
+                taken
+            }
+        }
+    }
+
+    fn slow_round(&mut self, round: SlowRound) {
         // One that a reload has taken away may still come back.
-        let Some(slow) = self.collectors.slow.iter_mut().find(|slow| slow.gave(&done)) else { return };
-        let running = slow.ended();
-        let Some(frame) = done.frame else {
+        let Some(slow) = self.collectors.slow.iter_mut().find(|slow| slow.gave(&round)) else { return };
+        let (Ok(stamp), Some(frame)) = (slow.ended(&round), round.frame) else {
             self.telemetry.latest.remove(slow.name());
             return;
         };
-        let mut stamp = running.and_then(|running| running.stamp);
+        let mut stamp = stamp;
         if stamp.is_some_and(|stamp| stamp.era != self.clock.era()) {
             // The clock went back while it was under way: what its lanes got since is older.
             self.telemetry.missed(1);

@@ -1,29 +1,29 @@
-//! Collectors that may hang, each on a thread of its own.
+//! Collectors that may hang by nature, each on a thread of its own.
 //!
 //! The scheduler wakes such a thread only when it is idle and has something to do, and is
-//! handed the frame when it is there. Whatever hangs over there, the beat goes on here.
+//! handed the frame when it is there. Whatever hangs over there, the beat goes on here. A
+//! collector that hangs costs its own thread, and is not asked again until it has come back.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::clock::Stamp;
+use super::clock::{Stamp, read_clocks};
 use super::runner::Runner;
+use super::slots::Done;
 use crate::collectors::{Due, Tick};
 use crate::host::Scratch;
 use crate::model::Frame;
 use crate::telemetry::CollectorStatus;
 
-/// A round that takes longer than this, and than two intervals, is said to be stale. A
-/// slow collector's own deadlines are shorter; this is for those that broke their word.
-const LATE: Duration = Duration::from_secs(30);
-
 /// A round that has ended: whose, and what it gave.
-pub struct Finished {
+pub struct SlowRound {
     /// The collector's, which no other one has, not even one of the same name that a reload brought.
-    pub(super) status: Arc<CollectorStatus>,
-    pub(super) frame: Option<Frame>,
+    pub status: Arc<CollectorStatus>,
+    pub frame: Option<Frame>,
+    /// How long it took.
+    pub took: Duration,
 }
 
 /// The scheduler's end.
@@ -31,16 +31,19 @@ pub struct SlowHandle {
     due: Due,
     pokes: Sender<Tick>,
     running: Option<Running>,
+    deadline: Duration,
     status: Arc<CollectorStatus>,
 }
 
 /// The round under way.
 #[derive(Clone, Copy, Debug)]
-pub struct Running {
+struct Running {
     /// When it began, CLOCK_MONOTONIC.
     since: Duration,
     /// Its tick's stamp; none where that was held.
-    pub stamp: Option<Stamp>,
+    stamp: Option<Stamp>,
+    /// It was seen to be over its deadline.
+    late: bool,
 }
 
 /// The thread's end.
@@ -48,19 +51,20 @@ pub struct SlowWorker {
     status: Arc<CollectorStatus>,
     runner: Runner,
     pokes: Receiver<Tick>,
-    finished: Sender<Finished>,
+    done: Sender<Done>,
 }
 
-/// Both ends of a slow collector.
+/// Both ends of a slow collector, a round of which may take `deadline`.
 pub fn slow(
     runner: Runner,
     status: Arc<CollectorStatus>,
     due: Due,
-    finished: Sender<Finished>,
+    deadline: Duration,
+    done: Sender<Done>,
 ) -> (SlowHandle, SlowWorker) {
     let (poke, pokes) = bounded(1);
-    let handle = SlowHandle { due, pokes: poke, running: None, status: Arc::clone(&status) };
-    (handle, SlowWorker { status, runner, pokes, finished })
+    let handle = SlowHandle { due, pokes: poke, running: None, deadline, status: Arc::clone(&status) };
+    (handle, SlowWorker { status, runner, pokes, done })
 }
 
 impl SlowHandle {
@@ -69,30 +73,45 @@ impl SlowHandle {
         self.status.name()
     }
 
-    /// Whether `finished` is of this one.
-    pub fn gave(&self, finished: &Finished) -> bool {
-        Arc::ptr_eq(&self.status, &finished.status)
+    /// Whether `round` is of this one.
+    pub fn gave(&self, round: &SlowRound) -> bool {
+        Arc::ptr_eq(&self.status, &round.status)
     }
 
-    /// Starts a round if none is under way and there is something to collect.
-    pub fn tick(&mut self, tick: &Tick, stamp: Option<Stamp>, interval: Duration) {
-        match self.running {
-            Some(running) => {
-                let running = tick.monotonic.saturating_sub(running.since);
-                if running > LATE.max(interval * 2) {
-                    self.status.stale(format!("its round has been running for {} s", running.as_secs()));
-                }
+    /// Starts a round if none is under way and there is something to collect. Whether one is
+    /// over its deadline: then its last numbers are not those of now.
+    pub fn tick(&mut self, tick: &Tick, stamp: Option<Stamp>) -> bool {
+        let Some(running) = &mut self.running else {
+            if (self.due)() && self.pokes.try_send(*tick).is_ok() {
+                self.running = Some(Running { since: tick.monotonic, stamp, late: false });
             }
-            None if (self.due)() && self.pokes.try_send(*tick).is_ok() => {
-                self.running = Some(Running { since: tick.monotonic, stamp });
-            }
-            None => {}
+            return false;
+        };
+        let took = tick.monotonic.saturating_sub(running.since);
+        if took <= self.deadline {
+            return false;
         }
+        if !std::mem::replace(&mut running.late, true) {
+            log::warn!(
+                "collector {}: has not come back for {} s; it is not asked again until it has, and is missing meanwhile",
+                self.status.name(),
+                took.as_secs()
+            );
+        }
+        self.status.stale(format!("it hangs: its call has not come back for {} s", took.as_secs()));
+        true
     }
 
-    /// Its round has ended: which one that was.
-    pub fn ended(&mut self) -> Option<Running> {
-        self.running.take()
+    /// Its round has ended. The stamp to publish it with, none where its tick was held; an
+    /// error where it took longer than it may, so that nobody waits for it any more.
+    pub fn ended(&mut self, round: &SlowRound) -> Result<Option<Stamp>, ()> {
+        let running = self.running.take();
+        if running.is_some_and(|running| running.late) || round.took > self.deadline {
+            let (name, took) = (self.name(), round.took.as_secs_f64());
+            log::info!("collector {name}: came back after {took:.1} s; that round is dropped");
+            return Err(());
+        }
+        Ok(running.and_then(|running| running.stamp))
     }
 
     /// Whether a round is under way.
@@ -107,13 +126,16 @@ impl SlowWorker {
         self.status.name()
     }
 
-    /// Runs until its handle is gone.
+    /// Primes the collector, then runs until its handle is gone.
     pub fn run(mut self) {
         let mut scratch = Scratch::new();
+        self.runner.prime(&read_clocks().tick(), &mut scratch);
         while let Ok(tick) = self.pokes.recv() {
-            let frame = self.runner.round(&tick, &mut scratch);
-            let finished = Finished { status: Arc::clone(&self.status), frame };
-            if self.finished.send(finished).is_err() {
+            let collected = self.runner.collect(&tick, &mut scratch);
+            let took = collected.took();
+            let frame = self.runner.conclude(&tick, collected);
+            let round = SlowRound { status: Arc::clone(&self.status), frame, took };
+            if self.done.send(Done::Slow(round)).is_err() {
                 return;
             }
         }

@@ -124,7 +124,12 @@ impl Server {
     /// plain or encrypted as they are: none of them lasts for long.
     pub fn secure(&self, security: Security) {
         log::info!("listening on {}://{}", security.scheme(), self.local_addr);
-        *self.handed_over.lock().unwrap_or_else(PoisonError::into_inner) = Some(security);
+        self.handed_over.lock().unwrap_or_else(PoisonError::into_inner).security = Some(security);
+    }
+
+    /// The host has another name, from the next request on.
+    pub fn rename(&self, host_name: &str) {
+        self.handed_over.lock().unwrap_or_else(PoisonError::into_inner).host = Some(host_name.into());
     }
 
     /// Closes the port and all connections, and waits for the thread, which never blocks.

@@ -14,7 +14,15 @@ use crate::host;
 use crate::telemetry::{Exposition, Telemetry};
 
 /// What a reload leaves for the guard.
-pub(super) type Handover = Arc<Mutex<Option<Security>>>;
+pub(super) type Handover = Arc<Mutex<HandedOver>>;
+
+/// What is new.
+#[derive(Debug, Default)]
+pub(super) struct HandedOver {
+    pub(super) security: Option<Security>,
+    /// The host's name.
+    pub(super) host: Option<Box<str>>,
+}
 
 /// What there is to see, and how a request for it is answered.
 pub(super) struct Site {
@@ -26,10 +34,14 @@ pub(super) struct Site {
 }
 
 impl Site {
-    /// Goes on under the rules that a reload has brought, if it has.
+    /// Goes on under the rules and the name that a reload has brought, if it has.
     pub(super) fn take_up(&mut self) {
-        if let Some(security) = self.handed_over.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        let mut handed_over = self.handed_over.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(security) = handed_over.security.take() {
             self.security = security;
+        }
+        if let Some(host) = handed_over.host.take() {
+            self.host = host;
         }
     }
 

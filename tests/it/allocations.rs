@@ -12,7 +12,7 @@ use metricsd::formats::{
     json::Json,
     remote_write::{RemoteWrite, Version},
 };
-use metricsd::host::{HostPaths, SystemStatFs, monotonic};
+use metricsd::host::{HostPaths, Scratch, SystemStatFs, monotonic};
 use metricsd::model::{Batch, Labels, Resource};
 use metricsd::pipeline::Collectors;
 
@@ -61,6 +61,7 @@ fn steady_tick(host: &str) -> (usize, u64, Vec<u64>) {
     let settings = collectors::Settings { max_series: 1_000_000, ..Default::default() };
     let built = collectors::build(&settings, &HostPaths::below(&dir), Arc::new(SystemStatFs));
     let (mut collectors, _, _workers) = Collectors::new(built, settings.max_series);
+    let mut scratch = Scratch::new();
     let resource = Arc::new(Resource { host: "host-1".into(), boot_ms: None });
     let mut encoders: Vec<Box<dyn Encoder>> = vec![
         Box::new(RemoteWrite::new(Version::V1, Labels::of(&[("job", "metricsd")]))),
@@ -72,7 +73,7 @@ fn steady_tick(host: &str) -> (usize, u64, Vec<u64>) {
     for round in 0..5 {
         let tick = Tick { wall_ms: 1_700_000_000_000 + round * 1000, monotonic: monotonic() };
         let before = COUNT.get();
-        let frames = collectors.round(&tick, |_| ());
+        let frames = collectors.round(&tick, &mut scratch, |_| ());
         let collected = COUNT.get() - before;
         let batch = Batch { time_ms: tick.wall_ms, resource: Arc::clone(&resource), frames };
         let encoded = encoders.iter_mut().zip(&mut rooms).map(|(encoder, bodies)| {

@@ -10,6 +10,7 @@ mod e2e;
 mod examples;
 mod golden;
 mod handover;
+mod hangs;
 mod lanes;
 mod losses;
 mod notify;

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::TcpListener;
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -412,4 +413,48 @@ fn a_reload_ends_a_pause_that_the_peer_has_asked_for() {
     wait_for("the backlog", || (peer.received().len() > 2).then_some(()));
     let sent = ticks(&peer);
     assert_eq!(sent[0], sent[1], "what was refused goes first");
+}
+
+#[test]
+fn a_host_that_is_renamed_shows_its_new_name_after_a_reload() {
+    let dir = TempDir::new();
+    let peer = Peer::start(|_, _| Reply::status(204));
+    let port = free_port();
+    let config = format!(
+        r#"{{"server": {{"host": "127.0.0.1", "port": {port}}}, "collector": {{"interval_seconds": 0.1}}, "shippers": [
+            {{"type": "http_json", "endpoint": "{}"}}, {{"type": "prometheus_remote_write", "endpoint": "{}"}}]}}"#,
+        peer.url("/json"),
+        peer.url("/write")
+    );
+    let path = dir.write("config.json", &config);
+    // A name of its own, which is nobody else's to lose.
+    let mut named = Command::new("unshare");
+    named.args(["--uts", "sh", "-c", r#"hostname host-before && exec "$@""#, "sh"]);
+    let tried = Command::new("unshare").args(["--uts", "sh", "-c", "hostname x"]).output();
+    if !tried.is_ok_and(|tried| tried.status.success()) {
+        assert!(std::env::var_os("CI").is_none(), "no host can be renamed here");
+        println!("SKIPPED: no host can be renamed here");
+        return;
+    }
+    let program = metricsd();
+    let env = program.get_envs().filter_map(|(name, value)| Some((name, value?)));
+    named.envs(env).arg(program.get_program()).arg("-config").arg(path);
+    let daemon = Daemon::spawn(&mut named, port);
+    let says = |path: &str, name: &str| {
+        let of = |request: &Received| {
+            let plain = || snap::raw::Decoder::new().decompress_vec(&request.body).unwrap();
+            request.line.contains(path)
+                && String::from_utf8_lossy(&if path == "/json" { request.body.clone() } else { plain() }).contains(name)
+        };
+        peer.received().iter().any(of)
+    };
+    wait_for("the name of the start", || (says("/json", "host-before") && says("/write", "host-before")).then_some(()));
+    let renamed = Command::new("nsenter")
+        .args([&format!("--uts=/proc/{}/ns/uts", daemon.pid()), "hostname", "host-after"])
+        .status()
+        .unwrap();
+    assert!(renamed.success());
+    daemon.signal(Signal::SIGHUP);
+    wait_for("the new name", || (says("/json", "host-after") && says("/write", "host-after")).then_some(()));
+    assert!(daemon.get("/").unwrap().1.contains("host-after"));
 }

@@ -2,12 +2,13 @@
 
 use std::os::unix::fs::symlink;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::support::mounts::Namespace;
 use crate::support::peer::{Peer, Reply};
 use crate::support::program::{Daemon, TempDir, free_port, metricsd};
 use crate::support::{PATIENCE, wait_for};
@@ -51,37 +52,6 @@ fn a_destination_that_hangs_keeps_neither_the_end_nor_another_ones_data() {
     assert!(slow.received().len() as f64 >= collections, "what waited was delivered");
 }
 
-/// A mount whose server never says a word, in a mount namespace that ends with the program.
-const SILENT_MOUNT: &str = r#"
-    exec 3<>/dev/fuse
-    mount -i -t fuse.silent -o fd=3,rootmode=40000,user_id=0,group_id=0 silent "$1" || exit 99
-    shift
-    exec "$@"
-"#;
-
-/// `program` with such a mount at `place`; none where this machine allows none.
-fn with_silent_mount(place: &Path, program: &Command) -> Option<Command> {
-    std::fs::create_dir(place).unwrap();
-    let in_namespace = |program: &Command| {
-        let mut command = Command::new("unshare");
-        command.args(["--mount", "sh", "-c", SILENT_MOUNT, "sh"]).arg(place).arg(program.get_program());
-        let env = program.get_envs().filter_map(|(name, value)| Some((name, value?)));
-        command.args(program.get_args()).env_clear().envs(env).env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
-        command
-    };
-    match in_namespace(&Command::new("true")).stdin(Stdio::null()).output() {
-        Ok(tried) if tried.status.success() => Some(in_namespace(program)),
-        Ok(tried) => {
-            println!("skipped, no mount here: {}", String::from_utf8_lossy(&tried.stderr));
-            None
-        }
-        Err(error) => {
-            println!("skipped, no unshare here: {error}");
-            None
-        }
-    }
-}
-
 /// A host in `dir` like the fixture `vm`, without its `loadavg`.
 fn host_without_loadavg(dir: &TempDir) {
     let vm = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/vm");
@@ -109,8 +79,10 @@ fn a_file_of_the_kernels_that_hangs_keeps_neither_the_end_nor_the_data() {
     let mount = dir.path().join("mount");
     let mut program = metricsd();
     program.arg("-config").arg(path).arg("-root").arg(dir.path());
-    let Some(mut command) = with_silent_mount(&mount, &program) else { return };
-    let mut daemon = Daemon::spawn(&mut command, port);
+    let Some(namespace) = Namespace::new() else { return };
+    std::fs::create_dir(&mount).unwrap();
+    let _silent = namespace.silent(&mount);
+    let mut daemon = Daemon::spawn(&mut namespace.command(&program), port);
     wait_for("some ticks", || (peer.received().len() > 3).then_some(()));
     symlink(mount.join("loadavg"), dir.path().join("proc/loadavg")).unwrap();
     let mut last = -1.0;
@@ -135,8 +107,14 @@ fn a_second_signal_ends_it_at_once_whatever_hangs() {
     let mut program = metricsd();
     program.arg("-config").arg(path).arg("-root").arg(dir.path());
     // Where there can be no such mount, the destination alone hangs.
-    let with_mount = with_silent_mount(&mount, &program);
-    let mut daemon = Daemon::spawn(&mut with_mount.unwrap_or(program), port);
+    let namespace = Namespace::new();
+    std::fs::create_dir(&mount).unwrap();
+    let _silent = namespace.as_ref().map(|namespace| namespace.silent(&mount));
+    let mut command = match &namespace {
+        Some(namespace) => namespace.command(&program),
+        None => program,
+    };
+    let mut daemon = Daemon::spawn(&mut command, port);
     wait_for("a request", || (!hung.received().is_empty()).then_some(()));
     symlink(mount.join("loadavg"), dir.path().join("proc/loadavg")).unwrap();
     // Some rounds of the beat, so that one of them hangs.
@@ -160,8 +138,10 @@ fn a_mount_that_never_answers_does_not_keep_the_end() {
             "collector": {{"interval_seconds": 0.05, "filesystem": {{"timeout": "500ms"}}}}}}"#
     );
     let path = dir.write("config.json", &text);
-    let Some(mut command) = with_silent_mount(&place, metricsd().arg("-config").arg(path)) else { return };
-    let mut daemon = Daemon::spawn(&mut command, port);
+    let Some(namespace) = Namespace::new() else { return };
+    std::fs::create_dir(&place).unwrap();
+    let _silent = namespace.silent(&place);
+    let mut daemon = Daemon::spawn(&mut namespace.command(metricsd().arg("-config").arg(path)), port);
     let stuck =
         format!(r#"system_disk_stuck{{device="silent",fstype="fuse.silent",mountpoint="{}"}}"#, place.display());
     wait_for("the mount to be stuck", || daemon.metric(&stuck).filter(|stuck| *stuck == 1.0));

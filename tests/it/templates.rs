@@ -6,7 +6,7 @@ use std::sync::Arc;
 use metricsd::collectors::{self, Tick};
 use metricsd::formats::remote_write::{RemoteWrite, Version};
 use metricsd::formats::{Bodies, Encoded, Encoder};
-use metricsd::host::{HostPaths, SystemStatFs, monotonic};
+use metricsd::host::{HostPaths, Scratch, SystemStatFs, monotonic};
 use metricsd::model::{Batch, Frame, Labels, Metric, MetricRef, Resource, Schema, Series};
 use metricsd::pipeline::Collectors;
 
@@ -63,12 +63,13 @@ fn every_fixture_host_s_bodies_are_the_plain_encoder_s() {
         let settings = collectors::Settings::default();
         let built = collectors::build(&settings, &HostPaths::below(&dir), Arc::new(SystemStatFs));
         let (mut collectors, _, _workers) = Collectors::new(built, settings.max_series);
+        let mut scratch = Scratch::new();
         let resource = Arc::new(Resource { host: "host-1".into(), boot_ms: Some(1_699_000_000_000) });
         for version in VERSIONS {
             let mut pair = Pair::new(version);
             for round in 0..5 {
                 let tick = Tick { wall_ms: 1_700_000_000_000 + round * 1000, monotonic: monotonic() };
-                let frames = collectors.round(&tick, |_| ());
+                let frames = collectors.round(&tick, &mut scratch, |_| ());
                 pair.encode(&Batch { time_ms: tick.wall_ms, resource: Arc::clone(&resource), frames });
             }
             let (ours, plain) = pair.sizes;

@@ -1,6 +1,7 @@
 //! What the integration tests share.
 
 pub mod kernel;
+pub mod mounts;
 pub mod peer;
 pub mod pki;
 pub mod program;

@@ -1,14 +1,17 @@
 //! The scheduler with clocks, collectors and lanes that a test holds in its hands.
 
+mod handover;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 
 use super::*;
-use crate::collectors::{CollectError, Collector, Named, NamedSlow};
+use crate::collectors::{Built, CollectError, Collector, Named, NamedSlow, Tick};
+use crate::host::{Scratch, monotonic};
 use crate::model::{Batch, Labels, Metric, Recorder, Resource};
-use crate::telemetry::{StepDirection, Subjects, Telemetry};
+use crate::telemetry::{CollectorState, CollectorStatus, StepDirection, Subjects, Telemetry};
 
 /// 2025-11-05, and half a year later.
 const BUILT: i64 = 1_762_300_000_000;
@@ -47,45 +50,64 @@ fn counting(name: &'static str) -> Named {
 /// A slow collector, what it says when asked, and what lets it go on.
 fn hanging(name: &'static str) -> (NamedSlow, Receiver<()>, Sender<()>) {
     let ((asked, is_asked), (go, gone)) = (unbounded(), bounded(0));
-    (NamedSlow { name, collector: Box::new(Hanging(asked, gone)), due: Arc::new(|| true) }, is_asked, go)
+    let collector = Box::new(Hanging(asked, gone));
+    (NamedSlow { name, collector, due: Arc::new(|| true), deadline: Duration::MAX }, is_asked, go)
 }
 
 /// A scheduler on its thread.
 struct Running {
     telemetry: Arc<Telemetry>,
     batches: Receiver<Arc<Batch>>,
-    plans: Option<Sender<Plan>>,
-    done: Done,
-    thread: Option<std::thread::JoinHandle<()>>,
+    updates: Option<Sender<Update>>,
+    hand_in: HandIn,
+    statuses: Vec<Arc<CollectorStatus>>,
+    beat: Beat,
+    threads: Vec<std::thread::JoinHandle<()>>,
 }
 
 impl Running {
     /// `walls` are what the wall clock shows at the ticks; after the last one it goes on by
     /// seconds. CLOCK_MONOTONIC and CLOCK_BOOTTIME go by seconds all along.
     fn start(built: Built, interval: Duration, walls: &[i64]) -> Running {
-        let (collectors, _, workers) = Collectors::new(built, 100);
+        Running::start_with(built, interval, walls, Pulse::default())
+    }
+
+    fn start_with(built: Built, interval: Duration, walls: &[i64], pulse: Pulse) -> Running {
+        let (collectors, statuses, workers) = Collectors::new(built, 100);
         workers.into_iter().for_each(|worker| drop(std::thread::spawn(move || worker.run())));
-        let done = collectors.done();
+        let hand_in = collectors.hand_in();
         let (put, batches) = unbounded();
         let fanout = Fanout::default();
         fanout.exchange(vec![Arc::new(move |batch: &Arc<Batch>| drop(put.send(Arc::clone(batch))))]);
         let telemetry = Arc::new(Telemetry::new(Duration::ZERO, 0, Subjects::default()));
-        let (plans, planned) = unbounded();
+        let (updates, updated) = unbounded();
         let scheduler = Scheduler {
             collectors,
             fanout: Arc::new(fanout),
             telemetry: Arc::clone(&telemetry),
             resource: Arc::new(Resource { host: "host-1".into(), boot_ms: None }),
             interval,
-            plans: planned,
+            updates: updated,
             clock: Clock::new(BUILT),
             read: Box::new(clocks(walls.to_vec())),
-            ended: Vec::new(),
-            nudge_at: None,
-            pulse: Pulse::default(),
+            pulse,
+            progress: Progress::default(),
         };
-        let thread = std::thread::spawn(move || scheduler.run());
-        Running { telemetry, batches, plans: Some(plans), done, thread: Some(thread) }
+        let beat = Beat::new(hand_in.clone());
+        let mut running =
+            Running { telemetry, batches, updates: Some(updates), hand_in, statuses, beat, threads: Vec::new() };
+        running.keep(Box::new(scheduler));
+        running
+    }
+
+    fn keep(&mut self, scheduler: Box<Scheduler>) {
+        let beat = self.beat.clone();
+        self.threads.push(std::thread::spawn(move || beat.keep(scheduler)));
+    }
+
+    fn update(&self, order: Vec<&'static str>, fresh: Fresh) {
+        let resource = Arc::new(Resource { host: "host-2".into(), boot_ms: None });
+        self.updates.as_ref().unwrap().send(Update { interval: QUICK, resource, order, fresh }).unwrap();
     }
 
     fn times(&self, count: usize) -> Vec<i64> {
@@ -93,12 +115,13 @@ impl Running {
     }
 
     fn batch(&self) -> Arc<Batch> {
-        self.batches.recv_timeout(Duration::from_secs(60)).expect("a batch")
+        self.batches.recv_timeout(PATIENCE).expect("a batch")
     }
 
     fn stop(mut self) -> Arc<Telemetry> {
-        self.plans = None;
-        self.thread.take().unwrap().join().unwrap();
+        self.updates = None;
+        // Those before it may hang.
+        self.threads.pop().unwrap().join().unwrap();
         Arc::clone(&self.telemetry)
     }
 }
@@ -118,6 +141,12 @@ fn clocks(walls: Vec<i64>) -> impl FnMut() -> Reading + Send {
     }
 }
 
+/// Nothing that a test waits for takes so long.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Long enough to find that nobody is at the other end.
+const TOUCH: Duration = Duration::from_millis(1);
+
 const QUICK: Duration = Duration::from_millis(5);
 
 fn fast(names: &[&'static str]) -> Built {
@@ -125,7 +154,7 @@ fn fast(names: &[&'static str]) -> Built {
 }
 
 fn wait(mut is: impl FnMut() -> bool) {
-    let until = Instant::now() + Duration::from_secs(60);
+    let until = Instant::now() + PATIENCE;
     while !is() {
         assert!(Instant::now() < until, "gave up");
         std::thread::sleep(Duration::from_millis(2));
@@ -204,7 +233,7 @@ fn a_slow_collector_that_hangs_delays_neither_the_beat_nor_the_end() {
 }
 
 #[test]
-fn a_plan_changes_the_interval_and_keeps_collectors_whose_settings_stay() {
+fn a_reload_changes_the_interval_and_keeps_collectors_whose_settings_stay() {
     let running = Running::start(fast(&["a", "b", "c"]), Duration::from_secs(3600), &[NOW]);
     let values = |batch: &Batch| -> Vec<(String, f64)> {
         batch
@@ -216,10 +245,11 @@ fn a_plan_changes_the_interval_and_keeps_collectors_whose_settings_stay() {
     let of = |pairs: &[(&str, f64)]| pairs.iter().map(|(name, value)| (name.to_string(), *value)).collect::<Vec<_>>();
     assert_eq!(values(&running.batch()), of(&[("a", 1.0), ("b", 1.0), ("c", 1.0)]));
     // b is made anew, c goes, and d comes before a.
-    let fresh = Fresh::new(fast(&["d", "b"]), 100, &running.done);
-    let plan = Plan { interval: QUICK, order: vec!["d", "a", "b"], fresh };
-    running.plans.as_ref().unwrap().send(plan).unwrap();
-    assert_eq!(values(&running.batch()), of(&[("d", 1.0), ("a", 2.0), ("b", 1.0), ("c", -1.0)]), "c ends");
+    let fresh = Fresh::new(fast(&["d", "b"]), 100, &running.hand_in);
+    running.update(vec!["d", "a", "b"], fresh);
+    let batch = running.batch();
+    assert_eq!(values(&batch), of(&[("d", 1.0), ("a", 2.0), ("b", 1.0), ("c", -1.0)]), "c ends");
+    assert_eq!(&*batch.resource.host, "host-2");
     assert_eq!(values(&running.batch()), of(&[("d", 2.0), ("a", 3.0), ("b", 2.0)]));
     let names: Vec<_> = running.telemetry.latest.frames().iter().map(|frame| frame.source.to_string()).collect();
     assert_eq!(names, ["a", "b", "d"]);
@@ -227,17 +257,17 @@ fn a_plan_changes_the_interval_and_keeps_collectors_whose_settings_stay() {
 }
 
 #[test]
-fn a_slow_collector_that_a_plan_took_away_gives_nothing_any_more() {
+fn a_slow_collector_that_a_reload_took_away_gives_nothing_any_more() {
     let (old, old_asked, old_go) = hanging("slow");
     let (new, new_asked, new_go) = hanging("slow");
     let running = Running::start(Built { fast: vec![counting("a")], slow: vec![old] }, QUICK, &[NOW]);
     old_asked.recv().unwrap();
     let built = Built { fast: Vec::new(), slow: vec![new] };
-    let mut fresh = Fresh::new(built, 100, &running.done);
+    let mut fresh = Fresh::new(built, 100, &running.hand_in);
     for worker in std::mem::take(&mut fresh.workers) {
         std::thread::spawn(move || worker.run());
     }
-    running.plans.as_ref().unwrap().send(Plan { interval: QUICK, order: vec!["a", "slow"], fresh }).unwrap();
+    running.update(vec!["a", "slow"], fresh);
     new_asked.recv().unwrap();
     old_go.send(()).unwrap();
     // Its thread has ended when what it waits on has nobody left.
