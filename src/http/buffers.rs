@@ -5,9 +5,8 @@
 
 use ureq::unversioned::transport::Buffers;
 
-/// What is kept of the input while the connection idles: the head of a short answer fits, so
-/// that most answers need no more.
-const INPUT_KEPT: usize = 1 << 10;
+/// The input begins with this: most answers need no more.
+const MIN_INPUT: usize = 2 << 10;
 
 /// The input grows up to this while answers fill it: fewer reads for large ones. An answer's
 /// head has to fit into it.
@@ -52,15 +51,14 @@ impl ConnectionBuffers {
         self.gathered = 0;
     }
 
-    /// Lets go of what an idle connection does not need.
+    /// Lets go of all that is empty.
     pub fn release(&mut self) {
         if self.gathered == 0 {
             self.output = Vec::new();
         }
         if self.consumed == self.filled {
             (self.filled, self.consumed, self.is_tight) = (0, 0, false);
-            self.input.truncate(INPUT_KEPT);
-            self.input.shrink_to_fit();
+            self.input = Vec::new();
         }
     }
 
@@ -90,7 +88,7 @@ impl Buffers for ConnectionBuffers {
         }
         if self.is_tight || self.filled == self.input.len() {
             self.is_tight = false;
-            let size = (4 * self.input.len()).clamp(INPUT_KEPT, MAX_INPUT);
+            let size = (4 * self.input.len()).clamp(MIN_INPUT, MAX_INPUT);
             self.input.resize(size, 0);
         }
         &mut self.input[self.filled..]
@@ -151,7 +149,7 @@ mod tests {
             buffers.input_appended(size);
             buffers.input_consume(size);
         }
-        assert_eq!(sizes, [1 << 10, 4 << 10, 16 << 10, 64 << 10, 64 << 10, 64 << 10]);
+        assert_eq!(sizes, [2 << 10, 8 << 10, 32 << 10, 64 << 10, 64 << 10, 64 << 10]);
         // What nobody takes fills it, and then there is no room.
         let mut buffers = ConnectionBuffers::default();
         while !buffers.input_append_buf().is_empty() {
@@ -179,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn an_idle_connection_keeps_the_room_for_a_short_answer_alone() {
+    fn an_idle_connection_keeps_no_room() {
         let mut buffers = ConnectionBuffers::default();
         buffers.output();
         for _ in 0..4 {
@@ -188,7 +186,7 @@ mod tests {
             buffers.input_consume(size);
         }
         buffers.release();
-        assert_eq!((buffers.input.capacity(), buffers.output.capacity()), (INPUT_KEPT, 0));
+        assert_eq!((buffers.input.capacity(), buffers.output.capacity()), (0, 0));
         // What has not been taken, or not been sent, is not lost.
         receive(&mut buffers, b"more");
         buffers.output()[..4].copy_from_slice(b"bye!");

@@ -14,8 +14,7 @@ use super::resolve::OnceResolver;
 /// Sends requests to one server. The connection stays open for the next one, for 5 minutes at
 /// most, until something fails, or until a file changes that it was made with.
 ///
-/// While it idles, the connection holds no buffers beyond a kilobyte; what TLS itself keeps
-/// comes on top of that.
+/// While it idles, the connection holds no buffers; what TLS itself keeps comes on top of that.
 pub struct Client {
     access: Arc<Access>,
     /// Of what the connection was made with.

@@ -139,3 +139,36 @@ pub(super) fn late(why: String) -> ureq::Error {
 pub(super) fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
     error.get_ref()?.downcast_ref()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_are_said_for_people() {
+        let limits = TimeLimits {
+            connect: Some(Duration::from_secs(2)),
+            head: Some(Duration::from_secs(5)),
+            body: None,
+            setting: "a.timeout",
+        };
+        let total = Duration::from_secs(30);
+        let after =
+            |seconds| Progress { elapsed: Duration::from_secs(seconds), has_head: false, total, limits: &limits };
+        for (reason, seconds, why) in [
+            (Timeout::Resolve, 2, "the name server did not answer within 2s"),
+            (Timeout::Resolve, 30, "the name server did not answer within 30s (a.timeout)"),
+            (Timeout::Connect, 4, "no connection came about within 2s"),
+            (Timeout::SendBody, 30, "the request was not taken within 30s (a.timeout)"),
+            (Timeout::RecvResponse, 9, "no complete answer within 5s"),
+            (Timeout::RecvBody, 30, "no complete answer within 30s (a.timeout)"),
+            (Timeout::Global, 30, "no complete answer within 30s (a.timeout)"),
+        ] {
+            assert_eq!(after(seconds).failure(&ureq::Error::Timeout(reason)), Error::TimedOut(why.to_owned()));
+        }
+        let refused = ureq::Error::Io(io::Error::from_raw_os_error(nix::errno::Errno::ECONNREFUSED as i32));
+        assert_eq!(after(1).failure(&refused), Error::Failed("Connection refused (os error 111)".to_owned()));
+        let within = ureq::Error::Io(io::Error::other(late("no answer in time".to_owned())));
+        assert_eq!(after(1).failure(&within), Error::TimedOut("no answer in time".to_owned()));
+    }
+}

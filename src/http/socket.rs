@@ -313,3 +313,20 @@ impl fmt::Debug for Socket {
 fn is_pause(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_with_a_socket_is_said_for_people() {
+        for (error, why) in [
+            (Errno::ENOENT, "there is no such socket"),
+            (Errno::EACCES, "this user may not connect to the socket (permission denied)"),
+            (Errno::ECONNREFUSED, "nobody listens on the socket (connection refused)"),
+            (Errno::ENAMETOOLONG, "the path is longer than one of a socket can be"),
+        ] {
+            assert_eq!(unix_failure(error).to_string(), format!("other: {why}"));
+        }
+    }
+}

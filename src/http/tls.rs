@@ -109,11 +109,22 @@ impl Tls {
                 _ => return false,
             }
             if buffers.input().is_empty() {
+                // rustls lets go of what a large answer took when it is about to read.
+                let _ = conn.read_tls(&mut Nothing);
                 return true;
             }
             let Ok(read) = conn.read_tls(&mut buffers.input()) else { return false };
             buffers.input_consume(read);
         }
+    }
+}
+
+/// Nothing has come in.
+struct Nothing;
+
+impl Read for Nothing {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::WouldBlock.into())
     }
 }
 

@@ -90,6 +90,7 @@ impl Wire {
             .max_idle_age(MAX_CONNECTION_AGE)
             // Ours stands on the way that is made below; ureq would ask the environment.
             .proxy(None)
+            .allow_non_standard_methods(true)
             // Who wants answers packed says so with the request.
             .accept_encoding("")
             .user_agent(concat!("metricsd/", env!("CARGO_PKG_VERSION")))

@@ -18,28 +18,42 @@ use metricsd::pipeline::Collectors;
 
 thread_local! {
     static COUNT: Cell<u64> = const { Cell::new(0) };
+    static BYTES: Cell<isize> = const { Cell::new(0) };
+}
+
+/// The bytes that this thread has asked for and not given back.
+pub fn bytes_in_use() -> isize {
+    BYTES.get()
+}
+
+fn used(change: isize) {
+    // At a thread's very end the count is gone.
+    let _ = BYTES.try_with(|bytes| bytes.set(bytes.get() + change));
 }
 
 /// The system's allocator, counting what each thread asks of it.
 struct Counting;
 
-// SAFETY: every call is handed on to the system's allocator unchanged; the count lives in
-// a constant-initialised thread-local, which allocates nothing itself.
+// SAFETY: every call is handed on to the system's allocator unchanged; the counts live in
+// constant-initialised thread-locals, which allocate nothing themselves.
 #[allow(unsafe_code)]
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         COUNT.with(|count| count.set(count.get() + 1));
+        used(layout.size() as isize);
         // SAFETY: the caller's promises are those that this call asks for.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         COUNT.with(|count| count.set(count.get() + 1));
+        used(size as isize - layout.size() as isize);
         // SAFETY: the caller's promises are those that this call asks for.
         unsafe { System.realloc(block, layout, size) }
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        used(-(layout.size() as isize));
         // SAFETY: the caller's promises are those that this call asks for.
         unsafe { System.dealloc(block, layout) }
     }

@@ -3,6 +3,7 @@
 mod allocations;
 mod build;
 mod cli;
+mod client;
 mod credentials;
 mod delivery;
 mod docs;

@@ -33,6 +33,11 @@ pub enum Reply {
     Raw(&'static [u8]),
     /// 200 with a body without end, until the reader goes away.
     Endless,
+    /// The same in chunks, so that nobody can know.
+    EndlessChunks,
+    /// These bytes, one after the other with this pause in front of each; then nothing more
+    /// until the other side leaves.
+    Slowly(&'static [u8], Duration),
     /// 200 with a `Content-Length` that is not kept, then a reset.
     ResetInBody,
     /// 200 with a `Content-Length` that is not kept, then nothing, until the peer is dropped.
@@ -144,9 +149,23 @@ fn serve(state: &State, stream: TcpStream) {
                 let _ = stream.write_all(bytes);
                 return;
             }
-            Reply::Endless => {
-                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 10737418240\r\n\r\n");
-                let chunk = [b'x'; 16384];
+            Reply::Slowly(bytes, pause) => {
+                for byte in bytes {
+                    std::thread::sleep(pause);
+                    if state.over.load(Ordering::Relaxed) || stream.write_all(&[*byte]).is_err() {
+                        return;
+                    }
+                }
+                let _ = reader.read_line(&mut String::new());
+                return;
+            }
+            Reply::Endless | Reply::EndlessChunks => {
+                let (head, chunk) = match reply {
+                    Reply::Endless => ("Content-Length: 10737418240\r\n\r\n", "x".repeat(16384)),
+                    _ => ("Transfer-Encoding: chunked\r\n\r\n", format!("4000\r\n{}\r\n", "x".repeat(16384))),
+                };
+                let (head, chunk) = (format!("HTTP/1.1 200 OK\r\n{head}"), chunk.into_bytes());
+                let _ = stream.write_all(head.as_bytes());
                 while !state.over.load(Ordering::Relaxed) && stream.write_all(&chunk).is_ok() {
                     state.poured.fetch_add(chunk.len(), Ordering::Relaxed);
                 }
