@@ -1,6 +1,7 @@
 //! What goes out, and what comes back.
 
-use std::io::Write;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixListener;
 
 use flate2::write::GzEncoder;
 use metricsd::http::{
@@ -10,6 +11,7 @@ use metricsd::secret::{Secret, Source};
 
 use super::{ALL, client, get, with};
 use crate::support::peer::{Peer, Reply};
+use crate::support::program::TempDir;
 
 #[test]
 fn any_method_goes_out_with_a_body_and_without() {
@@ -43,6 +45,34 @@ fn any_method_goes_out_with_a_body_and_without() {
         assert_eq!(received.header("accept-encoding"), None);
     }
     assert_eq!(peer.connections(), 1, "one connection for all of them");
+}
+
+#[test]
+fn head_and_body_leave_in_one_piece() {
+    let dir = TempDir::new();
+    let path = dir.path().join("api.sock");
+    let listener = UnixListener::bind(&path).unwrap();
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut first_read = vec![0; 64 << 10];
+        let mut sizes = Vec::new();
+        // Of a Unix socket a read gives all of what was sent at once.
+        while let Ok(size @ 1..) = stream.read(&mut first_read) {
+            assert!(first_read[..size].starts_with(b"POST /"), "{:?}", String::from_utf8_lossy(&first_read[..size]));
+            sizes.push(size);
+            stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").unwrap();
+        }
+        sizes
+    });
+    let mut client = client(format!("unix://{}", path.display()));
+    for length in [100, 14_000, 20_000] {
+        let body = vec![b'x'; length];
+        let request = Request { method: Method::POST, body: Some(&body), ..Request::get(ALL) };
+        assert_eq!(client.send(&request, &mut Vec::new()).unwrap().status, 204);
+    }
+    drop(client);
+    let sizes = server.join().unwrap();
+    assert!(sizes.len() == 3 && sizes[2] > 20_000, "{sizes:?}");
 }
 
 #[test]
@@ -177,5 +207,28 @@ fn a_packed_answer_is_unpacked_within_its_limit() {
     assert!(matches!(&bomb, Err(Error::TooLong(why)) if why.ends_with("more than 1048576 bytes")), "{bomb:?}");
     for _torn in 0..2 {
         assert!(matches!(ask(1 << 20), Err(Error::Failed(_))));
+    }
+}
+
+#[test]
+fn an_answer_that_is_cut_anywhere_is_never_taken_for_a_whole_one() {
+    for whole in [
+        b"HTTP/1.1 200 OK\r\nX: y\r\nContent-Length: 4\r\n\r\nfine".to_vec(),
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nfi\r\n2;x=y\r\nne\r\n0\r\n\r\n".to_vec(),
+        packed(b"fine", 0),
+    ] {
+        let whole: &[u8] = whole.leak();
+        // Behind the last chunk's zero all that matters is there.
+        let needed = whole.strip_suffix(b"\r\n\r\n").unwrap_or(whole).len();
+        let peer = Peer::start(move |number, _| Reply::Raw(&whole[..number]));
+        for length in 0..=whole.len() {
+            let answer = get(&mut client(peer.url("/")), ALL);
+            match answer {
+                Ok((answer, body)) => {
+                    assert!(length >= needed && answer.is_whole && body == b"fine", "{length}: {body:?}")
+                }
+                Err(error) => assert!(length < whole.len() && matches!(error, Error::Failed(_)), "{length}: {error}"),
+            }
+        }
     }
 }
