@@ -73,7 +73,7 @@ fn encode(name: &str, batch: &Batch, mut encoder: Box<dyn Encoder>) -> (f64, [us
     let mut body = Vec::new();
     let series = batch.samples();
     let median = report(&format!("encode {name}, {series} series"), series, || {
-        encoder.encode(batch, series, &mut bodies);
+        encoder.encode(batch, u64::MAX, &mut bodies);
         body = bodies.drain().next().map(|body| body.bytes).unwrap_or_default();
     });
     let is_snappy = encoder.content().iter().any(|(_, value)| value == "snappy");

@@ -71,6 +71,11 @@ pub struct Field<S: 'static> {
 }
 
 impl<S> Field<S> {
+    /// Its name in the object.
+    pub const fn name(&self) -> &'static str {
+        self.name
+    }
+
     /// A field. `doc` is one sentence for operators, with code between backticks; an object's
     /// fields speak for it, so it may have none.
     pub const fn new(name: &'static str, takes: Takes<S>, default: DefaultValue, doc: &'static str) -> Field<S> {

@@ -1,27 +1,24 @@
-//! Halving of request bodies, which has to work on whatever a queue holds; and the hiding of
+//! Dividing of request bodies, which has to work on whatever a queue holds; and the hiding of
 //! credentials in URLs. The input's first byte says which.
 
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use metricsd::formats::{Content, Split, content, json, remote_write};
+use metricsd::formats::{Content, Divide, content, json, remote_write};
 use metricsd::http::{Url, redacted_url};
 
-/// Halves until nothing can be halved.
-fn down(split: Split, of: &Content, body: &[u8], depth: u32) -> u64 {
-    match split(of, body) {
-        Some([left, right]) => {
-            assert!(left.samples > 0 && right.samples > 0 && left.samples.abs_diff(right.samples) <= 1);
-            if depth == 0 {
-                return left.samples + right.samples;
-            }
-            for half in [&left, &right] {
-                assert!(half.samples == 1 || down(split, of, &half.bytes, depth - 1) == half.samples);
-            }
-            left.samples + right.samples
-        }
-        None => 0,
+/// Divides, by turns in two and in more pieces, until nothing can be divided; gives the samples.
+fn down(divide: Divide, of: &Content, body: &[u8], most: u64, depth: u32) -> u64 {
+    let Some(pieces) = divide(of, body, most) else { return 0 };
+    assert!(pieces.len() > 1);
+    let sizes = || pieces.iter().map(|piece| piece.samples);
+    assert!(sizes().all(|size| size > 0 && size <= most));
+    assert!(sizes().max().unwrap() - sizes().min().unwrap() <= 1);
+    for piece in &pieces {
+        let most = if depth % 2 == 0 { piece.samples.div_ceil(2) } else { piece.samples.div_ceil(3) };
+        assert!(piece.samples == 1 || depth == 0 || down(divide, of, &piece.bytes, most, depth - 1) == piece.samples);
     }
+    sizes().sum()
 }
 
 fuzz_target!(|input: &[u8]| {
@@ -29,17 +26,18 @@ fuzz_target!(|input: &[u8]| {
     let (plain, gzip) = (content(&[]), content(&[("Content-Encoding", "gzip")]));
     match which {
         // As it is, and packed, since random bytes are seldom snappy's.
-        b'r' => drop(remote_write::split(&plain, body)),
+        b'r' => drop(remote_write::divide(&plain, body, 1000)),
         b'R' => {
             let packed = snap::raw::Encoder::new().compress_vec(body).unwrap();
-            down(remote_write::split, &plain, &packed, 3);
-            if let Some(halves) = remote_write::split(&plain, &packed) {
-                let unpacked = halves.map(|half| snap::raw::Decoder::new().decompress_vec(&half.bytes).unwrap());
+            down(remote_write::divide, &plain, &packed, 1000, 3);
+            if let Some(pieces) = remote_write::divide(&plain, &packed, 7) {
+                let unpack = |bytes: &[u8]| snap::raw::Decoder::new().decompress_vec(bytes).unwrap();
+                let unpacked: Vec<Vec<u8>> = pieces.iter().map(|piece| unpack(&piece.bytes)).collect();
                 assert_eq!(unpacked.concat(), body);
             }
         }
-        b'j' => drop(down(json::split, &plain, body, 3)),
-        b'z' => drop(json::split(&gzip, body)),
+        b'j' => drop(down(json::divide, &plain, body, 1000, 3)),
+        b'z' => drop(json::divide(&gzip, body, 3)),
         b'u' => {
             let Ok(url) = std::str::from_utf8(body) else { return };
             assert_eq!(Url::new(url).to_string(), redacted_url(url));

@@ -3,7 +3,7 @@
 use super::json::{Data, Value};
 use super::problem::Path;
 use crate::fields::any_of;
-use crate::lane::TYPES;
+use crate::formats;
 
 /// Fields, each with what may be said of it all the same. Those of `shipper` are those of each of `shippers`.
 const FIELDS: [(&str, Off); 17] = [
@@ -32,9 +32,8 @@ const COLLECTORS: &str = "arp bonding btrfs buddyinfo cgroups conntrack containe
     power_supply pressure process_groups processes qdisc rapl schedstat selinux slab sockets softirqs softnet systemd \
     tcp_states textfile thermal timex udp_queues uname vmstat watchdog wifi xfs zfs zoneinfo";
 
-/// Words for a field that this version has.
-const WORDS: [(&str, &[&str], &[&str]); 1] =
-    [("shipper.type", &["otlp_http", "influxdb", "datadog", "loki", "graphite"], &TYPES)];
+/// Types of a destination.
+const TYPES: [&str; 5] = ["otlp_http", "influxdb", "datadog", "loki", "graphite"];
 
 /// What a field that is not there may hold: what asks for nothing, and stands in files as they are.
 #[derive(Clone, Copy)]
@@ -74,9 +73,8 @@ fn is_of_a_collector(path: &str) -> bool {
 
 /// What to say of the word `text` for a field, if it is one of those to come.
 pub(super) fn word(path: &Path, text: &str) -> Option<String> {
-    let path = path.of_field();
-    let (_, _, there_are) = WORDS.iter().find(|(of, words, _)| *of == path && words.contains(&text))?;
-    Some(format!("this version has no {text:?} yet; use {}", any_of(there_are)))
+    let is_one = path.of_field() == "shipper.type" && TYPES.contains(&text);
+    is_one.then(|| format!("this version has no {text:?} yet; use {}", any_of(&formats::names())))
 }
 
 #[cfg(test)]
@@ -93,8 +91,6 @@ mod tests {
         for name in COLLECTORS.split_ascii_whitespace() {
             assert!(!there.iter().any(|path| *path == format!("collector.enable_{name}")), "{name} has a switch");
         }
-        for (_, words, there_are) in WORDS {
-            assert!(words.iter().all(|word| !there_are.contains(word)), "{words:?}");
-        }
+        assert!(TYPES.iter().all(|name| formats::of_name(name).is_none()));
     }
 }

@@ -4,16 +4,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::fields::{Fault, Notes, any_of};
-use crate::formats::{Compression, RemoteWriteVersion};
-use crate::http::{Env, HttpSettings, Purpose, Url, checked_url};
-use crate::lane::{COMPRESSIONS, GivenLabels, Kind, LaneFields, Settings, SpoolMode, SpoolSettings, TYPES, file_path};
+use crate::formats::{self, Compression, Format, Over};
+use crate::http::{Env, Purpose, Url, checked_url};
+use crate::lane::{GivenLabels, Kind, LaneFields, Settings, SpoolMode, SpoolSettings, To, file_path};
 use crate::model::Labels;
 
 /// Each destination has threads and a queue of its own.
 const MAX_SHIPPERS: usize = 64;
-
-/// Headers that say how remote write's body is to be read.
-const HEADERS_OF_FORMATS: [&str; 1] = ["x-prometheus-remote-write-version"];
 
 /// What all destinations have in common.
 pub(super) struct Common<'a> {
@@ -63,32 +60,34 @@ pub(super) fn lanes(
 
 /// Its name, its type where it has none of its own.
 fn name_of(shipper: &LaneFields) -> Option<String> {
-    shipper.name.clone().or_else(|| Some(TYPES[shipper.kind?].to_owned()))
+    shipper.name.clone().or_else(|| Some(shipper.format?.name.to_owned()))
 }
 
 /// What one means. Everything in it is checked, even where its type is not known; none only if
 /// a problem was noted. Notes are of the object.
 fn lane(shipper: LaneFields, common: &Common<'_>, notes: &mut Notes) -> Option<Settings> {
-    let kind = shipper.kind.map(|at| TYPES[at]);
-    let networked = !matches!(kind, Some("file" | "stdout"));
-    if kind.is_none() {
-        notes.problem("type", format!("required: {}", any_of(&TYPES)));
+    let format = shipper.format;
+    let networked = format.is_none_or(|format| format.over == Over::Http);
+    if format.is_none() {
+        notes.problem("type", format!("required: {}", any_of(&formats::names())));
     }
-    let place = place(&shipper, kind, notes);
-    let compression = compression(&shipper, kind, notes);
+    let place = place(&shipper, format, notes);
+    let compression = compression(&shipper, format, notes);
     if shipper.drain_rate.is_some_and(|rate| rate * common.interval.as_secs_f64() <= 1.0) {
         let message = "no more a second than is collected: what an outage has left would never be drained";
         notes.warning("drain_rate", message);
     }
-    warn_of_unused(&shipper, kind, notes);
+    warn_of_unused(&shipper, format, notes);
 
     let name = name_of(&shipper);
-    let LaneFields { message, labels, retry, workers, drain_rate, spool: own_spool, http, .. } = shipper;
+    let LaneFields { mut options, labels, retry, workers, drain_rate, spool: own_spool, http, .. } = shipper;
     let url = match &place {
         Some(Place::Url(url)) => Some(url.clone()),
         _ => None,
     };
-    let purpose = Purpose { field: "endpoint", url, used: networked, headers: &HEADERS_OF_FORMATS, env: common.env };
+    // Whichever its type: what one format says of its bodies no other one's should say.
+    let headers: Vec<&str> = formats::ALL.iter().flat_map(|format| format.headers).copied().collect();
+    let purpose = Purpose { field: "endpoint", url, used: networked, headers: &headers, env: common.env };
     let http = http.settle(purpose, notes);
     let mut spool = common.spool.clone();
     if !networked {
@@ -99,10 +98,17 @@ fn lane(shipper: LaneFields, common: &Common<'_>, notes: &mut Notes) -> Option<S
     let in_memory = usize::try_from(spool.max_bytes).unwrap_or(usize::MAX);
     spool.memory_max_bytes = spool.memory_max_bytes.min(in_memory);
 
-    let kind = kind_of(kind?, place?, http, message, compression)?;
+    let format = format?;
+    options.compression = compression;
+    let to = match place? {
+        Place::Url(_) => To::Http(Box::new(http?)),
+        Place::File(path) => To::File(path),
+        Place::Stdout => To::Stdout,
+    };
+    let kind = Kind { format, options, to };
     let mut all: BTreeMap<&str, &str> = BTreeMap::new();
     all.extend(common.labels.iter().chain(&labels).map(|(name, value)| (name.as_str(), value.as_str())));
-    if matches!(kind, Kind::RemoteWrite(..)) {
+    if format.has_target_labels {
         // Prometheus gives these two to all that it scrapes, and dashboards select by them.
         all.entry("job").or_insert("metricsd");
         all.entry("instance").or_insert(common.host_name);
@@ -120,75 +126,59 @@ enum Place {
 }
 
 /// What the type makes of `endpoint`.
-fn place(shipper: &LaneFields, kind: Option<&str>, notes: &mut Notes) -> Option<Place> {
-    let needed = match kind? {
-        "stdout" => return Some(Place::Stdout),
-        "file" => "a path or a file:// URL",
-        _ => "a URL such as \"http://host:9090/path\"",
+fn place(shipper: &LaneFields, format: Option<&Format>, notes: &mut Notes) -> Option<Place> {
+    let over = format?.over;
+    let needed = match over {
+        Over::Stdout => return Some(Place::Stdout),
+        Over::File => "a path or a file:// URL",
+        Over::Http => "a URL such as \"http://host:9090/path\"",
     };
     let Some(endpoint) = &shipper.endpoint else {
         notes.problem("endpoint", format!("required: {needed}"));
         return None;
     };
-    let place = match kind? {
-        "file" => file_path(endpoint).map(Place::File).map_err(|why| Fault::quoting("").after(format!(" {why}"))),
+    let place = match over {
+        Over::File => file_path(endpoint).map(Place::File).map_err(|why| Fault::quoting("").after(format!(" {why}"))),
         _ => checked_url(endpoint).map(Place::Url),
     };
     place.map_err(|fault| notes.problem("endpoint", fault)).ok()
 }
 
-/// What the body is compressed with, as far as there is a choice.
-fn compression(shipper: &LaneFields, kind: Option<&str>, notes: &mut Notes) -> Compression {
-    let choices: &[&str] = match kind {
-        Some("prometheus_remote_write") => &["snappy"],
-        Some("http_json") => &["none", "gzip"],
-        Some(_) => &["none"],
-        None => &COMPRESSIONS,
-    };
-    let given = shipper.compression.map(|at| COMPRESSIONS[at]);
-    if given.is_some_and(|given| !choices.contains(&given)) {
-        notes.problem("compression", Fault::expected(any_of(choices)));
+/// What the body is compressed with, where that is not the format's own choice anyway.
+fn compression(shipper: &LaneFields, format: Option<&Format>, notes: &mut Notes) -> Option<Compression> {
+    let choices = format.map_or(&Compression::ALL[..], |format| format.compressions);
+    let given = shipper.options.compression?;
+    if !choices.contains(&given) {
+        let words: Vec<&str> = choices.iter().map(|choice| choice.word()).collect();
+        notes.problem("compression", Fault::expected(any_of(&words)));
     }
-    if given == Some("gzip") { Compression::Gzip } else { Compression::None }
+    Some(given).filter(|given| *given != choices[0])
 }
 
 /// Says what has no effect with this type, so that nobody waits for one.
-fn warn_of_unused(shipper: &LaneFields, kind: Option<&str>, notes: &mut Notes) {
-    let Some(kind) = kind else { return };
-    let no_effect = || format!("has no effect with the type {kind:?}");
-    if kind == "prometheus_remote_write" && shipper.workers != 1 {
-        notes.warning("workers", "has no effect: remote write keeps its order by sending one request at a time");
+fn warn_of_unused(shipper: &LaneFields, format: Option<&Format>, notes: &mut Notes) {
+    let Some(format) = format else { return };
+    let no_effect = || format!("has no effect with the type {:?}", format.name);
+    if format.ordered && shipper.workers != 1 {
+        let why = "receivers of this type insist on order, which one request at a time keeps";
+        notes.warning("workers", format!("has no effect: {why}"));
     }
     // Who writes the default out, as the example does, expects nothing of it.
-    if kind != "prometheus_remote_write" && shipper.message != RemoteWriteVersion::default() {
-        notes.warning("protobuf_message", no_effect());
+    for other in formats::ALL.iter().filter(|other| **other != format).flat_map(|other| other.fields) {
+        if (other.is_set)(&shipper.options) {
+            notes.warning(other.field.name(), no_effect());
+        }
     }
-    if !matches!(kind, "file" | "stdout") {
+    if format.over == Over::Http {
         return;
     }
     if shipper.http.has_timeout() {
         notes.warning("timeout", no_effect());
     }
-    if kind == "stdout" && shipper.endpoint.is_some() {
+    if format.over == Over::Stdout && shipper.endpoint.is_some() {
         notes.warning("endpoint", no_effect());
     }
     if shipper.http.has_credentials() {
         notes.warning("type", "credentials and proxy_url have no effect with this type");
     }
-}
-
-fn kind_of(
-    kind: &str,
-    place: Place,
-    http: Option<HttpSettings>,
-    message: RemoteWriteVersion,
-    compression: Compression,
-) -> Option<Kind> {
-    Some(match (kind, place) {
-        ("prometheus_remote_write", Place::Url(_)) => Kind::RemoteWrite(http?, message),
-        ("http_json", Place::Url(_)) => Kind::HttpJson(http?, compression),
-        ("file", Place::File(path)) => Kind::File(path),
-        ("stdout", _) => Kind::Stdout,
-        _ => return None,
-    })
 }

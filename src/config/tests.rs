@@ -8,10 +8,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use super::root::ROOT;
 use super::*;
 use crate::fields::{DefaultValue, Fields, Shape};
-use crate::formats::Compression;
-use crate::formats::RemoteWriteVersion;
+use crate::formats::{Compression, Options, RemoteWriteVersion, json, remote_write};
 use crate::http::{Authorization, HttpSettings, OAuth2Settings, SigV4Settings};
-use crate::lane::{Kind, LANE_TABLE, RetrySettings};
+use crate::lane::{Kind, LANE_TABLE, RetrySettings, To};
 use crate::secret::{self, Secret};
 
 const EXAMPLE: &str = include_str!("../../config.example.json");
@@ -309,7 +308,7 @@ fn collectors_take_switches_patterns_and_caps() {
 #[test]
 fn durations_are_nanoseconds_or_words() {
     let timeout = |text: &str| match &loaded(&shipper(&format!(r#", "timeout": {text}"#))).lanes[0].kind {
-        Kind::HttpJson(http, _) => http.timeout,
+        Kind { to: To::Http(http), .. } => http.timeout,
         other => panic!("{other:?}"),
     };
     assert_eq!(timeout("30000000000"), Duration::from_secs(30));
@@ -332,16 +331,22 @@ fn each_type_becomes_its_kind() {
     let http = HttpSettings::new("http://h:9/x".into());
     let network = |name: &str, more: &str| kind(&format!(r#"{{"type": "{name}", "endpoint": "http://h:9/x"{more}}}"#));
     let remote_write = |more: &str| network("prometheus_remote_write", more);
+    let to = |format, options| Kind::to_url(format, options, http.clone());
+    let remote_write_of = |version: RemoteWriteVersion| to(&remote_write::FORMAT, Options::default().with(version));
     let (v1, v2) = (RemoteWriteVersion::V1, RemoteWriteVersion::V2);
-    assert_eq!(remote_write(""), Kind::RemoteWrite(http.clone(), v1));
-    assert_eq!(remote_write(r#", "compression": "snappy""#), Kind::RemoteWrite(http.clone(), v1));
+    assert_eq!(remote_write(""), remote_write_of(v1));
+    assert_eq!(remote_write(r#", "compression": "snappy""#), remote_write_of(v1));
     let message = |name: &str| remote_write(&format!(r#", "protobuf_message": "{name}""#));
-    assert_eq!(message("prometheus.WriteRequest"), Kind::RemoteWrite(http.clone(), v1));
-    assert_eq!(message("io.prometheus.write.v2.Request"), Kind::RemoteWrite(http.clone(), v2));
-    assert_eq!(network("http_json", ""), Kind::HttpJson(http.clone(), Compression::None));
-    assert_eq!(network("http_json", r#", "compression": "gzip""#), Kind::HttpJson(http, Compression::Gzip));
-    assert_eq!(kind(r#"{"type": "file", "endpoint": "file:///var/x"}"#), Kind::File("/var/x".into()));
-    assert_eq!(kind(r#"{"type": "stdout"}"#), Kind::Stdout);
+    assert_eq!(message("prometheus.WriteRequest"), remote_write_of(v1));
+    assert_eq!(message("io.prometheus.write.v2.Request"), remote_write_of(v2));
+    assert_ne!(remote_write_of(v1), remote_write_of(v2));
+    assert_eq!(network("http_json", ""), to(&json::HTTP, Options::default()));
+    let gzip = Options::compressed(Compression::Gzip);
+    assert_eq!(network("http_json", r#", "compression": "gzip""#), to(&json::HTTP, gzip));
+    let here = |format, to| Kind { format, options: Options::default(), to };
+    let file = here(&json::FILE, To::File("/var/x".into()));
+    assert_eq!(kind(r#"{"type": "file", "endpoint": "file:///var/x"}"#), file);
+    assert_eq!(kind(r#"{"type": "stdout"}"#), here(&json::STDOUT, To::Stdout));
 }
 
 #[test]
@@ -521,7 +526,7 @@ fn variables_in_strings_are_replaced() {
         "shipper": {"type": "http_json", "endpoint": "http://${HOST}/x"}}"#;
     let config = load_with(text, &env).unwrap();
     assert_eq!(config.labels, Labels::of(&[("zone", "z"), ("lit", "${ZONE}")]));
-    let Kind::HttpJson(http, _) = &config.lanes[0].kind else { panic!() };
+    let http = config.lanes[0].kind.http().unwrap();
     assert_eq!(http.endpoint.as_str(), "http://db1/x");
     assert_eq!(
         problem(r#"{"server": {"host": "${NOPE}"}}"#),
@@ -546,7 +551,7 @@ fn the_environment_wins_over_the_file() {
     let config = load_with(text, &env).unwrap();
     assert_eq!((config.server.host.as_str(), config.server.port), ("127.0.0.1", 9100));
     assert_eq!(config.interval, Duration::from_millis(500));
-    let Kind::HttpJson(http, _) = &config.lanes[0].kind else { panic!() };
+    let http = config.lanes[0].kind.http().unwrap();
     // What looks like a reference in a variable's value is none.
     assert_eq!(http.endpoint.as_str(), "http://h/${X}");
 }
@@ -559,9 +564,9 @@ fn variables_make_a_shipper_or_speak_of_the_first_of_several() {
     }
     let text = r#"{"shippers": [{"type": "http_json", "endpoint": "http://a/"}, {"type": "stdout"}]}"#;
     let config = load_with(text, &env[1..]).unwrap();
-    let Kind::HttpJson(http, _) = &config.lanes[0].kind else { panic!() };
+    let http = config.lanes[0].kind.http().unwrap();
     assert_eq!(http.endpoint.as_str(), "http://h/");
-    assert_eq!(config.lanes[1].kind, Kind::Stdout);
+    assert_eq!(config.lanes[1].kind.to, To::Stdout);
     assert_eq!(
         problems_with("{}", &env[1..]),
         ["MC_SHIPPER_ENDPOINT: shipper.endpoint: no shipper is configured; MC_SHIPPER_TYPE makes one"]

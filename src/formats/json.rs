@@ -15,15 +15,59 @@ use flate2::Compression as Level;
 use flate2::write::{GzDecoder, GzEncoder};
 use serde_json::value::RawValue;
 
-use super::plan::{Plans, merged};
-use super::{Bodies, Content, Encoded, Encoder, Piece, content};
-use crate::formats::Compression;
+use super::body::{Content, Piece, content, cuts};
+use super::compiled::{Compiled, merged};
+use super::encoder::{Bodies, Encoded, Encoder};
+use super::format::{Format, Limits, Over, Signal, nothing_said};
+use super::options::Compression;
+use super::span::Span;
 use crate::model::{Batch, Labels, Series};
+
+/// `http_json`. A host's payload is one body, which only a receiver divides that finds it too large.
+pub static HTTP: Format = Format {
+    name: "http_json",
+    signals: &[Signal::Metrics],
+    over: Over::Http,
+    limits: Limits::NONE,
+    ordered: false,
+    has_target_labels: false,
+    compressions: &[Compression::None, Compression::Gzip],
+    headers: &[],
+    fields: &[],
+    encoder: |options, labels| Box::new(Json::new(labels, HTTP.compression(options))),
+    divide: Some(divide),
+    downgrade: None,
+    written: nothing_said,
+};
+
+/// `file`: the same payload, a line each.
+pub static FILE: Format = line("file", Over::File);
+
+/// `stdout`: the same on standard output.
+pub static STDOUT: Format = line("stdout", Over::Stdout);
+
+const fn line(name: &'static str, over: Over) -> Format {
+    Format {
+        name,
+        signals: &[Signal::Metrics],
+        over,
+        limits: Limits::NONE,
+        ordered: false,
+        has_target_labels: false,
+        compressions: &[Compression::None],
+        headers: &[],
+        fields: &[],
+        encoder: |_, labels| Box::new(Json::new(labels, Compression::None)),
+        divide: None,
+        downgrade: None,
+        written: nothing_said,
+    }
+}
 
 /// What says that a payload is compressed.
 const GZIP: (&str, &str) = ("Content-Encoding", "gzip");
 
-/// A body that unpacks to more than this is none of ours, so halving refuses it.
+/// A body that unpacks to more than this is none of ours, so it is not divided.
 const MAX_UNPACKED: usize = 256 << 20;
 
 /// The largest whole number that a double, and so JSON's readers, hold exactly.
@@ -34,12 +78,12 @@ pub struct Json {
     labels: Labels,
     compression: Compression,
     content: Content,
-    plans: Plans<Plan>,
+    compiled: Compiled<Texts>,
     text: Vec<u8>,
 }
 
 /// The constant text of a schema's series, in front of each value and behind it.
-type Plan = Vec<(Box<str>, Box<str>)>;
+type Texts = Vec<(Box<str>, Box<str>)>;
 
 impl Json {
     /// `labels` are added to every series that has none of that name.
@@ -48,24 +92,32 @@ impl Json {
         if compression == Compression::Gzip {
             headers.push(GZIP);
         }
-        Json { labels, compression, content: content(&headers), plans: Plans::new(), text: Vec::new() }
+        Json { labels, compression, content: content(&headers), compiled: Compiled::new(), text: Vec::new() }
     }
 }
 
 impl Encoder for Json {
-    fn encode(&mut self, batch: &Batch, _most: usize, out: &mut Bodies) -> Encoded {
-        let mut body = out.room();
-        let encoded = match self.compression {
-            Compression::None => write_payload(&mut self.plans, &self.labels, batch, &mut body),
-            Compression::Gzip => {
-                self.text.clear();
-                let encoded = write_payload(&mut self.plans, &self.labels, batch, &mut self.text);
-                gzip(&self.text, &mut body);
-                encoded
-            }
-        };
-        out.push(body, encoded.samples);
-        encoded
+    fn encode(&mut self, batch: &Batch, most: u64, out: &mut Bodies) -> Encoded {
+        let mut all = Encoded::default();
+        for span in Span::parts(batch, most) {
+            let mut body = out.room();
+            let Json { compiled, labels, text, .. } = self;
+            let encoded = match self.compression {
+                Compression::Gzip => {
+                    text.clear();
+                    let encoded = write_payload(compiled, labels, batch, span, text);
+                    if encoded.samples > 0 {
+                        gzip(text, &mut body);
+                    }
+                    encoded
+                }
+                _ => write_payload(compiled, labels, batch, span, &mut body),
+            };
+            out.push(body, encoded.samples);
+            all.samples += encoded.samples;
+            all.unencodable += encoded.unencodable;
+        }
+        all
     }
 
     fn content(&self) -> Content {
@@ -76,7 +128,7 @@ impl Encoder for Json {
 /// The payload of `batch` by itself, plain.
 pub fn payload(batch: &Batch, labels: &Labels) -> Vec<u8> {
     let mut out = Vec::new();
-    write_payload(&mut Plans::new(), labels, batch, &mut out);
+    write_payload(&mut Compiled::new(), labels, batch, Span::whole(batch), &mut out);
     out
 }
 
@@ -87,17 +139,24 @@ fn gzip(text: &[u8], out: &mut Vec<u8>) {
     let _ = encoder.write_all(text).and_then(|()| encoder.try_finish());
 }
 
-fn write_payload(plans: &mut Plans<Plan>, labels: &Labels, batch: &Batch, out: &mut Vec<u8>) -> Encoded {
+fn write_payload(
+    compiled: &mut Compiled<Texts>,
+    labels: &Labels,
+    batch: &Batch,
+    span: Span<'_>,
+    out: &mut Vec<u8>,
+) -> Encoded {
     let mut encoded = Encoded::default();
     // Writing text and numbers to memory does not fail.
     let seconds = batch.time_ms.div_euclid(1000);
     let _ = write!(out, "{{\"timestamp\":{seconds},\"timestamp_ms\":{},\"resource\":{{\"host.name\":", batch.time_ms);
     let _ = serde_json::to_writer(&mut *out, &*batch.resource.host);
     out.extend_from_slice(b"},\"metrics\":[");
-    for (at, frame) in batch.frames.iter().enumerate() {
-        let compile = || frame.schema.series().iter().map(|series| texts_of(series, labels)).collect();
-        let plan = plans.get(at, &frame.schema, |_| true, compile);
-        for ((before, after), value) in plan.iter().zip(frame.values.iter()) {
+    for slice in span.slices() {
+        let schema = &slice.frame.schema;
+        let compile = || schema.series().iter().map(|series| texts_of(series, labels)).collect();
+        let texts = compiled.get(slice.at, schema, |_| true, compile);
+        for ((before, after), value) in texts[slice.from..slice.to].iter().zip(slice.values()) {
             if !value.is_finite() {
                 encoded.unencodable += 1;
                 continue;
@@ -139,13 +198,21 @@ fn write_number(value: f64, out: &mut Vec<u8>) {
     };
 }
 
-/// Halves a payload by its metrics.
-pub fn split(content: &Content, body: &[u8]) -> Option<[Piece; 2]> {
+/// Divides a payload by its metrics.
+pub fn divide(content: &Content, body: &[u8], most: u64) -> Option<Vec<Piece>> {
     let gzipped = content.iter().any(|(name, value)| (&**name, &**value) == GZIP);
-    if gzipped { split_gzip(body) } else { split_plain(body) }
+    if !gzipped {
+        return divide_plain(body, most);
+    }
+    let mut pieces = divide_plain(&gunzip(body)?, most)?;
+    for piece in &mut pieces {
+        let text = std::mem::take(&mut piece.bytes);
+        gzip(&text, &mut piece.bytes);
+    }
+    Some(pieces)
 }
 
-fn split_plain(body: &[u8]) -> Option<[Piece; 2]> {
+fn divide_plain(body: &[u8], most: u64) -> Option<Vec<Piece>> {
     #[derive(serde::Serialize, serde::Deserialize)]
     struct Payload<'a> {
         timestamp: i64,
@@ -156,27 +223,14 @@ fn split_plain(body: &[u8]) -> Option<[Piece; 2]> {
         metrics: Vec<&'a RawValue>,
     }
     let whole: Payload<'_> = serde_json::from_slice(body).ok()?;
-    if whole.metrics.len() < 2 {
-        return None;
-    }
-    let (left, right) = whole.metrics.split_at(whole.metrics.len() / 2);
-    let half = |metrics: &[&RawValue]| {
-        let metrics = metrics.to_vec();
+    let mut from = 0;
+    let piece = |to: usize| {
+        let metrics = whole.metrics[std::mem::replace(&mut from, to)..to].to_vec();
         let samples = metrics.len() as u64;
         let part = Payload { metrics, ..whole };
         Some(Piece { bytes: serde_json::to_vec(&part).ok()?, samples })
     };
-    Some([half(left)?, half(right)?])
-}
-
-fn split_gzip(body: &[u8]) -> Option<[Piece; 2]> {
-    let text = gunzip(body)?;
-    let halves = split_plain(&text)?;
-    Some(halves.map(|half| {
-        let mut bytes = Vec::new();
-        gzip(&half.bytes, &mut bytes);
-        Piece { bytes, ..half }
-    }))
+    cuts(whole.metrics.len(), most)?.map(piece).collect()
 }
 
 fn gunzip(body: &[u8]) -> Option<Vec<u8>> {
@@ -243,11 +297,13 @@ mod tests {
     }
 
     #[test]
-    fn a_payload_is_halved_until_one_metric_is_left() {
+    fn a_payload_is_divided_until_one_metric_is_left() {
+        let (plain, gzipped) = (content(&[]), content(&[GZIP]));
         let (whole, _) = encode(Compression::None);
-        let [left, right] = split_plain(&whole).unwrap();
+        let pieces = divide(&plain, &whole, 2).unwrap();
+        let [left, right] = &pieces[..] else { panic!("{} pieces", pieces.len()) };
         assert_eq!((left.samples, right.samples), (1, 2));
-        assert!(split_plain(&left.bytes).is_none());
+        assert!(divide(&plain, &left.bytes, 1).is_none());
         let names = |bytes: &[u8]| {
             let value: serde_json::Value = serde_json::from_slice(bytes).unwrap();
             assert_eq!(value["timestamp_ms"], 1_700_000_000_123_i64);
@@ -255,8 +311,7 @@ mod tests {
         };
         assert_eq!([names(&left.bytes), names(&right.bytes)].concat(), names(&whole));
         let (packed, _) = encode(Compression::Gzip);
-        let [packed_left, _] = split_gzip(&packed).unwrap();
-        assert_eq!(gunzip(&packed_left.bytes).unwrap(), left.bytes);
-        assert!(split_plain(b"{").is_none() && split_gzip(b"x").is_none());
+        assert_eq!(gunzip(&divide(&gzipped, &packed, 2).unwrap()[0].bytes).unwrap(), left.bytes);
+        assert!(divide(&plain, b"{", 1).is_none() && divide(&gzipped, b"x", 1).is_none());
     }
 }

@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use prost::encoding::{decode_varint, encode_varint};
 
-use super::plan::merged;
+use super::compiled::merged;
 use crate::model::{Kind, Labels, Series};
 
 /// The label that holds the metric's name.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Bodies, Encoded, Encoder};
+use super::encoder::{Bodies, Encoded, Encoder};
 use crate::model::{Batch, Labels, Metric, Recorder, Resource};
 
 pub static USAGE: Metric = Metric::gauge("test_usage_percent", "percent", "Usage.");
@@ -22,7 +22,7 @@ pub fn batch(time_ms: i64, samples: &[(&'static Metric, &Labels, f64)]) -> Batch
 /// The one body that `batch` is, and what became of its samples; an empty one where there is none.
 pub fn encode(encoder: &mut dyn Encoder, batch: &Batch) -> (Vec<u8>, Encoded) {
     let mut bodies = Bodies::default();
-    let encoded = encoder.encode(batch, usize::MAX, &mut bodies);
+    let encoded = encoder.encode(batch, u64::MAX, &mut bodies);
     let mut all = bodies.drain();
     assert!(all.len() < 2, "{} bodies", all.len());
     (all.next().map(|body| body.bytes).unwrap_or_default(), encoded)

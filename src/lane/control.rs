@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::telemetry::DestinationStatus;
 
+use super::learned::Learned;
 use super::queue::{Bell, Queue};
 use super::route::{Route, access, encoder, route};
 use super::sender;
@@ -15,6 +16,7 @@ pub struct Control {
     pub(super) name: String,
     pub(super) status: Arc<DestinationStatus>,
     pub(super) queue: Arc<Queue>,
+    pub(super) learned: Arc<Learned>,
     pub(super) bell: Arc<Bell>,
     pub(super) updates: Vec<crossbeam_channel::Sender<Route>>,
     pub(super) moves: crossbeam_channel::Sender<SpoolSettings>,
@@ -73,6 +75,7 @@ impl Control {
     /// Takes up new settings: what waits stays, what is sent or encoded from now on follows
     /// them. A pause before the next attempt ends.
     pub fn apply(&self, settings: &Settings) {
+        self.learned.is_about(&settings.kind);
         if let Some(maker) = self.threads.maker.upgrade() {
             maker.replace(encoder(settings));
         }

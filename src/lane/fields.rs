@@ -1,11 +1,12 @@
 //! The fields of a destination (`shipper`, each of `shippers`), but for those of its HTTP client.
 
 use std::path::PathBuf;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use super::settings::{DEFAULT_MEMORY_MAX_BYTES, RetrySettings, SpoolMode, SpoolSettings};
 use crate::fields::{AGE, DefaultValue, Done, Fault, Field, Inner, Notes, Table, Takes, WAIT, duration_of};
-use crate::formats::RemoteWriteVersion;
+use crate::formats::{self, Format, Options};
 use crate::http::{HttpFields, TABLE as HTTP_TABLE};
 use crate::model::Labels;
 use crate::spool::{DEFAULT_MAX_BYTES, SyncPolicy};
@@ -27,14 +28,12 @@ pub type GivenLabels = Vec<(String, String)>;
 pub struct LaneFields {
     /// Its name, where it has one of its own.
     pub name: Option<String>,
-    /// Its `type`, a place in [`TYPES`].
-    pub kind: Option<usize>,
+    /// Its `type`.
+    pub format: Option<&'static Format>,
     /// Where it is; what that means is for its type to say.
     pub endpoint: Option<String>,
-    /// One of [`COMPRESSIONS`].
-    pub compression: Option<usize>,
-    /// Which of remote write's messages.
-    pub message: RemoteWriteVersion,
+    /// What is said of its format.
+    pub options: Options,
     /// Labels of its own.
     pub labels: GivenLabels,
     /// Pauses between attempts.
@@ -53,10 +52,9 @@ impl Default for LaneFields {
     fn default() -> LaneFields {
         LaneFields {
             name: None,
-            kind: None,
+            format: None,
             endpoint: None,
-            compression: None,
-            message: RemoteWriteVersion::default(),
+            options: Options::default(),
             labels: GivenLabels::new(),
             retry: RetrySettings::default(),
             workers: 1,
@@ -79,29 +77,24 @@ pub struct SpoolFields {
     total_max_bytes: Option<u64>,
 }
 
-/// The types that there are.
-pub const TYPES: [&str; 4] = ["prometheus_remote_write", "http_json", "file", "stdout"];
+/// The types that there are, as the documentation names them.
+static TYPES: LazyLock<String> = LazyLock::new(|| {
+    let names = formats::names().map(|name| format!("`{name}`"));
+    let (last, others) = names.split_last().map_or(("", &[][..]), |(last, others)| (last, others));
+    format!("{} or {last}.", others.join(", "))
+});
 
-/// What a body may be compressed with.
-pub const COMPRESSIONS: [&str; 3] = ["none", "gzip", "snappy"];
+static TYPE: LazyLock<Field<LaneFields>> = LazyLock::new(|| {
+    Field::new("type", Takes::Text(set_type), DefaultValue::Required, &TYPES).variable("MC_SHIPPER_TYPE")
+});
 
-const VERSIONS: [RemoteWriteVersion; 2] = [RemoteWriteVersion::V1, RemoteWriteVersion::V2];
-const MESSAGES: [&str; 2] = [VERSIONS[0].message(), VERSIONS[1].message()];
-
-static FIELDS: [Field<LaneFields>; 11] = [
+static FIELDS: [Field<LaneFields>; 9] = [
     Field::new(
         "name",
         Takes::Text(set_name),
         DefaultValue::Null,
         "Name in logs and metrics, unique among the destinations; null: its type.",
     ),
-    Field::new(
-        "type",
-        Takes::Text(set_type),
-        DefaultValue::Required,
-        "`prometheus_remote_write`, `http_json`, `file` or `stdout`.",
-    )
-    .variable("MC_SHIPPER_TYPE"),
     Field::new(
         "endpoint",
         Takes::Text(|s: &mut LaneFields, endpoint| {
@@ -112,18 +105,7 @@ static FIELDS: [Field<LaneFields>; 11] = [
         "`http://` or `https://` URL; for `file` a path or a `file://` URL. `stdout` needs none.",
     )
     .variable("MC_SHIPPER_ENDPOINT"),
-    Field::new(
-        "compression",
-        Takes::Word(&COMPRESSIONS, |s, at| s.compression = Some(at)),
-        DefaultValue::Null,
-        "`none` or `gzip` for `http_json`, `snappy` for remote write; null: `none`, or `snappy` for remote write.",
-    ),
-    Field::new(
-        "protobuf_message",
-        Takes::Word(&MESSAGES, |s, at| s.message = VERSIONS[at]),
-        DefaultValue::Text(MESSAGES[0]),
-        "Message of remote write: that of 1.0, or that of 2.0, which falls back to 1.0 where the receiver answers 415.",
-    ),
+    Field::all_of(&Inner { table: &formats::FIELDS, of: |s: &mut LaneFields| &mut s.options }),
     Field::new(
         "labels",
         Takes::Map(|s, name, value| add_label(&mut s.labels, name, value)),
@@ -159,7 +141,10 @@ static FIELDS: [Field<LaneFields>; 11] = [
 ];
 
 /// A destination's fields.
-pub static LANE_TABLE: Table<LaneFields> = Table::new(|| FIELDS.iter().collect());
+pub static LANE_TABLE: Table<LaneFields> = Table::new(|| {
+    let (name, others) = FIELDS.split_at(1);
+    name.iter().chain(std::iter::once(&*TYPE)).chain(others).collect()
+});
 
 static RETRY_FIELDS: [Field<RetrySettings>; 2] = [
     Field::new(
@@ -288,10 +273,11 @@ fn set_name(s: &mut LaneFields, name: String) -> Done {
 }
 
 fn set_type(s: &mut LaneFields, name: String) -> Done {
-    s.kind = TYPES.iter().position(|known| *known == name);
-    if s.kind.is_none() {
-        let known = crate::fields::any_of(&TYPES);
-        return Err(Fault::quoting("unknown type ").after(format!("; expected {known}")).near(name, TYPES));
+    s.format = formats::of_name(&name);
+    if s.format.is_none() {
+        let names = formats::names();
+        let known = crate::fields::any_of(&names);
+        return Err(Fault::quoting("unknown type ").after(format!("; expected {known}")).near(name, names));
     }
     Ok(())
 }

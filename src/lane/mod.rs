@@ -15,8 +15,10 @@ mod control;
 mod fields;
 mod file_path;
 mod keeper;
+mod learned;
 mod losses;
 mod mailbox;
+mod parts;
 mod queue;
 mod route;
 mod sender;
@@ -34,6 +36,7 @@ use crossbeam_channel::{Receiver, Select, bounded, unbounded};
 
 use crate::telemetry::DestinationStatus;
 
+use self::learned::Learned;
 use self::queue::{Bell, Queue};
 use self::route::{Route, access, encoder, route};
 use self::series_file::SeriesFile;
@@ -43,14 +46,14 @@ use self::worker::BodyMaker;
 
 pub use budget::Budget;
 pub use control::Control;
-pub use fields::{COMPRESSIONS, GivenLabels, LANE_TABLE, LaneFields, SPOOL_TABLE, SpoolFields, TYPES, add_label};
+pub use fields::{GivenLabels, LANE_TABLE, LaneFields, SPOOL_TABLE, SpoolFields, add_label};
 pub use file_path::file_path;
 pub use keeper::Keeper;
 pub use losses::lose;
 pub use mailbox::Inlet;
 
 pub use sender::{GRACE, HOLD, Sender};
-pub use settings::{DEFAULT_MEMORY_MAX_BYTES, Kind, RetrySettings, Settings, SpoolMode, SpoolSettings};
+pub use settings::{DEFAULT_MEMORY_MAX_BYTES, Kind, RetrySettings, Settings, SpoolMode, SpoolSettings, To};
 pub use worker::Worker;
 
 /// One line a minute says that a destination is down; one for each cause.
@@ -73,18 +76,29 @@ impl Lane {
     pub fn new(settings: &Settings, hold: Duration, before: Option<&Control>) -> (Inlet, Control, Lane) {
         let count = settings.senders();
         let name = settings.name.clone();
-        let (status, queue, bell) = match before {
-            Some(before) => (Arc::clone(&before.status), Arc::clone(&before.queue), Arc::new(Bell::new(count))),
+        let (status, queue, learned, bell) = match before {
+            Some(before) => {
+                before.learned.is_about(&settings.kind);
+                let Control { status, queue, learned, .. } = before;
+                (Arc::clone(status), Arc::clone(queue), Arc::clone(learned), Arc::new(Bell::new(count)))
+            }
             None => {
                 let status = Arc::new(DestinationStatus::new(&*name, settings.kind.as_str()));
                 let queue = Arc::new(Queue::new(&name, &settings.spool, Arc::clone(&status), count));
                 let bell = queue.bell();
-                (status, queue, bell)
+                (status, queue, Arc::new(Learned::new(&settings.kind)), bell)
             }
         };
         let (inlet, outlets) = mailbox::mailbox(Arc::clone(&queue), Arc::clone(&status));
         let series = SeriesFile::of(&settings.spool, &name);
-        let maker = BodyMaker::new(name.clone(), encoder(settings), Arc::clone(&status), series, outlets.poke);
+        let maker = BodyMaker::new(
+            name.clone(),
+            encoder(settings),
+            Arc::clone(&status),
+            Arc::clone(&learned),
+            series,
+            outlets.poke,
+        );
         let maker = Arc::new(maker);
         let (starter, start) = start::start(before.map(|before| before.threads.clone()));
         let [(worker_alive, worker_ended), (keeper_alive, keeper_ended), (sender_alive, senders_ended)] =
@@ -119,6 +133,7 @@ impl Lane {
                 straight: outlets.straight.clone(),
                 maker: Arc::clone(&maker),
                 queue: Arc::clone(&queue),
+                learned: Arc::clone(&learned),
                 bell: Arc::clone(&bell),
                 start: start.clone(),
                 _alive: sender_alive.clone(),
@@ -139,7 +154,7 @@ impl Lane {
         };
         let bell_before = before.map(|before| Arc::clone(&before.bell));
         let pending = Some((starter, bell_before));
-        let control = Control { name, status, queue, bell, updates, moves, threads, pending };
+        let control = Control { name, status, queue, learned, bell, updates, moves, threads, pending };
         (inlet, control, Lane { worker, keeper, senders })
     }
 }

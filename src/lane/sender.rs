@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, never, select};
 
 use super::Rest;
+use super::learned::Learned;
 use super::losses::lose;
+use super::parts::{Part as BodyPart, Parts};
 use super::queue::{Bell, Body, Fate, Held, Queue};
 use super::route::Route;
 use super::start::{Part, Start};
@@ -29,6 +31,7 @@ pub struct Sender {
     pub(super) straight: Receiver<Arc<Batch>>,
     pub(super) maker: Arc<BodyMaker>,
     pub(super) queue: Arc<Queue>,
+    pub(super) learned: Arc<Learned>,
     pub(super) bell: Arc<Bell>,
     pub(super) start: Start,
     /// Closed when the last of a lane's senders has ended.
@@ -148,16 +151,14 @@ impl Sender {
         }
     }
 
-    /// Sends `body`, in halves if need be, until it is settled; false where stopping cut
-    /// that short.
+    /// Sends `body`, in parts if need be, until it is settled; false where stopping cut that short.
     fn deliver(&mut self, held: &Held) -> bool {
-        // The parts still to be sent, the next one last.
-        let mut parts = vec![Arc::clone(&held.body)];
-        while let Some(part) = parts.pop() {
+        let mut parts = Parts::new(&held.body);
+        while let Some(mut part) = parts.next() {
             match self.turn(held) {
                 Turn::Send => {}
                 Turn::Expired => {
-                    lose(&self.status, DropReason::Expired, part.samples);
+                    lose(&self.status, DropReason::Expired, part.body.samples);
                     continue;
                 }
                 // The queue counts it.
@@ -167,66 +168,49 @@ impl Sender {
             if let Some(route) = self.updated.try_iter().last() {
                 self.route = route;
             }
-            let answer = self.route.transport.send(&part.content, &part.bytes);
+            if self.make_fit(&mut part, &mut parts) {
+                continue;
+            }
+            let body = &part.body;
+            let answer = self.route.transport.send(&body.content, &body.bytes);
             match answer.verdict() {
                 Verdict::Delivered => {
-                    self.delivered(&part, &answer);
+                    self.delivered(body, &answer);
                     continue;
                 }
-                Verdict::Halve => match self.route.split.and_then(|split| split(&part.content, &part.bytes)) {
-                    Some([left, right]) => {
-                        // Each tick, for a receiver with a low limit.
-                        log::debug!(
-                            "destination {}: {} bytes are too many for it; sending them in halves",
-                            self.name,
-                            part.bytes.len()
-                        );
-                        for half in [right, left] {
-                            let content = Arc::clone(&part.content);
-                            let Piece { bytes, samples } = half;
-                            parts.push(Arc::new(Body { bytes, samples, time_ms: part.time_ms, content }));
-                        }
-                        continue;
-                    }
-                    None => {
-                        self.reject(&part, &answer);
-                        // It may be one huge label, or a limit that nothing passes: then all
-                        // that waits would go to and fro in single samples.
-                        self.pause(None);
-                        continue;
-                    }
-                },
-                Verdict::FallBack => {
-                    match self.route.downgrade.and_then(|downgrade| downgrade(&part.content, &part.bytes)) {
-                        Some((content, bytes)) => {
-                            if self.maker.fall_back() {
-                                log::warn!(
-                                    "destination {}: {}; sending the older format from now on",
-                                    self.name,
-                                    answer.describe()
-                                );
-                            }
-                            let (samples, time_ms) = (part.samples, part.time_ms);
-                            parts.push(Arc::new(Body { bytes, samples, time_ms, content }));
+                Verdict::Divide => {
+                    match self.divided(&part, body.samples.div_ceil(2)) {
+                        Some(bodies) => {
+                            log::debug!(
+                                "destination {}: {} bytes are too many for it; sending them in parts",
+                                self.name,
+                                body.bytes.len()
+                            );
+                            parts.was_too_large(&mut part);
+                            parts.put_divided(&part, bodies);
                         }
                         None => {
-                            // One answer without a word about what was written, from a proxy
-                            // perhaps, may have been all that spoke against the newer format.
-                            if self.maker.restore() {
-                                log::warn!(
-                                    "destination {}: {}; it does not take the older format either, so the newer one \
-                                     is sent again",
-                                    self.name,
-                                    answer.describe()
-                                );
-                            }
-                            self.reject(&part, &answer);
+                            parts.was_too_large_alone(&part);
+                            self.reject(body, &answer);
+                            // It may be one huge label, or a limit that nothing passes: then all
+                            // that waits would go to and fro in single samples.
+                            self.pause(None);
                         }
+                    }
+                    continue;
+                }
+                Verdict::FallBack => {
+                    match self.older(body, &answer) {
+                        Some(older) => {
+                            part.body = Arc::new(older);
+                            parts.put_back(part);
+                        }
+                        None => self.reject(body, &answer),
                     }
                     continue;
                 }
                 Verdict::Reject => {
-                    self.reject(&part, &answer);
+                    self.reject(body, &answer);
                     continue;
                 }
                 Verdict::Retry(asked) => {
@@ -238,9 +222,71 @@ impl Sender {
                     self.failed(Outcome::Held, DestinationState::Held, answer.describe(), self.hold);
                 }
             }
-            parts.push(part);
+            parts.put_back(part);
+        }
+        if let Some(most) = parts.most() {
+            self.learned.at_most(most, monotonic());
+            log::debug!("destination {}: takes {most} samples in a request; sending no more from now on", self.name);
         }
         true
+    }
+
+    /// Makes of `part` what its receiver takes, by what is known of it, before a request is spent
+    /// on it: one of the older format, or smaller ones. True where it was divided into these.
+    fn make_fit(&self, part: &mut BodyPart, parts: &mut Parts) -> bool {
+        if self.learned.takes_older() {
+            if let Some(older) = self.downgraded(&part.body) {
+                part.body = Arc::new(older);
+            }
+        }
+        let (samples, bytes) = (part.body.samples, part.body.bytes.len());
+        let most = self.learned.most(monotonic()).min(parts.most().unwrap_or(u64::MAX));
+        let most = match bytes > self.route.format.limits.bytes {
+            true => most.min(samples.div_ceil(2)),
+            false => most,
+        };
+        // One that cannot be divided is sent as it is: its receiver decides.
+        let bodies = if samples > most { self.divided(part, most) } else { None };
+        bodies.map(|bodies| parts.put_divided(part, bodies)).is_some()
+    }
+
+    /// The bodies, of `most` samples at most, that `part` is divided into.
+    fn divided(&self, part: &BodyPart, most: u64) -> Option<impl DoubleEndedIterator<Item = Body> + use<>> {
+        let divide = self.route.format.divide?;
+        let Body { content, time_ms, bytes, .. } = &*part.body;
+        let pieces = divide(content, bytes, most)?;
+        let (content, time_ms) = (Arc::clone(content), *time_ms);
+        let body = move |Piece { bytes, samples }| Body { bytes, samples, time_ms, content: Arc::clone(&content) };
+        Some(pieces.into_iter().map(body))
+    }
+
+    /// The same body in the older format, if it is not of that already.
+    fn downgraded(&self, body: &Body) -> Option<Body> {
+        let downgrade = self.route.format.downgrade?;
+        let (content, bytes) = downgrade(&body.content, &body.bytes)?;
+        Some(Body { bytes, content, ..*body })
+    }
+
+    /// The receiver does not take the format of `body`: what to send instead, if anything.
+    fn older(&self, body: &Body, answer: &Answer) -> Option<Body> {
+        let now = monotonic();
+        let Some(older) = self.downgraded(body) else {
+            // One answer without a word about what was written, from a proxy perhaps, may have been
+            // all that spoke against the newer format.
+            if self.learned.refused_older(now) {
+                log::warn!(
+                    "destination {}: {}; it does not take the older format either, so the newer one is sent again",
+                    self.name,
+                    answer.describe()
+                );
+            }
+            return None;
+        };
+        let (is_sent, is_news) = self.learned.refused_newer(now);
+        if is_news {
+            log::warn!("destination {}: {}; sending the older format from now on", self.name, answer.describe());
+        }
+        is_sent.then_some(older)
     }
 
     /// No request for a while, or for as long as the peer has `asked` for, if that is longer.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::budget::Budget;
-use crate::formats::{Compression, RemoteWriteVersion};
+use crate::formats::{Format, Options};
 use crate::http::HttpSettings;
 use crate::model::Labels;
 use crate::spool::{DEFAULT_MAX_BYTES, DEFAULT_SYNC_INTERVAL, SyncPolicy};
@@ -35,7 +35,7 @@ pub struct Settings {
 impl Settings {
     /// How many senders there are.
     pub fn senders(&self) -> usize {
-        if matches!(self.kind, Kind::RemoteWrite(..)) { 1 } else { self.workers.max(1) }
+        if self.kind.format.ordered { 1 } else { self.workers.max(1) }
     }
 
     /// Whether any server will do, whosever certificate it shows.
@@ -47,46 +47,55 @@ impl Settings {
 
 /// A destination's `type` with what belongs to it alone.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Kind {
-    /// `prometheus_remote_write`. Also gets `job` and `instance` labels where not set.
-    RemoteWrite(HttpSettings, RemoteWriteVersion),
-    /// `http_json`.
-    HttpJson(HttpSettings, Compression),
-    /// `file`: one JSON payload a line, appended.
+pub struct Kind {
+    /// What is sent.
+    pub format: &'static Format,
+    /// What is set of the format.
+    pub options: Options,
+    /// Where it goes.
+    pub to: To,
+}
+
+/// Where bodies go.
+#[derive(Clone, Debug, PartialEq)]
+pub enum To {
+    /// To a URL.
+    Http(Box<HttpSettings>),
+    /// Into this file, a line each.
     File(PathBuf),
-    /// `stdout`: the same on standard output.
+    /// To standard output, a line each.
     Stdout,
 }
 
 impl Kind {
+    /// A format that goes over HTTP.
+    pub fn to_url(format: &'static Format, options: Options, http: HttpSettings) -> Kind {
+        Kind { format, options, to: To::Http(Box::new(http)) }
+    }
+
     /// The `type` in the configuration.
     pub fn as_str(&self) -> &'static str {
-        match self {
-            Kind::RemoteWrite(..) => "prometheus_remote_write",
-            Kind::HttpJson(..) => "http_json",
-            Kind::File(_) => "file",
-            Kind::Stdout => "stdout",
-        }
+        self.format.name
     }
 
     /// How it is reached, if over the network.
     pub fn http(&self) -> Option<&HttpSettings> {
-        match self {
-            Kind::RemoteWrite(http, _) | Kind::HttpJson(http, _) => Some(http),
-            Kind::File(_) | Kind::Stdout => None,
+        match &self.to {
+            To::Http(http) => Some(http),
+            To::File(_) | To::Stdout => None,
         }
     }
 }
 
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Kind::RemoteWrite(http, _) | Kind::HttpJson(http, _) => {
+        match &self.to {
+            To::Http(http) => {
                 write!(f, "{} to {}", self.as_str(), http.endpoint)?;
                 http.proxy.as_ref().map_or(Ok(()), |proxy| write!(f, " through the proxy {proxy}"))
             }
-            Kind::File(path) => write!(f, "{} {}", self.as_str(), path.display()),
-            Kind::Stdout => f.write_str(self.as_str()),
+            To::File(path) => write!(f, "{} {}", self.as_str(), path.display()),
+            To::Stdout => f.write_str(self.as_str()),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use crate::formats::Written;
 use crate::http::{Said, answered};
 
 /// A peer may ask for a longer pause than ours, but not for one that outlives our memory of
@@ -45,19 +46,6 @@ pub struct Peer {
     pub location: Option<String>,
 }
 
-/// What an answer says of the samples that its receiver has written
-/// (`X-Prometheus-Remote-Write-Samples-Written`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Written {
-    /// Nothing, and nothing is to be concluded from that.
-    Unsaid,
-    /// So many.
-    Samples(u64),
-    /// Nothing, though the request was one whose receivers have to say it: it was taken for
-    /// something else.
-    Missing,
-}
-
 /// What is to be done with the body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -67,8 +55,8 @@ pub enum Verdict {
     Retry(Option<Duration>),
     /// The operator has to mend something; keep everything and look again now and then.
     Hold,
-    /// Too large: send halves.
-    Halve,
+    /// Too large: send it in pieces.
+    Divide,
     /// Not in this format: send an older one, or reject.
     FallBack,
     /// It will never be taken: drop it, counted.
@@ -90,11 +78,11 @@ impl Answer {
             Answer::Local(Err(_)) | Answer::Network(_) => Verdict::Retry(None),
             Answer::Unfit(_) => Verdict::Reject,
             Answer::Http { status, retry_after, written, remedy, .. } => match status {
-                200..=299 if *written == Written::Missing => Verdict::FallBack,
+                200..=299 if matches!(written, Written::Missing(_)) => Verdict::FallBack,
                 200..=299 => Verdict::Delivered,
                 300..=399 | 401 | 403 | 404 => Verdict::Hold,
                 400 if remedy.is_some() => Verdict::Hold,
-                413 => Verdict::Halve,
+                413 => Verdict::Divide,
                 415 => Verdict::FallBack,
                 408 | 429 => Verdict::Retry(*retry_after),
                 400..=499 => Verdict::Reject,
@@ -122,8 +110,8 @@ impl Answer {
             Answer::Http { status, written, said, remedy, peer, .. } => {
                 let place = if peer.url.is_empty() { String::new() } else { format!("{}: ", peer.url) };
                 let what = match (status, written) {
-                    (200..=299, Written::Missing) => {
-                        format!("answered {status} without saying what was written: it does not know remote write 2.0")
+                    (200..=299, Written::Missing(why)) => {
+                        format!("answered {status} without saying what was written: {why}")
                     }
                     _ => answered(*status, said),
                 };
@@ -201,14 +189,14 @@ mod tests {
 
     #[test]
     fn what_was_written_is_what_the_answer_says() {
-        assert_eq!(answer(200, Written::Missing).verdict(), Verdict::FallBack);
-        assert_eq!(answer(500, Written::Missing).verdict(), Verdict::Retry(Some(Duration::from_secs(7))));
+        assert_eq!(answer(200, Written::Missing("it is old")).verdict(), Verdict::FallBack);
+        assert_eq!(answer(500, Written::Missing("it is old")).verdict(), Verdict::Retry(Some(Duration::from_secs(7))));
         for (status, written, of_ten) in [
             (200, Written::Unsaid, 10),
             (204, Written::Samples(4), 4),
             (204, Written::Samples(11), 10),
             (400, Written::Samples(4), 4),
-            (400, Written::Missing, 0),
+            (400, Written::Missing("it is old"), 0),
             (400, Written::Unsaid, 0),
         ] {
             assert_eq!(answer(status, written).written(10), of_ten, "{status} {written:?}");
@@ -222,7 +210,7 @@ mod tests {
         for (statuses, expected) in [
             (&[200, 202, 204, 299][..], Verdict::Delivered),
             (&[301, 302, 307, 308, 401, 403, 404], Verdict::Hold),
-            (&[413], Verdict::Halve),
+            (&[413], Verdict::Divide),
             (&[415], Verdict::FallBack),
             (&[408, 429, 500, 501, 502, 503, 504, 599, 999], after),
             (&[400, 402, 405, 409, 410, 422, 431, 499], Verdict::Reject),

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crossbeam_channel::{Receiver, Sender};
 
+use super::learned::Learned;
 use super::losses::lose;
 use super::mailbox::Pending;
 use super::queue::{Bell, Body, Queue};
@@ -18,6 +19,7 @@ use crate::telemetry::{DestinationStatus, DropReason, Throttle};
 pub struct BodyMaker {
     name: String,
     status: Arc<DestinationStatus>,
+    learned: Arc<Learned>,
     inner: Mutex<Inner>,
     /// What the destination has been sent, on disk; none where nothing of it is kept there.
     series: Mutex<Option<SeriesFile>>,
@@ -41,13 +43,14 @@ impl BodyMaker {
         name: String,
         encoder: Box<dyn Encoder>,
         status: Arc<DestinationStatus>,
+        learned: Arc<Learned>,
         series: Option<SeriesFile>,
         keeper: Sender<()>,
     ) -> BodyMaker {
         let throttle = Throttle::new(super::LOG_EVERY);
         let inner =
             Inner { encoder, throttle, bodies: Bodies::default(), revision: 0, has_inherited: series.is_none() };
-        BodyMaker { name, status, inner: Mutex::new(inner), series: Mutex::new(series), keeper }
+        BodyMaker { name, status, learned, inner: Mutex::new(inner), series: Mutex::new(series), keeper }
     }
 
     /// Takes up what an earlier life has sent, before or after the first bodies are made:
@@ -118,12 +121,14 @@ impl BodyMaker {
         }
     }
 
-    /// The batch as bodies, in order: nearly always one; none where no sample of it can be
-    /// sent. Together they are one payload.
+    /// The batch as bodies, in order, as the destination takes them by what is known of it:
+    /// nearly always one; none where no sample of it can be sent. Together they are one payload.
     pub fn make(&self, batch: &Batch) -> Vec<Body> {
+        let (most, older) = (self.learned.most(monotonic()), self.learned.takes_older());
         let mut inner = self.lock();
         let Inner { encoder, bodies, .. } = &mut *inner;
-        let encoded = encoder.encode(batch, usize::MAX, bodies);
+        encoder.set_older(older);
+        let encoded = encoder.encode(batch, most, bodies);
         if encoded.unencodable > 0 {
             lose(&self.status, DropReason::Unencodable, encoded.unencodable);
             if inner.throttle.pass(monotonic()).is_some() {
@@ -150,16 +155,6 @@ impl BodyMaker {
         let mut inner = self.lock();
         encoder.inherit(inner.encoder.sent());
         inner.encoder = encoder;
-    }
-
-    /// Makes bodies of an older format from now on; false where there is none.
-    pub fn fall_back(&self) -> bool {
-        self.lock().encoder.fall_back()
-    }
-
-    /// Makes bodies of the format that was asked for again; false where it does already.
-    pub fn restore(&self) -> bool {
-        self.lock().encoder.restore()
     }
 }
 

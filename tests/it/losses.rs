@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use metricsd::formats::RemoteWriteVersion;
-use metricsd::lane::{Kind, SpoolSettings};
+use metricsd::lane::SpoolSettings;
 use metricsd::telemetry::{DropReason, Outcome};
 
-use crate::lanes::{Running, http};
+use crate::lanes::{Running, http, remote_write_to};
 use crate::support::peer::{Peer, Reply};
 use crate::support::program::{Daemon, TempDir};
 use crate::support::wait_for;
@@ -41,7 +41,7 @@ fn a_full_spool_says_what_it_costs() {
 #[test]
 fn what_waits_too_long_is_dropped_also_in_a_senders_hands_and_the_pause_goes_on() {
     let peer = Peer::start(|_, _| Reply::Answer(429, vec![("Retry-After", "3600".to_owned())], ""));
-    let kind = Kind::RemoteWrite(http(peer.url("/w")), RemoteWriteVersion::V1);
+    let kind = remote_write_to(http(peer.url("/w")), RemoteWriteVersion::V1);
     let max_age = Some(Duration::from_secs(2));
     let mut lane = Running::start_with(kind, SpoolSettings { max_age, ..SpoolSettings::memory(1 << 20) });
     wait_for("the refusal", || {

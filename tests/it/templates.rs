@@ -39,8 +39,8 @@ impl Pair {
     /// Encodes with both and compares.
     fn encode(&mut self, batch: &Batch) -> Encoded {
         let (mut ours, mut plain) = (Bodies::default(), Bodies::default());
-        let encoded = self.ours.encode(batch, usize::MAX, &mut ours);
-        assert_eq!(encoded, self.plain.encode(batch, usize::MAX, &mut plain));
+        let encoded = self.ours.encode(batch, u64::MAX, &mut ours);
+        assert_eq!(encoded, self.plain.encode(batch, u64::MAX, &mut plain));
         let [ours, plain] = [ours, plain].map(|mut bodies| bodies.drain().next().map(|body| body.bytes));
         let (Some(ours), Some(plain)) = (ours, plain) else { return encoded };
         let unpack = |body: &[u8]| snap::raw::Decoder::new().decompress_vec(body).unwrap();

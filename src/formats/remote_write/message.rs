@@ -23,7 +23,7 @@ pub struct Message {
 pub struct Holes {
     /// Where each value begins, in order.
     pub values: Vec<usize>,
-    /// Where each time begins, and which frame's it is.
+    /// Where each time begins, and which of the span's slices it belongs to.
     pub times: Vec<(usize, usize)>,
 }
 
@@ -36,10 +36,10 @@ impl Message {
         self.bytes.extend_from_slice(&value.to_le_bytes());
     }
 
-    /// Adds the time of the frame at the place `frame`.
-    pub fn time(&mut self, time_ms: i64, frame: usize) {
+    /// Adds the time of the span's `nth` slice.
+    pub fn time(&mut self, time_ms: i64, nth: usize) {
         if let Some(holes) = &mut self.holes {
-            holes.times.push((self.bytes.len(), frame));
+            holes.times.push((self.bytes.len(), nth));
         }
         encode_varint(time_ms as u64, &mut self.bytes);
     }

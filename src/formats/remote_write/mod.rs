@@ -12,14 +12,51 @@ mod wire;
 use std::sync::Arc;
 
 use self::message::{Holes, Message};
-use self::sources::Sources;
+use self::sources::{Ended, Sources};
 use self::template::Templates;
-use super::plan::Plans;
+use super::body::{Content, Piece, content};
+use super::compiled::Compiled;
+use super::encoder::{Bodies, Encoded, Encoder};
+use super::format::{Answered, Format, Limits, Over, OwnField, Signal, Written};
+use super::options::Compression;
 use super::sent::Sent;
-use super::{Bodies, Content, Encoded, Encoder, Piece, content};
-use crate::model::{Batch, Frame, Labels};
+use super::span::{Slice, Span};
+use crate::fields::{DefaultValue, Field, Takes};
+use crate::model::{Batch, Labels};
 
 pub use v2::{downgrade, is_v2};
+
+/// `prometheus_remote_write`.
+pub static FORMAT: Format = Format {
+    name: "prometheus_remote_write",
+    signals: &[Signal::Metrics],
+    over: Over::Http,
+    // Receivers limit the bytes of a request, if anything: this many samples are well below a megabyte.
+    limits: Limits { samples: 10_000, ..Limits::NONE },
+    ordered: true,
+    has_target_labels: true,
+    compressions: &[Compression::Snappy],
+    headers: &["x-prometheus-remote-write-version"],
+    fields: &FIELDS,
+    encoder: |options, labels| Box::new(RemoteWrite::new(options.get(), labels)),
+    divide: Some(divide),
+    // Also where a lane is of 1.0: what waits may be from before it became one.
+    downgrade: Some(downgrade),
+    written,
+};
+
+static FIELDS: [OwnField; 1] = [OwnField {
+    field: Field::new(
+        "protobuf_message",
+        Takes::Word(&MESSAGES, |options, at| *options.of() = VERSIONS[at]),
+        DefaultValue::Text(MESSAGES[0]),
+        "Message of remote write: that of 1.0, or that of 2.0, which falls back to 1.0 where the receiver answers 415.",
+    ),
+    is_set: |options| options.get::<Version>() != Version::default(),
+}];
+
+const VERSIONS: [Version; 2] = [Version::V1, Version::V2];
+const MESSAGES: [&str; 2] = [VERSIONS[0].message(), VERSIONS[1].message()];
 
 /// The version of the protocol, and with it the message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,7 +94,7 @@ pub struct RemoteWrite {
     labels: Labels,
     content: Content,
     sources: Sources,
-    plans: Plans<v1::Plan>,
+    compiled: Compiled<v1::Heads>,
     message: Message,
     snappy: snap::raw::Encoder,
     /// None: each body is made anew.
@@ -73,7 +110,7 @@ impl RemoteWrite {
             sources: Sources::new(labels.clone()),
             labels,
             content: version.content(),
-            plans: Plans::new(),
+            compiled: Compiled::new(),
             message: Message::default(),
             snappy: snap::raw::Encoder::new(),
             templates: Some(Templates::default()),
@@ -85,43 +122,31 @@ impl RemoteWrite {
         RemoteWrite { templates: None, ..RemoteWrite::new(version, labels) }
     }
 
-    /// Whether that is another version than before.
-    fn turn_to(&mut self, version: Version) -> bool {
-        let other = self.version != version;
-        self.version = version;
-        self.content = version.content();
-        if other && self.templates.is_some() {
-            self.templates = Some(Templates::default());
-        }
-        other
-    }
-
-    /// The uncompressed message; the sources know of the batch.
-    fn message(&mut self, batch: &Batch) {
+    /// The uncompressed message of `span`, with the markers of what has `ended`.
+    fn message(&mut self, span: Span<'_>, ended: &[Ended]) {
         self.message.bytes.clear();
-        let ended = self.sources.ended();
         match self.version {
-            Version::V1 => v1::write(batch, &self.labels, &mut self.plans, ended, &mut self.message),
-            Version::V2 => v2::write(batch, &self.labels, &self.sources, &mut self.message),
+            Version::V1 => v1::write(span, &self.labels, &mut self.compiled, ended, &mut self.message),
+            Version::V2 => v2::write(span, &self.labels, &self.sources, ended, &mut self.message),
         }
     }
 
-    /// Writes the body; false where it cannot be.
-    fn write(&mut self, batch: &Batch, out: &mut Vec<u8>) -> bool {
+    /// Writes one body; false where it cannot be.
+    fn write(&mut self, span: Span<'_>, ended: &[Ended], out: &mut Vec<u8>) -> bool {
         let sources = &self.sources;
-        let epoch = |at: usize, frame: &Frame| sources.epoch(at, frame);
-        // A batch in which something ends is one of its kind.
-        let mut templates = self.templates.as_mut().filter(|_| sources.ended().is_empty());
-        if templates.as_mut().is_some_and(|templates| templates.write(batch, epoch, out)) {
+        let epoch = |slice: &Slice<'_>| sources.epoch(slice.at, slice.frame);
+        // A body in which something ends is one of its kind.
+        let mut templates = self.templates.as_mut().filter(|_| ended.is_empty());
+        if templates.as_mut().is_some_and(|templates| templates.write(span, epoch, out)) {
             return true;
         }
-        let wanted = templates.is_some_and(|templates| templates.is_wanted(batch, epoch));
+        let wanted = templates.is_some_and(|templates| templates.is_wanted(span, epoch));
         self.message.holes = wanted.then(Holes::default);
-        self.message(batch);
+        self.message(span, ended);
         if let Some(templates) = self.templates.as_mut().filter(|_| wanted) {
             let sources = &self.sources;
-            let epoch = |at: usize, frame: &Frame| sources.epoch(at, frame);
-            templates.keep(batch, epoch, |epoch| sources.is_current(epoch), &self.message);
+            let epoch = |slice: &Slice<'_>| sources.epoch(slice.at, slice.frame);
+            templates.keep(span, epoch, |epoch| sources.is_current(epoch), &self.message);
         }
         let message = &self.message.bytes;
         out.resize(snap::raw::max_compress_len(message.len()), 0);
@@ -136,7 +161,7 @@ impl RemoteWrite {
                 true
             }
             Err(error) => {
-                log::error!("a tick cannot be compressed ({error}); its {} samples are dropped", batch.samples());
+                log::error!("a request cannot be compressed ({error}); its {} samples are dropped", span.samples());
                 false
             }
         }
@@ -144,30 +169,57 @@ impl RemoteWrite {
 }
 
 impl Encoder for RemoteWrite {
-    fn encode(&mut self, batch: &Batch, _most: usize, out: &mut Bodies) -> Encoded {
+    fn encode(&mut self, batch: &Batch, most: u64, out: &mut Bodies) -> Encoded {
         self.sources.update(batch);
-        let samples = batch.samples() as u64;
-        let markers = self.sources.ended().len() as u64;
-        let mut body = out.room();
-        match self.write(batch, &mut body) {
-            true => {
-                out.push(body, samples + markers);
-                Encoded { samples, markers, unencodable: 0 }
+        // Taken out for the time being, since all of the encoder is at work; it has no room of its own then.
+        let ended = self.sources.take_ended();
+        let mut encoded = Encoded::default();
+        let mut body = |span: Span<'_>, ended: &[Ended]| {
+            let samples = span.samples() as u64;
+            if samples == 0 && ended.is_empty() {
+                return;
             }
-            false => Encoded { samples: 0, markers: 0, unencodable: samples },
+            let mut bytes = out.room();
+            match self.write(span, ended, &mut bytes) {
+                true => {
+                    encoded.samples += samples;
+                    encoded.markers += ended.len() as u64;
+                    out.push(bytes, samples + ended.len() as u64);
+                }
+                false => encoded.unencodable += samples,
+            }
+        };
+        let mut left = &ended[..];
+        let mut spans = Span::parts(batch, most).peekable();
+        while let Some(span) = spans.next() {
+            // The markers go behind all that lives, as far as there is room for them.
+            let room = most.saturating_sub(span.samples() as u64);
+            let fit =
+                if spans.peek().is_some() { 0 } else { usize::try_from(room).unwrap_or(usize::MAX).min(left.len()) };
+            let (now, later) = left.split_at(fit);
+            left = later;
+            body(span, now);
         }
+        let most = usize::try_from(most).unwrap_or(usize::MAX).max(1);
+        left.chunks(most).for_each(|ended| body(Span::end(batch), ended));
+        self.sources.put_back(ended);
+        encoded
     }
 
     fn content(&self) -> Content {
         Arc::clone(&self.content)
     }
 
-    fn fall_back(&mut self) -> bool {
-        self.turn_to(Version::V1)
-    }
-
-    fn restore(&mut self) -> bool {
-        self.turn_to(self.asked)
+    fn set_older(&mut self, older: bool) {
+        let version = if older { Version::V1 } else { self.asked };
+        if version == self.version {
+            return;
+        }
+        self.version = version;
+        self.content = version.content();
+        if self.templates.is_some() {
+            self.templates = Some(Templates::default());
+        }
     }
 
     fn sent(&self) -> Sent {
@@ -183,9 +235,27 @@ impl Encoder for RemoteWrite {
     }
 }
 
-/// Halves a compressed request by its series.
-pub fn split(content: &Content, body: &[u8]) -> Option<[Piece; 2]> {
-    if is_v2(content) { v2::split(body) } else { v1::split(body) }
+/// Divides a compressed request by its series.
+pub fn divide(content: &Content, body: &[u8], most: u64) -> Option<Vec<Piece>> {
+    if is_v2(content) { v2::divide(body, most) } else { v1::divide(body, most) }
+}
+
+/// What the answer says of samples (`X-Prometheus-Remote-Write-Samples-Written`). Where it speaks
+/// of anything that was written, what it does not speak of was not.
+fn written(content: &Content, answer: &Answered<'_>) -> Written {
+    let [samples, others @ ..] = [
+        "X-Prometheus-Remote-Write-Samples-Written",
+        "X-Prometheus-Remote-Write-Histograms-Written",
+        "X-Prometheus-Remote-Write-Exemplars-Written",
+    ]
+    .map(answer.header);
+    let samples = samples.and_then(|count| count.trim().parse().ok());
+    match samples {
+        Some(samples) => Written::Samples(samples),
+        None if !is_v2(content) => Written::Unsaid,
+        None if others.iter().any(Option::is_some) => Written::Samples(0),
+        None => Written::Missing("it does not know remote write 2.0"),
+    }
 }
 
 #[cfg(test)]
@@ -237,7 +307,7 @@ mod tests {
         let batch = testing::batch(1_700_000_000_123, &[(&USAGE, &core, 12.5), (&USAGE, &Labels::EMPTY, -1.0)]);
         let mut encoder = RemoteWrite::new(Version::V1, Labels::EMPTY);
         encoder.sources.update(&batch);
-        encoder.message(&batch);
+        encoder.message(Span::whole(&batch), &[]);
         let reference = WriteRequest::decode(&encoder.message.bytes[..]).unwrap();
         assert_eq!(reference.encode_proto3(), encoder.message.bytes);
     }
@@ -257,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_that_take_turns_keep_their_plans() {
+    fn frames_that_take_turns_keep_what_they_were_compiled_to() {
         let mut encoder = RemoteWrite::new(Version::V1, Labels::EMPTY);
         let fast = testing::batch(1000, &[(&USAGE, &Labels::EMPTY, 1.0)]);
         let slow = testing::batch(2000, &[(&COUNT, &Labels::EMPTY, 2.0)]);
@@ -267,11 +337,11 @@ mod tests {
                 assert_eq!(flat(&decode(&out))[0].2, batch.time_ms);
             }
         }
-        assert_eq!(encoder.plans.len(), 2);
+        assert_eq!(encoder.compiled.len(), 2);
         drop(slow);
         let third = testing::batch(3000, &[(&COUNT, &Labels::EMPTY, 2.0)]);
         testing::encode(&mut encoder, &third);
-        assert_eq!(encoder.plans.len(), 2, "a plan that nobody can ask for again is forgotten");
+        assert_eq!(encoder.compiled.len(), 2, "what nobody can ask for again is forgotten");
     }
 
     #[test]
@@ -296,29 +366,30 @@ mod tests {
     }
 
     #[test]
-    fn a_body_is_halved_until_one_series_is_left() {
+    fn a_body_is_divided_until_one_series_is_left() {
         let core = Labels::of(&[("core", "0")]);
         let samples = [(&USAGE, &core, 1.0), (&COUNT, &Labels::EMPTY, 2.0), (&USAGE, &Labels::EMPTY, 3.0)];
         let batch = testing::batch(1000, &samples);
         let (out, _) = testing::encode(&mut RemoteWrite::new(Version::V1, Labels::EMPTY), &batch);
         let whole = flat(&decode(&out));
-        let [left, right] = split(&none(), &out).unwrap();
-        assert_eq!((left.samples, right.samples), (1, 2));
-        let mut parts = flat(&decode(&left.bytes));
-        assert!(split(&none(), &left.bytes).is_none());
-        let [second, third] = split(&none(), &right.bytes).unwrap();
-        parts.extend(flat(&decode(&second.bytes)));
-        parts.extend(flat(&decode(&third.bytes)));
+        let pieces = divide(&none(), &out, 2).unwrap();
+        assert_eq!(pieces.iter().map(|piece| piece.samples).collect::<Vec<_>>(), [1, 2]);
+        assert!(divide(&none(), &pieces[0].bytes, 1).is_none());
+        let mut parts = flat(&decode(&pieces[0].bytes));
+        for piece in divide(&none(), &pieces[1].bytes, 1).unwrap() {
+            assert_eq!(piece.samples, 1);
+            parts.extend(flat(&decode(&piece.bytes)));
+        }
         assert_eq!(parts, whole);
     }
 
     #[test]
-    fn damaged_bodies_are_not_halved() {
-        assert!(split(&none(), b"").is_none());
-        assert!(split(&none(), b"not snappy at all").is_none());
+    fn damaged_bodies_are_not_divided() {
+        assert!(divide(&none(), b"", 1).is_none());
+        assert!(divide(&none(), b"not snappy at all", 1).is_none());
         // Snappy that claims 4 GiB.
-        assert!(split(&none(), &[0xff, 0xff, 0xff, 0xff, 0x0f, 0]).is_none());
+        assert!(divide(&none(), &[0xff, 0xff, 0xff, 0xff, 0x0f, 0], 1).is_none());
         let garbage = snap::raw::Encoder::new().compress_vec(b"\x0a\xff\xff\xff\xff\x0f").unwrap();
-        assert!(split(&none(), &garbage).is_none());
+        assert!(divide(&none(), &garbage, 1).is_none());
     }
 }

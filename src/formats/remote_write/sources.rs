@@ -91,8 +91,19 @@ impl Sources {
     }
 
     /// The series that ended with the last batch.
+    #[cfg(test)]
     pub fn ended(&self) -> &[Ended] {
         &self.ended
+    }
+
+    /// The series that ended with the last batch, taken out; to be put back, since their room is used again.
+    pub fn take_ended(&mut self) -> Vec<Ended> {
+        std::mem::take(&mut self.ended)
+    }
+
+    /// Puts back what [`Sources::take_ended`] gave.
+    pub fn put_back(&mut self, ended: Vec<Ended>) {
+        self.ended = ended;
     }
 
     /// When each of the frame's series began to count; to be asked after [`Sources::update`].

@@ -16,7 +16,7 @@
 use prost::encoding::{encode_varint, encoded_len_varint};
 
 use super::message::Message;
-use crate::model::{Batch, Frame};
+use crate::formats::span::{Slice, Span};
 
 /// How far back an element can copy from with two bytes of offset.
 const MAX_OFFSET: usize = 65_535;
@@ -47,7 +47,7 @@ const MOVE: usize = 32;
 #[derive(Debug)]
 struct TimeByte {
     at: u32,
-    /// Which of the batch's distinct times, and which byte of it.
+    /// Which of the distinct times of the batch, and which byte of it.
     class: u16,
     byte: u8,
 }
@@ -98,9 +98,9 @@ const FIRST_TIME_CELL: Cell = 512;
 const TIME_CELLS: usize = 10;
 
 impl Template {
-    /// Compresses the constant part of `message`. `class` says for each frame which of the
-    /// batch's distinct times is its own: that of which frame. None where the message is of a size or kind that
-    /// templates are not made for.
+    /// Compresses the constant part of `message`. `class` says for each slice of its span which
+    /// of the distinct times is its own: that of which slice. None where the message is of a size
+    /// or kind that templates are not made for.
     pub fn new(message: &Message, class: impl Fn(usize) -> usize) -> Option<Template> {
         let holes = message.holes.as_ref()?;
         let mut cells: Vec<Cell> = message.bytes.iter().map(|byte| Cell::from(*byte)).collect();
@@ -120,19 +120,20 @@ impl Template {
         Some(Compressor::new(&cells, &holes.values).run(preamble))
     }
 
-    /// Writes the body of a batch of the template's shape.
-    fn write(&mut self, batch: &Batch, room: &mut Room, out: &mut Vec<u8>) {
+    /// Writes the body of a span of the template's shape.
+    fn write(&mut self, span: Span<'_>, room: &mut Room, out: &mut Vec<u8>) {
+        room.times.clear();
+        room.times.extend(span.slices().map(|slice| slice.frame.time_ms as u64));
         for time in &self.times {
             // A byte of a varint: seven bits, and whether more follow.
-            let time_ms = batch.frames[usize::from(time.class)].time_ms as u64;
-            let rest = time_ms >> (7 * u32::from(time.byte));
+            let rest = room.times[usize::from(time.class)] >> (7 * u32::from(time.byte));
             self.elements[time.at as usize] = rest as u8 & 0x7f | u8::from(rest > 0x7f) << 7;
         }
-        let values = match &batch.frames[..] {
-            [frame] => &frame.values[..],
-            frames => {
+        let values = match span.len() {
+            1 => span.slice(0).values(),
+            _ => {
                 room.values.clear();
-                frames.iter().for_each(|frame| room.values.extend_from_slice(&frame.values));
+                span.slices().for_each(|slice| room.values.extend_from_slice(slice.values()));
                 &room.values[..]
             }
         };
@@ -203,6 +204,7 @@ pub struct Templates {
 struct Room {
     body: Vec<u8>,
     values: Vec<f64>,
+    times: Vec<u64>,
 }
 
 /// What became of a shape.
@@ -216,77 +218,98 @@ enum Known {
     Hopeless,
 }
 
-/// What two batches have in common that differ in nothing but numbers: for each frame the
-/// epoch of its source, the first frame of the same time, and that time's encoded length.
-type Shape = Vec<(u64, usize, usize)>;
+/// What two spans have in common that differ in nothing but numbers: their slices.
+type Shape = Vec<Part>;
 
-/// Shapes that are remembered. A batch is a tick's frames or a slow source's one, so there
-/// are about as many as there are slow sources; the rest is failures.
+/// What is constant in a slice.
+#[derive(Debug, PartialEq, Eq)]
+struct Part {
+    /// The epoch of its source.
+    epoch: u64,
+    /// Its place in the frame.
+    from: usize,
+    to: usize,
+    /// The first slice of the same time, and that time's encoded length.
+    same: usize,
+    time_len: usize,
+}
+
+/// Shapes that are remembered. A batch is a tick's frames or a slow source's one, so there are
+/// about as many as there are bodies in a tick and slow sources; the rest is failures.
 const MAX_SHAPES: usize = 4096;
 
 /// Templates beyond this are forgotten, and made again if they are still needed.
 const MAX_BYTES: usize = 16 << 20;
 
 impl Templates {
-    /// Writes the batch's body from its template; false where there is none.
-    pub fn write(&mut self, batch: &Batch, epoch: impl Fn(usize, &Frame) -> u64, out: &mut Vec<u8>) -> bool {
-        match self.known.iter_mut().find(|(shape, _)| fits(shape, batch, &epoch)) {
+    /// Writes the span's body from its template; false where there is none. `epoch` is that of a
+    /// slice's source.
+    pub fn write(&mut self, span: Span<'_>, epoch: impl Fn(&Slice<'_>) -> u64, out: &mut Vec<u8>) -> bool {
+        match self.known.iter_mut().find(|(shape, _)| fits(shape, span, &epoch)) {
             Some((_, Known::Made(template))) => {
-                template.write(batch, &mut self.room, out);
+                template.write(span, &mut self.room, out);
                 true
             }
             _ => false,
         }
     }
 
-    /// Whether a template is to be made for the batch: it is the second of its shape.
-    pub fn is_wanted(&mut self, batch: &Batch, epoch: impl Fn(usize, &Frame) -> u64) -> bool {
-        match self.known.iter().find(|(shape, _)| fits(shape, batch, &epoch)) {
+    /// Whether a template is to be made for the span: it is the second of its shape.
+    pub fn is_wanted(&mut self, span: Span<'_>, epoch: impl Fn(&Slice<'_>) -> u64) -> bool {
+        match self.known.iter().find(|(shape, _)| fits(shape, span, &epoch)) {
             Some((_, known)) => matches!(known, Known::Seen),
             None => {
-                self.known.push((shape(batch, epoch), Known::Seen));
+                self.known.push((shape(span, epoch), Known::Seen));
                 false
             }
         }
     }
 
-    /// Keeps the template of a batch for which one was wanted; `is_current` says which
-    /// epochs have not passed.
+    /// Keeps the template of a span for which one was wanted; `is_current` says which epochs have
+    /// not passed.
     pub fn keep(
         &mut self,
-        batch: &Batch,
-        epoch: impl Fn(usize, &Frame) -> u64,
+        span: Span<'_>,
+        epoch: impl Fn(&Slice<'_>) -> u64,
         is_current: impl Fn(u64) -> bool,
         message: &Message,
     ) {
-        self.known.retain(|(shape, _)| shape.iter().all(|(epoch, ..)| is_current(*epoch)));
+        self.known.retain(|(shape, _)| shape.iter().all(|part| is_current(part.epoch)));
         let bytes_of = |known: &Known| if let Known::Made(template) = known { template.bytes() } else { 0 };
         let bytes: usize = self.known.iter().map(|(_, known)| bytes_of(known)).sum();
         if self.known.len() >= MAX_SHAPES || bytes > MAX_BYTES {
             self.known.clear();
         }
-        let shape = shape(batch, epoch);
-        let template = Template::new(message, |frame| shape[frame].1);
+        let shape = shape(span, epoch);
+        let template = Template::new(message, |nth| shape[nth].same);
         self.known.retain(|(known, _)| *known != shape);
         self.known.push((shape, template.map_or(Known::Hopeless, |template| Known::Made(Box::new(template)))));
     }
 }
 
-fn shape(batch: &Batch, epoch: impl Fn(usize, &Frame) -> u64) -> Shape {
-    let of = |(at, frame): (usize, &Frame)| {
-        let same = batch.frames.iter().position(|other| other.time_ms == frame.time_ms);
-        (epoch(at, frame), same.unwrap_or(at), encoded_len_varint(frame.time_ms as u64))
+fn shape(span: Span<'_>, epoch: impl Fn(&Slice<'_>) -> u64) -> Shape {
+    let of = |(nth, slice): (usize, Slice<'_>)| {
+        let time_ms = slice.frame.time_ms;
+        let same = span.slices().position(|other| other.frame.time_ms == time_ms);
+        Part {
+            epoch: epoch(&slice),
+            from: slice.from,
+            to: slice.to,
+            same: same.unwrap_or(nth),
+            time_len: encoded_len_varint(time_ms as u64),
+        }
     };
-    batch.frames.iter().enumerate().map(of).collect()
+    span.slices().enumerate().map(of).collect()
 }
 
-fn fits(shape: &Shape, batch: &Batch, epoch: impl Fn(usize, &Frame) -> u64) -> bool {
-    shape.len() == batch.frames.len()
-        && shape.iter().zip(batch.frames.iter().enumerate()).all(|((of, same, len), (at, frame))| {
-            *of == epoch(at, frame)
-                && batch.frames[*same].time_ms == frame.time_ms
-                && *len == encoded_len_varint(frame.time_ms as u64)
-        })
+fn fits(shape: &Shape, span: Span<'_>, epoch: impl Fn(&Slice<'_>) -> u64) -> bool {
+    let fits = |(part, slice): (&Part, Slice<'_>)| {
+        let time_ms = slice.frame.time_ms;
+        (part.from, part.to, part.epoch) == (slice.from, slice.to, epoch(&slice))
+            && span.slice(part.same).frame.time_ms == time_ms
+            && part.time_len == encoded_len_varint(time_ms as u64)
+    };
+    shape.len() == span.len() && shape.iter().zip(span.slices()).all(fits)
 }
 
 /// Makes a template.

@@ -19,10 +19,11 @@ use prost::encoding::{WireType, decode_key, decode_varint, encode_key, encode_va
 
 use super::message::{Message, STALE, pack, unpack, write_text};
 use super::sources::Ended;
-use crate::formats::Piece;
-use crate::formats::plan::Plans;
+use crate::formats::body::{Piece, cuts};
+use crate::formats::compiled::Compiled;
 use crate::formats::sent::named;
-use crate::model::{Batch, Frame, Labels, Schema};
+use crate::formats::span::{Slice, Span};
+use crate::model::{Labels, Schema};
 
 /// What goes with every request.
 pub const HEADERS: [(&str, &str); 3] = [
@@ -31,30 +32,31 @@ pub const HEADERS: [(&str, &str); 3] = [
     ("X-Prometheus-Remote-Write-Version", "0.1.0"),
 ];
 
-/// Writes the whole message.
-pub fn write(batch: &Batch, labels: &Labels, plans: &mut Plans<Plan>, ended: &[Ended], out: &mut Message) {
-    for (at, frame) in batch.frames.iter().enumerate() {
+/// Writes the whole message: the samples of `span`, and what has `ended`.
+pub fn write(span: Span<'_>, labels: &Labels, compiled: &mut Compiled<Heads>, ended: &[Ended], out: &mut Message) {
+    for (nth, slice) in span.slices().enumerate() {
+        let Slice { at, frame, .. } = slice;
         let time_len = encoded_len_varint(frame.time_ms as u64);
-        let fits = |plan: &Plan| plan.time_len == time_len;
-        let plan = plans.get(at, &frame.schema, fits, || Plan::new(&frame.schema, time_len, labels));
-        plan.write(at, frame, out);
+        let fits = |heads: &Heads| heads.time_len == time_len;
+        let heads = compiled.get(at, &frame.schema, fits, || Heads::new(&frame.schema, time_len, labels));
+        heads.write(nth, &slice, out);
     }
     for ended in ended {
         write_series(ended.series.identity().into_iter(), &[(STALE, ended.time_ms)], &mut out.bytes);
     }
 }
 
-/// The constant bytes of a schema's series.
-pub struct Plan {
+/// What stands in front of the value, of each of a schema's series.
+pub struct Heads {
     time_len: usize,
-    /// Everything up to the value, of all series one after the other.
+    /// One after the other.
     bytes: Vec<u8>,
     /// Where each series' part of `bytes` ends.
     ends: Vec<usize>,
 }
 
-impl Plan {
-    fn new(schema: &Schema, time_len: usize, labels: &Labels) -> Plan {
+impl Heads {
+    fn new(schema: &Schema, time_len: usize, labels: &Labels) -> Heads {
         let mut bytes = Vec::new();
         let mut ends = Vec::with_capacity(schema.series().len());
         let mut head = Vec::new();
@@ -64,24 +66,27 @@ impl Plan {
             write_head(&head, time_len, &mut bytes);
             ends.push(bytes.len());
         }
-        Plan { time_len, bytes, ends }
+        Heads { time_len, bytes, ends }
     }
 
-    fn write(&self, at: usize, frame: &Frame, out: &mut Message) {
+    /// Writes a slice, the `nth` of its span.
+    fn write(&self, nth: usize, slice: &Slice<'_>, out: &mut Message) {
         // A key and a varint of at most ten bytes.
         let mut time = [0; 11];
         let mut unused = &mut time[..];
         encode_key(2, WireType::Varint, &mut unused);
-        encode_varint(frame.time_ms as u64, &mut unused);
+        encode_varint(slice.frame.time_ms as u64, &mut unused);
         let unused = unused.len();
         let time = &time[..11 - unused];
-        out.bytes.reserve(self.bytes.len() + frame.values.len() * (8 + time.len()));
-        let mut start = 0;
-        for (end, value) in self.ends.iter().zip(frame.values.iter()) {
+        let ends = &self.ends[slice.from..slice.to];
+        let mut start = slice.from.checked_sub(1).map_or(0, |before| self.ends[before]);
+        let heads = ends.last().map_or(0, |end| end - start);
+        out.bytes.reserve(heads + ends.len() * (8 + time.len()));
+        for (end, value) in ends.iter().zip(slice.values()) {
             out.bytes.extend_from_slice(&self.bytes[start..*end]);
             if let Some(holes) = &mut out.holes {
                 holes.values.push(out.bytes.len());
-                holes.times.push((out.bytes.len() + 8 + 1, at));
+                holes.times.push((out.bytes.len() + 8 + 1, nth));
             }
             out.bytes.extend_from_slice(&value.to_le_bytes());
             out.bytes.extend_from_slice(time);
@@ -107,17 +112,18 @@ pub fn write_series<'l>(labels: impl Iterator<Item = (&'l str, &'l str)>, sample
     out.extend_from_slice(&series);
 }
 
-/// Halves a request by its series.
-pub fn split(body: &[u8]) -> Option<[Piece; 2]> {
+/// Divides a request by its series.
+pub fn divide(body: &[u8], most: u64) -> Option<Vec<Piece>> {
     let message = unpack(body)?;
     let ends = field_ends(&message)?;
-    if ends.len() < 2 {
-        return None;
-    }
-    let middle = ends.len() / 2;
-    let (left, right) = message.split_at(ends[middle - 1]);
-    let half = |part: &[u8], samples: usize| Some(Piece { bytes: pack(part)?, samples: samples as u64 });
-    Some([half(left, middle)?, half(right, ends.len() - middle)?])
+    let mut from = 0;
+    let piece = |to: usize| {
+        let start = |at: usize| at.checked_sub(1).map_or(0, |before| ends[before]);
+        let part = &message[start(from)..start(to)];
+        let samples = (to - std::mem::replace(&mut from, to)) as u64;
+        Some(Piece { bytes: pack(part)?, samples })
+    };
+    cuts(ends.len(), most)?.map(piece).collect()
 }
 
 /// A series' message up to the value of its sample; `labels` are its encoded labels.

@@ -20,12 +20,13 @@ use std::collections::hash_map::Entry;
 use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint};
 
 use super::message::{Message, STALE, pack, unpack, write_text};
-use super::sources::Sources;
+use super::sources::{Ended, Sources};
 use super::v1;
 use super::wire::{Field, fields, packed};
+use crate::formats::body::{Content, Piece, content, cuts};
 use crate::formats::sent::named;
-use crate::formats::{Content, Piece, content};
-use crate::model::{Batch, Kind, Labels};
+use crate::formats::span::Span;
+use crate::model::{Kind, Labels};
 
 /// What goes with every request.
 pub const HEADERS: [(&str, &str); 3] = [
@@ -96,16 +97,15 @@ struct Draft {
     start_ms: i64,
 }
 
-/// Writes the whole message.
-pub fn write(batch: &Batch, labels: &Labels, sources: &Sources, out: &mut Message) {
-    let ended = sources.ended();
+/// Writes the whole message: the samples of `span`, and what has `ended`.
+pub fn write(span: Span<'_>, labels: &Labels, sources: &Sources, ended: &[Ended], out: &mut Message) {
     let mut symbols = Symbols::default();
     symbols.add("");
     let mut refs = Vec::new();
     let mut drafts = Vec::new();
-    for (at, frame) in batch.frames.iter().enumerate() {
-        let starts = sources.starts(at, frame);
-        for (at, series) in frame.schema.series().iter().enumerate() {
+    for slice in span.slices() {
+        let starts = sources.starts(slice.at, slice.frame).get(slice.from..).unwrap_or_default();
+        for (at, series) in slice.series().iter().enumerate() {
             for (name, value) in named(series, labels) {
                 refs.extend([symbols.add(name), symbols.add(value)]);
             }
@@ -137,8 +137,8 @@ pub fn write(batch: &Batch, labels: &Labels, sources: &Sources, out: &mut Messag
         draft.help = places[draft.help as usize];
         draft.unit = places[draft.unit as usize];
     }
-    let live = batch.frames.iter().enumerate();
-    let live = live.flat_map(|(at, frame)| frame.values.iter().map(move |value| (at, frame.time_ms, *value)));
+    let live = span.slices().enumerate();
+    let live = live.flat_map(|(nth, slice)| slice.values().iter().map(move |value| (nth, slice.frame.time_ms, *value)));
     let ended = ended.iter().map(|ended| (usize::MAX, ended.time_ms, STALE));
     let mut start = 0;
     for (draft, (frame, time_ms, value)) in drafts.iter().zip(live.chain(ended)) {
@@ -270,15 +270,13 @@ pub fn is_v2(content: &Content) -> bool {
     content.iter().any(|(name, value)| name.eq_ignore_ascii_case("Content-Type") && value.as_str() == HEADERS[0].1)
 }
 
-/// Halves a 2.0 request by its series, each half with the symbols that it needs.
-pub fn split(body: &[u8]) -> Option<[Piece; 2]> {
+/// Divides a 2.0 request by its series, each piece with the symbols that it needs.
+pub fn divide(body: &[u8], most: u64) -> Option<Vec<Piece>> {
     let message = unpack(body)?;
     let request = Request::parse(&message)?;
-    if request.series.len() < 2 {
-        return None;
-    }
-    let (left, right) = request.series.split_at(request.series.len() / 2);
-    Some([request.part(left)?, request.part(right)?])
+    let mut from = 0;
+    let piece = |to: usize| request.part(&request.series[std::mem::replace(&mut from, to)..to]);
+    cuts(request.series.len(), most)?.map(piece).collect()
 }
 
 /// A 2.0 request as one of 1.0, without metadata and starts, which that has no place for.
@@ -334,7 +332,7 @@ mod tests {
     use super::*;
     use crate::formats::remote_write::{RemoteWrite, Version};
     use crate::formats::testing::{self, COUNT, TOTAL, USAGE};
-    use crate::model::Resource;
+    use crate::model::{Batch, Resource};
 
     fn batch() -> Batch {
         let core = Labels::of(&[("core", "0")]);
@@ -395,12 +393,12 @@ mod tests {
     }
 
     #[test]
-    fn a_request_is_halved_with_the_symbols_that_each_half_needs() {
+    fn a_request_is_divided_with_the_symbols_that_each_piece_needs() {
         let body = encoded(&batch(), Version::V2);
         let whole = decode(&downgrade(&v2(), &body).unwrap().1);
-        let [left, right] = split(&body).unwrap();
+        let [left, right] = <[Piece; 2]>::try_from(divide(&body, 2).unwrap()).unwrap();
         assert_eq!((left.samples, right.samples), (1, 2));
-        assert!(split(&left.bytes).is_none());
+        assert!(divide(&left.bytes, 1).is_none());
         let halves = [&left, &right].map(|half| decode(&downgrade(&v2(), &half.bytes).unwrap().1));
         assert_eq!(halves.concat(), whole);
         let message = unpack(&left.bytes).unwrap();
@@ -436,7 +434,7 @@ mod tests {
     }
 
     #[test]
-    fn damaged_bodies_are_neither_halved_nor_turned() {
+    fn damaged_bodies_are_neither_divided_nor_turned() {
         let message = unpack(&encoded(&batch(), Version::V2)).unwrap();
         let mut seen = 0;
         for at in 0..message.len() {
@@ -447,12 +445,12 @@ mod tests {
             }] {
                 let body = snap::raw::Encoder::new().compress_vec(&changed).unwrap();
                 // Whatever they say, they say it without a panic.
-                seen += usize::from(split(&body).is_some()) + usize::from(downgrade(&v2(), &body).is_some());
+                seen += usize::from(divide(&body, 1).is_some()) + usize::from(downgrade(&v2(), &body).is_some());
             }
         }
         assert!(seen > 0);
         for body in [&b""[..], b"not snappy at all", &[0xff, 0xff, 0xff, 0xff, 0x0f, 0]] {
-            assert!(split(body).is_none() && downgrade(&v2(), body).is_none());
+            assert!(divide(body, 1).is_none() && downgrade(&v2(), body).is_none());
         }
     }
 }

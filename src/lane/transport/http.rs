@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::Transport;
-use crate::formats::{Content, remote_write};
+use crate::formats::{Answered, Content, Format, Written};
 use crate::http::{
     Access, BodyLimit, Client, HeaderMap, HttpSettings, Method, Request, Response, Said, TimeLimits, redacted_url,
 };
-use crate::lane::verdict::{Answer, Peer, Written, about_the_connection, retry_after};
+use crate::lane::verdict::{Answer, Peer, about_the_connection, retry_after};
 
 /// How much of an answer's body is looked at for what it says: pages begin with a long head.
 const PAGE: usize = 4 << 10;
@@ -33,6 +33,7 @@ pub fn access(name: &str, settings: &HttpSettings) -> Access {
 /// Posts to one endpoint.
 pub struct Http {
     access: Arc<Access>,
+    format: &'static Format,
     client: Client,
     /// The beginning of the last answer's body.
     page: Vec<u8>,
@@ -40,18 +41,19 @@ pub struct Http {
 
 impl Http {
     /// Connects to nothing yet.
-    pub fn new(access: Arc<Access>) -> Http {
-        Http { client: Client::new(Arc::clone(&access)), access, page: Vec::new() }
+    pub fn new(access: Arc<Access>, format: &'static Format) -> Http {
+        Http { client: Client::new(Arc::clone(&access)), access, format, page: Vec::new() }
     }
 
     fn answer(&self, content: &Content, answer: &Response) -> Answer {
         let (status, headers) = (answer.status, &answer.headers);
         let is_success = (200..=299).contains(&status);
-        let written = written(content, headers);
+        let header = |name: &str| headers.get(name)?.to_str().ok();
+        let written = (self.format.written)(content, &Answered { header: &header, body: &self.page });
         let is_hidden = self.access.sends_credentials();
         // Of what is well there is nothing to say.
-        let peer =
-            if !is_success || written == Written::Missing { self.peer(headers, is_hidden) } else { Peer::default() };
+        let is_well = is_success && !matches!(written, Written::Missing(_));
+        let peer = if is_well { Peer::default() } else { self.peer(headers, is_hidden) };
         let (said, remedy) = if is_success {
             (Said::Nothing, None)
         } else {
@@ -92,20 +94,6 @@ fn asked_pause(headers: &HeaderMap) -> Option<Duration> {
     retry_after(headers.get("Retry-After")?.to_str().ok()?, SystemTime::now())
 }
 
-/// What the answer says of samples. Where it speaks of anything that was written, what it
-/// does not speak of was not.
-fn written(content: &Content, answer: &HeaderMap) -> Written {
-    let [samples, others @ ..] = ["Samples", "Histograms", "Exemplars"]
-        .map(|what| answer.get(format!("X-Prometheus-Remote-Write-{what}-Written")));
-    let samples = samples.and_then(|count| count.to_str().ok()?.trim().parse().ok());
-    match samples {
-        Some(samples) => Written::Samples(samples),
-        None if !remote_write::is_v2(content) => Written::Unsaid,
-        None if others.iter().any(Option::is_some) => Written::Samples(0),
-        None => Written::Missing,
-    }
-}
-
 /// Where `Location` leads, as far as it is nobody's secret: scheme, host and path. Where
 /// nothing that was answered may be shown, only if it is `endpoint` itself over `https://`.
 fn elsewhere(location: &str, endpoint: &str, is_hidden: bool) -> Option<String> {
@@ -136,7 +124,7 @@ mod tests {
         });
         let timeout = Duration::from_millis(200);
         let settings = HttpSettings { timeout, ..HttpSettings::new(endpoint.as_str().into()) };
-        let mut http = Http::new(Arc::new(access("x", &settings)));
+        let mut http = Http::new(Arc::new(access("x", &settings)), crate::formats::ALL[0]);
         let answer = http.send(&Content::default(), b"body");
         peer.join().unwrap();
         let Answer::Network(said) = answer else { panic!("{answer:?}") };

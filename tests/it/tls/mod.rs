@@ -13,7 +13,7 @@ use metricsd::http::HttpSettings;
 use metricsd::lane::Kind;
 use metricsd::tls::ClientSettings;
 
-use crate::lanes::{Running, http};
+use crate::lanes::{Running, http, json_to};
 use crate::support::pki::{Authority, Issued};
 use crate::support::program::TempDir;
 use crate::support::tls_peer::{Setup, TlsPeer};
@@ -28,7 +28,7 @@ fn deliver(lane: &mut Running, first: u64, last: u64) {
 
 /// JSON to `url`.
 fn destination(url: String, tls: ClientSettings) -> Kind {
-    Kind::HttpJson(HttpSettings { tls: Some(tls), ..http(url) }, Compression::None)
+    json_to(HttpSettings { tls: Some(tls), ..http(url) }, Compression::None)
 }
 
 /// Whoever `authority` has signed for is trusted; its certificate lies in `dir`.

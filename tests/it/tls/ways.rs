@@ -2,11 +2,10 @@
 
 use metricsd::formats::Compression;
 use metricsd::http::{Authorization, Credentials, HttpSettings, OAuth2Settings};
-use metricsd::lane::Kind;
 use metricsd::secret::{Secret, Source};
 
 use super::World;
-use crate::lanes::Running;
+use crate::lanes::{Running, json_to};
 use crate::support::program::{metricsd, run};
 use crate::support::proxy::{Conduct, Proxy};
 use crate::support::tls_peer::{Setup, TlsPeer};
@@ -22,7 +21,7 @@ fn tls_goes_through_a_proxy_to_a_name_that_it_alone_knows() {
         proxy: Some(format!("http://{}", proxy.address).into()),
         ..HttpSettings::new("https://inside.invalid/in".into())
     };
-    let mut lane = Running::start(Kind::HttpJson(settings, Compression::None));
+    let mut lane = Running::start(json_to(settings, Compression::None));
     lane.tick(1000);
     lane.wait_sent(2);
     let greetings = wait_for("the handshake", || Some(peer.greetings()).filter(|greetings| !greetings.is_empty()));
@@ -53,7 +52,7 @@ fn a_token_comes_over_tls_by_the_same_trust_and_with_the_same_certificate() {
         credentials: Credentials { authorization: Authorization::OAuth2(oauth), ..Credentials::default() },
         ..HttpSettings::new(peer.url().into())
     };
-    let mut lane = Running::start(Kind::HttpJson(settings, Compression::None));
+    let mut lane = Running::start(json_to(settings, Compression::None));
     for tick in 1..=3 {
         lane.tick(1000 * tick);
         lane.wait_sent(2 * tick as u64);

@@ -4,26 +4,26 @@ use std::sync::Arc;
 
 use crate::model::{Labels, Schema, Series};
 
-/// Compiled plans, one a schema, found by place and address.
-pub struct Plans<P>(Vec<(Arc<Schema>, P)>);
+/// Something compiled for each schema, found by place and address.
+pub struct Compiled<T>(Vec<(Arc<Schema>, T)>);
 
-impl<P> Plans<P> {
+impl<T> Compiled<T> {
     /// None yet.
-    pub fn new() -> Plans<P> {
-        Plans(Vec::new())
+    pub fn new() -> Compiled<T> {
+        Compiled(Vec::new())
     }
 
-    /// The plan for `schema`, the frame at place `at` of its batch: in the steady state a
-    /// look at that place, else a search, else a new one from `compile`. A plan for which
-    /// `fits` says no is compiled again.
+    /// What `schema`, of the frame at place `at` of its batch, was compiled to: in the steady
+    /// state a look at that place, else a search, else anew by `compile`. One for which `fits`
+    /// says no is compiled again.
     pub fn get(
         &mut self,
         at: usize,
         schema: &Arc<Schema>,
-        fits: impl Fn(&P) -> bool,
-        compile: impl FnOnce() -> P,
-    ) -> &P {
-        let is_it = |(of, plan): &(Arc<Schema>, P)| Arc::ptr_eq(of, schema) && fits(plan);
+        fits: impl Fn(&T) -> bool,
+        compile: impl FnOnce() -> T,
+    ) -> &T {
+        let is_it = |(of, compiled): &(Arc<Schema>, T)| Arc::ptr_eq(of, schema) && fits(compiled);
         let found = match self.0.get(at) {
             Some(entry) if is_it(entry) => Some(at),
             // A slow collector's frame travels alone: its place in the batch is not its place here.

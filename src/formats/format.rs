@@ -1,0 +1,129 @@
+//! What a format says about itself: all that the configuration and a lane have to know of it.
+
+use std::fmt;
+
+use super::body::{Content, Divide, Downgrade};
+use super::encoder::Encoder;
+use super::options::{Compression, Options};
+use crate::fields::Field;
+use crate::model::Labels;
+
+/// A format of the table in `formats/mod.rs`.
+#[derive(Clone, Copy)]
+pub struct Format {
+    /// The `type` of a destination in the configuration.
+    pub name: &'static str,
+    /// What it can carry.
+    pub signals: &'static [Signal],
+    /// How it leaves the host.
+    pub over: Over,
+    /// What one body may hold.
+    pub limits: Limits,
+    /// Whether its receivers insist on the order in which a series' samples were taken: there is
+    /// one request under way at a time then.
+    pub ordered: bool,
+    /// Whether its receivers expect the labels `job` and `instance`, as those of scraped series.
+    pub has_target_labels: bool,
+    /// The compressions to choose from, its own choice first.
+    pub compressions: &'static [Compression],
+    /// Headers of its content that no other ones may take the place of, in lower case;
+    /// `content-type` and `content-encoding` are among them anyway.
+    pub headers: &'static [&'static str],
+    /// The fields that it alone has, in a destination's object.
+    pub fields: &'static [OwnField],
+    /// An encoder with these settings, which adds the labels to every series that has none of
+    /// that name.
+    pub encoder: fn(&Options, Labels) -> Box<dyn Encoder>,
+    /// Divides a body that is too large for its receiver; none: its bodies are never divided.
+    pub divide: Option<Divide>,
+    /// Turns a body into one of the older format, which a receiver understands that does not know
+    /// this one; none: there is no older one.
+    pub downgrade: Option<Downgrade>,
+    /// What the answer to a request with this content says was written.
+    pub written: fn(&Content, &Answered<'_>) -> Written,
+}
+
+impl Format {
+    /// How a body is compressed with these settings.
+    pub fn compression(&self, options: &Options) -> Compression {
+        options.compression.unwrap_or(self.compressions[0])
+    }
+}
+
+/// A field that one format has.
+pub struct OwnField {
+    /// The field.
+    pub field: Field<Options>,
+    /// Whether it is set to something else than its default.
+    pub is_set: fn(&Options) -> bool,
+}
+
+/// By name, which is each one's alone.
+impl PartialEq for Format {
+    fn eq(&self, other: &Format) -> bool {
+        self.name == other.name
+    }
+}
+
+impl fmt::Debug for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+/// A kind of data. Each has lanes of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// Series of numbers.
+    Metrics,
+}
+
+/// How bodies leave the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Over {
+    /// In requests to a URL.
+    Http,
+    /// As lines of a file.
+    File,
+    /// As lines of standard output.
+    Stdout,
+}
+
+/// What a receiver takes in one body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Samples.
+    pub samples: u64,
+    /// Bytes, as sent.
+    pub bytes: usize,
+}
+
+impl Limits {
+    /// A payload is one body, however large.
+    pub const NONE: Limits = Limits { samples: u64::MAX, bytes: usize::MAX };
+}
+
+/// An answer to a request, as far as a format may read it.
+pub struct Answered<'a> {
+    /// The value of a header, by its name in any case.
+    pub header: &'a dyn Fn(&str) -> Option<&'a str>,
+    /// The first bytes of its body.
+    pub body: &'a [u8],
+}
+
+/// What an answer says of the samples that its receiver has written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// Nothing, and nothing is to be concluded from that.
+    Unsaid,
+    /// So many.
+    Samples(u64),
+    /// Nothing, though the request was one whose receivers have to say it: it was taken for
+    /// something else. What that shows, for an operator.
+    Missing(&'static str),
+}
+
+/// For formats whose receivers say nothing but their status.
+pub fn nothing_said(_: &Content, _: &Answered<'_>) -> Written {
+    Written::Unsaid
+}
