@@ -157,3 +157,55 @@ impl<'a> Context<'a> {
 fn in_words(item: &Item<'_>, fault: &Fault) -> String {
     fault.message(&item.described(), |text, known| did_you_mean(text, known.iter().copied()))
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::config::{Source, load};
+
+    /// The problems of a destination with `more` in it.
+    fn problems(more: &str) -> Vec<String> {
+        let text = format!(r#"{{"shipper": {{"type": "http_json", "endpoint": "http://h/", {more}}}}}"#);
+        let problems = load(Source::Text("c.json".to_owned(), text.into_bytes()), &|_| None, "h").unwrap_err();
+        problems.iter().map(|problem| format!("{}: {}", problem.path, problem.message)).collect()
+    }
+
+    #[test]
+    fn what_was_refused_is_not_complained_of_a_second_time() {
+        for (more, one) in [
+            // Neither is missing: they are wrong.
+            (
+                r#""basic_auth": {"username": "a:b", "password": "p"}"#,
+                "shipper.basic_auth.username: expected a user without a colon: what follows one would be the password, got \"a:b\"",
+            ),
+            (
+                r#""basic_auth": {"username": "u", "password": 7}"#,
+                "shipper.basic_auth.password: expected a string, got a number",
+            ),
+            (
+                r#""retry": {"min_backoff": "10s", "max_backoff": true}"#,
+                "shipper.retry.max_backoff: expected a duration such as \"30s\", \"1m30s\" or \"250ms\", or a number of nanoseconds, got true",
+            ),
+            (
+                r#""tls": {"enabled": false, "cipher_suites": ["TLS_RSA_WITH_AES_128_CBC_SHA", "x"]}"#,
+                "shipper.tls.cipher_suites[1]: unknown cipher suite \"x\"",
+            ),
+            (
+                r#""headers": {"X-Key": {"fil": "/x"}}"#,
+                "shipper.headers.X-Key.fil: unknown field; did you mean \"file\"?",
+            ),
+        ] {
+            assert_eq!(problems(more), [one], "{more}");
+        }
+        // What is missing besides is said.
+        assert_eq!(
+            problems(
+                r#""sigv4": {"region": "a/b", "access_key_id": "A", "secret_access_key": "k"}, "basic_auth": {"username": "u"}"#
+            ),
+            [
+                "shipper.sigv4: sigv4 and basic_auth are given together; a request has one Authorization, keep one",
+                "shipper.sigv4.region: expected letters, digits, - and _, got \"a/b\"",
+                "shipper.basic_auth: has no password; give password or password_file (an empty password is \"\")",
+            ]
+        );
+    }
+}

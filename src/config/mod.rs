@@ -11,6 +11,7 @@ mod env;
 mod expand;
 mod fill;
 mod json;
+mod loaded;
 mod not_yet;
 mod problem;
 mod root;
@@ -18,23 +19,15 @@ mod shipper;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use log::LevelFilter;
-
-use crate::collectors;
 use crate::http::Env;
-use crate::lane;
-use crate::model::Labels;
 
 pub use env::{host_paths, process_env, process_env_names, unknown_variables, variables};
+pub use loaded::Config;
 pub use problem::{Problem, Problems};
-#[cfg(test)]
-use root::paths;
 pub use root::rows;
 
 /// The file that is read where none was named, if it is there.
@@ -42,41 +35,6 @@ pub const DEFAULT_FILE: &str = "config.json";
 
 /// A file beyond this is none of ours; the largest sensible one has a few kilobytes.
 const MAX_FILE_BYTES: u64 = 1 << 20;
-
-/// Everything that was configured, checked.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Config {
-    /// What was read: the file as it was named, or `built-in defaults`.
-    pub source: String,
-    /// From what level on to log, where neither the command line nor the environment says.
-    pub log_level: Option<LevelFilter>,
-    /// The HTTP server.
-    pub server: crate::server::Settings,
-    /// Time between two collections, 50 ms to a day.
-    pub interval: Duration,
-    /// The collectors.
-    pub collectors: collectors::Settings,
-    /// The destinations, in the order of the file; none: serve locally only.
-    pub lanes: Vec<lane::Settings>,
-    /// How what waits is kept where a destination does not say otherwise.
-    pub spool: lane::SpoolSettings,
-    /// Labels of every metric of every destination; a lane's own labels hold them already.
-    pub labels: Labels,
-    /// What is accepted but worth knowing, a line each, for the log and `-check`.
-    pub warnings: Vec<String>,
-}
-
-impl Config {
-    /// The directories below which spools are kept, the common one among them.
-    pub fn spool_roots(&self) -> BTreeSet<&Path> {
-        self.lanes
-            .iter()
-            .map(|lane| &lane.spool)
-            .chain([&self.spool])
-            .filter_map(|spool| spool.dir.as_deref())
-            .collect()
-    }
-}
 
 /// Where the configuration is.
 #[derive(Clone, Debug, PartialEq, Eq)]

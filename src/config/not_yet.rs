@@ -80,11 +80,11 @@ pub(super) fn word(path: &Path, text: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::paths;
+    use crate::config::rows;
 
     #[test]
     fn what_is_there_by_now_is_not_in_the_list() {
-        let there = paths();
+        let there: Vec<String> = rows().into_iter().map(|row| row.path).collect();
         for (field, _) in FIELDS {
             assert!(!there.iter().any(|path| path == field), "{field} has a field");
         }

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use log::LevelFilter;
 
-use super::Config;
 use super::context::{Context, Item};
 use super::fill;
 use super::json::{Data, Value};
+use super::loaded::Config;
 use super::problem::Path;
 use super::shipper;
 use crate::collectors;
@@ -125,12 +125,6 @@ fn one_more(list: &mut Vec<LaneFields>) -> &mut LaneFields {
 /// All fields, in the order of the documentation.
 pub fn rows() -> Vec<Row> {
     fields::rows(&ROOT)
-}
-
-/// The paths of all fields, for tests.
-#[cfg(test)]
-pub(super) fn paths() -> Vec<String> {
-    rows().into_iter().map(|row| row.path).collect()
 }
 
 /// Reads all of it; what comes out is of use if no problem was noted.

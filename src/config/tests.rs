@@ -4,13 +4,18 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use log::LevelFilter;
 
 use super::root::ROOT;
 use super::*;
+use crate::collectors;
 use crate::fields::{DefaultValue, Fields, Shape};
 use crate::formats::{Compression, Options, RemoteWriteVersion, json, remote_write};
 use crate::http::{Authorization, HttpSettings, OAuth2Settings, SigV4Settings};
 use crate::lane::{Kind, LANE_TABLE, RetrySettings, To};
+use crate::model::Labels;
 use crate::secret::{self, Secret};
 
 const EXAMPLE: &str = include_str!("../../config.example.json");

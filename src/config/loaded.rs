@@ -1,0 +1,46 @@
+//! What the configuration says, once it is read and checked.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+
+use log::LevelFilter;
+
+use crate::collectors;
+use crate::lane;
+use crate::model::Labels;
+
+/// Everything that was configured, checked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// What was read: the file as it was named, or `built-in defaults`.
+    pub source: String,
+    /// From what level on to log, where neither the command line nor the environment says.
+    pub log_level: Option<LevelFilter>,
+    /// The HTTP server.
+    pub server: crate::server::Settings,
+    /// Time between two collections, 50 ms to a day.
+    pub interval: Duration,
+    /// The collectors.
+    pub collectors: collectors::Settings,
+    /// The destinations, in the order of the file; none: serve locally only.
+    pub lanes: Vec<lane::Settings>,
+    /// How what waits is kept where a destination does not say otherwise.
+    pub spool: lane::SpoolSettings,
+    /// Labels of every metric of every destination; a lane's own labels hold them already.
+    pub labels: Labels,
+    /// What is accepted but worth knowing, a line each, for the log and `-check`.
+    pub warnings: Vec<String>,
+}
+
+impl Config {
+    /// The directories below which spools are kept, the common one among them.
+    pub fn spool_roots(&self) -> BTreeSet<&Path> {
+        self.lanes
+            .iter()
+            .map(|lane| &lane.spool)
+            .chain([&self.spool])
+            .filter_map(|spool| spool.dir.as_deref())
+            .collect()
+    }
+}
