@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::threads::{Id, Threads};
-use crate::lane::{Control, HOLD, Inlet, Lane, Settings};
+use crate::lane::{Control, Inlet, Lane, REFUSED_PAUSE, Settings};
 use crate::model::Batch;
 use crate::pipeline::Outlet;
 use crate::telemetry::{DestinationState, DestinationStatus};
@@ -39,7 +39,7 @@ impl Running {
     /// Makes a lane, whose threads wait for [`Running::begin`]; all of them or none. `before`
     /// is the lane that it comes after: it goes on with what that one leaves, and counts on.
     pub fn new(settings: &Settings, before: Option<&Control>, threads: &mut Threads) -> io::Result<Running> {
-        let (inlet, control, lane) = Lane::new(settings, HOLD, before);
+        let (inlet, control, lane) = Lane::new(settings, REFUSED_PAUSE, before);
         let name = &settings.name;
         let mut ids = Vec::new();
         let mut start = |kind: &str, run: Box<dyn FnOnce() + Send>| -> io::Result<()> {

@@ -60,6 +60,11 @@ impl Budget {
 }
 
 impl Share {
+    /// Whether it is a part of `budget`, or of one as large.
+    pub fn is_of(&self, budget: &Budget) -> bool {
+        *self.budget == *budget
+    }
+
     /// This spool takes `bytes` now, the oldest of which is of `oldest_ms`.
     pub fn set(&self, bytes: u64, oldest_ms: Option<i64>) {
         let taken = Taken { bytes, oldest_ms: oldest_ms.unwrap_or(i64::MAX) };

@@ -5,26 +5,24 @@ use std::sync::Arc;
 use crate::telemetry::DestinationStatus;
 
 use super::learned::Learned;
-use super::queue::{Bell, Queue};
+use super::queue::Queue;
 use super::route::{Route, access, encoder, route};
-use super::sender;
 use super::settings::{Settings, SpoolSettings};
-use super::start::{Before, Starter};
+use super::start::{Predecessor, Starter};
 
 /// Changes a lane while it runs.
 pub struct Control {
-    pub(super) name: String,
+    pub(super) settings: Settings,
     pub(super) status: Arc<DestinationStatus>,
     pub(super) queue: Arc<Queue>,
     pub(super) learned: Arc<Learned>,
-    pub(super) bell: Arc<Bell>,
+    pub(super) generation: u64,
     pub(super) updates: Vec<crossbeam_channel::Sender<Route>>,
-    pub(super) moves: crossbeam_channel::Sender<SpoolSettings>,
     /// Its own, for the lane that comes after it. Nothing in it keeps a thread alive: a lane
     /// ends when its threads do, whoever could still change it.
-    pub(super) threads: Before,
-    /// What the threads wait for, and the bell of the lane before; none once they have begun.
-    pub(super) pending: Option<(Starter, Option<Arc<Bell>>)>,
+    pub(super) threads: Predecessor,
+    /// What the threads wait for; none once they have begun.
+    pub(super) starter: Option<Starter>,
 }
 
 impl Control {
@@ -37,13 +35,10 @@ impl Control {
     /// The threads begin; where the lane comes after another one, behind that one's, and that
     /// one leaves the queue to them. Without this they end, having done nothing.
     pub fn begin(&mut self) {
-        let Some((starter, bell_before)) = self.pending.take() else { return };
-        let mut queue_ends = false;
-        if let Some(before) = bell_before {
-            queue_ends = !before.hand_over();
-            self.queue.tell(Arc::clone(&self.bell));
-            self.queue.abandon(false);
-        }
+        let Some(starter) = self.starter.take() else { return };
+        let queue_ends = self.queue.hand_over(self.generation, self.updates.len());
+        self.queue.set_pace(&self.settings.retry, self.settings.drain_rate);
+        self.queue.abandon(false);
         starter.go(queue_ends);
     }
 
@@ -58,18 +53,14 @@ impl Control {
     }
 
     /// The program ends: what the lane has not delivered by now is put by, or lost and said
-    /// to be, also where a sender hangs and so can't see to that itself.
+    /// to be, also where a sender hangs. Waits for that: for ever where the disk hangs as well.
     pub fn finish(&self) {
-        sender::end(&self.queue, &self.name);
+        self.queue.end();
     }
 
     /// What is kept of a lane is kept so from now on.
     pub fn move_spool(&self, settings: &SpoolSettings) {
-        // The keeper is gone only when the lane is being stopped.
-        let _ = self.moves.send(settings.clone());
-        if let Some(maker) = self.threads.maker.upgrade() {
-            maker.wake_keeper();
-        }
+        self.queue.move_to(settings.clone());
     }
 
     /// Takes up new settings: what waits stays, what is sent or encoded from now on follows
@@ -84,5 +75,6 @@ impl Control {
             // A sender is gone only when the lane is being stopped.
             let _ = update.send(route(settings, access.as_ref()));
         }
+        self.queue.set_pace(&settings.retry, settings.drain_rate);
     }
 }

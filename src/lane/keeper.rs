@@ -1,75 +1,346 @@
-//! Who looks after a lane's disk.
+//! Who has a lane's disk: the only thread that opens, writes, reads, syncs and tidies there,
+//! however long that takes.
 
-use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::sync::Arc;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
-
-use super::queue::Queue;
+use super::body_maker::BodyMaker;
+use super::budget::Share;
+use super::losses::say;
+use super::queue::{Queue, Settled, Task, Write, Written};
 use super::series_file::SeriesFile;
-use super::settings::SpoolSettings;
-use super::start::{Part, Start};
-use super::worker::BodyMaker;
-use crate::host::wall_ms;
+use super::settings::{SpoolMode, SpoolSettings};
+use super::start::{Role, Start};
+use crate::host::{monotonic, wall_ms};
+use crate::spool::{Finding, Options, Recovery, Spool, Stats, SyncPolicy, WriteError};
+use crate::telemetry::{DestinationStatus, Throttle};
 
-/// Looks after a lane's disk, which may take its time, while something is on it.
+/// Looks after a lane's disk. In the steady state it sleeps.
 pub struct Keeper {
     pub(super) name: String,
-    pub(super) poked: Receiver<()>,
+    pub(super) generation: u64,
     pub(super) queue: Arc<Queue>,
-    /// Weak: the maker wakes this thread, and this thread ends when nobody can any more.
-    pub(super) maker: Weak<BodyMaker>,
-    /// How what waits is to be kept from now on.
-    pub(super) moved: Receiver<SpoolSettings>,
+    pub(super) maker: Arc<BodyMaker>,
+    pub(super) status: Arc<DestinationStatus>,
+    pub(super) spool: Option<Spool>,
+    /// Its part of what all spools together may take.
+    pub(super) share: Share,
+    /// What the destination has been sent, on disk; none where nothing of it is kept there.
+    pub(super) series: Option<SeriesFile>,
+    /// Why the spool cannot be opened is said once,
+    pub(super) is_said: bool,
+    /// that it cannot be read and that a request is too large for it each minute.
+    pub(super) unreadable: Throttle,
+    pub(super) too_large: Throttle,
     pub(super) start: Start,
     /// Closed when this has ended.
-    pub(super) _alive: Sender<()>,
+    pub(super) _alive: crossbeam_channel::Sender<()>,
+    #[cfg(test)]
+    pub(super) faults: crate::spool::Faults,
 }
 
-/// How often the disk is looked after while something is on it.
-const TIDY: Duration = Duration::from_secs(1);
-
 impl Keeper {
-    /// Reads what an earlier life left on disk, and runs until nobody is left to wake it. In
-    /// the steady state nobody does.
-    pub fn run(self) {
-        if !self.start.wait(Part::Keeper) {
+    /// Reads what an earlier life left on disk, and runs until the queue has ended or another
+    /// keeper comes after this one.
+    pub fn run(mut self) {
+        if !self.start.wait(Role::Keeper) {
             return;
         }
-        self.queue.revive();
-        if let Some(maker) = self.maker.upgrade() {
-            maker.inherit();
-        }
+        self.begin();
         loop {
-            self.move_to();
-            self.queue.open();
-            let busy = self.queue.tidy(wall_ms());
-            self.save_series();
-            let poked = match busy {
-                true => self.poked.recv_timeout(TIDY),
-                false => self.poked.recv().map_err(RecvTimeoutError::from),
-            };
-            match poked {
-                Err(RecvTimeoutError::Disconnected) => return,
-                Err(RecvTimeoutError::Timeout) => {}
-                // Pushed; the disk is not touched more often for it.
-                Ok(()) if busy => std::thread::sleep(TIDY / 10),
-                Ok(()) => {}
+            let (settled, task) = self.queue.next_task(self.generation);
+            if !self.carry_out(settled, task) {
+                return;
             }
         }
     }
 
-    fn move_to(&self) {
-        let Some(settings) = self.moved.try_iter().last() else { return };
-        self.queue.move_to(&settings);
-        if let Some(maker) = self.maker.upgrade() {
-            maker.move_series(SeriesFile::of(&settings, &self.name));
+    /// Takes up what was there before.
+    pub(super) fn begin(&mut self) {
+        self.queue.revive();
+        self.spool = self.queue.take_over();
+        if self.maker.is_without_past() {
+            self.maker.inherit(self.series.as_ref().and_then(SeriesFile::load));
         }
     }
 
-    fn save_series(&self) {
-        if let Some(maker) = self.maker.upgrade() {
-            maker.save_series(false);
+    /// False: that was the last one.
+    pub(super) fn carry_out(&mut self, settled: Settled, task: Task) -> bool {
+        self.pass_on(settled);
+        match task {
+            Task::Leave => {
+                self.save_series(true);
+                self.queue.leave_spool(self.spool.take());
+                return false;
+            }
+            Task::End => {
+                self.end();
+                return false;
+            }
+            Task::Limits(settings) => self.set_limits(&settings),
+            Task::Elsewhere(settings, old) => {
+                self.leave(&old.unwrap_or_default());
+                self.set_limits(&settings);
+                self.series = SeriesFile::of(&settings, &self.name);
+                self.is_said = false;
+            }
+            Task::Open(settings) => self.open(&settings),
+            Task::Write(write) => self.write(write),
+            Task::Read => self.read(),
+            Task::Series => self.save_series(false),
+            Task::Upkeep => self.tidy(),
+        }
+        true
+    }
+
+    /// Tells the spool what has become of its frames. That touches no disk.
+    fn pass_on(&mut self, settled: Settled) {
+        let Some(spool) = &mut self.spool else { return };
+        settled.done.iter().for_each(|id| _ = spool.ack(*id));
+        settled.released.iter().for_each(|id| _ = spool.release(*id));
+    }
+
+    /// What the spool says of itself.
+    fn stats(&mut self) -> Stats {
+        let Some(spool) = &mut self.spool else { return Stats::default() };
+        for id in self.queue.dropped(spool.newly_gone()) {
+            spool.release(id);
+        }
+        let stats = spool.stats();
+        self.share.set(stats.disk_bytes, stats.oldest_ms);
+        stats
+    }
+
+    fn set_limits(&mut self, settings: &SpoolSettings) {
+        if !self.share.is_of(&settings.budget) {
+            self.share = settings.budget.share();
+        }
+        if let (Some(options), Some(spool)) = (settings.options(&self.name), &mut self.spool) {
+            spool.set_limits(&options);
+        }
+        match self.spool {
+            Some(_) => {
+                let stats = self.stats();
+                self.queue.kept(stats);
+            }
+            None => self.queue.kept_nothing(),
+        }
+    }
+
+    /// What waits on disk stays there, and is not this lane's any more.
+    fn leave(&mut self, dir: &std::path::Path) {
+        let Some(spool) = self.spool.take() else { return };
+        let left = spool.stats().waiting;
+        if left.frames > 0 {
+            log::warn!(
+                "destination {}: {} requests ({} samples) stay in {}, from where nobody sends them; set spool.dir \
+                 and spool.mode back to send them, or remove the directory",
+                self.name,
+                left.frames,
+                left.samples,
+                dir.display()
+            );
+        }
+        if let Err(error) = spool.close() {
+            log::warn!("destination {}: the spool it leaves did not close cleanly: {error}", self.name);
+        }
+        self.share.set(0, None);
+    }
+
+    /// Opens the spool, which takes as long as reading all that is in it, or for ever on a disk
+    /// that hangs. Another metricsd that is being replaced by this one holds its lock for seconds.
+    fn open(&mut self, settings: &SpoolSettings) {
+        let Some(options) = settings.options(&self.name) else { return self.queue.kept_nothing() };
+        #[cfg(test)]
+        let options = Options { faults: self.faults.clone(), ..options };
+        let dir = options.dir.clone();
+        match Spool::open(options, wall_ms()) {
+            Ok((spool, recovery)) => {
+                say_recovery(&self.name, &dir, &recovery);
+                self.spool = Some(spool);
+                let stats = self.stats();
+                self.queue.opened(Ok(stats));
+            }
+            Err(error) => {
+                if !std::mem::replace(&mut self.is_said, true) {
+                    log::warn!(
+                        "destination {}: {error}; what waits for it is kept in memory until that works",
+                        self.name
+                    );
+                }
+                self.queue.opened(Err(error.to_string()));
+            }
+        }
+    }
+
+    fn write(&mut self, Write { number, body, stays }: Write) {
+        let Some(spool) = &mut self.spool else { return self.queue.kept_nothing() };
+        let samples = u32::try_from(body.samples).unwrap_or(u32::MAX);
+        let pushed = match spool.set_content(body.content.to_vec()) {
+            Err(error) => Err(error.to_string()),
+            Ok(()) => {
+                let pushed = match stays {
+                    true => spool.push_taken(body.time_ms, samples, &body.bytes),
+                    false => spool.push(body.time_ms, samples, &body.bytes),
+                };
+                match pushed {
+                    Ok(pushed) => Ok(Written::Stored { id: pushed.id, taken: pushed.taken }),
+                    Err(error @ WriteError::TooLarge { .. }) => {
+                        if self.too_large.pass(monotonic()).is_some() {
+                            log::warn!(
+                                "destination {}: {error}; it is lost, as each one of that size is, unless it is \
+                                 delivered at once",
+                                self.name
+                            );
+                        }
+                        Ok(Written::TooLarge)
+                    }
+                    Err(error) => Err(error.to_string()),
+                }
+            }
+        };
+        let stats = self.stats();
+        self.queue.written(number, pushed.unwrap_or_else(Written::Failed), stats);
+        self.give_way();
+    }
+
+    /// Over what all spools together may take, the one with the oldest gives.
+    fn give_way(&mut self) {
+        while self.share.has_to_give() {
+            let Some(spool) = &mut self.spool else { return };
+            self.queue.at_work();
+            let dropped = spool.drop_oldest();
+            let stats = self.stats();
+            self.queue.kept(stats);
+            if dropped.frames == 0 {
+                return;
+            }
+        }
+    }
+
+    fn read(&mut self) {
+        let Some(spool) = &mut self.spool else { return self.queue.kept_nothing() };
+        let read = spool.take(wall_ms()).map_err(|error| {
+            let why = format!("cannot read its spool: {error}; nothing is sent before that works");
+            if self.unreadable.pass(monotonic()).is_some() {
+                log::warn!("destination {}: {why}, or a minute is over", self.name);
+            }
+            why
+        });
+        if read.is_ok() {
+            self.unreadable.reset();
+        }
+        let stats = self.stats();
+        self.queue.read(read, stats);
+    }
+
+    /// Brings the disk up to date.
+    fn tidy(&mut self) {
+        say(&self.status);
+        self.save_series(false);
+        let Some(spool) = &mut self.spool else { return self.queue.kept_nothing() };
+        if let Err(error) = spool.sync(wall_ms()) {
+            log::debug!("destination {}: cannot sync its spool: {error}", self.name);
+        }
+        let stats = self.stats();
+        self.queue.kept(stats);
+    }
+
+    /// Writes down which series the destination has, if that has changed. `last`: there will
+    /// be no other occasion.
+    fn save_series(&mut self, last: bool) {
+        let Some(file) = &mut self.series else { return };
+        let Some((revision, sent)) = self.maker.sent_where(|revision| file.is_due(revision, last)) else { return };
+        if let Err(error) = file.save(revision, &sent) {
+            log::debug!("destination {}: cannot write its list of series: {error}", self.name);
+        }
+    }
+
+    /// The end: what is undelivered goes to the disk, and what the disk does not take is lost,
+    /// counted.
+    fn end(&mut self) {
+        let abandoned = self.queue.abandoned();
+        while self.spool.is_some() {
+            let Some(write) = self.queue.next_to_park() else { break };
+            self.write(write);
+            if !self.queue.disk_works() {
+                break;
+            }
+        }
+        let (lost, settled) = self.queue.park_rest();
+        self.pass_on(settled);
+        let stats = self.stats();
+        let kept = stats.waiting.samples;
+        self.queue.parked(stats);
+        self.save_series(true);
+        if let Some(Err(error)) = self.spool.take().map(Spool::close) {
+            log::warn!(
+                "destination {}: its spool did not close cleanly: {error}; some of it may be sent twice",
+                self.name
+            );
+        }
+        self.share.set(0, None);
+        say_end(&self.name, lost, kept, abandoned.as_deref());
+        self.queue.has_ended();
+    }
+}
+
+impl SpoolSettings {
+    /// How the spool of the destination `name` is kept; none: in memory only.
+    fn options(&self, name: &str) -> Option<Options> {
+        let mut options = Options::new(self.home(name)?, name);
+        options.max_bytes = self.max_bytes;
+        options.max_age = self.max_age;
+        options.sync = match self.mode {
+            SpoolMode::Always => SyncPolicy::Always,
+            _ => self.sync,
+        };
+        Some(options)
+    }
+}
+
+/// Says what was found in a spool.
+fn say_recovery(name: &str, dir: &std::path::Path, recovery: &Recovery) {
+    let (waiting, fresh) = (recovery.waiting, recovery.fresh);
+    for note in &recovery.notes {
+        // What is missing is found again until all around it is done with.
+        let is_old = fresh.frames == 0 && matches!(note.finding, Finding::Missing { .. });
+        let level = if is_old { log::Level::Info } else { log::Level::Warn };
+        log::log!(level, "destination {name}: spool: {note}");
+    }
+    if fresh.frames > 0 {
+        let (requests, samples) = (fresh.frames, fresh.samples);
+        log::warn!(
+            "destination {name}: {requests} requests ({samples} samples) were lost to damage in {}",
+            dir.display()
+        );
+    }
+    if waiting.frames > 0 {
+        log::info!("destination {name}: {} requests wait in {} from before", waiting.frames, dir.display());
+    }
+}
+
+/// Says what is undelivered at the end: so many samples are lost, and so many kept.
+fn say_end(name: &str, lost: u64, kept: u64, abandoned: Option<&std::path::Path>) {
+    match ((lost, kept), abandoned) {
+        ((0, 0), _) => {}
+        ((lost, kept @ 1..), Some(dir)) => {
+            if lost > 0 {
+                log::warn!("destination {name}: {lost} samples are undelivered and lost");
+            }
+            log::warn!(
+                "destination {name}: {kept} samples are undelivered and stay in {}, from where nobody sends them; \
+                 bring the destination back to send them, or remove the directory",
+                dir.display()
+            );
+        }
+        ((0, kept), _) => {
+            log::info!("destination {name}: {kept} samples are undelivered; they wait on disk for the next start")
+        }
+        ((lost, 0), _) => log::warn!("destination {name}: {lost} samples are undelivered and lost"),
+        ((lost, kept), None) => {
+            log::warn!(
+                "destination {name}: {lost} samples are undelivered and lost; {kept} more wait on disk for the next start"
+            );
         }
     }
 }

@@ -7,7 +7,6 @@
 //! or in the queue, nothing goes straight.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
@@ -17,84 +16,38 @@ use crate::model::Batch;
 use crate::telemetry::{DestinationStatus, DropReason};
 
 /// Batches that may wait for one lane's worker. It only encodes, so more than one waits
-/// only on a machine that is starved of CPU. Lanes share a batch's memory, and the cap of
-/// series per collector bounds its size.
+/// only on a machine that is starved of CPU, or where a disk is slow to take what does not
+/// fit into memory. Lanes share a batch's memory, and the cap of series per collector bounds
+/// its size.
 const MAILBOX_BATCHES: usize = 16;
-
-/// Batches on their way through the mailbox: put in, and not yet in the queue.
-#[derive(Clone, Debug, Default)]
-pub struct Pending(Arc<AtomicUsize>);
-
-impl Pending {
-    /// One has arrived in the queue, or was dropped.
-    pub fn arrived(&self) {
-        self.0.fetch_sub(1, Ordering::Release);
-    }
-}
 
 /// The scheduler's end.
 pub struct Inlet {
-    /// Without capacity: takes a batch only while the sender waits for one.
-    straight: Sender<Arc<Batch>>,
+    generation: u64,
+    queue: Arc<Queue>,
     mailbox: Sender<Arc<Batch>>,
     /// For taking the oldest back out when the mailbox is full.
     oldest: Receiver<Arc<Batch>>,
-    pending: Pending,
-    queue: Arc<Queue>,
-    keeper: Sender<()>,
     status: Arc<DestinationStatus>,
 }
 
-/// The lane's ends: the sender's and the worker's.
-pub struct Outlets {
-    pub(super) straight: Receiver<Arc<Batch>>,
-    pub(super) mailbox: Receiver<Arc<Batch>>,
-    pub(super) pending: Pending,
-    /// Wakes the keeper.
-    pub(super) poke: Sender<()>,
-    pub(super) poked: Receiver<()>,
-}
-
-/// Both sides of a lane's way in. `queue` is what is behind it.
-pub fn mailbox(queue: Arc<Queue>, status: Arc<DestinationStatus>) -> (Inlet, Outlets) {
-    let (straight, taken) = bounded(0);
-    let (put, mailbox) = bounded(MAILBOX_BATCHES);
-    let (poke, poked) = bounded(1);
-    let pending = Pending::default();
-    let inlet = Inlet {
-        straight,
-        mailbox: put,
-        oldest: mailbox.clone(),
-        pending: pending.clone(),
-        queue,
-        keeper: poke.clone(),
-        status,
-    };
-    (inlet, Outlets { straight: taken, mailbox, pending, poke, poked })
+/// Both sides of a lane's way in: the scheduler's and the worker's. `queue` is what is behind
+/// it, and `generation` says which of its senders are this lane's.
+pub fn mailbox(queue: Arc<Queue>, generation: u64, status: Arc<DestinationStatus>) -> (Inlet, Receiver<Arc<Batch>>) {
+    let (put, taken) = bounded(MAILBOX_BATCHES);
+    (Inlet { generation, queue, mailbox: put, oldest: taken.clone(), status }, taken)
 }
 
 impl Inlet {
-    /// Whether a batch can be put in without another one's being dropped for it.
-    pub fn has_room(&self) -> bool {
-        !self.mailbox.is_full()
-    }
-
     /// Hands `batch` over. Where the mailbox is full the oldest batch goes, counted.
     pub fn put(&self, batch: &Arc<Batch>) {
-        let mut batch = Arc::clone(batch);
-        if self.pending.0.load(Ordering::Acquire) == 0 && self.status.queue_frames() == 0 {
-            match self.straight.try_send(batch) {
-                Ok(()) => return,
-                Err(TrySendError::Full(back) | TrySendError::Disconnected(back)) => batch = back,
-            }
-        }
-        self.pending.0.fetch_add(1, Ordering::Relaxed);
+        let Some(mut batch) = self.queue.offer(Arc::clone(batch), self.generation) else { return };
         // The worker empties the mailbox at the same time, so each side may win a turn; this
         // is the only one to fill it, so a second turn suffices.
         while let Err(TrySendError::Full(back)) = self.mailbox.try_send(batch) {
             if let Ok(dropped) = self.oldest.try_recv() {
                 lose(&self.status, DropReason::MailboxFull, dropped.samples() as u64);
-                self.pending.arrived();
+                self.queue.forgo();
             }
             batch = back;
         }
@@ -103,10 +56,7 @@ impl Inlet {
     /// To be called a second after a tick: what is still in a sender's hands then goes to
     /// the disk. In the steady state nothing is, and nobody wakes up.
     pub fn nudge(&self) {
-        if self.queue.is_late() {
-            // A full channel: the keeper has been told already.
-            let _ = self.keeper.try_send(());
-        }
+        self.queue.nudge();
     }
 }
 
@@ -115,59 +65,76 @@ mod tests {
     use super::*;
     use crate::formats::testing::{self, COUNT};
     use crate::lane::SpoolSettings;
+    use crate::lane::queue::{Next, SenderId};
     use crate::model::Labels;
 
-    fn parts() -> (Inlet, Outlets, Arc<DestinationStatus>) {
+    fn parts() -> (Inlet, Receiver<Arc<Batch>>, Arc<Queue>, Arc<DestinationStatus>) {
         let status = Arc::new(DestinationStatus::new("test", "stdout"));
         let queue = Arc::new(Queue::new("test", &SpoolSettings::memory(1000), Arc::clone(&status), 1));
-        let (inlet, outlets) = mailbox(queue, Arc::clone(&status));
-        (inlet, outlets, status)
+        let (inlet, taken) = mailbox(Arc::clone(&queue), 0, Arc::clone(&status));
+        (inlet, taken, queue, status)
     }
 
     fn batch(time_ms: i64) -> Arc<Batch> {
         Arc::new(testing::batch(time_ms, &[(&COUNT, &Labels::EMPTY, 1.0)]))
     }
 
-    fn times(outlets: &Outlets) -> Vec<i64> {
-        outlets.mailbox.try_iter().map(|batch| batch.time_ms).collect()
+    fn times(taken: &Receiver<Arc<Batch>>) -> Vec<i64> {
+        taken.try_iter().map(|batch| batch.time_ms).collect()
     }
 
     #[test]
     fn a_lane_that_does_not_keep_up_loses_its_oldest_batches_counted() {
-        let (inlet, outlets, status) = parts();
+        let (inlet, taken, queue, status) = parts();
         for time_ms in 0..20 {
             inlet.put(&batch(time_ms));
         }
         assert_eq!(status.samples_dropped(DropReason::MailboxFull), 4);
-        assert_eq!(times(&outlets), (4..20).collect::<Vec<i64>>());
-        (0..16).for_each(|_| outlets.pending.arrived());
-        assert_eq!(inlet.pending.0.load(Ordering::Relaxed), 0);
+        assert_eq!(times(&taken), (4..20).collect::<Vec<i64>>());
+        assert_eq!(queue.pending(), 16);
     }
 
     #[test]
     fn a_batch_goes_straight_only_to_a_waiting_sender_and_past_nothing_older() {
-        let (inlet, outlets, status) = parts();
+        let (inlet, taken, queue, status) = parts();
+        let sender = SenderId { generation: 0, is_first: true };
+        let body = |time_ms| crate::lane::body::Body {
+            bytes: vec![7],
+            samples: 1,
+            time_ms,
+            content: crate::formats::content(&[]),
+        };
         inlet.put(&batch(1));
         std::thread::scope(|scope| {
-            let sender = scope.spawn(|| outlets.straight.recv().map(|batch| batch.time_ms));
+            let first = scope.spawn(|| queue.next(sender));
             // Whether or not the sender waits by now, 1 is older and on its way,
             inlet.put(&batch(2));
-            assert_eq!(times(&outlets), [1, 2]);
-            (0..2).for_each(|_| outlets.pending.arrived());
-            // and now in the queue.
-            status.queue(2, 100, None);
-            inlet.put(&batch(3));
-            assert_eq!(times(&outlets), [3]);
-            outlets.pending.arrived();
+            assert_eq!(times(&taken), [1, 2]);
+            // now in the queue,
+            queue.push(vec![body(1)]);
+            let Next::Send(in_hand, ticket) = first.join().unwrap() else { panic!("not sent") };
+            // and now sent, while another one is on its way. What the page says of it is
+            // nothing that this goes by.
             status.queue(0, 0, None);
+            queue.answered(ticket, true);
+            queue.settled(in_hand.number);
+            inlet.put(&batch(3));
+            assert_eq!(times(&taken), [3]);
+            queue.forgo();
+            queue.forgo();
+            let second = scope.spawn(|| queue.next(sender));
             for time_ms in 4.. {
                 inlet.put(&batch(time_ms));
-                if times(&outlets).is_empty() {
-                    assert_eq!(sender.join().unwrap(), Ok(time_ms));
+                if times(&taken).is_empty() {
+                    let Next::Encode(batch) = second.join().unwrap() else { panic!("not encoded") };
+                    assert_eq!(batch.time_ms, time_ms);
                     break;
                 }
-                outlets.pending.arrived();
+                queue.forgo();
             }
+            // While that is encoded, another one does not go straight either.
+            inlet.put(&batch(0));
+            assert_eq!(times(&taken), [0]);
         });
     }
 }

@@ -1,15 +1,35 @@
-//! One lane per destination: plan, encode, queue, send. No lane knows of another.
+//! One lane per destination: encode, queue, send. No lane knows of another.
 //!
-//! A lane is three threads. The [`Sender`] talks to the network; while it is idle, which is
-//! nearly always, it is handed each batch itself and encodes it. While it is not, the
-//! [`Worker`] takes the batches from the mailbox, encodes them, and queues them, on disk;
-//! the [`Keeper`] forces what is there to the device, which may take its time. So a
-//! destination that hangs delays neither collection nor the queueing of what is collected,
-//! and one that is well costs one thread's awakening a tick. Stopping follows the data: the
-//! ways in close, the worker finishes the mailbox and closes the queue, the sender finishes
-//! that within its grace.
+//! A lane is three threads, or more where it has several senders. A [`Sender`] talks to the
+//! network; while it is idle, which is nearly always, it is handed each batch itself and
+//! encodes it. While none is, the [`Worker`] takes the batches from the mailbox, encodes
+//! them, and queues them. The [`Keeper`] has the disk: it alone opens, writes, reads and
+//! syncs there. So a destination that hangs delays neither collection nor the queueing of
+//! what is collected, a disk that hangs delays no destination, and one that is well costs
+//! one thread's awakening a tick. Stopping follows the data: the ways in close, the worker
+//! finishes the mailbox and closes the queue, the senders finish that within their grace,
+//! and the keeper puts by what is left.
+//!
+//! # Locks, and who may wait for whom
+//!
+//! Locks are taken in this order, and none of them is held while anything is sent, written
+//! to a disk, read from it or forced to it:
+//!
+//! 1. the encoder's ([`body_maker`]): while a batch is encoded;
+//! 2. the queue's ([`queue`]): for some lines of code; it is let go of while one waits;
+//! 3. the status', the budget's of all spools, and the log's: leaves, for a number or a line.
+//!
+//! The scheduler takes the queue's lock for a moment, never the encoder's, and waits for
+//! nobody. The worker waits for the sender that encodes what went straight, so that it does
+//! not overtake it, and for the keeper while more is in memory than may be: as long as the
+//! disk answers. Senders wait for the keeper where what is on disk is older than what is in
+//! memory, and in the mode `always` for the write: as long as the disk answers. The keeper
+//! waits for the disk and for nothing else. The threads of a lane that comes after another
+//! one wait for that one's, each for its own kind ([`start`]).
 
 mod backoff;
+mod body;
+mod body_maker;
 mod budget;
 mod control;
 mod fields;
@@ -25,24 +45,25 @@ mod sender;
 mod series_file;
 mod settings;
 mod start;
+#[cfg(test)]
+mod tests;
 mod transport;
 mod verdict;
 mod worker;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Select, bounded, unbounded};
+use crossbeam_channel::{bounded, unbounded};
 
-use crate::telemetry::DestinationStatus;
+use crate::telemetry::{DestinationStatus, Throttle};
 
+use self::body_maker::BodyMaker;
 use self::learned::Learned;
-use self::queue::{Bell, Queue};
-use self::route::{Route, access, encoder, route};
+use self::queue::{Queue, SenderId};
+use self::route::{access, encoder, route};
 use self::series_file::SeriesFile;
-use self::start::Before;
-use self::transport::Transport;
-use self::worker::BodyMaker;
+use self::start::Predecessor;
 
 pub use budget::Budget;
 pub use control::Control;
@@ -51,8 +72,8 @@ pub use file_path::file_path;
 pub use keeper::Keeper;
 pub use losses::lose;
 pub use mailbox::Inlet;
-
-pub use sender::{GRACE, HOLD, Sender};
+pub use queue::GRACE;
+pub use sender::{REFUSED_PAUSE, Sender};
 pub use settings::{DEFAULT_MEMORY_MAX_BYTES, Kind, RetrySettings, Settings, SpoolMode, SpoolSettings, To};
 pub use worker::Worker;
 
@@ -71,123 +92,93 @@ pub struct Lane {
 
 impl Lane {
     /// A lane, and where its batches go in: its threads begin with [`Control::begin`]. It goes
-    /// on with the queue and the counts of the lane `before`, if there is one. `hold` is the
-    /// pause before a destination that refuses us is asked again: [`HOLD`], or less in a test.
-    pub fn new(settings: &Settings, hold: Duration, before: Option<&Control>) -> (Inlet, Control, Lane) {
+    /// on with the queue and the counts of the lane `before`, if there is one. `refused_pause`
+    /// is the pause before a destination that refuses us is asked again: [`REFUSED_PAUSE`], or
+    /// less in a test.
+    pub fn new(settings: &Settings, refused_pause: Duration, before: Option<&Control>) -> (Inlet, Control, Lane) {
         let count = settings.senders();
         let name = settings.name.clone();
-        let (status, queue, learned, bell) = match before {
+        let (status, queue, learned) = match before {
             Some(before) => {
                 before.learned.is_about(&settings.kind);
                 let Control { status, queue, learned, .. } = before;
-                (Arc::clone(status), Arc::clone(queue), Arc::clone(learned), Arc::new(Bell::new(count)))
+                (Arc::clone(status), Arc::clone(queue), Arc::clone(learned))
             }
             None => {
                 let status = Arc::new(DestinationStatus::new(&*name, settings.kind.as_str()));
-                let queue = Arc::new(Queue::new(&name, &settings.spool, Arc::clone(&status), count));
-                let bell = queue.bell();
-                (status, queue, Arc::new(Learned::new(&settings.kind)), bell)
+                let queue = Queue::new(&name, &settings.spool, Arc::clone(&status), count);
+                (status, Arc::new(queue), Arc::new(Learned::new(&settings.kind)))
             }
         };
-        let (inlet, outlets) = mailbox::mailbox(Arc::clone(&queue), Arc::clone(&status));
+        let generation = queue.new_generation();
+        let (inlet, mailbox) = mailbox::mailbox(Arc::clone(&queue), generation, Arc::clone(&status));
         let series = SeriesFile::of(&settings.spool, &name);
-        let maker = BodyMaker::new(
+        let maker = Arc::new(BodyMaker::new(
             name.clone(),
             encoder(settings),
             Arc::clone(&status),
             Arc::clone(&learned),
-            series,
-            outlets.poke,
-        );
-        let maker = Arc::new(maker);
+            Arc::clone(&queue),
+            series.is_some(),
+        ));
         let (starter, start) = start::start(before.map(|before| before.threads.clone()));
         let [(worker_alive, worker_ended), (keeper_alive, keeper_ended), (sender_alive, senders_ended)] =
             [(); 3].map(|()| bounded(0));
         let worker = Worker {
-            mailbox: outlets.mailbox,
-            pending: outlets.pending,
+            generation,
+            mailbox,
             maker: Arc::clone(&maker),
             queue: Arc::clone(&queue),
-            bell: Arc::clone(&bell),
             start: start.clone(),
             _alive: worker_alive,
         };
-        let (moves, moved) = unbounded();
         let keeper = Keeper {
             name: name.clone(),
-            poked: outlets.poked,
+            generation,
             queue: Arc::clone(&queue),
-            maker: Arc::downgrade(&maker),
-            moved,
+            maker: Arc::clone(&maker),
+            status: Arc::clone(&status),
+            spool: None,
+            share: settings.spool.budget.share(),
+            series,
+            is_said: false,
+            unreadable: Throttle::new(LOG_EVERY),
+            too_large: Throttle::new(LOG_EVERY),
             start: start.clone(),
             _alive: keeper_alive,
+            #[cfg(test)]
+            faults: Default::default(),
         };
         let access = access(settings);
         let throttle = Sender::log_throttle();
         let (mut senders, mut updates) = (Vec::new(), Vec::new());
-        for _ in 0..count {
+        for number in 0..count {
             let (update, updated) = unbounded();
             updates.push(update);
             senders.push(Sender {
+                id: SenderId { generation, is_first: number == 0 },
                 name: name.clone(),
-                straight: outlets.straight.clone(),
                 maker: Arc::clone(&maker),
                 queue: Arc::clone(&queue),
                 learned: Arc::clone(&learned),
-                bell: Arc::clone(&bell),
                 start: start.clone(),
                 _alive: sender_alive.clone(),
                 route: route(settings, access.as_ref()),
                 updated,
                 status: Arc::clone(&status),
-                hold,
+                refused_pause,
                 throttle: Arc::clone(&throttle),
-                resumes: None,
-                last_chance_taken: false,
             });
         }
-        let threads = Before {
+        let threads = Predecessor {
             worker: worker_ended,
             keeper: keeper_ended,
             senders: senders_ended,
             maker: Arc::downgrade(&maker),
         };
-        let bell_before = before.map(|before| Arc::clone(&before.bell));
-        let pending = Some((starter, bell_before));
-        let control = Control { name, status, queue, learned, bell, updates, moves, threads, pending };
+        let settings = settings.clone();
+        let control =
+            Control { settings, status, queue, learned, generation, updates, threads, starter: Some(starter) };
         (inlet, control, Lane { worker, keeper, senders })
-    }
-}
-
-/// How a pause ended, or was interrupted.
-enum Rest {
-    /// Its time is up, or there are new settings or credentials.
-    Over,
-    /// The queue is closed.
-    Stopping,
-    /// Not at all: something was pushed.
-    Pushed,
-}
-
-/// Waits `until` then, or until something happens that matters to whoever waits.
-fn rest(bell: &Bell, updated: &Receiver<Route>, transport: &mut dyn Transport, until: Instant) -> Rest {
-    let over = |closed: bool| if closed { Rest::Stopping } else { Rest::Over };
-    let mut news = Select::new();
-    news.recv(bell.heard());
-    let settings = news.recv(updated);
-    match news.ready_deadline(until) {
-        Err(_) => over(bell.is_closed()),
-        Ok(at) if at != settings => {
-            if bell.is_closed() {
-                return Rest::Stopping;
-            }
-            // Pushed, so a tick has passed: often enough for a look at the files. What comes
-            // out of a pause looks into the queue anyway.
-            let _ = bell.heard().try_recv();
-            if transport.has_new_credentials() { Rest::Over } else { Rest::Pushed }
-        }
-        // Nobody is left who could bring settings: the lane is about to be stopped.
-        Ok(_) if updated.is_empty() => over(bell.closed_within(until.saturating_duration_since(Instant::now()))),
-        Ok(_) => over(bell.is_closed()),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::queue::Body;
+use super::body::Body;
 
 /// The parts of one body that are still to be sent, in order.
 #[derive(Debug)]
@@ -36,6 +36,27 @@ impl Parts {
     /// The next part is this one.
     pub fn put_back(&mut self, part: Part) {
         self.left.push(part);
+    }
+
+    /// Whether all of `body` is still to be sent, as it is.
+    pub fn is_whole(&self, body: &Arc<Body>) -> bool {
+        matches!(&self.left[..], [only] if Arc::ptr_eq(&only.body, body))
+    }
+
+    /// The one that is next.
+    #[cfg(test)]
+    pub fn first(&self) -> &Body {
+        &self.left.last().unwrap().body
+    }
+
+    /// Whether nothing is left.
+    pub fn is_empty(&self) -> bool {
+        self.left.is_empty()
+    }
+
+    /// Samples that are still to be sent.
+    pub fn samples(&self) -> u64 {
+        self.left.iter().map(|part| part.body.samples).sum()
     }
 
     /// The next parts are these bodies, into which `part` was divided.

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use crate::formats::{Encoder, Format};
 use crate::http::Access;
 
-use super::backoff::Backoff;
 use super::settings::{Settings, To};
 use super::transport::{self, Transport};
 
@@ -13,8 +12,6 @@ use super::transport::{self, Transport};
 pub(crate) struct Route {
     pub(super) transport: Box<dyn Transport>,
     pub(super) format: &'static Format,
-    pub(super) backoff: Backoff,
-    pub(super) drain_rate: Option<f64>,
 }
 
 pub(super) fn encoder(settings: &Settings) -> Box<dyn Encoder> {
@@ -34,6 +31,5 @@ pub(super) fn route(settings: &Settings, access: Option<&Arc<Access>>) -> Route 
         (_, Some(access)) => Box::new(transport::Http::new(Arc::clone(access), format)),
         (_, None) => Box::new(transport::Stdout),
     };
-    let backoff = Backoff::new(settings.retry.clone());
-    Route { transport, format, backoff, drain_rate: settings.drain_rate }
+    Route { transport, format }
 }

@@ -10,33 +10,34 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::worker::BodyMaker;
+use super::body_maker::BodyMaker;
 
 /// Lets threads begin that wait for it; without that they end, having done nothing.
 pub struct Starter {
-    agreed: Arc<OnceLock<Go>>,
+    agreed: Arc<OnceLock<Agreed>>,
     /// Dropped to be heard.
-    _held: Sender<()>,
+    _heard: Sender<()>,
 }
 
 /// A thread's side of a [`Starter`].
 #[derive(Clone)]
 pub struct Start {
-    agreed: Arc<OnceLock<Go>>,
-    held: Receiver<()>,
-    before: Option<Before>,
+    agreed: Arc<OnceLock<Agreed>>,
+    heard: Receiver<()>,
+    predecessor: Option<Predecessor>,
 }
 
-/// What was agreed.
+/// What was agreed with the lane before.
 #[derive(Clone, Copy, Debug)]
-struct Go {
-    /// The lane before has ended its queue, or is about to.
+struct Agreed {
+    /// It has ended its queue, or is about to.
     queue_ends: bool,
 }
 
-/// The threads of the lane before: each of these is closed when all of its kind have ended.
+/// The threads of a lane, as the one that comes after it sees them: each of these is closed
+/// when all of its kind have ended.
 #[derive(Clone)]
-pub struct Before {
+pub struct Predecessor {
     pub(super) worker: Receiver<()>,
     pub(super) keeper: Receiver<()>,
     pub(super) senders: Receiver<()>,
@@ -44,9 +45,9 @@ pub struct Before {
     pub(super) maker: Weak<BodyMaker>,
 }
 
-/// Which kind of thread starts.
+/// What a thread that starts does.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Part {
+pub enum Role {
     /// Encodes: behind the one that did, so that order is kept.
     Worker,
     /// Looks after the disk: behind the one that did.
@@ -56,30 +57,33 @@ pub enum Part {
 }
 
 /// A starter, and what its threads wait with.
-pub fn start(before: Option<Before>) -> (Starter, Start) {
-    let (held, hear) = bounded(0);
+pub fn start(predecessor: Option<Predecessor>) -> (Starter, Start) {
+    let (tell, heard) = bounded(0);
     let agreed = Arc::new(OnceLock::new());
-    (Starter { agreed: Arc::clone(&agreed), _held: held }, Start { agreed, held: hear, before })
+    (Starter { agreed: Arc::clone(&agreed), _heard: tell }, Start { agreed, heard, predecessor })
 }
 
 impl Starter {
     /// The threads begin. `queue_ends`: the lane before had no chance to leave its queue to them.
     pub fn go(self, queue_ends: bool) {
-        let _ = self.agreed.set(Go { queue_ends });
+        let _ = self.agreed.set(Agreed { queue_ends });
     }
 }
 
 impl Start {
     /// Waits for the word to begin, and for those before it. False: there is nothing to begin.
-    pub fn wait(&self, part: Part) -> bool {
+    pub fn wait(&self, role: Role) -> bool {
         // Nothing is ever sent: it closes.
-        let _ = self.held.recv();
-        let Some(go) = self.agreed.get() else { return false };
-        if let Some(before) = &self.before {
+        let _ = self.heard.recv();
+        let Some(agreed) = self.agreed.get() else { return false };
+        if let Some(before) = &self.predecessor {
             let closes = |channel: &Receiver<()>| while channel.recv().is_ok() {};
-            closes(if part == Part::Keeper { &before.keeper } else { &before.worker });
-            if part == Part::Sender || go.queue_ends {
+            closes(if role == Role::Keeper { &before.keeper } else { &before.worker });
+            if role == Role::Sender {
                 closes(&before.senders);
+            }
+            if agreed.queue_ends {
+                closes(&before.keeper);
             }
         }
         true
@@ -87,6 +91,6 @@ impl Start {
 
     /// What knows what the destination was sent by the lane before.
     pub fn maker_before(&self) -> Option<Arc<BodyMaker>> {
-        self.before.as_ref()?.maker.upgrade()
+        self.predecessor.as_ref()?.maker.upgrade()
     }
 }

@@ -38,6 +38,9 @@ pub struct Options {
     pub segment_bytes: u64,
     /// When written data is forced to the device.
     pub sync: SyncPolicy,
+    /// What goes wrong with the disk.
+    #[cfg(test)]
+    pub(crate) faults: super::tests::faults::Faults,
 }
 
 impl Options {
@@ -51,6 +54,8 @@ impl Options {
             max_age: None,
             segment_bytes: DEFAULT_SEGMENT_BYTES,
             sync: SyncPolicy::Interval(DEFAULT_SYNC_INTERVAL),
+            #[cfg(test)]
+            faults: Default::default(),
         }
     }
 }

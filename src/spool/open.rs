@@ -28,7 +28,11 @@ impl Spool {
     /// none of its segments can be opened (permissions, a dead disk), or `destination` and
     /// `content` are longer than a header may be.
     pub fn open(options: Options, now_ms: i64) -> Result<(Spool, Recovery), OpenError> {
-        Spool::open_on(Disk::default(), options, now_ms)
+        let disk = Disk {
+            #[cfg(test)]
+            faults: options.faults.clone(),
+        };
+        Spool::open_on(disk, options, now_ms)
     }
 
     pub(super) fn open_on(disk: Disk, options: Options, now_ms: i64) -> Result<(Spool, Recovery), OpenError> {

@@ -4,11 +4,11 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 
 /// A file operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::spool) enum Op {
+pub(crate) enum Op {
     Open,
     Create,
     Read,
@@ -29,11 +29,14 @@ impl Op {
 
 /// What goes wrong, and what was done so far. Clones share one script.
 #[derive(Clone, Debug, Default)]
-pub(in crate::spool) struct Faults(Arc<Mutex<Script>>);
+pub(crate) struct Faults(Arc<(Mutex<Script>, Condvar)>);
 
 #[derive(Debug, Default)]
 struct Script {
     failing: Vec<(Op, i32)>,
+    /// An operation that does not come back, and how many wait for it.
+    hanging: Option<Op>,
+    hung: u64,
     /// A file that only root may read.
     forbidden: Option<PathBuf>,
     /// Bytes that a failing write leaves behind.
@@ -48,11 +51,11 @@ struct Script {
 
 impl Faults {
     fn with<T>(&self, f: impl FnOnce(&mut Script) -> T) -> T {
-        f(&mut self.0.lock().unwrap())
+        f(&mut self.0.0.lock().unwrap())
     }
 
     /// `op` fails with `errno` from now on.
-    pub(super) fn fail(&self, op: Op, errno: i32) {
+    pub(crate) fn fail(&self, op: Op, errno: i32) {
         self.with(|p| p.failing.push((op, errno)));
     }
 
@@ -83,12 +86,28 @@ impl Faults {
         self.with(|p| p.lives = Some(changes));
     }
 
-    pub(super) fn heal(&self) {
+    pub(crate) fn heal(&self) {
         self.with(|p| *p = Script { writes: p.writes, operations: p.operations, ..Script::default() });
     }
 
+    /// `op` does not come back from now on, until [`Faults::go_on`].
+    pub(crate) fn hang(&self, op: Op) {
+        self.with(|p| p.hanging = Some(op));
+    }
+
+    /// How many operations hang, or did.
+    pub(crate) fn hung(&self) -> u64 {
+        self.with(|p| p.hung)
+    }
+
+    /// The disk answers again.
+    pub(crate) fn go_on(&self) {
+        self.with(|p| p.hanging = None);
+        self.0.1.notify_all();
+    }
+
     /// How often the disk was changed, or tried to.
-    pub(super) fn changes(&self) -> u64 {
+    pub(crate) fn changes(&self) -> u64 {
         self.with(|p| p.writes)
     }
 
@@ -99,6 +118,7 @@ impl Faults {
 
     /// Before each operation.
     pub(in crate::spool) fn gate(&self, op: Op) -> io::Result<()> {
+        self.wait_where_it_hangs(op);
         self.with(|p| {
             p.operations += 1;
             if op.writes() {
@@ -114,6 +134,14 @@ impl Faults {
                 None => Ok(()),
             }
         })
+    }
+
+    fn wait_where_it_hangs(&self, op: Op) {
+        let mut script = self.0.0.lock().unwrap();
+        script.hung += u64::from(script.hanging == Some(op));
+        while script.hanging == Some(op) {
+            script = self.0.1.wait(script).unwrap();
+        }
     }
 
     /// Before a file is opened for reading.

@@ -1,0 +1,124 @@
+//! Batches in, bodies out: a lane's encoder, for whichever of its threads has a batch.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::body::Body;
+use super::learned::Learned;
+use super::losses::lose;
+use super::queue::Queue;
+use crate::formats::{Bodies, Encoder, Piece, Sent};
+use crate::host::monotonic;
+use crate::model::Batch;
+use crate::telemetry::{DestinationStatus, DropReason, Throttle};
+
+/// Encodes a lane's batches, on whichever of its threads has one.
+pub struct BodyMaker {
+    name: String,
+    status: Arc<DestinationStatus>,
+    learned: Arc<Learned>,
+    inner: Mutex<Inner>,
+    queue: Arc<Queue>,
+}
+
+struct Inner {
+    encoder: Box<dyn Encoder>,
+    throttle: Throttle,
+    bodies: Bodies,
+    /// The series that the keeper was last told of.
+    revision: u64,
+    /// Whether it has taken up what an earlier life had sent.
+    has_inherited: bool,
+}
+
+impl BodyMaker {
+    /// A maker with an encoder of its own. `has_past`: what an earlier life has sent comes with
+    /// [`BodyMaker::inherit`].
+    pub fn new(
+        name: String,
+        encoder: Box<dyn Encoder>,
+        status: Arc<DestinationStatus>,
+        learned: Arc<Learned>,
+        queue: Arc<Queue>,
+        has_past: bool,
+    ) -> BodyMaker {
+        let throttle = Throttle::new(super::LOG_EVERY);
+        let inner = Inner { encoder, throttle, bodies: Bodies::default(), revision: 0, has_inherited: !has_past };
+        BodyMaker { name, status, learned, inner: Mutex::new(inner), queue }
+    }
+
+    /// Whether what an earlier life has sent is still to come.
+    pub fn is_without_past(&self) -> bool {
+        !self.lock().has_inherited
+    }
+
+    /// Takes up what an earlier life has sent, before or after the first bodies are made; none:
+    /// that is not known.
+    pub fn inherit(&self, sent: Option<Sent>) {
+        let mut inner = self.lock();
+        inner.has_inherited = true;
+        if let Some(sent) = sent {
+            inner.encoder.inherit(sent);
+        }
+    }
+
+    /// Takes up what the lane before has sent, unless that one does not know it itself.
+    pub fn inherit_from(&self, before: &BodyMaker) {
+        let before = before.lock();
+        let (has_inherited, sent) = (before.has_inherited, before.encoder.sent());
+        drop(before);
+        if has_inherited {
+            self.inherit(Some(sent));
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // An encoder that panicked starts each body anew, so what it left does not matter.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Which series the destination has, with the revision of that, where it `is_due`. None as
+    /// long as nothing was sent, or what was sent earlier is not known: what is written down of
+    /// that still holds.
+    pub fn sent_where(&self, is_due: impl FnOnce(u64) -> bool) -> Option<(u64, Sent)> {
+        let inner = self.lock();
+        let revision = inner.encoder.revision();
+        let due = inner.has_inherited && revision != 0 && is_due(revision);
+        due.then(|| (revision, inner.encoder.sent()))
+    }
+
+    /// The batch as bodies, in order, as the destination takes them by what is known of it:
+    /// nearly always one; none where no sample of it can be sent. Together they are one payload.
+    pub fn make(&self, batch: &Batch) -> Vec<Body> {
+        let (most, older) = (self.learned.most(monotonic()), self.learned.takes_older());
+        let mut inner = self.lock();
+        let Inner { encoder, bodies, .. } = &mut *inner;
+        encoder.set_older(older);
+        let encoded = encoder.encode(batch, most, bodies);
+        if encoded.unencodable > 0 {
+            lose(&self.status, DropReason::Unencodable, encoded.unencodable);
+            if inner.throttle.pass(monotonic()).is_some() {
+                log::warn!(
+                    "destination {}: its format cannot hold {} samples of this tick (NaN or infinite); they are left out",
+                    self.name,
+                    encoded.unencodable
+                );
+            }
+        }
+        let revision = inner.encoder.revision();
+        if std::mem::replace(&mut inner.revision, revision) != revision {
+            self.queue.series_changed();
+        }
+        let content = inner.encoder.content();
+        let time_ms = batch.time_ms;
+        let body = |Piece { bytes, samples }| Body { bytes, samples, time_ms, content: Arc::clone(&content) };
+        inner.bodies.drain().map(body).collect()
+    }
+
+    /// Makes bodies with `encoder` from now on. It ends what the one before it has sent and
+    /// it does not send any more, such as series under labels that have changed.
+    pub fn replace(&self, mut encoder: Box<dyn Encoder>) {
+        let mut inner = self.lock();
+        encoder.inherit(inner.encoder.sent());
+        inner.encoder = encoder;
+    }
+}
