@@ -12,8 +12,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::done::{Done, HandIn};
 use super::scheduler::Scheduler;
-use super::slots::HandIn;
 use crate::host::Scratch;
 
 /// How long a collector's call may take. They read the kernel's own files, which takes
@@ -76,7 +76,7 @@ impl Beat {
             match self.take_up(number) {
                 Some(mine) => scheduler = mine,
                 None => {
-                    self.0.hand_in.returned(call);
+                    self.0.hand_in.put(Done::Returned(call.give_up()));
                     return self.wakes();
                 }
             }

@@ -1,6 +1,7 @@
 //! From the collectors to the lanes: the beat, the rounds, slow collectors, fan-out.
 
 mod clock;
+mod done;
 mod fanout;
 mod handover;
 mod runner;
@@ -12,8 +13,9 @@ mod slow;
 mod tests;
 
 pub use clock::{Clock, Reading, read_clocks};
+pub use done::HandIn;
 pub use fanout::{Fanout, Outlet};
 pub use handover::{Beat, HANGS_AFTER, Look, Watch};
 pub use scheduler::{Progress, Pulse, Scheduler, Sign, Update};
-pub use slots::{Collectors, Fresh, HandIn};
+pub use slots::{Collectors, Fresh};
 pub use slow::SlowWorker;

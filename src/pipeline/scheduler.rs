@@ -6,10 +6,10 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, TryRecvError, select};
 
 use super::clock::{Clock, Event, Reading, Ruling, Stamp};
+use super::done::{Done, SlowRound};
 use super::fanout::Fanout;
 use super::schedule::Grid;
-use super::slots::{Back, Call, Collectors, Done, Fresh};
-use super::slow::SlowRound;
+use super::slots::{Back, Call, Collectors, Fresh};
 use crate::collectors::Tick;
 use crate::host::monotonic;
 use crate::model::{Batch, Frame, Resource};

@@ -6,10 +6,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, unbounded};
+use crossbeam_channel::Receiver;
 
+use super::done::{Done, HandIn};
 use super::runner::{Collected, Runner};
-use super::slow::{self, SlowHandle, SlowRound, SlowWorker};
+use super::slow::{self, SlowHandle, SlowWorker};
 use crate::collectors::{Built, Tick};
 use crate::host::{Scratch, monotonic};
 use crate::model::Frame;
@@ -26,30 +27,6 @@ const FIRST_REST: Duration = Duration::from_secs(10);
 
 /// The longest rest. Who has not hung for as long starts anew.
 const LONGEST_REST: Duration = Duration::from_secs(1800);
-
-/// What comes back from other threads.
-pub enum Done {
-    /// A slow collector's round has ended.
-    Slow(SlowRound),
-    /// A fast collector's call that nobody waited for any more has ended.
-    Returned(Box<Runner>),
-}
-
-/// Where other threads hand in what they have, those of collectors that a reload brings too.
-///
-/// Each collector hands in once a call at most, which bounds what is in it.
-#[derive(Clone)]
-pub struct HandIn(Sender<Done>);
-
-impl HandIn {
-    /// Hands in a collector whose call nobody waited for. What it gave is forgotten.
-    pub fn returned(&self, call: Call) {
-        let mut runner = call.runner;
-        runner.discard();
-        // Nobody is there where the program stops.
-        let _ = self.0.send(Done::Returned(runner));
-    }
-}
 
 /// The collectors: the fast ones in their slots, and the handles of the slow ones.
 pub struct Collectors {
@@ -101,6 +78,13 @@ impl Call {
         self.begun
     }
 
+    /// Its collector, where nobody waits for what it gave, which is forgotten.
+    pub fn give_up(self) -> Box<Runner> {
+        let mut runner = self.runner;
+        runner.discard();
+        runner
+    }
+
     /// The call itself, which may never come back.
     pub fn run(&mut self, scratch: &mut Scratch) {
         match &mut self.kind {
@@ -148,7 +132,7 @@ impl Fresh {
         for named in built.slow {
             let status = status_of(named.name);
             let runner = Runner::new(named.collector, Arc::clone(&status), max_series);
-            let (handle, worker) = slow::slow(runner, status, named.due, named.deadline, hand_in.0.clone());
+            let (handle, worker) = slow::slow(runner, status, named.due, named.deadline, hand_in.clone());
             slow.push(handle);
             workers.push(worker);
         }
@@ -178,8 +162,7 @@ impl Collectors {
     /// Gives each collector its runner. The statuses are in the same order, fast ones first;
     /// each of the workers is to be run on a thread of its own.
     pub fn new(built: Built, max_series: usize) -> (Collectors, Vec<Arc<CollectorStatus>>, Vec<SlowWorker>) {
-        let (hand_in, done) = unbounded();
-        let hand_in = HandIn(hand_in);
+        let (hand_in, done) = HandIn::new();
         let Fresh { fast, slow, statuses, workers } = Fresh::new(built, max_series, &hand_in);
         (Collectors { slots: fast, slow, done, hand_in, lost: Vec::new() }, statuses, workers)
     }

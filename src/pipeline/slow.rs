@@ -10,21 +10,11 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::clock::{Stamp, read_clocks};
+use super::done::{Done, HandIn, SlowRound};
 use super::runner::Runner;
-use super::slots::Done;
 use crate::collectors::{Due, Tick};
 use crate::host::Scratch;
-use crate::model::Frame;
 use crate::telemetry::CollectorStatus;
-
-/// A round that has ended: whose, and what it gave.
-pub struct SlowRound {
-    /// The collector's, which no other one has, not even one of the same name that a reload brought.
-    pub status: Arc<CollectorStatus>,
-    pub frame: Option<Frame>,
-    /// How long it took.
-    pub took: Duration,
-}
 
 /// The scheduler's end.
 pub struct SlowHandle {
@@ -51,7 +41,7 @@ pub struct SlowWorker {
     status: Arc<CollectorStatus>,
     runner: Runner,
     pokes: Receiver<Tick>,
-    done: Sender<Done>,
+    hand_in: HandIn,
 }
 
 /// Both ends of a slow collector, a round of which may take `deadline`.
@@ -60,11 +50,11 @@ pub fn slow(
     status: Arc<CollectorStatus>,
     due: Due,
     deadline: Duration,
-    done: Sender<Done>,
+    hand_in: HandIn,
 ) -> (SlowHandle, SlowWorker) {
     let (poke, pokes) = bounded(1);
     let handle = SlowHandle { due, pokes: poke, running: None, deadline, status: Arc::clone(&status) };
-    (handle, SlowWorker { status, runner, pokes, done })
+    (handle, SlowWorker { status, runner, pokes, hand_in })
 }
 
 impl SlowHandle {
@@ -135,7 +125,7 @@ impl SlowWorker {
             let took = collected.took();
             let frame = self.runner.conclude(&tick, collected);
             let round = SlowRound { status: Arc::clone(&self.status), frame, took };
-            if self.done.send(Done::Slow(round)).is_err() {
+            if !self.hand_in.put(Done::Slow(round)) {
                 return;
             }
         }

@@ -29,7 +29,7 @@ pub struct Filesystem {
     remote: Arc<RemoteMounts>,
     /// The text that the selection was made from: while it is the same, so is the selection.
     text: Vec<u8>,
-    local: Vec<Entry>,
+    local: Vec<LocalMount>,
     /// Mount points that were said to be left out.
     said: HashSet<PathBuf>,
     /// When to choose anew although the text is the same: while something is left out.
@@ -41,7 +41,7 @@ pub struct Filesystem {
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
 /// What is remembered of a local mount.
-struct Entry {
+struct LocalMount {
     place: Arc<Place>,
     usage: Option<FsUsage>,
     /// Its failure was said.
@@ -114,7 +114,7 @@ impl Filesystem {
                 }
             });
             match (visible, why) {
-                (Some(place), _) => local.push(Entry { place, usage: None, failing: false }),
+                (Some(place), _) => local.push(LocalMount { place, usage: None, failing: false }),
                 (None, why) => {
                     let mountpoint = &group[0].mountpoint;
                     if !self.said.contains(mountpoint) {

@@ -42,7 +42,7 @@ pub struct Prober {
 
 struct Shared {
     statfs: Arc<dyn StatFs>,
-    state: Mutex<State>,
+    state: Mutex<Probes>,
     /// Something is queued, or all is over: threads wait for it.
     work: Condvar,
     /// A mount was taken up or has answered: the collector waits for it.
@@ -50,7 +50,7 @@ struct Shared {
 }
 
 #[derive(Default)]
-pub struct State {
+pub struct Probes {
     /// Counts the rounds.
     round: u64,
     slots: Vec<Slot>,
@@ -95,7 +95,7 @@ pub trait Wait: Send {
     fn begin(&mut self);
 
     /// Waits for `news`, for a while.
-    fn wait<'s>(&mut self, news: &Condvar, state: MutexGuard<'s, State>) -> (MutexGuard<'s, State>, Woken);
+    fn wait<'s>(&mut self, news: &Condvar, state: MutexGuard<'s, Probes>) -> (MutexGuard<'s, Probes>, Woken);
 }
 
 /// Waits up to a deadline that all mounts of a round share.
@@ -109,7 +109,7 @@ impl Wait for Deadline {
         self.until = Instant::now() + self.timeout;
     }
 
-    fn wait<'s>(&mut self, news: &Condvar, state: MutexGuard<'s, State>) -> (MutexGuard<'s, State>, Woken) {
+    fn wait<'s>(&mut self, news: &Condvar, state: MutexGuard<'s, Probes>) -> (MutexGuard<'s, Probes>, Woken) {
         let left = self.until.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return (state, Woken::Over);
@@ -149,7 +149,7 @@ impl Prober {
         state.end(places)
     }
 
-    fn add_thread(&mut self, state: &mut State) -> bool {
+    fn add_thread(&mut self, state: &mut Probes) -> bool {
         if state.threads >= MAX_THREADS {
             if !self.said_full {
                 self.said_full = true;
@@ -186,7 +186,7 @@ impl Drop for Prober {
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, Probes> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -223,7 +223,7 @@ impl Shared {
     }
 }
 
-impl State {
+impl Probes {
     /// Takes over the mounts of now and queues all but the stuck ones.
     fn begin(&mut self, places: &[Arc<Place>]) {
         self.round += 1;
@@ -319,7 +319,7 @@ pub mod testing {
             self.quiet_at = None;
         }
 
-        fn wait<'s>(&mut self, news: &Condvar, mut state: MutexGuard<'s, State>) -> (MutexGuard<'s, State>, Woken) {
+        fn wait<'s>(&mut self, news: &Condvar, mut state: MutexGuard<'s, Probes>) -> (MutexGuard<'s, Probes>, Woken) {
             loop {
                 let all_hang = state
                     .slots

@@ -64,11 +64,11 @@ pub struct Remote {
     mounts: Arc<RemoteMounts>,
     prober: Prober,
     timeout_s: f64,
-    entries: Vec<Entry>,
+    known: Vec<RemoteMount>,
 }
 
 /// What is remembered of a mount.
-struct Entry {
+struct RemoteMount {
     place: Arc<Place>,
     condition: Condition,
     usage: Option<FsUsage>,
@@ -94,16 +94,16 @@ impl Remote {
             mounts,
             prober: Prober::new(statfs, settings.timeout),
             timeout_s: settings.timeout.as_secs_f64(),
-            entries: Vec::new(),
+            known: Vec::new(),
         }
     }
 
     fn note(&mut self, at: usize, place: &Arc<Place>, outcome: Outcome) {
         let entry = keyed::entry(
-            &mut self.entries,
+            &mut self.known,
             at,
             |entry| Arc::ptr_eq(&entry.place, place),
-            || Entry { place: Arc::clone(place), condition: Condition::Unknown, usage: None },
+            || RemoteMount { place: Arc::clone(place), condition: Condition::Unknown, usage: None },
         );
         let (condition, usage) = match outcome {
             Outcome::Answered(Ok(usage)) => (Condition::Sound, Some(usage)),
@@ -137,8 +137,8 @@ impl Collector for Remote {
         for (at, (place, outcome)) in places.iter().zip(outcomes).enumerate() {
             self.note(at, place, outcome);
         }
-        self.entries.truncate(places.len());
-        for entry in &self.entries {
+        self.known.truncate(places.len());
+        for entry in &self.known {
             let stuck = match entry.condition {
                 Condition::Unknown => continue,
                 Condition::Stuck => 1.0,
@@ -146,7 +146,7 @@ impl Collector for Remote {
             };
             out.push(&STUCK, &entry.place.labels, stuck);
         }
-        push_sizes(out, self.entries.iter().map(|entry| (&entry.place.labels, entry.usage)));
+        push_sizes(out, self.known.iter().map(|entry| (&entry.place.labels, entry.usage)));
         Ok(())
     }
 }
@@ -169,7 +169,7 @@ mod tests {
     fn remote(statfs: &Arc<FakeStatFs>, names: &[&str]) -> Remote {
         let mounts = Arc::new(RemoteMounts::default());
         mounts.set(names.iter().enumerate().map(|(at, name)| Arc::new(nfs(at as u32 + 1, name))).collect());
-        Remote { mounts, prober: Prober::without_clock(statfs), timeout_s: 5.0, entries: Vec::new() }
+        Remote { mounts, prober: Prober::without_clock(statfs), timeout_s: 5.0, known: Vec::new() }
     }
 
     fn stuck(seen: &[(String, f64)], name: &str) -> Option<f64> {
