@@ -1,4 +1,4 @@
-//! A file of the kernel's that hangs stops nothing but what comes from it.
+//! What hangs, a file of the kernel's or a mount, stops nothing but what comes from it.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -224,4 +224,62 @@ fn one_round_is_printed_without_what_hangs() {
     for family in ["system_cpu_", "system_load_1m", "system_network_"] {
         assert!(ran.stdout.contains(family), "{family}");
     }
+}
+
+#[test]
+fn a_mount_that_hangs_is_stuck_and_so_is_what_is_reached_through_it_alone() {
+    let Some(namespace) = Namespace::new() else { return };
+    let dir = TempDir::new();
+    let [remote, beside] = ["remote", "beside"].map(|name| dir.path().join(name));
+    fs::create_dir(&remote).unwrap();
+    fs::create_dir(&beside).unwrap();
+    let server = namespace.served(&remote);
+    let below = remote.join("sub");
+    namespace.memory(&below);
+    namespace.memory(&beside);
+    let config = r#"{"server": {"host": "127.0.0.1", "port": PORT}, "collector": {"interval_seconds": 0.2, "filesystem": {
+        "timeout": "1s", "include_types": ["tmpfs", "fuse\\.server"], "exclude_types": []}}}"#;
+    let start = || {
+        let port = free_port();
+        let path = dir.write(&format!("{port}.json"), &config.replace("PORT", &port.to_string()));
+        Daemon::spawn(&mut namespace.command(metricsd().arg("-config").arg(path)), port)
+    };
+    let series = |name: &str, place: &Path| {
+        let (device, fstype) = if place == remote { ("server", "fuse.server") } else { ("memory", "tmpfs") };
+        format!(r#"{name}{{device="{device}",fstype="{fstype}",mountpoint="{}"}}"#, place.display())
+    };
+    let size = |daemon: &Daemon, place: &Path| daemon.metric(&series("system_disk_total_bytes", place));
+    let stuck = |daemon: &Daemon, place: &Path| daemon.metric(&series("system_disk_stuck", place));
+    let are_stuck = |daemon: &Daemon, is: f64| {
+        wait_for("both to be stuck, or neither", || {
+            (stuck(daemon, &remote) == Some(is) && stuck(daemon, &below) == Some(is)).then_some(())
+        });
+    };
+    let mut daemon = start();
+    are_stuck(&daemon, 0.0);
+    assert_eq!(size(&daemon, &remote), Some(4_096_000.0));
+    assert_eq!([&below, &beside].map(|place| size(&daemon, place)), [Some(8_388_608.0); 2]);
+    assert_eq!(stuck(&daemon, &beside), None, "it asks nobody else");
+
+    server.hang(true);
+    are_stuck(&daemon, 1.0);
+    goes_on(&daemon, 10.0);
+    assert_eq!([&remote, &below, &beside].map(|place| size(&daemon, place)), [None, None, Some(8_388_608.0)]);
+    // One that is started meanwhile is no worse off.
+    let late = start();
+    are_stuck(&late, 1.0);
+    assert_eq!(size(&late, &beside), Some(8_388_608.0));
+    for daemon in [&daemon, &late] {
+        assert!(!daemon.log().contains("collector filesystem hangs"), "the beat asked: {}", daemon.log());
+    }
+
+    server.hang(false);
+    are_stuck(&daemon, 0.0);
+    assert_eq!(size(&daemon, &below), Some(8_388_608.0));
+    server.hang(true);
+    are_stuck(&daemon, 1.0);
+    daemon.signal(Signal::SIGTERM);
+    let begun = Instant::now();
+    assert_eq!(daemon.wait(), 0);
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
 }

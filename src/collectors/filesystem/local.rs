@@ -1,7 +1,9 @@
 //! Space of file systems: finds the mounts in `mountinfo` and asks about the local ones.
 //!
-//! Network and FUSE mounts are only found here, and handed to the slow collector in
-//! [`remote`], since asking about them may take for ever.
+//! Network and FUSE mounts, and whatever is reached through one, are only found here, and
+//! handed to the slow collector in [`remote`](super::remote), since asking about them may take
+//! for ever. The others stay on the beat: their numbers are in the kernel's memory, and a
+//! thread that has to be woken each tick would cost more than asking does.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -101,22 +103,31 @@ impl Filesystem {
         };
         let (mut local, mut remote, mut left_out) = (Vec::new(), Vec::new(), HashSet::new());
         for group in select::select(mounts, &self.settings) {
-            if select::may_hang(&group[0].fstype) {
-                remote.push(place(group[0]));
+            // Even a look at it may hang. Rather one that is looked at elsewhere than a worse one.
+            let first = group[0];
+            if first.may_hang {
+                remote.push(place(first.mount));
                 continue;
             }
             let mut why = None;
-            let visible = group.iter().map(|mount| place(mount)).find(|place| match place.check(&*self.statfs) {
-                Ok(()) => true,
-                Err(error) => {
-                    why.get_or_insert(error);
-                    false
-                }
-            });
+            let at_once = group.iter().filter(|candidate| !candidate.may_hang);
+            let visible =
+                at_once.map(|candidate| place(candidate.mount)).find(|place| match place.check(&*self.statfs) {
+                    Ok(()) => true,
+                    Err(error) => {
+                        why.get_or_insert(error);
+                        false
+                    }
+                });
             match (visible, why) {
                 (Some(place), _) => local.push(LocalMount { place, usage: None, failing: false }),
                 (None, why) => {
-                    let mountpoint = &group[0].mountpoint;
+                    // Another one of them may be visible, where only a thread of its own may look.
+                    if let Some(candidate) = group.iter().find(|candidate| candidate.may_hang) {
+                        remote.push(place(candidate.mount));
+                        continue;
+                    }
+                    let mountpoint = &first.mount.mountpoint;
                     if !self.said.contains(mountpoint) {
                         say_left_out(mountpoint, why.as_ref());
                     }
@@ -288,6 +299,37 @@ mod tests {
             [Path::new("/nfs"), Path::new("/ssh")]
         );
         assert_eq!(host.statfs.asked("/nfs") + host.statfs.asked("/ssh"), 0);
+    }
+
+    #[test]
+    fn what_is_reached_through_one_that_may_hang_is_handed_over_and_never_looked_at() {
+        let mut host = Host::new(
+            "fs-below-remote",
+            &format!("{ROOT}2 1 0:51 / /ssh rw - fuse.sshfs a@b:/ rw\n3 2 8:2 / /ssh/local rw - ext4 /dev/sda2 rw\n"),
+        );
+        assert_eq!(host.totals(), ["{device=/dev/sda1,fstype=ext4,mountpoint=/}"]);
+        let places = host.remote.get();
+        assert_eq!(
+            places.iter().map(|place| &*place.mountpoint).collect::<Vec<_>>(),
+            [Path::new("/ssh"), Path::new("/ssh/local")]
+        );
+        assert_eq!((host.statfs.asked("/ssh/local"), host.statfs.looked("/ssh/local")), (0, 0));
+    }
+
+    #[test]
+    fn where_no_mount_that_answers_at_once_is_visible_another_one_may_be() {
+        let mut host = Host::new(
+            "fs-other-visible",
+            &format!(
+                "{ROOT}2 1 0:51 / /ssh rw - fuse.sshfs a@b:/ rw\n3 2 8:2 / /ssh/x rw - ext4 /dev/sda2 rw\n\
+                 4 1 8:2 / /hidden rw - ext4 /dev/sda2 rw\n"
+            ),
+        );
+        // The root's own device is visible there.
+        host.statfs.show_device(Path::new("/hidden"), (8, 1));
+        host.totals();
+        let places = host.remote.get();
+        assert_eq!(places.last().map(|place| &*place.mountpoint), Some(Path::new("/ssh/x")));
     }
 
     #[test]

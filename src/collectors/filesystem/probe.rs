@@ -153,7 +153,7 @@ impl Prober {
         if state.threads >= MAX_THREADS {
             if !self.said_full {
                 self.said_full = true;
-                log::warn!("{MAX_THREADS} network or FUSE mounts hang; further ones are not asked until one answers");
+                log::warn!("{MAX_THREADS} mounts hang; further ones are not asked until one answers");
             }
             return false;
         }
@@ -169,7 +169,7 @@ impl Prober {
             Err(error) => {
                 if !self.said_full {
                     self.said_full = true;
-                    log::warn!("cannot start a thread for network and FUSE mounts: {error}; trying again each round");
+                    log::warn!("cannot start a thread for mounts that may hang: {error}; trying again each round");
                 }
                 false
             }

@@ -1,4 +1,4 @@
-//! Space of network and FUSE file systems, which may never answer: a slow collector.
+//! Space of file systems that may never answer, network and FUSE ones and what is reached through them: a slow collector.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,7 +18,7 @@ static STUCK: Metric =
 /// What this collector emits beyond the sizes that the one for local file systems emits too.
 pub static METRICS: &[&Metric] = &[&STUCK];
 
-/// The network and FUSE mounts: found by the fast collector, asked by the slow one.
+/// The mounts that may hang: found by the fast collector, asked by the slow one.
 #[derive(Debug, Default)]
 pub struct RemoteMounts {
     places: Mutex<Arc<[Arc<Place>]>>,

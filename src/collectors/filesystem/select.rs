@@ -9,15 +9,25 @@ use super::mountinfo::Mount;
 /// A parent chain longer than this is a loop, which a torn file may hold.
 const MAX_DEPTH: usize = 100;
 
+/// A mount that may stand for its file system.
+#[derive(Clone, Copy, Debug)]
+pub struct Candidate<'m> {
+    pub mount: &'m Mount,
+    /// Whether asking about it may wait for another machine or process: for its own, or for
+    /// that of a mount which the way to it passes.
+    pub may_hang: bool,
+}
+
 /// The mounts to show: a list for each file system, in the order of `mounts`, that holds the
 /// mounts that may stand for it, the best one first.
 ///
 /// Left out are what the patterns exclude, what has no device and is not known to be a real
 /// file system, and mounts that are hidden below another one. Mounts of the same device
 /// number show the same numbers, so one of them stands for all: rather one of the whole
-/// than of a part of it (a bind mount, a subvolume), rather the shorter mount point.
-pub fn select<'m>(mounts: &'m [Mount], settings: &FilesystemSettings) -> Vec<Vec<&'m Mount>> {
-    let mut groups: Vec<Vec<&Mount>> = Vec::new();
+/// than of a part of it (a bind mount, a subvolume), rather one that answers at once, rather
+/// the shorter mount point.
+pub fn select<'m>(mounts: &'m [Mount], settings: &FilesystemSettings) -> Vec<Vec<Candidate<'m>>> {
+    let mut groups: Vec<Vec<Candidate<'_>>> = Vec::new();
     let mut group_of = HashMap::new();
     let tree = Tree::new(mounts);
     for (at, mount) in mounts.iter().enumerate() {
@@ -28,11 +38,13 @@ pub fn select<'m>(mounts: &'m [Mount], settings: &FilesystemSettings) -> Vec<Vec
             groups.push(Vec::new());
             groups.len() - 1
         });
-        groups[group].push(mount);
+        groups[group].push(Candidate { mount, may_hang: tree.may_hang(at) });
     }
     for group in &mut groups {
         // Stable: of equals, the earlier stays first.
-        group.sort_by_key(|mount| (mount.root != Path::new("/"), mount.mountpoint.as_os_str().len()));
+        group.sort_by_key(|Candidate { mount, may_hang }| {
+            (mount.root != Path::new("/"), *may_hang, mount.mountpoint.as_os_str().len())
+        });
     }
     groups
 }
@@ -48,12 +60,12 @@ fn is_real(mount: &Mount) -> bool {
     mount.device.0 != 0
         || mount.source.starts_with("/dev/")
         || matches!(&*mount.fstype, "zfs" | "btrfs" | "bcachefs" | "ubifs")
-        || may_hang(&mount.fstype)
+        || waits_for_others(&mount.fstype)
 }
 
 /// Whether asking a file system of this type may wait for another machine or process:
 /// network, cluster and FUSE file systems, and the shared folders of virtual machines.
-pub fn may_hang(fstype: &str) -> bool {
+fn waits_for_others(fstype: &str) -> bool {
     fstype.starts_with("fuse.")
         || matches!(
             fstype,
@@ -92,7 +104,7 @@ pub fn may_hang(fstype: &str) -> bool {
 /// Whether files of this type may show another device number than mountinfo gives, since
 /// each subvolume or layer has its own.
 pub fn has_own_numbers(fstype: &str) -> bool {
-    matches!(fstype, "btrfs" | "bcachefs" | "zfs" | "overlay" | "aufs") || may_hang(fstype)
+    matches!(fstype, "btrfs" | "bcachefs" | "zfs" | "overlay" | "aufs") || waits_for_others(fstype)
 }
 
 /// The mounts by what hides them. A host may have thousands (home directories of an
@@ -114,6 +126,26 @@ impl<'m> Tree<'m> {
             by_id: numbered().map(|(at, mount)| (mount.id, at)).collect(),
             last_on: on_others.map(|(at, mount)| ((mount.parent, &*mount.mountpoint), at)).collect(),
         }
+    }
+
+    /// Whether asking about `mounts[at]` may wait for another machine or process. To ask is to
+    /// walk there first, and each mount on the way may stop who walks: its own server has to
+    /// answer for the directories that are passed, or an automounter for letting anybody pass.
+    fn may_hang(&self, at: usize) -> bool {
+        if waits_for_others(&self.mounts[at].fstype) {
+            return true;
+        }
+        let mut mount = &self.mounts[at];
+        for _ in 0..MAX_DEPTH {
+            match self.by_id.get(&mount.parent).map(|parent| &self.mounts[*parent]) {
+                Some(parent) if waits_for_others(&parent.fstype) || parent.fstype == "autofs" => return true,
+                Some(parent) if parent.id != mount.id => mount = parent,
+                // The root of all, or of what is visible here.
+                _ => return false,
+            }
+        }
+        // Whatever this is, nothing that has to come back in time walks there.
+        true
     }
 
     /// Whether walking to the mount point of `mounts[at]` ends in another mount.
@@ -156,7 +188,7 @@ mod tests {
 
     fn chosen(text: &str, settings: &FilesystemSettings) -> Vec<String> {
         let (mounts, _) = parse(text.as_bytes()).unwrap();
-        select(&mounts, settings).iter().map(|group| group[0].mountpoint.to_string_lossy().into_owned()).collect()
+        select(&mounts, settings).iter().map(|group| group[0].mount.mountpoint.to_string_lossy().into_owned()).collect()
     }
 
     fn usual(text: &str) -> Vec<String> {
@@ -185,7 +217,7 @@ mod tests {
                     3 2 8:3 / /mnt rw - ext4 /dev/sda3 rw\n";
         assert_eq!(usual(over), ["/", "/mnt"]);
         let (mounts, _) = parse(over.as_bytes()).unwrap();
-        assert_eq!(select(&mounts, &FilesystemSettings::default())[1][0].source, "/dev/sda3");
+        assert_eq!(select(&mounts, &FilesystemSettings::default())[1][0].mount.source, "/dev/sda3");
         // Something mounted above, in the same parent, hides what was there before, and what
         // is mounted in that.
         let above = "1 0 8:1 / / rw - ext4 /dev/sda1 rw\n\
@@ -207,6 +239,43 @@ mod tests {
     fn a_loop_of_parents_ends() {
         let text = "1 2 8:1 / /a rw - ext4 x rw\n2 1 8:2 / /b rw - ext4 y rw\n3 3 8:3 / /c rw - ext4 z rw\n";
         assert_eq!(usual(text), ["/a", "/b", "/c"]);
+    }
+
+    #[test]
+    fn a_mount_may_hang_where_any_on_the_way_to_it_may() {
+        let text = "1 0 8:1 / / rw - ext4 /dev/sda1 rw\n\
+                    2 1 0:50 / /remote rw - fuse.sshfs a@b:/ rw\n\
+                    3 2 8:2 / /remote/local rw - ext4 /dev/sda2 rw\n\
+                    4 3 8:3 / /remote/local/deep rw - xfs /dev/sda3 rw\n\
+                    5 1 8:4 / /data rw - ext4 /dev/sda4 rw\n\
+                    6 1 0:51 / /auto rw - autofs systemd-1 rw\n\
+                    7 6 8:5 / /auto rw - ext4 /dev/sda5 rw\n\
+                    8 1 0:52 / /nfs rw - nfs4 host:/x rw\n\
+                    9 8 8:6 / /nfs rw - ext4 /dev/sda6 rw\n\
+                    10 2 8:4 / /remote/a rw - ext4 /dev/sda4 rw\n\
+                    11 1 8:3 /part /part rw - xfs /dev/sda3 rw\n";
+        let (mounts, _) = parse(text.as_bytes()).unwrap();
+        let groups = select(&mounts, &FilesystemSettings::default());
+        let first =
+            |group: &Vec<Candidate<'_>>| (group[0].mount.mountpoint.to_string_lossy().into_owned(), group[0].may_hang);
+        let shown: Vec<(String, bool)> = groups.iter().map(first).collect();
+        let expected = [
+            ("/", false),
+            ("/remote", true),
+            ("/remote/local", true),
+            // Rather the whole, if off the beat, than a part.
+            ("/remote/local/deep", true),
+            // It is below the remote one, too, with a shorter name.
+            ("/data", false),
+            ("/auto", true),
+            // What is below it at the same place is passed.
+            ("/nfs", true),
+        ];
+        assert_eq!(shown, expected.map(|(place, may_hang)| (place.to_owned(), may_hang)));
+        // Parents that go round in a circle lead nowhere.
+        let text = "1 2 8:1 / /a rw - ext4 x rw\n2 1 8:2 / /b rw - ext4 y rw\n";
+        let (mounts, _) = parse(text.as_bytes()).unwrap();
+        assert!(Tree::new(&mounts).may_hang(0));
     }
 
     /// The rule in plain words: each mount compared with each.

@@ -24,6 +24,7 @@ struct Fake {
     device: Option<(u32, u32)>,
     hangs: bool,
     asked: u32,
+    looked: u32,
 }
 
 impl FakeStatFs {
@@ -65,7 +66,12 @@ impl FakeStatFs {
         self.mounts.lock().unwrap().get(Path::new(path)).map_or(0, |fake| fake.asked)
     }
 
-    /// The same, once it was asked at all: a thread that was told to may still be on its way.
+    /// How often it was looked which device is there.
+    pub fn looked(&self, path: &str) -> u32 {
+        self.mounts.lock().unwrap().get(Path::new(path)).map_or(0, |fake| fake.looked)
+    }
+
+    /// [`FakeStatFs::asked`], once it was asked at all: a thread that was told to may still be on its way.
     pub fn asked_at_last(&self, path: &str) -> u32 {
         let asked = |mounts: &HashMap<PathBuf, Fake>| mounts.get(Path::new(path)).map_or(0, |fake| fake.asked);
         let mut mounts = self.mounts.lock().unwrap();
@@ -92,7 +98,8 @@ impl StatFs for FakeStatFs {
     }
 
     fn device(&self, path: &Path) -> io::Result<(u32, u32)> {
-        let mounts = self.mounts.lock().unwrap();
+        let mut mounts = self.mounts.lock().unwrap();
+        mounts.entry(path.to_owned()).or_default().looked += 1;
         let device = mounts.get(path).and_then(|fake| fake.device);
         // Never the number of what is below: as on network file systems.
         Ok(device.unwrap_or((0, 999)))

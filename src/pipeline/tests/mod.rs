@@ -281,6 +281,58 @@ fn a_slow_collector_that_a_reload_took_away_gives_nothing_any_more() {
     running.stop();
 }
 
+/// Says which of the two it was called for, and waits in its collecting for a word.
+struct Primed(Sender<&'static str>, Receiver<()>);
+
+impl Collector for Primed {
+    fn prime(&mut self, _: &Tick, _: &mut Scratch) {
+        let _ = self.0.send("prime");
+    }
+
+    fn collect(&mut self, _: &Tick, _: &mut Scratch, out: &mut Recorder) -> Result<(), CollectError> {
+        let _ = self.0.send("collect");
+        let _ = self.1.recv();
+        out.push(&VALUE, &Labels::EMPTY, 1.0);
+        Ok(())
+    }
+}
+
+#[test]
+fn a_slow_collector_is_primed_and_given_up_when_its_deadline_is_over() {
+    let ((asked, is_asked), (go, gone)) = (unbounded(), bounded(0));
+    let slow = NamedSlow {
+        name: "slow",
+        collector: Box::new(Primed(asked, gone)),
+        due: Arc::new(|| true),
+        // The test's clock goes on by a second each tick.
+        deadline: Duration::from_secs(10),
+    };
+    let running = Running::start(Built { fast: vec![counting("a")], slow: vec![slow] }, QUICK, &[NOW]);
+    let asked = || is_asked.recv_timeout(PATIENCE).unwrap();
+    let has_numbers = || running.telemetry.latest.frames().iter().any(|frame| &*frame.source == "slow");
+    let state = || running.statuses.iter().find(|status| status.name() == "slow").unwrap().last();
+    assert_eq!([asked(), asked()], ["prime", "collect"]);
+    go.send(()).unwrap();
+    // It may be late already on a machine that is busy; then it is asked once more.
+    assert_eq!(asked(), "collect");
+    wait(|| state().is_some_and(|round| round.state == CollectorState::Stale));
+    let why = state().unwrap().error.unwrap();
+    assert!(why.starts_with("it hangs: its call has not come back for "), "{why}");
+    wait(|| !has_numbers());
+    // Not asked again before it has come back, and what it brings then is not taken.
+    running.times(20);
+    assert!(is_asked.is_empty());
+    while !running.batches.is_empty() {
+        running.batch();
+    }
+    go.send(()).unwrap();
+    assert_eq!(asked(), "collect");
+    let since = running.times(3);
+    assert!(!has_numbers(), "{since:?}");
+    drop(go);
+    running.stop();
+}
+
 #[test]
 fn a_lane_ends_with_the_last_holder_of_its_outlet() {
     let (put, got) = unbounded::<i64>();
