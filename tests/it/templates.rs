@@ -4,55 +4,129 @@ use std::path::Path;
 use std::sync::Arc;
 
 use metricsd::collectors::{self, Tick};
-use metricsd::formats::remote_write::{RemoteWrite, Version};
-use metricsd::formats::{Bodies, Encoded, Encoder};
+use metricsd::formats::json::Json;
+use metricsd::formats::remote_write::{self, RemoteWrite, Version};
+use metricsd::formats::{Bodies, Compression, Encoded, Encoder, Piece};
 use metricsd::host::{HostPaths, Scratch, SystemStatFs, monotonic};
 use metricsd::model::{Batch, Frame, Labels, Metric, MetricRef, Resource, Schema, Series};
 use metricsd::pipeline::Collectors;
+use prometheus_remote_write::{TimeSeries, WriteRequest};
+use prost_0_12::Message;
 
 static GAUGE: Metric = Metric::gauge("test_value_bytes", "bytes", "A value.");
 static COUNTER: Metric = Metric::counter("test_things_total", "", "Things, of which there are many.");
 
 const VERSIONS: [Version; 2] = [Version::V1, Version::V2];
 
-/// An encoder with templates beside one without.
-struct Pair {
+/// An encoder with templates beside one without, and one whose bodies have no limit.
+struct Encoders {
     ours: RemoteWrite,
     plain: RemoteWrite,
-    /// Packed bytes of both.
+    whole: RemoteWrite,
+    version: Version,
+    /// The most samples of a body.
+    most: u64,
+    /// Packed bytes of the first two.
     sizes: (usize, usize),
     /// Bodies that were not packed by snap.
     packed_by_us: usize,
+    /// Batches of several bodies, and those with markers among them.
+    divided: (usize, usize),
 }
 
-impl Pair {
-    fn new(version: Version) -> Pair {
+impl Encoders {
+    fn new(version: Version, most: u64) -> Encoders {
         let labels = Labels::of(&[("instance", "host-1"), ("job", "metricsd")]);
-        Pair {
+        Encoders {
             ours: RemoteWrite::new(version, labels.clone()),
-            plain: RemoteWrite::plain(version, labels),
+            plain: RemoteWrite::plain(version, labels.clone()),
+            whole: RemoteWrite::plain(version, labels),
+            version,
+            most,
             sizes: (0, 0),
             packed_by_us: 0,
+            divided: (0, 0),
         }
     }
 
-    /// Encodes with both and compares.
-    fn encode(&mut self, batch: &Batch) -> Encoded {
-        let (mut ours, mut plain) = (Bodies::default(), Bodies::default());
-        let encoded = self.ours.encode(batch, u64::MAX, &mut ours);
-        assert_eq!(encoded, self.plain.encode(batch, u64::MAX, &mut plain));
-        let [ours, plain] = [ours, plain].map(|mut bodies| bodies.drain().next().map(|body| body.bytes));
-        let (Some(ours), Some(plain)) = (ours, plain) else { return encoded };
-        let unpack = |body: &[u8]| snap::raw::Decoder::new().decompress_vec(body).unwrap();
-        let (a, b) = (unpack(&ours), unpack(&plain));
-        if let Some(at) = a.iter().zip(&b).position(|(a, b)| a != b) {
-            panic!("byte {at} of {} differs: {:?} and {:?}", b.len(), &a[at..], &b[at..]);
+    /// Encodes with all and compares.
+    fn encode(&mut self, batch: &Batch) -> (Encoded, Vec<Piece>) {
+        let (encoded, ours) = bodies(&mut self.ours, batch, self.most);
+        let (plainly, plain) = bodies(&mut self.plain, batch, self.most);
+        assert_eq!(encoded, plainly);
+        assert_eq!((encoded.samples, encoded.unencodable), (batch.samples() as u64, 0));
+        assert_eq!(ours.iter().map(|body| body.samples).sum::<u64>(), encoded.samples + encoded.markers);
+        assert_eq!(ours.len(), plain.len());
+        for (ours, plain) in ours.iter().zip(&plain) {
+            assert_eq!(ours.samples, plain.samples);
+            assert!(ours.samples <= self.most, "{} samples, {} at most", ours.samples, self.most);
+            let (a, b) = (unpack(&ours.bytes), unpack(&plain.bytes));
+            if let Some(at) = a.iter().zip(&b).position(|(a, b)| a != b) {
+                panic!("byte {at} of {} differs: {:?} and {:?}", b.len(), &a[at..], &b[at..]);
+            }
+            assert_eq!(a.len(), b.len());
+            self.packed_by_us += usize::from(ours.bytes != plain.bytes);
         }
-        assert_eq!(a.len(), b.len());
-        self.sizes = (ours.len(), plain.len());
-        self.packed_by_us += usize::from(ours != plain);
-        encoded
+        let sizes = |all: &[Piece]| all.iter().map(|body| body.bytes.len()).sum();
+        self.sizes = (sizes(&ours), sizes(&plain));
+        // Each sample once, whatever the limit.
+        let (_, whole) = bodies(&mut self.whole, batch, u64::MAX);
+        assert!(whole.len() <= 1);
+        if ours.len() > 1 {
+            let read: Vec<Vec<Read>> = ours.iter().map(|body| self.read(body)).collect();
+            assert!(read.iter().zip(&ours).all(|(read, body)| read.len() as u64 == body.samples));
+            assert_eq!(read.concat(), self.read_all(&whole));
+        }
+        let least = (encoded.samples + encoded.markers).div_ceil(self.most);
+        assert!(ours.len() as u64 >= least);
+        if ours.len() > 1 {
+            self.divided.0 += 1;
+            self.divided.1 += usize::from(encoded.markers > 0);
+        }
+        (encoded, ours)
     }
+
+    /// What a reader that is not ours finds in a body: labels, value's bits and time of each sample.
+    fn read(&self, body: &Piece) -> Vec<Read> {
+        let content = self.version.content();
+        let older = remote_write::downgrade(&content, &body.bytes).map(|(_, older)| older);
+        let request = WriteRequest::decode(&unpack(older.as_deref().unwrap_or(&body.bytes))[..]).unwrap();
+        let read = |series: TimeSeries| {
+            let [sample] = &series.samples[..] else { panic!("{} samples", series.samples.len()) };
+            let labels = series.labels.into_iter().map(|label| (label.name, label.value)).collect();
+            (labels, sample.value.to_bits(), sample.timestamp)
+        };
+        request.timeseries.into_iter().map(read).collect()
+    }
+
+    fn read_all(&self, bodies: &[Piece]) -> Vec<Read> {
+        bodies.iter().flat_map(|body| self.read(body)).collect()
+    }
+
+    /// Divides a body, and its pieces again, until nothing can be divided.
+    fn divide(&self, body: &Piece, random: &mut Random) {
+        let most = 1 + random.below(body.samples);
+        let Some(pieces) = remote_write::divide(&self.version.content(), &body.bytes, most) else {
+            assert_eq!(body.samples, 1);
+            return;
+        };
+        assert!(pieces.len() > 1 && pieces.iter().all(|piece| (1..=most).contains(&piece.samples)));
+        assert_eq!(self.read_all(&pieces), self.read(body));
+        let some = random.below(pieces.len() as u64) as usize;
+        self.divide(&pieces[some], random);
+    }
+}
+
+type Read = (Vec<(String, String)>, u64, i64);
+
+fn bodies(encoder: &mut RemoteWrite, batch: &Batch, most: u64) -> (Encoded, Vec<Piece>) {
+    let mut bodies = Bodies::default();
+    let encoded = encoder.encode(batch, most, &mut bodies);
+    (encoded, bodies.drain().collect())
+}
+
+fn unpack(body: &[u8]) -> Vec<u8> {
+    snap::raw::Decoder::new().decompress_vec(body).unwrap()
 }
 
 #[test]
@@ -66,7 +140,7 @@ fn every_fixture_host_s_bodies_are_the_plain_encoder_s() {
         let mut scratch = Scratch::new();
         let resource = Arc::new(Resource { host: "host-1".into(), boot_ms: Some(1_699_000_000_000) });
         for version in VERSIONS {
-            let mut pair = Pair::new(version);
+            let mut pair = Encoders::new(version, 10_000);
             for round in 0..5 {
                 let tick = Tick { wall_ms: 1_700_000_000_000 + round * 1000, monotonic: monotonic() };
                 let frames = collectors.round(&tick, &mut scratch, |_| ());
@@ -104,33 +178,39 @@ impl Random {
         }
     }
 
-    fn schema(&mut self) -> Arc<Schema> {
-        let count = if self.below(8) == 0 { self.below(1500) } else { self.below(12) };
+    fn schema(&mut self, largest: u64) -> Arc<Schema> {
+        let count = if self.below(8) == 0 { self.below(largest) } else { self.below(12) };
         let owned: MetricRef = (&Arc::new(COUNTER.clone())).into();
         let skip = self.below(3);
+        // Often another series than that of another source or of the schema before.
+        let of = self.below(4).to_string();
         let one = |at: u64| {
             let metric =
                 [MetricRef::from(&GAUGE), MetricRef::from(&COUNTER), owned.clone()][((at + skip) % 3) as usize].clone();
             let long = "x".repeat(if at % 17 == 3 { 700 } else { (at % 5) as usize });
-            Series { metric, labels: Labels::new([("at", at.to_string()), ("long", long)]).unwrap() }
+            Series {
+                metric,
+                labels: Labels::new([("at", at.to_string()), ("long", long), ("of", of.clone())]).unwrap(),
+            }
         };
         Arc::new(Schema::new((0..count).map(one).collect::<Vec<_>>()))
     }
 }
 
 #[test]
-fn bodies_are_the_plain_encoder_s_whatever_comes_and_goes() {
+fn bodies_are_the_plain_encoder_s_and_hold_each_sample_once_whatever_comes_and_goes() {
     let mut random = Random(0x853c_49e6_748f_ea9b);
     let sources: Vec<Arc<str>> = ["a", "b", "c", "d"].map(Arc::from).to_vec();
-    for version in VERSIONS {
-        let mut pair = Pair::new(version);
-        let mut schemas: Vec<Arc<Schema>> = sources.iter().map(|_| random.schema()).collect();
+    for (version, most) in VERSIONS.into_iter().flat_map(|version| [u64::MAX, 20, 9, 1].map(|most| (version, most))) {
+        let largest = if most > 20 { 1500 } else { 80 };
+        let mut all = Encoders::new(version, most);
+        let mut schemas: Vec<Arc<Schema>> = sources.iter().map(|_| random.schema(largest)).collect();
         let mut time_ms = 0;
         for _ in 0..300 {
             time_ms += [1, 127, 1000, 1 << 33][random.below(4) as usize];
             if random.below(12) == 0 {
                 let at = random.below(4) as usize;
-                schemas[at] = random.schema();
+                schemas[at] = random.schema(largest);
             }
             let mut frames = Vec::new();
             let alone = random.below(10) == 0;
@@ -148,9 +228,15 @@ fn bodies_are_the_plain_encoder_s_whatever_comes_and_goes() {
                 });
             }
             let resource = Arc::new(Resource { host: "h".into(), boot_ms: Some(1) });
-            pair.encode(&Batch { time_ms, resource, frames });
+            let (_, bodies) = all.encode(&Batch { time_ms, resource, frames });
+            if let Some(body) = bodies.first().filter(|_| random.below(8) == 0) {
+                all.divide(body, &mut random);
+            }
         }
-        assert!(pair.packed_by_us > 50, "{}", pair.packed_by_us);
+        assert!(all.packed_by_us > 50, "{}", all.packed_by_us);
+        let (divided, with_markers) = all.divided;
+        assert_eq!(divided > 0, most < u64::MAX, "{most}");
+        assert!(most > 20 || with_markers > 0, "{most}");
     }
 }
 
@@ -163,12 +249,94 @@ fn bodies_beyond_the_reach_of_a_copy_are_the_plain_encoder_s() {
     });
     let schema = Arc::new(Schema::new(series.collect::<Vec<_>>()));
     for version in VERSIONS {
-        let mut pair = Pair::new(version);
+        let mut pair = Encoders::new(version, 1000);
         for time_ms in [1_700_000_000_000, 1_700_000_001_000, 1_700_000_002_000, 1] {
             let values: Vec<f64> = (0..4000).map(|_| random.value()).collect();
             let frame = Frame { source: "s".into(), schema: Arc::clone(&schema), time_ms, values: values.into() };
             let resource = Arc::new(Resource { host: "h".into(), boot_ms: None });
             pair.encode(&Batch { time_ms, resource, frames: vec![frame] });
         }
+    }
+}
+
+/// A batch of frames of so many samples each.
+fn batch_of(sizes: &[usize]) -> Batch {
+    let frame = |(at, count): (usize, &usize)| {
+        let labels = |series: usize| Labels::of(&[("frame", &at.to_string()), ("series", &series.to_string())]);
+        let series = (0..*count).map(|series| Series { metric: (&GAUGE).into(), labels: labels(series) });
+        let schema = Arc::new(Schema::new(series.collect::<Vec<_>>()));
+        let values = (0..*count).map(|at| at as f64).collect::<Vec<_>>().into();
+        Frame { source: format!("source-{at}").into(), schema, time_ms: 1000, values }
+    };
+    let resource = Arc::new(Resource { host: "h".into(), boot_ms: None });
+    Batch { time_ms: 1000, resource, frames: sizes.iter().enumerate().map(frame).collect() }
+}
+
+#[test]
+fn a_batch_is_cut_between_frames_where_it_can_be() {
+    for (frames, most, expected) in [
+        (&[4, 3, 2][..], 9, &[9][..]),
+        (&[4, 3, 2], 8, &[7, 2]),
+        (&[4, 3, 2], 4, &[4, 3, 2]),
+        (&[1, 9, 1], 4, &[1, 4, 4, 2]),
+        (&[8, 8], 4, &[4, 4, 4, 4]),
+        (&[0, 5, 0, 0, 5, 0], 5, &[5, 5]),
+        (&[10_000, 1], 10_000, &[10_000, 1]),
+        (&[], 5, &[]),
+        (&[0], 5, &[]),
+    ] {
+        let batch = batch_of(frames);
+        let labels = || Labels::EMPTY;
+        let encoders: [Box<dyn Encoder>; 3] = [
+            Box::new(RemoteWrite::new(Version::V1, labels())),
+            Box::new(RemoteWrite::new(Version::V2, labels())),
+            Box::new(Json::new(labels(), Compression::Gzip)),
+        ];
+        for mut encoder in encoders {
+            let mut bodies = Bodies::default();
+            encoder.encode(&batch, most, &mut bodies);
+            assert_eq!(bodies.drain().map(|body| body.samples).collect::<Vec<_>>(), expected, "{frames:?} {most}");
+        }
+    }
+}
+
+#[test]
+fn json_bodies_hold_each_metric_once() {
+    let mut batch = batch_of(&[5, 11, 3]);
+    // The first body has nothing that JSON can hold.
+    batch.frames[0].values = vec![f64::NAN; 5].into();
+    let metrics = |most: u64| {
+        let mut bodies = Bodies::default();
+        let encoded = Json::new(Labels::EMPTY, Compression::None).encode(&batch, most, &mut bodies);
+        assert_eq!((encoded.samples, encoded.markers, encoded.unencodable), (14, 0, 5));
+        let read = |body: Piece| {
+            let payload: serde_json::Value = serde_json::from_slice(&body.bytes).unwrap();
+            assert_eq!((&payload["timestamp_ms"], &payload["resource"]["host.name"]), (&1000.into(), &"h".into()));
+            let metrics = payload["metrics"].as_array().unwrap().clone();
+            assert_eq!(metrics.len() as u64, body.samples);
+            metrics
+        };
+        let all: Vec<Vec<serde_json::Value>> = bodies.drain().map(read).collect();
+        assert!(all.iter().all(|metrics| metrics.len() as u64 <= most && !metrics.is_empty()));
+        (all.len(), all.concat())
+    };
+    let (one, whole) = metrics(u64::MAX);
+    assert_eq!((one, whole.len()), (1, 14));
+    for (most, count) in [(100, 1), (5, 3), (1, 14)] {
+        assert_eq!(metrics(most), (count, whole.clone()), "{most}");
+    }
+}
+
+#[test]
+fn markers_fill_what_is_left_of_the_last_body_and_then_bodies_of_their_own() {
+    for version in VERSIONS {
+        let mut all = Encoders::new(version, 4);
+        all.encode(&batch_of(&[3, 9]));
+        // An empty frame ends all of its source.
+        let (encoded, bodies) = all.encode(&batch_of(&[3, 0]));
+        assert_eq!((encoded.samples, encoded.markers), (3, 9));
+        assert_eq!(bodies.iter().map(|body| body.samples).collect::<Vec<_>>(), [4, 4, 4]);
+        let (encoded, bodies) = all.encode(&batch_of(&[0, 0]));
+        assert_eq!((encoded.samples, encoded.markers, bodies.len()), (0, 3, 1));
     }
 }

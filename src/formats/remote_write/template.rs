@@ -196,6 +196,8 @@ impl Template {
 #[derive(Debug, Default)]
 pub struct Templates {
     known: Vec<(Shape, Known)>,
+    /// Where the next one is likely to be: a batch's bodies come in the same order each time.
+    next: usize,
     room: Room,
 }
 
@@ -245,19 +247,27 @@ impl Templates {
     /// Writes the span's body from its template; false where there is none. `epoch` is that of a
     /// slice's source.
     pub fn write(&mut self, span: Span<'_>, epoch: impl Fn(&Slice<'_>) -> u64, out: &mut Vec<u8>) -> bool {
-        match self.known.iter_mut().find(|(shape, _)| fits(shape, span, &epoch)) {
-            Some((_, Known::Made(template))) => {
+        let Some(at) = self.find(span, epoch) else { return false };
+        self.next = at + 1;
+        match &mut self.known[at].1 {
+            Known::Made(template) => {
                 template.write(span, &mut self.room, out);
                 true
             }
-            _ => false,
+            Known::Seen | Known::Hopeless => false,
         }
+    }
+
+    fn find(&self, span: Span<'_>, epoch: impl Fn(&Slice<'_>) -> u64) -> Option<usize> {
+        let (before, from) = self.known.split_at(self.next.min(self.known.len()));
+        let is_it = |(shape, _): &(Shape, Known)| fits(shape, span, &epoch);
+        from.iter().position(is_it).map(|at| before.len() + at).or_else(|| before.iter().position(is_it))
     }
 
     /// Whether a template is to be made for the span: it is the second of its shape.
     pub fn is_wanted(&mut self, span: Span<'_>, epoch: impl Fn(&Slice<'_>) -> u64) -> bool {
-        match self.known.iter().find(|(shape, _)| fits(shape, span, &epoch)) {
-            Some((_, known)) => matches!(known, Known::Seen),
+        match self.find(span, &epoch) {
+            Some(at) => matches!(self.known[at].1, Known::Seen),
             None => {
                 self.known.push((shape(span, epoch), Known::Seen));
                 false
