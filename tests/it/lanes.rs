@@ -77,6 +77,12 @@ impl Running {
         self.inlet.as_ref().unwrap().put(&Arc::new(Batch { time_ms, resource, frames }));
     }
 
+    /// Takes up settings that are different.
+    pub fn reload(&mut self, change: impl FnOnce(&mut Settings)) {
+        change(&mut self.settings);
+        self.control.apply(&self.settings);
+    }
+
     pub fn wait_sent(&self, samples: u64) {
         wait_for("samples to be delivered", || (self.status.samples_sent() >= samples).then_some(()));
     }
@@ -112,7 +118,7 @@ fn times(received: &[Received]) -> Vec<i64> {
     received.iter().flat_map(|r| decode(&r.body).timeseries.remove(0).samples).map(|s| s.timestamp).collect()
 }
 
-fn decode(body: &[u8]) -> WriteRequest {
+pub fn decode(body: &[u8]) -> WriteRequest {
     WriteRequest::decode(&snap::raw::Decoder::new().decompress_vec(body).unwrap()[..]).unwrap()
 }
 
@@ -451,10 +457,10 @@ fn remote_write_2(peer: &Peer) -> Kind {
     remote_write_to(http(peer.url("/api/v1/write")), RemoteWriteVersion::V2)
 }
 
-const V2: &str = "application/x-protobuf;proto=io.prometheus.write.v2.Request";
+pub const V2: &str = "application/x-protobuf;proto=io.prometheus.write.v2.Request";
 
 /// An answer as a receiver of 2.0 gives it.
-fn wrote(samples: u64) -> Reply {
+pub fn wrote(samples: u64) -> Reply {
     Reply::Answer(204, vec![("X-Prometheus-Remote-Write-Samples-Written", samples.to_string())], "")
 }
 
@@ -564,8 +570,7 @@ fn series_under_labels_of_before_a_reload_are_ended() {
     let mut lane = Running::start(remote_write(&peer));
     lane.tick(1000);
     lane.wait_sent(2);
-    lane.settings.labels = Labels::of(&[("job", "other")]);
-    lane.control.apply(&lane.settings);
+    lane.reload(|settings| settings.labels = Labels::of(&[("job", "other")]));
     lane.tick(2000);
     lane.wait_sent(4);
     lane.tick(3000);

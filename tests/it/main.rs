@@ -13,6 +13,7 @@ mod golden;
 mod handover;
 mod hangs;
 mod lanes;
+mod learned;
 mod losses;
 mod notify;
 mod privileges;
