@@ -1,17 +1,22 @@
 //! Bodies from a template are those of the plain encoder: the same message, packed by ourselves.
 
+use std::fs;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use metricsd::collectors::{self, Tick};
 use metricsd::formats::json::Json;
 use metricsd::formats::remote_write::{self, RemoteWrite, Version};
 use metricsd::formats::{Bodies, Compression, Encoded, Encoder, Piece};
-use metricsd::host::{HostPaths, Scratch, SystemStatFs, monotonic};
-use metricsd::model::{Batch, Frame, Labels, Metric, MetricRef, Resource, Schema, Series};
+use metricsd::host::{FsUsage, HostPaths, Scratch, StatFs, SystemStatFs, monotonic};
+use metricsd::model::{Batch, Frame, Labels, Metric, MetricRef, Recorder, Resource, Schema, Series};
 use metricsd::pipeline::Collectors;
 use prometheus_remote_write::{TimeSeries, WriteRequest};
 use prost_0_12::Message;
+
+use crate::support::program::TempDir;
 
 static GAUGE: Metric = Metric::gauge("test_value_bytes", "bytes", "A value.");
 static COUNTER: Metric = Metric::counter("test_things_total", "", "Things, of which there are many.");
@@ -338,5 +343,58 @@ fn markers_fill_what_is_left_of_the_last_body_and_then_bodies_of_their_own() {
         assert_eq!(bodies.iter().map(|body| body.samples).collect::<Vec<_>>(), [4, 4, 4]);
         let (encoded, bodies) = all.encode(&batch_of(&[0, 0]));
         assert_eq!((encoded.samples, encoded.markers, bodies.len()), (0, 3, 1));
+    }
+}
+
+/// Both mounts are visible, and alike.
+struct Sizes;
+
+impl StatFs for Sizes {
+    fn usage(&self, _: &Path) -> io::Result<FsUsage> {
+        Ok(FsUsage { total: 30, free: 15, available: 10 })
+    }
+
+    fn device(&self, path: &Path) -> io::Result<(u32, u32)> {
+        Ok((8, if path.ends_with("var") { 2 } else { 1 }))
+    }
+}
+
+/// Found by fuzz/fuzz_targets/collectors.rs: of a table of mounts all went that are asked at
+/// once. What ends then is told in bodies, and is no sample of the batch.
+#[test]
+fn samples_mean_the_same_to_every_encoder_also_when_series_end() {
+    let dir = TempDir::new();
+    let table = "25 1 8:1 / / rw - ext4 /dev/sda1 rw\n54 25 8:2 / /var rw - xfs /dev/sda2 rw\n";
+    let remote = "60 1 0:50 / /mnt rw - nfs4 host:/x rw\n";
+    fs::create_dir_all(dir.path().join("proc/1")).unwrap();
+    let settings = collectors::Settings::default();
+    fs::write(dir.path().join("proc/1/mountinfo"), table).unwrap();
+    let built = collectors::build(&settings, &HostPaths::below(dir.path()), Arc::new(Sizes));
+    let fast = built.fast.into_iter().find(|fast| fast.name == "filesystem").unwrap();
+    let (mut collector, mut recorder) = (fast.collector, Recorder::new(fast.name, 1000));
+    let mut scratch = Scratch::new();
+    let mut encoders: [(Box<dyn Encoder>, bool); 3] = [
+        (Box::new(RemoteWrite::new(Version::V1, Labels::EMPTY)), true),
+        (Box::new(RemoteWrite::new(Version::V2, Labels::EMPTY)), true),
+        (Box::new(Json::new(Labels::EMPTY, Compression::None)), false),
+    ];
+    // Two mounts, four numbers each.
+    for (round, (text, samples, ended)) in
+        [(table, 8, 0), (remote, 0, 8), (remote, 0, 0), (table, 8, 0)].into_iter().enumerate()
+    {
+        fs::write(dir.path().join("proc/1/mountinfo"), text).unwrap();
+        let time_ms = 1_700_000_000_000 + round as i64 * 1000;
+        let tick = Tick { wall_ms: time_ms, monotonic: Duration::from_secs(round as u64) };
+        collector.collect(&tick, &mut scratch, &mut recorder).unwrap();
+        let resource = Arc::new(Resource { host: "h".into(), boot_ms: None });
+        let batch = Batch { time_ms, resource, frames: vec![recorder.finish(time_ms)] };
+        assert_eq!(batch.samples(), samples, "round {round}");
+        for (encoder, ends) in &mut encoders {
+            let mut bodies = Bodies::default();
+            let encoded = encoder.encode(&batch, 10_000, &mut bodies);
+            let markers = if *ends { ended } else { 0 };
+            assert_eq!(encoded, Encoded { samples: samples as u64, markers, unencodable: 0 }, "round {round}");
+            assert_eq!(bodies.drain().map(|body| body.samples).sum::<u64>(), samples as u64 + markers);
+        }
     }
 }
