@@ -137,7 +137,7 @@ fn unpack(body: &[u8]) -> Vec<u8> {
 #[test]
 fn every_fixture_host_s_bodies_are_the_plain_encoder_s() {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
-    let hosts = std::fs::read_dir(fixtures).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir());
+    let hosts = fs::read_dir(fixtures).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir());
     for dir in hosts {
         let settings = collectors::Settings::default();
         let built = collectors::build(&settings, &HostPaths::below(&dir), Arc::new(SystemStatFs));
