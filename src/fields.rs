@@ -230,12 +230,13 @@ pub enum Shape {
     Objects,
 }
 
-/// A bound or a choice, for the documentation.
+/// Bounds, or a choice.
 #[derive(Clone, Copy)]
 enum Range {
     None,
     Whole(u64, u64),
     Number(f64, f64),
+    Duration(Duration, Duration),
     Words(&'static [&'static str]),
 }
 
@@ -248,21 +249,32 @@ impl<S> Fields for Table<S> {
 impl<S> Field<S> {
     /// What there is to know about it; of all fields where it stands for several.
     fn infos(&self) -> Vec<Info> {
-        let (shape, range, inner) = match &self.takes {
+        let inner = match &self.takes {
             Takes::Flat(part) => return part.fields().infos(),
-            Takes::Bool(_) => (Shape::Bool, Range::None, None),
-            Takes::Whole(range, _) => (Shape::Whole, Range::Whole(*range.start(), *range.end()), None),
-            Takes::Number(range, _) => (Shape::Number, Range::Number(*range.start(), *range.end()), None),
-            Takes::Duration(..) => (Shape::Duration, Range::None, None),
-            Takes::Word(words, _) => (Shape::Text, Range::Words(words), None),
-            Takes::Text(_) => (Shape::Text, Range::None, None),
-            Takes::Texts(..) => (Shape::Texts, Range::None, None),
-            Takes::Map(_) => (Shape::Map, Range::None, None),
-            Takes::Secrets(_) => (Shape::Secrets, Range::None, None),
-            Takes::Object(part) => (Shape::Object, Range::None, Some(part.fields())),
-            Takes::Objects(part) => (Shape::Objects, Range::None, Some(part.fields())),
+            Takes::Object(part) | Takes::Objects(part) => Some(part.fields()),
+            _ => None,
         };
+        let (shape, range) = self.takes.kind();
         let Field { name, default, doc, variable, is_secret, .. } = *self;
         vec![Info { name, shape, default, doc, variable, is_secret, range, inner }]
+    }
+}
+
+impl<S> Takes<S> {
+    /// What kind of value, and which of them.
+    fn kind(&self) -> (Shape, Range) {
+        match self {
+            Takes::Bool(_) => (Shape::Bool, Range::None),
+            Takes::Whole(range, _) => (Shape::Whole, Range::Whole(*range.start(), *range.end())),
+            Takes::Number(range, _) => (Shape::Number, Range::Number(*range.start(), *range.end())),
+            Takes::Duration(range, _) => (Shape::Duration, Range::Duration(*range.start(), *range.end())),
+            Takes::Word(words, _) => (Shape::Text, Range::Words(words)),
+            Takes::Text(_) => (Shape::Text, Range::None),
+            Takes::Texts(..) => (Shape::Texts, Range::None),
+            Takes::Map(_) => (Shape::Map, Range::None),
+            Takes::Secrets(_) => (Shape::Secrets, Range::None),
+            Takes::Object(_) | Takes::Flat(_) => (Shape::Object, Range::None),
+            Takes::Objects(_) => (Shape::Objects, Range::None),
+        }
     }
 }

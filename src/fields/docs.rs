@@ -89,7 +89,8 @@ impl Info {
             Shape::Objects => "list of objects",
         };
         match self.range {
-            Range::None => kind.to_owned(),
+            // Every wait has the same bounds.
+            Range::None | Range::Duration(..) => kind.to_owned(),
             Range::Whole(from, to) => format!("{kind}, {from} to {to}"),
             Range::Number(from, to) => format!("{kind}, {from} to {to}"),
             Range::Words(words) => {

@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::notes::{Fault, Notes, any_of};
-use super::{Done, Field, Fields, Held, Inner, Part, Table, Takes, duration};
+use super::{Done, Field, Fields, Held, Inner, Part, Range, Shape, Table, Takes, duration};
 
 /// Settings that are being filled from an object, whatever their type.
 pub trait Fill {
@@ -115,35 +115,66 @@ impl<S> Fill for Filling<'_, S> {
 impl<S> Takes<S> {
     /// Checks `piece` and sets it.
     fn set(&self, into: &mut S, piece: Piece<'_>) -> Done {
-        match (self, piece) {
-            (Takes::Texts(begin, _), Piece::List) => begin(into),
-            (Takes::Texts(_, push), Piece::Item(item)) => return push(into, text(item)?),
-            (Takes::Map(put), Piece::Member(name, value)) => return put(into, name, text(value)?),
-            (Takes::Secrets(put), Piece::Member(name, value)) => return put(into, name, Held::Here(text(value)?)),
-            (Takes::Secrets(put), Piece::MemberFile(name, path)) => return put(into, name, Held::InFile(path)),
-            (takes, Piece::One(value)) => return takes.set_one(into, value),
-            // `config` gives no such piece.
-            _ => return Err(Fault::expected("something else")),
+        let (shape, range) = self.kind();
+        match (self, checked(shape, range, piece)?) {
+            (Takes::Bool(set), Checked::Bool(value)) => set(into, value),
+            (Takes::Whole(_, set), Checked::Whole(number)) => set(into, number),
+            (Takes::Number(_, set), Checked::Number(number)) => set(into, number),
+            (Takes::Duration(_, set), Checked::Duration(wait)) => set(into, wait),
+            (Takes::Word(_, set), Checked::Word(at)) => set(into, at),
+            (Takes::Text(set), Checked::Text(text)) => return set(into, text),
+            (Takes::Texts(begin, _), Checked::List) => begin(into),
+            (Takes::Texts(_, push), Checked::Text(text)) => return push(into, text),
+            (Takes::Map(put), Checked::Member(name, Held::Here(text))) => return put(into, name, text),
+            (Takes::Secrets(put), Checked::Member(name, value)) => return put(into, name, value),
+            _ => return Err(no_such_piece()),
         }
         Ok(())
     }
+}
 
-    fn set_one(&self, into: &mut S, value: Scalar<'_>) -> Done {
-        match (self, value) {
-            (Takes::Bool(set), Scalar::Bool(value)) => set(into, value),
-            (Takes::Bool(_), _) => return Err(Fault::expected("true or false")),
-            (Takes::Whole(range, set), value) => set(into, whole(range, &value)?),
-            (Takes::Number(range, set), value) => set(into, number(range, &value)?),
-            (Takes::Duration(range, set), value) => set(into, wait(range, &value)?),
-            (Takes::Word(words, set), value) => set(into, word(words, &text(value)?)?),
-            (Takes::Text(set), value) => return set(into, text(value)?),
-            (Takes::Texts(..) | Takes::Objects(_), _) => return Err(Fault::expected("a list")),
-            (Takes::Map(_) | Takes::Secrets(_) | Takes::Object(_) | Takes::Flat(_), _) => {
-                return Err(Fault::expected("an object"));
-            }
+/// What was written, as its field takes it.
+enum Checked<'v> {
+    Bool(bool),
+    Whole(u64),
+    Number(f64),
+    Duration(Duration),
+    Word(usize),
+    Text(String),
+    List,
+    Member(&'v str, Held),
+}
+
+/// `piece` as a field of this shape and range takes it. It knows no settings' type, so that there is one of it.
+fn checked<'v>(shape: Shape, range: Range, piece: Piece<'v>) -> Result<Checked<'v>, Fault> {
+    let value = match (shape, piece) {
+        (_, Piece::One(value)) => value,
+        (Shape::Texts, Piece::List) => return Ok(Checked::List),
+        (Shape::Texts, Piece::Item(item)) => return text(item).map(Checked::Text),
+        (Shape::Map | Shape::Secrets, Piece::Member(name, value)) => {
+            return Ok(Checked::Member(name, Held::Here(text(value)?)));
         }
-        Ok(())
-    }
+        (Shape::Secrets, Piece::MemberFile(name, path)) => return Ok(Checked::Member(name, Held::InFile(path))),
+        _ => return Err(no_such_piece()),
+    };
+    Ok(match (shape, range) {
+        (Shape::Bool, _) => match value {
+            Scalar::Bool(value) => Checked::Bool(value),
+            _ => return Err(Fault::expected("true or false")),
+        },
+        (Shape::Whole, Range::Whole(from, to)) => Checked::Whole(whole(&(from..=to), &value)?),
+        (Shape::Number, Range::Number(from, to)) => Checked::Number(number(&(from..=to), &value)?),
+        (Shape::Duration, Range::Duration(from, to)) => Checked::Duration(wait(&(from..=to), &value)?),
+        (Shape::Text, Range::Words(words)) => Checked::Word(word(words, &text(value)?)?),
+        (Shape::Text, _) => Checked::Text(text(value)?),
+        (Shape::Texts | Shape::Objects, _) => return Err(Fault::expected("a list")),
+        _ => return Err(Fault::expected("an object")),
+    })
+}
+
+/// `config` gives a field the pieces of its shape.
+fn no_such_piece() -> Fault {
+    Fault::expected("something else")
 }
 
 fn text(value: Scalar<'_>) -> Result<String, Fault> {
