@@ -149,8 +149,12 @@ pub enum SpoolMode {
 impl SpoolSettings {
     /// The directory with what waits for the destination `name`; none: it has none.
     pub fn home(&self, name: &str) -> Option<PathBuf> {
-        let dir = self.dir.as_ref().filter(|_| self.mode != SpoolMode::Memory)?;
-        Some(dir.join(name))
+        self.dir.as_ref().filter(|_| self.has_home()).map(|dir| dir.join(name))
+    }
+
+    /// Whether anything that waits has a place on disk.
+    pub fn has_home(&self) -> bool {
+        self.dir.is_some() && self.mode != SpoolMode::Memory
     }
 
     /// Whether what was read at `time_ms` is older than `max_age`; both in wall-clock milliseconds.

@@ -235,12 +235,15 @@ fn while_the_disk_hangs_and_the_destination_is_down_what_is_in_memory_is_bounded
 fn ten_bodies_a_tick_to_a_destination_that_is_well_write_nothing() {
     for workers in [1, 3] {
         let lane = Running::start(&format!("ten-{workers}"), 10, workers, |_| ());
-        let changes = lane.faults.changes();
+        wait_for("the keeper to sleep", || lane.queue.keeper_sleeps());
+        let before = (lane.faults.changes(), lane.queue.keeper_woken());
         for tick in 0..50 {
             lane.tick(tick);
             lane.destination.wait_taken(10 * (tick as usize + 1));
+            // A sender is idle again a moment after the last body arrived; then the next one goes straight.
+            wait_for("an idle sender", || lane.queue.is_quiet());
         }
-        assert_eq!((lane.faults.changes(), lane.segments()), (changes, 0));
+        assert_eq!((lane.faults.changes(), lane.queue.keeper_woken(), lane.segments()), (before.0, before.1, 0));
         if workers == 1 {
             let taken = lane.destination.taken();
             assert!(taken.windows(2).all(|two| two[0] < two[1]), "in order: {taken:?}");

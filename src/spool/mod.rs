@@ -114,7 +114,6 @@ pub use api::{
 pub use inspect::{Listing, inspect, inspect_one, spools};
 pub use recovery::{Finding, Note, Recovery};
 pub use state::Spool;
-pub use upkeep::{Chore, ChoreDone};
 
 #[cfg(test)]
 pub(crate) use tests::faults::{Faults, Op};

@@ -5,7 +5,6 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 use super::api::{Count, OpenError, Options};
-use super::cursor_file::CursorFile;
 use super::disk::Disk;
 use super::format::context_id;
 use super::home::{CURSOR, CURSOR_TMP, Home, clear, quarantine};
@@ -74,8 +73,6 @@ impl Spool {
             trouble: None,
             is_exact: survey.is_exact,
             saved_cursor: survey.cursor,
-            saved_number: 0,
-            cursor_file: CursorFile::default(),
             cursor_stays: survey.unreachable.is_some(),
             bad_cursor: survey.bad_cursor,
             cursor_failed: false,

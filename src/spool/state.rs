@@ -6,7 +6,6 @@ use std::io;
 use std::sync::Arc;
 
 use super::api::{Count, Options, Stats};
-use super::cursor_file::CursorFile;
 use super::disk::Disk;
 use super::format::{Context, Cursor, context_id};
 use super::home::Home;
@@ -50,9 +49,6 @@ pub struct Spool {
     pub(super) trouble: Option<Trouble>,
     /// What the cursor file says.
     pub(super) saved_cursor: Option<Cursor>,
-    /// The number of its draft.
-    pub(super) saved_number: u64,
-    pub(super) cursor_file: CursorFile,
     /// The cursor is not moved on: there are segments that can't be read now, and once they
     /// can be, a later one would make them look done with.
     pub(super) cursor_stays: bool,

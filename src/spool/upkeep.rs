@@ -1,13 +1,10 @@
 //! What is done now and then: forcing data to the device, saving the cursor, removing what
 //! is done with.
 
-use std::fs::File;
 use std::io;
-use std::path::PathBuf;
 
 use super::api::{Count, DEFAULT_SYNC_INTERVAL, SyncPolicy, WriteError};
-use super::cursor_file::{CursorFile, Draft, Written};
-use super::disk::Disk;
+use super::cursor_file::{remove_cursor, write_cursor};
 use super::format::Cursor;
 use super::segment::Gone;
 use super::segments::Segments;
@@ -25,19 +22,6 @@ impl Spool {
     /// what is uncertain is a power cut's doing, and what was acknowledged may come again
     /// after a restart.
     pub fn sync(&mut self, now_ms: i64) -> io::Result<()> {
-        match self.chore(now_ms)? {
-            Some(chore) => self.chore_done(chore.run()),
-            None => Ok(()),
-        }
-    }
-
-    /// The first half of [`Spool::sync`]: what is due, as something that can be run while
-    /// others push and take, since forcing data to a device may take seconds. None where
-    /// nothing is due.
-    ///
-    /// # Errors
-    /// As for [`Spool::sync`].
-    pub fn chore(&mut self, now_ms: i64) -> io::Result<Option<Chore>> {
         let expired = self.expire(now_ms);
         let interval = match self.options.sync {
             SyncPolicy::Interval(interval) => interval,
@@ -46,48 +30,62 @@ impl Spool {
         };
         let since = u64::try_from(now_ms.saturating_sub(self.last_sync_ms));
         if since.is_ok_and(|ms| u128::from(ms) < interval.as_millis()) {
-            return expired.map(|()| None);
+            return expired;
         }
         self.last_sync_ms = now_ms;
-        expired.and(self.everything())
+        let flushed = self.flush();
+        expired.and(flushed)
     }
 
     /// Does everything, due or not.
     pub(super) fn flush(&mut self) -> io::Result<()> {
-        match self.everything()? {
-            Some(chore) => self.chore_done(chore.run()),
-            None => Ok(()),
-        }
-    }
-
-    /// All there is to do, due or not.
-    fn everything(&mut self) -> io::Result<Option<Chore>> {
         if self.segments.is_empty() && (self.saved_cursor.is_none() || self.cursor_stays) {
-            return Ok(None);
+            return Ok(());
         }
         self.ensure_home().map_err(|error| match error {
             WriteError::Io(_, error) => error,
             other => io::Error::other(other.to_string()),
         })?;
-        let sync = self.options.sync != SyncPolicy::Never;
-        let mut files = std::mem::take(&mut self.retired);
-        if sync && std::mem::take(&mut self.data_dirty) {
+        let forced = self.force();
+        // That all before it is done with does not depend on the data; that there is as much
+        // as it says, a start sees for itself.
+        let saved = match self.cursor_to_save() {
+            Some(cursor) => self.write_cursor(cursor),
+            None => {
+                self.has_news = false;
+                Ok(())
+            }
+        };
+        let tidied = self.tidy();
+        let result = forced.and(saved).and(tidied);
+        if result.is_err() {
+            self.disk_errors += 1;
+        }
+        result
+    }
+
+    /// Forces to the device what was written.
+    fn force(&mut self) -> io::Result<()> {
+        let is_forced = self.options.sync != SyncPolicy::Never;
+        let retired = std::mem::take(&mut self.retired);
+        let mut data = retired.iter().map(|file| self.disk.sync_data(file)).fold(Ok(()), Result::and);
+        if is_forced && std::mem::take(&mut self.data_dirty) {
             if let Some(active) = &self.active {
-                files.push(active.try_clone()?);
+                data = data.and(self.disk.sync_data(active));
             }
         }
-        let dir = sync && std::mem::take(&mut self.dir_dirty);
-        let cursor = self.cursor_to_save();
-        self.has_news = false;
-        Ok(Some(Chore {
-            disk: self.disk.clone(),
-            home: self.home.dir.clone(),
-            sync,
-            files,
-            dir,
-            cursor: cursor.map(|cursor| self.cursor_file.draft(cursor)),
-            cursor_file: self.cursor_file.clone(),
-        }))
+        if data.is_err() {
+            // After a failed sync the kernel may think its pages clean, and a second
+            // one would succeed without having done anything: go on in another file.
+            self.active = None;
+            self.segments.end_last();
+        }
+        if is_forced && self.dir_dirty {
+            let dir = self.disk.sync_dir(&self.home.dir);
+            self.dir_dirty = dir.is_err();
+            return data.and(dir);
+        }
+        data
     }
 
     /// The cursor, where what is saved is not it, or says less than there is to say.
@@ -126,36 +124,6 @@ impl Spool {
 
     fn is_saved(&self, cursor: &Cursor) -> bool {
         self.saved_cursor.as_ref() == Some(cursor)
-    }
-
-    /// The second half of [`Spool::sync`]: takes up what became of the first, and removes
-    /// what is done with.
-    ///
-    /// # Errors
-    /// As for [`Spool::sync`].
-    pub fn chore_done(&mut self, done: ChoreDone) -> io::Result<()> {
-        if !self.cursor_file.is(&done.cursor_file) {
-            // Another spool's, which has been left meanwhile.
-            return Ok(());
-        }
-        if done.data.is_err() {
-            // After a failed sync the kernel may think its pages clean, and a second
-            // one would succeed without having done anything: go on in another file.
-            self.active = None;
-            self.segments.end_last();
-        }
-        self.dir_dirty |= done.dir.is_err();
-        if let Err(error) = &done.cursor {
-            self.has_news = true;
-            self.say_unsaved(error);
-        }
-        let cursor = done.cursor.map(|saved| saved.map_or((), |draft| self.has_saved(draft)));
-        let tidied = self.tidy();
-        let result = done.data.and(done.dir).and(cursor).and(tidied);
-        if result.is_err() {
-            self.disk_errors += 1;
-        }
-        result
     }
 
     /// Removes segments that are done with: all of them where nothing waits, so that a host
@@ -229,7 +197,6 @@ impl Spool {
         if self.save_cursor(seq).is_err() {
             self.disk_errors += 1;
             self.has_news = true;
-            // Also one that a chore may have written meanwhile.
             let _ = self.forget_cursor();
         }
     }
@@ -250,33 +217,25 @@ impl Spool {
             return Ok(());
         }
         let cursor = self.cursor_at(seq);
-        if self.is_saved(&cursor) {
-            return Ok(());
-        }
+        if self.is_saved(&cursor) { Ok(()) } else { self.write_cursor(cursor) }
+    }
+
+    fn write_cursor(&mut self, cursor: Cursor) -> io::Result<()> {
+        self.has_news = false;
         let sync = self.options.sync != SyncPolicy::Never;
-        let draft = self.cursor_file.draft(cursor);
-        match self.cursor_file.write(&self.disk, &self.home.dir, &draft, sync) {
-            Ok(Written::Yes(renamed)) => {
-                self.has_saved(draft);
+        match write_cursor(&self.disk, &self.home.dir, &cursor, sync) {
+            Ok(renamed) => {
+                self.saved_cursor = Some(cursor);
+                self.bad_cursor = false;
+                self.cursor_failed = false;
                 renamed
             }
-            // Nobody else drafts any.
-            Ok(Written::Outdated) => Ok(()),
             Err(error) => {
+                self.has_news = true;
                 self.say_unsaved(&error);
                 Err(error)
             }
         }
-    }
-
-    /// A chore may hear of its own later than we of a newer one.
-    fn has_saved(&mut self, draft: Draft) {
-        if draft.number > self.saved_number {
-            self.saved_number = draft.number;
-            self.saved_cursor = Some(draft.cursor);
-            self.bad_cursor = false;
-        }
-        self.cursor_failed = false;
     }
 
     /// Once, until it can be saved again.
@@ -295,45 +254,8 @@ impl Spool {
     }
 
     fn forget_cursor(&mut self) -> io::Result<()> {
-        self.saved_number = self.cursor_file.remove(&self.disk, &self.home.dir)?;
+        remove_cursor(&self.disk, &self.home.dir)?;
         self.saved_cursor = None;
         Ok(())
-    }
-}
-
-/// Work on the device that needs nothing of the spool but what is in here.
-#[derive(Debug)]
-pub struct Chore {
-    disk: Disk,
-    home: PathBuf,
-    sync: bool,
-    files: Vec<File>,
-    dir: bool,
-    cursor: Option<Draft>,
-    cursor_file: CursorFile,
-}
-
-/// What became of a [`Chore`].
-#[derive(Debug)]
-pub struct ChoreDone {
-    data: io::Result<()>,
-    dir: io::Result<()>,
-    /// The cursor that is saved now, if one was to be.
-    cursor: io::Result<Option<Draft>>,
-    cursor_file: CursorFile,
-}
-
-impl Chore {
-    /// Does it. May take as long as the device likes.
-    pub fn run(self) -> ChoreDone {
-        let data = self.files.iter().map(|file| self.disk.sync_data(file)).fold(Ok(()), Result::and);
-        let dir = if self.dir { self.disk.sync_dir(&self.home) } else { Ok(()) };
-        // That all before it is done with does not depend on the data; that there is as much
-        // as it says, a start sees for itself.
-        let cursor = self.cursor.map_or(Ok(None), |draft| {
-            let written = self.cursor_file.write(&self.disk, &self.home, &draft, self.sync)?;
-            Ok(Some(draft).filter(|_| matches!(written, Written::Yes(_))))
-        });
-        ChoreDone { data, dir, cursor, cursor_file: self.cursor_file }
     }
 }

@@ -74,8 +74,7 @@ impl Queue {
         let mut state = self.lock();
         loop {
             let now = Instant::now();
-            let has_home = state.settings.home(&self.name).is_some();
-            match state.next_chore(generation, has_home, now) {
+            match state.next_chore(generation, now) {
                 Ok(chore) => {
                     let task = self.task(&mut state, chore, now);
                     return (state.disk.take_settled(), task);
@@ -91,17 +90,38 @@ impl Queue {
                         }
                     };
                     state.keeper_sleeps = None;
+                    #[cfg(test)]
+                    {
+                        state.keeper_woken += 1;
+                    }
                 }
             }
         }
+    }
+
+    /// How often the keeper woke up.
+    #[cfg(test)]
+    pub fn keeper_woken(&self) -> u64 {
+        self.lock().keeper_woken
+    }
+
+    /// Whether it sleeps until somebody wakes it.
+    #[cfg(test)]
+    pub fn keeper_sleeps(&self) -> bool {
+        self.lock().keeper_sleeps == Some(None)
+    }
+
+    /// Whether a batch that comes now goes straight.
+    #[cfg(test)]
+    pub fn is_quiet(&self) -> bool {
+        self.lock().may_go_straight(Instant::now())
     }
 
     /// What is due at once; none: nothing is.
     #[cfg(test)]
     pub fn task_due(&self, generation: u64) -> Option<(Settled, Task)> {
         let (mut state, now) = (self.lock(), Instant::now());
-        let has_home = state.settings.home(&self.name).is_some();
-        let chore = state.next_chore(generation, has_home, now).ok()?;
+        let chore = state.next_chore(generation, now).ok()?;
         let task = self.task(&mut state, chore, now);
         Some((state.disk.take_settled(), task))
     }

@@ -33,7 +33,7 @@ use crate::telemetry::{DestinationStatus, DropReason};
 
 use self::disk_view::{DiskView, Said};
 use self::list::{Left, OnDisk};
-use self::state::{Crew, End, State};
+use self::state::{Chore, Crew, End, State};
 
 pub use self::keep::{Settled, Task, Write, Written};
 pub use self::list::InHand;
@@ -66,12 +66,11 @@ impl Queue {
     /// The queue of the destination `name`, for so many senders. What it kept from an earlier
     /// life comes when its keeper has opened the spool.
     pub fn new(name: &str, settings: &SpoolSettings, status: Arc<DestinationStatus>, senders: usize) -> Queue {
-        let has_home = settings.home(name).is_some();
         Queue {
             name: name.to_owned(),
             status,
             abandoned: AtomicBool::new(false),
-            state: Mutex::new(State::new(settings.clone(), has_home, senders, Instant::now())),
+            state: Mutex::new(State::new(settings.clone(), senders, Instant::now())),
             idle: Condvar::new(),
             paused: Condvar::new(),
             worker: Condvar::new(),
@@ -110,8 +109,7 @@ impl Queue {
         let mut state = self.lock();
         if state.end == End::Done {
             state.end = End::No;
-            let has_home = state.settings.home(&self.name).is_some();
-            state.disk = DiskView::new(has_home.then(Instant::now));
+            state.disk = DiskView::new(state.settings.has_home().then(Instant::now));
         }
     }
 
@@ -188,8 +186,9 @@ impl Queue {
     /// there will be before it wakes up by itself.
     fn wake_keeper(&self, state: &State, early: bool, now: Instant) {
         let Some(sleeps_until) = state.keeper_sleeps else { return };
-        let has_home = state.settings.home(&self.name).is_some();
-        let is_due = match state.next_chore(state.crew.generation, has_home, now) {
+        let is_due = match state.next_chore(state.crew.generation, now) {
+            // In the steady state, too, something is in hand most of the time: no reason to wake up.
+            Ok(Chore::Upkeep) => early,
             Ok(_) => true,
             Err(next) => early && next.is_some_and(|next| sleeps_until.is_none_or(|until| next < until)),
         };

@@ -97,12 +97,15 @@ pub struct State {
     pub upkept: Option<Instant>,
     /// The keeper sleeps; until when, if it wakes up by itself.
     pub keeper_sleeps: Option<Option<Instant>>,
+    /// How often it woke up.
+    #[cfg(test)]
+    pub keeper_woken: u64,
 }
 
 impl State {
-    pub fn new(settings: SpoolSettings, has_home: bool, senders: usize, now: Instant) -> State {
+    pub fn new(settings: SpoolSettings, senders: usize, now: Instant) -> State {
         State {
-            disk: DiskView::new(has_home.then_some(now)),
+            disk: DiskView::new(settings.has_home().then_some(now)),
             settings,
             straight: None,
             encoding: false,
@@ -119,6 +122,8 @@ impl State {
             series_changed: false,
             upkept: None,
             keeper_sleeps: None,
+            #[cfg(test)]
+            keeper_woken: 0,
         }
     }
 
@@ -194,7 +199,7 @@ impl State {
     }
 
     /// What the keeper of `generation` is to do; nothing yet: when to look again.
-    pub fn next_chore(&self, generation: u64, has_home: bool, now: Instant) -> Result<Chore, Option<Instant>> {
+    pub fn next_chore(&self, generation: u64, now: Instant) -> Result<Chore, Option<Instant>> {
         if self.crew.generation != generation || matches!(self.end, End::Begun | End::Done) {
             return Ok(Chore::Leave);
         }
@@ -204,7 +209,7 @@ impl State {
         if self.moved.is_some() {
             return Ok(Chore::Move);
         }
-        let is_to_open = has_home && !self.disk.is_open;
+        let is_to_open = self.settings.has_home() && !self.disk.is_open;
         if is_to_open && DiskView::is_time(self.disk.open_tried, now) {
             return Ok(Chore::Open);
         }

@@ -235,23 +235,3 @@ fn a_listing_says_what_waits_while_a_daemon_runs() {
     assert!(listing.recovery.is_clean(), "{listing:?}");
     assert_eq!(names(&home), before);
 }
-
-#[test]
-fn a_chore_of_a_spool_that_was_left_says_nothing_of_the_next_one() {
-    let (old, new) = (TempDir::new(), TempDir::new());
-    fill(old.path(), 5);
-    let mut spool = open_clean(old.path());
-    spool.take(0).unwrap();
-    spool.ack(1);
-    let done = spool.chore(10_000).unwrap().unwrap().run();
-    spool.close().unwrap();
-    fill(new.path(), 5);
-    let mut spool = open_clean(new.path());
-    spool.take(0).unwrap();
-    spool.ack(1);
-    spool.chore_done(done).unwrap();
-    let done = spool.chore(10_000).unwrap().unwrap().run();
-    spool.chore_done(done).unwrap();
-    drop(spool);
-    assert_eq!(drain(&mut open_clean(new.path())), [2, 3, 4, 5], "its own cursor was saved");
-}
