@@ -35,16 +35,16 @@ impl Running {
     }
 
     pub fn start_with(kind: Kind, spool: SpoolSettings) -> Running {
-        Running::start_at(kind, spool, None)
+        Running::start_at(kind, spool, 1, None)
     }
 
-    fn start_at(kind: Kind, spool: SpoolSettings, drain_rate: Option<f64>) -> Running {
+    pub fn start_at(kind: Kind, spool: SpoolSettings, workers: usize, drain_rate: Option<f64>) -> Running {
         let settings = Settings {
             name: "test".to_owned(),
             labels: Labels::of(&[("job", "metricsd"), ("instance", "host-1")]),
             kind,
             spool,
-            workers: 1,
+            workers,
             drain_rate,
             retry: RetrySettings { min_backoff: Duration::from_millis(1), max_backoff: Duration::from_millis(20) },
         };
@@ -591,7 +591,7 @@ fn a_backlog_is_drained_no_faster_than_the_rate_allows() {
     let peer = Peer::start(move |_, _| {
         Reply::status(if is_up.load(std::sync::atomic::Ordering::Relaxed) { 200 } else { 503 })
     });
-    let mut lane = Running::start_at(remote_write(&peer), SpoolSettings::memory(1 << 20), Some(20.0));
+    let mut lane = Running::start_at(remote_write(&peer), SpoolSettings::memory(1 << 20), 1, Some(20.0));
     for tick in 1..=6 {
         lane.tick(tick * 1000);
         wait_for("the tick to be queued", || (lane.status.queue_frames() == tick as u64).then_some(()));

@@ -27,3 +27,4 @@ mod spools;
 mod support;
 mod templates;
 mod tls;
+mod workers;
