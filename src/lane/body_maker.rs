@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::body::Body;
 use super::learned::Learned;
-use super::losses::lose;
+use super::losses::{LOG_EVERY, lose};
 use super::queue::Queue;
 use crate::formats::{Bodies, Encoder, Piece, Sent};
 use crate::host::monotonic;
@@ -41,7 +41,7 @@ impl BodyMaker {
         queue: Arc<Queue>,
         has_past: bool,
     ) -> BodyMaker {
-        let throttle = Throttle::new(super::LOG_EVERY);
+        let throttle = Throttle::new(LOG_EVERY);
         let inner = Inner { encoder, throttle, bodies: Bodies::default(), revision: 0, has_inherited: !has_past };
         BodyMaker { name, status, learned, inner: Mutex::new(inner), queue }
     }

@@ -1,7 +1,12 @@
 //! What is lost on its way to a destination: counted at once, said in the log each minute.
 
+use std::time::Duration;
+
 use crate::host::monotonic;
 use crate::telemetry::{DestinationStatus, DropReason};
+
+/// What goes on being wrong is said each minute; each cause by itself.
+pub const LOG_EVERY: Duration = Duration::from_secs(60);
 
 /// What nobody else has a line about, and what it has.
 const SAID: [(DropReason, &str); 4] = [

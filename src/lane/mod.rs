@@ -60,6 +60,7 @@ use crate::telemetry::{DestinationStatus, Throttle};
 
 use self::body_maker::BodyMaker;
 use self::learned::Learned;
+use self::losses::LOG_EVERY;
 use self::queue::{Queue, SenderId};
 use self::route::{access, encoder, route};
 use self::series_file::SeriesFile;
@@ -76,9 +77,6 @@ pub use queue::GRACE;
 pub use sender::{REFUSED_PAUSE, Sender};
 pub use settings::{DEFAULT_MEMORY_MAX_BYTES, Kind, RetrySettings, Settings, SpoolMode, SpoolSettings, To};
 pub use worker::Worker;
-
-/// One line a minute says that a destination is down; one for each cause.
-const LOG_EVERY: Duration = Duration::from_secs(60);
 
 /// The loops of one destination, each to be run on a thread of its own.
 pub struct Lane {

@@ -8,7 +8,7 @@ use crossbeam_channel::Receiver;
 use super::body::Body;
 use super::body_maker::BodyMaker;
 use super::learned::Learned;
-use super::losses::lose;
+use super::losses::{LOG_EVERY, lose};
 use super::parts::{Part, Parts};
 use super::queue::{Failure, InHand, Next, Queue, SenderId, Ticket};
 use super::route::Route;
@@ -41,7 +41,7 @@ pub struct Sender {
 
 impl Sender {
     pub(super) fn log_throttle() -> Arc<Mutex<Causes>> {
-        Arc::new(Mutex::new(Causes::new(super::LOG_EVERY)))
+        Arc::new(Mutex::new(Causes::new(LOG_EVERY)))
     }
 
     fn throttle(&self) -> MutexGuard<'_, Causes> {
