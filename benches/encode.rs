@@ -15,11 +15,24 @@ use metricsd::formats::{
     text,
 };
 use metricsd::host::{HostPaths, Scratch, SystemStatFs, monotonic};
-use metricsd::model::{Batch, Labels, Metric, Recorder, Resource};
+use metricsd::model::{Batch, Family, Item, Label, Labels, Reading, Recorder, Resource, Scheme, face};
 use metricsd::pipeline::Collectors;
+use metricsd::shaping::Perspective;
 use nix::time::{ClockId, clock_gettime};
 
-static VALUE: Metric = Metric::gauge("bench_value_bytes", "bytes", "A value.");
+static VALUE: Reading = Reading {
+    native: face(
+        Family::gauge("bench_value_bytes", "bytes", "A value."),
+        &[Label::key("device", 0), Label::constant("mode", "read")],
+    ),
+    node: None,
+    otel: None,
+};
+
+/// What is seen by native names, with `labels` added.
+fn from(labels: Labels) -> Perspective {
+    Perspective::new(Scheme::Native, labels)
+}
 
 fn main() {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
@@ -42,12 +55,12 @@ fn main() {
     for series in [100, 10_000] {
         let batch = batch(series);
         remote_write(&batch);
-        encode("json", &batch, Box::new(Json::new(Labels::EMPTY, Compression::None)));
-        encode("json, gzip", &batch, Box::new(Json::new(Labels::EMPTY, Compression::Gzip)));
+        encode("json", &batch, Box::new(Json::new(from(Labels::EMPTY), Compression::None)));
+        encode("json, gzip", &batch, Box::new(Json::new(from(Labels::EMPTY), Compression::Gzip)));
         let mut page = String::new();
         report(&format!("text page, {series} series"), series, || {
             page.clear();
-            text::render(&batch.frames, &Labels::EMPTY, text::Format::Prometheus, &mut page);
+            text::render(&batch.frames, &from(Labels::EMPTY), text::Format::Prometheus, &mut page);
         });
     }
 }
@@ -58,8 +71,8 @@ fn remote_write(batch: &Batch) {
     let labels = Labels::of(&[("instance", "host-1"), ("job", "metricsd")]);
     let sizes = [("remote write 1.0", Version::V1), ("remote write 2.0", Version::V2)].map(|(name, version)| {
         let (plain, _) =
-            encode(&format!("{name}, plain"), batch, Box::new(RemoteWrite::plain(version, labels.clone())));
-        let (template, sizes) = encode(name, batch, Box::new(RemoteWrite::new(version, labels.clone())));
+            encode(&format!("{name}, plain"), batch, Box::new(RemoteWrite::plain(version, from(labels.clone()))));
+        let (template, sizes) = encode(name, batch, Box::new(RemoteWrite::new(version, from(labels.clone()))));
         println!("{:>52.1} times as fast as plain", plain / template);
         sizes
     });
@@ -71,7 +84,7 @@ fn remote_write(batch: &Batch) {
 fn encode(name: &str, batch: &Batch, mut encoder: Box<dyn Encoder>) -> (f64, [usize; 2]) {
     let mut bodies = Bodies::default();
     let mut body = Vec::new();
-    let series = batch.samples();
+    let series = batch.readings();
     let median = report(&format!("encode {name}, {series} series"), series, || {
         encoder.encode(batch, u64::MAX, &mut bodies);
         body = bodies.drain().next().map(|body| body.bytes).unwrap_or_default();
@@ -88,8 +101,7 @@ fn encode(name: &str, batch: &Batch, mut encoder: Box<dyn Encoder>) -> (f64, [us
 fn batch(series: usize) -> Batch {
     let mut out = Recorder::new("bench", series);
     for at in 0..series {
-        let labels = Labels::new([("device", format!("sd{at}")), ("mode", "read".to_owned())]).unwrap();
-        out.push(&VALUE, &labels, at as f64 * 1234.5);
+        out.item(&Item::new(&[&format!("sd{at}")])).push(&VALUE, at as f64 * 1234.5);
     }
     let resource = Arc::new(Resource { host: "host-1".into(), boot_ms: None });
     Batch { time_ms: 1_700_000_000_000, resource, frames: vec![out.finish(1_700_000_000_000)] }

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use log::LevelFilter;
 
+use crate::model::Scheme;
 use crate::nearest::{did_you_mean, nearest};
 use crate::telemetry;
 
@@ -86,7 +87,7 @@ pub enum Mode {
     /// `-spool`: list what waits on disk.
     Spool,
     /// `-once`: print one round, ship nothing.
-    Once(Format),
+    Once(Format, Scheme),
 }
 
 /// How `-once` prints.
@@ -154,11 +155,12 @@ struct Typed {
     spool: bool,
     health: Option<String>,
     format: Option<Format>,
+    naming: Option<Scheme>,
     help: bool,
     version: bool,
 }
 
-static FLAGS: [Flag; 10] = [
+static FLAGS: [Flag; 11] = [
     Flag {
         name: "config",
         takes: Takes::Value("FILE", |typed, value| {
@@ -209,6 +211,14 @@ static FLAGS: [Flag; 10] = [
         help: "what -once prints: prom or json (default prom)",
     },
     Flag {
+        name: "naming",
+        takes: Takes::Value("SCHEME", |typed, value| {
+            typed.naming = Some(naming(&value.to_string_lossy())?);
+            Ok(())
+        }),
+        help: "by which names -once prints: native, node_exporter or otel (default native)",
+    },
+    Flag {
         name: "root",
         takes: Takes::Value("DIR", |typed, value| {
             typed.root = Some(path(value)?);
@@ -240,7 +250,7 @@ pub fn parse(
         }
     }
     if let Some(url) = typed.health {
-        let others = typed.check || typed.once || typed.spool || typed.format.is_some();
+        let others = typed.check || typed.once || typed.spool || typed.format.is_some() || typed.naming.is_some();
         if others || typed.config.is_some() || typed.root.is_some() {
             return Err(UsageError::Flag("-health asks another process; it stands alone".to_owned()));
         }
@@ -248,13 +258,16 @@ pub fn parse(
     }
     let mode = match (typed.check, typed.once, typed.spool) {
         (true, false, false) => Mode::Check,
-        (false, true, false) => Mode::Once(typed.format.unwrap_or_default()),
+        (false, true, false) => Mode::Once(typed.format.unwrap_or_default(), typed.naming.unwrap_or_default()),
         (false, false, true) => Mode::Spool,
         (false, false, false) => Mode::Serve,
         _ => return Err(UsageError::Flag("-check, -once and -spool exclude each other".to_owned())),
     };
     if typed.format.is_some() && !typed.once {
         return Err(UsageError::Flag("-format goes with -once".to_owned()));
+    }
+    if typed.naming.is_some() && !typed.once {
+        return Err(UsageError::Flag("-naming goes with -once".to_owned()));
     }
     // Looked at even where the flag decides: a wrong value is never passed over.
     let from_env = env("MC_LOG_LEVEL")
@@ -339,6 +352,14 @@ fn format(format: &str) -> Result<Format, String> {
         "otlp-json" => Err("otlp-json is not available in this version; use prom or json".to_owned()),
         _ => Err(format!("expected prom or json, got {format:?}")),
     }
+}
+
+fn naming(name: &str) -> Result<Scheme, String> {
+    let known = Scheme::ALL.map(Scheme::as_str);
+    Scheme::parse(name).ok_or_else(|| {
+        let hint = nearest(name, known).map(|known| format!("; did you mean {known:?}?")).unwrap_or_default();
+        format!("expected {}, got {name:?}{hint}", known.join(", "))
+    })
 }
 
 /// A flag as the documentation and the shells' completions have it.
@@ -437,8 +458,8 @@ mod tests {
         assert_eq!(run(&["-check"]).mode, Mode::Check);
         assert_eq!(run(&["-check=true"]).mode, Mode::Check);
         assert_eq!(run(&["-check=false"]).mode, Mode::Serve);
-        assert_eq!(run(&["-once"]).mode, Mode::Once(Format::Prom));
-        assert_eq!(run(&["-format", "json", "--once"]).mode, Mode::Once(Format::Json));
+        assert_eq!(run(&["-once"]).mode, Mode::Once(Format::Prom, Scheme::Native));
+        assert_eq!(run(&["-format", "json", "--once"]).mode, Mode::Once(Format::Json, Scheme::Native));
         assert_eq!(parsed(&["-h"]), Ok(Command::Help));
         assert_eq!(parsed(&["--help", "-bogus"]), Ok(Command::Help));
         assert_eq!(parsed(&["-version"]), Ok(Command::Version));
@@ -461,6 +482,8 @@ mod tests {
             (&["-once", "-format", "otlp-json"], "not available in this version"),
             (&["-once", "-format", "xml"], "expected prom or json"),
             (&["-format", "json"], "-format goes with -once"),
+            (&["-naming", "otel"], "-naming goes with -once"),
+            (&["-once", "-naming", "node"], "expected native, node_exporter, otel, got \"node\""),
             (&["-check", "-once"], "exclude each other"),
             (&["-health"], "-health needs a value: -health URL"),
             (&["-health", "localhost:8080"], "-health: expected a URL such as http://"),

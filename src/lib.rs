@@ -4,7 +4,7 @@
 //!
 //! | module | what it is | may use, of ours |
 //! |---|---|---|
-//! | [`model`] | metrics, labels, schema, frame, batch. Pure | nothing |
+//! | [`model`] | families, readings, items, chunks, frames, batches. Pure | nothing |
 //! | [`fields`] | what a field of the configuration is: name, type, range, default, sentence, setter | nothing |
 //! | [`host`] | the kernel's files and calls, the clocks | nothing |
 //! | [`collectors`] | one file a collector, one table of them all | model, host, fields |
@@ -12,14 +12,15 @@
 //! | [`files`] | small files that the configuration names, whether they have changed, what is made of them | nothing |
 //! | [`tls`] | certificates, keys, roots: what handshakes need, kept in step with its files | files, fields |
 //! | [`secret`] | passwords and tokens that nothing prints, kept in step with their files | files, fields |
-//! | [`formats`] | frames to bytes, one file a format. No I/O, no clocks | model, fields |
+//! | [`shaping`] | what a destination or a page sees: names, labels, views. Pure | model |
+//! | [`formats`] | frames to bytes, one file a format. No I/O, no clocks | model, shaping, fields |
 //! | [`spool`] | what waits, on disk. Blind to its payload | nothing |
 //! | [`http`] | the client: URLs, connections, TLS, proxies, credentials, limits. Knows no destination | host, files, tls, secret, fields |
-//! | [`lane`] | one per destination: mailbox, queue, worker, sender, verdict, back-off | model, host, telemetry, formats, spool, http, fields |
-//! | [`server`] | /health, /metrics, behind a connection guard | model, host, telemetry, formats, files, tls, secret, fields |
+//! | [`lane`] | one per destination: mailbox, queue, worker, sender, verdict, back-off | model, host, telemetry, shaping, formats, spool, http, fields |
+//! | [`server`] | /health, /metrics, behind a connection guard | model, host, telemetry, shaping, formats, files, tls, secret, fields |
 //! | [`telemetry`] | metricsd's own numbers | model, host |
 //! | [`config`] | what was written, and what it means | fields, model, host, collectors, formats, spool, http, lane, server, files, tls, secret, nearest |
-//! | [`cli`] | flags | telemetry, nearest |
+//! | [`cli`] | flags | model, telemetry, nearest |
 //! | [`nearest`] | spelling help for the two above | nothing |
 //! | [`app`] | wiring only: build, start, wait, reload, stop | everything |
 //!
@@ -43,6 +44,7 @@ pub mod nearest;
 pub mod pipeline;
 pub mod secret;
 pub mod server;
+pub mod shaping;
 pub mod spool;
 pub mod telemetry;
 pub mod tls;

@@ -16,7 +16,8 @@ use metricsd::formats::Compression;
 use metricsd::formats::RemoteWriteVersion;
 use metricsd::formats::text::{self, Format};
 use metricsd::formats::{Bodies, Encoder, json::Json, remote_write::RemoteWrite};
-use metricsd::model::{Batch, Labels, Recorder, Resource};
+use metricsd::model::{Batch, Frame, Labels, Recorder, Resource, Scheme};
+use metricsd::shaping::Perspective;
 
 /// More rounds find nothing that these don't.
 const MAX_ROUNDS: usize = 4;
@@ -27,12 +28,17 @@ struct Answers;
 impl StatFs for Answers {
     fn usage(&self, path: &Path) -> io::Result<FsUsage> {
         let total = path.as_os_str().len() as u64;
-        Ok(FsUsage { total, free: total / 2, available: total / 3 })
+        Ok(FsUsage { total, free: total / 2, available: total / 3, ..FsUsage::default() })
     }
 
     fn device(&self, path: &Path) -> io::Result<(u32, u32)> {
         Ok((1, path.as_os_str().len() as u32))
     }
+}
+
+/// What is seen by native names, with `labels` added.
+fn from(labels: Labels) -> Perspective {
+    Perspective::new(Scheme::Native, labels)
 }
 
 /// A host below the fastest folder there is; this process's own.
@@ -70,9 +76,9 @@ fuzz_target!(|input: &[u8]| {
         .collect();
     let mut scratch = Scratch::new();
     let mut bodies: [Box<dyn Encoder>; 3] = [
-        Box::new(RemoteWrite::new(RemoteWriteVersion::V2, Labels::EMPTY)),
-        Box::new(RemoteWrite::new(RemoteWriteVersion::V1, Labels::of(&[("job", "fuzz")]))),
-        Box::new(Json::new(Labels::EMPTY, Compression::None)),
+        Box::new(RemoteWrite::new(RemoteWriteVersion::V2, from(Labels::EMPTY))),
+        Box::new(RemoteWrite::new(RemoteWriteVersion::V1, from(Labels::of(&[("job", "fuzz")])))),
+        Box::new(Json::new(from(Labels::EMPTY), Compression::None)),
     ];
     let mut made = Bodies::default();
     let resource = Arc::new(Resource { host: "fuzz".into(), boot_ms: None });
@@ -88,17 +94,19 @@ fuzz_target!(|input: &[u8]| {
                 Err(_) => recorder.discard(),
             }
         }
-        let samples: usize = frames.iter().map(|frame| frame.samples().len()).sum();
-        for frame in &frames {
-            for (series, value) in frame.samples() {
+        let mut samples = 0;
+        for (chunk, values) in frames.iter().flat_map(Frame::parts) {
+            for series in from(Labels::EMPTY).view(chunk).series() {
+                samples += 1;
+                let value = series.value(values);
                 assert!(value.is_finite() && value >= 0.0, "{series:?} {value}");
-                let percent = series.metric.name.contains("percent");
+                let percent = series.family().name.contains("percent");
                 assert!(!percent || value <= 100.0 + 1e-9, "{series:?} {value}");
             }
         }
         for (format, marks) in [(Format::Prometheus, 0), (Format::OpenMetrics, 1)] {
             let mut page = String::new();
-            text::render(&frames, &Labels::EMPTY, format, &mut page);
+            text::render(&frames, &from(Labels::EMPTY), format, &mut page);
             // Whatever a name holds, a sample is a line.
             assert_eq!(page.lines().filter(|line| line.starts_with("system_")).count(), samples);
             assert!(page.lines().all(|line| line.starts_with("system_") || line.starts_with("# ")));

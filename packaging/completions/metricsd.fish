@@ -7,6 +7,7 @@ complete -c metricsd -o once -d 'collect one round, print it and exit; ships not
 complete -c metricsd -o spool -d 'list what waits on disk for each destination, or for none, and exit'
 complete -c metricsd -o health -x -d 'ask a running metricsd, say http://127.0.0.1:8080/health, whether it is well'
 complete -c metricsd -o format -x -a 'prom json' -d 'what -once prints: prom or json (default prom)'
+complete -c metricsd -o naming -x -a 'native node_exporter otel' -d 'by which names -once prints: native, node_exporter or otel (default native)'
 complete -c metricsd -o root -x -a '(__fish_complete_directories)' -d 'take DIR/proc, DIR/sys and DIR for the host\'s /proc, /sys and /'
 complete -c metricsd -o help -d 'print this and exit'
 complete -c metricsd -o version -d 'print the version and exit'

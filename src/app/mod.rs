@@ -75,7 +75,7 @@ fn run(invocation: Invocation) -> Exit {
     match invocation.mode {
         Mode::Check => check(&config, &paths),
         Mode::Spool => spool::list(&config),
-        Mode::Once(format) => once::once(&config, &paths, format, &host_name),
+        Mode::Once(format, naming) => once::once(&config, &paths, format, naming, &host_name),
         // Not earlier: what hangs before this, such as a configuration from a pipe, can be interrupted.
         Mode::Serve => {
             if let Err(error) = signals::block() {

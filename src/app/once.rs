@@ -14,15 +14,16 @@ use crate::collectors::{self, Due};
 use crate::config::Config;
 use crate::formats::{json, text};
 use crate::host::{HostPaths, SystemStatFs, boottime, wall_ms};
-use crate::model::{Batch, Frame, Labels, Resource};
+use crate::model::{Batch, Frame, Resource, Scheme};
 use crate::pipeline::{Clock, Collectors, Fanout, HANGS_AFTER, Progress, Pulse, Scheduler, Sign, read_clocks};
+use crate::shaping::Perspective;
 use crate::telemetry::{Subjects, Telemetry, rfc3339};
 
 /// No second round comes before the program has ended.
 const NO_SECOND_ROUND: Duration = Duration::from_secs(24 * 3600);
 
 /// Collects one round and prints it; ships nothing. What hangs is named and left out.
-pub fn once(config: &Config, paths: &HostPaths, format: Format, host_name: &str) -> Exit {
+pub fn once(config: &Config, paths: &HostPaths, format: Format, naming: Scheme, host_name: &str) -> Exit {
     if Clock::of_this_build().is_unset(wall_ms()) {
         warn(&format!("the clock says {}, so it is not set", rfc3339(wall_ms())));
     }
@@ -38,7 +39,8 @@ pub fn once(config: &Config, paths: &HostPaths, format: Format, host_name: &str)
         complain("nothing could be read");
         return Exit::Internal;
     }
-    print(&page(frames, resource, &config.labels, format))
+    let from = Perspective::new(naming, config.labels.clone());
+    print(&page(frames, resource, &from, format))
 }
 
 /// The first round of a scheduler like any other, which sends nothing: what it has collected
@@ -114,13 +116,13 @@ fn wait(
 }
 
 /// One round as `-once` prints it.
-fn page(frames: Vec<Frame>, resource: Arc<Resource>, labels: &Labels, format: Format) -> String {
+fn page(frames: Vec<Frame>, resource: Arc<Resource>, from: &Perspective, format: Format) -> String {
     let mut page = String::new();
     match format {
-        Format::Prom => text::render(&frames, labels, text::Format::Prometheus, &mut page),
+        Format::Prom => text::render(&frames, from, text::Format::Prometheus, &mut page),
         Format::Json => {
             let batch = Batch { time_ms: wall_ms(), resource, frames };
-            let mut bytes = json::payload(&batch, labels);
+            let mut bytes = json::payload(&batch, from);
             bytes.push(b'\n');
             page = String::from_utf8_lossy(&bytes).into_owned();
         }

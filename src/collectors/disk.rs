@@ -1,6 +1,5 @@
 //! I/O of block devices, from `/proc/diskstats`.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::collector::{CollectError, Collector, Tick};
@@ -10,17 +9,207 @@ use super::parse::{ParseError, fields, lines, u64, whole};
 use super::settings::{DISKS_LEFT_OUT, Settings};
 use crate::fields::{DefaultValue, Field, Inner, Table, Takes};
 use crate::host::{HostPaths, KernelFile, Scratch};
-use crate::model::{Labels, Metric, Recorder};
+use crate::model::{Family, Item, Kind, Label, Reading, Recorder, face, scaled};
 
-static READ_BYTES: Metric =
-    Metric::counter("system_disk_read_bytes_total", "bytes", "Bytes that were read from the device.");
-static WRITE_BYTES: Metric =
-    Metric::counter("system_disk_write_bytes_total", "bytes", "Bytes that were written to the device.");
-static READ_COUNT: Metric = Metric::counter("system_disk_read_count_total", "", "Reads that the device completed.");
-static WRITE_COUNT: Metric = Metric::counter("system_disk_write_count_total", "", "Writes that the device completed.");
+const DEVICE: &[Label] = &[Label::key("device", 0)];
+const READ: &[Label] = &[Label::key("device", 0), Label::constant("direction", "read")];
+const WRITE: &[Label] = &[Label::key("device", 0), Label::constant("direction", "write")];
 
-/// Everything this collector may emit.
-pub static METRICS: &[&Metric] = &[&READ_BYTES, &WRITE_BYTES, &READ_COUNT, &WRITE_COUNT];
+/// The kernel's columns of times are in milliseconds.
+const MS: f64 = 0.001;
+
+/// One for each of the kernel's columns, in their order.
+static COLUMNS: [Reading; 17] = [
+    Reading {
+        native: face(Family::counter("system_disk_read_count_total", "", "Reads that the device completed."), DEVICE),
+        node: face(Family::counter("node_disk_reads_completed_total", "", "Reads that the device completed."), DEVICE),
+        otel: face(
+            Family::counter("system.disk.operations", "{operations}", "Operations that the device completed."),
+            READ,
+        ),
+    },
+    Reading {
+        native: None,
+        node: face(
+            Family::counter("node_disk_reads_merged_total", "", "Reads that were merged with another one."),
+            DEVICE,
+        ),
+        otel: face(
+            Family::counter("system.disk.merged", "{operations}", "Operations that were merged with another one."),
+            READ,
+        ),
+    },
+    Reading {
+        native: scaled(
+            Family::counter("system_disk_read_bytes_total", "bytes", "Bytes that were read from the device."),
+            DEVICE,
+            SECTOR_BYTES,
+        ),
+        node: scaled(
+            Family::counter("node_disk_read_bytes_total", "", "Bytes that were read from the device."),
+            DEVICE,
+            SECTOR_BYTES,
+        ),
+        otel: scaled(
+            Family::counter("system.disk.io", "By", "Bytes that went to and from the device."),
+            READ,
+            SECTOR_BYTES,
+        ),
+    },
+    Reading {
+        native: None,
+        node: scaled(
+            Family::counter("node_disk_read_time_seconds_total", "", "Time that all reads took together."),
+            DEVICE,
+            MS,
+        ),
+        otel: scaled(
+            Family::counter("system.disk.operation_time", "s", "Time that all operations took together."),
+            READ,
+            MS,
+        ),
+    },
+    Reading {
+        native: face(Family::counter("system_disk_write_count_total", "", "Writes that the device completed."), DEVICE),
+        node: face(
+            Family::counter("node_disk_writes_completed_total", "", "Writes that the device completed."),
+            DEVICE,
+        ),
+        otel: face(
+            Family::counter("system.disk.operations", "{operations}", "Operations that the device completed."),
+            WRITE,
+        ),
+    },
+    Reading {
+        native: None,
+        node: face(
+            Family::counter("node_disk_writes_merged_total", "", "Writes that were merged with another one."),
+            DEVICE,
+        ),
+        otel: face(
+            Family::counter("system.disk.merged", "{operations}", "Operations that were merged with another one."),
+            WRITE,
+        ),
+    },
+    Reading {
+        native: scaled(
+            Family::counter("system_disk_write_bytes_total", "bytes", "Bytes that were written to the device."),
+            DEVICE,
+            SECTOR_BYTES,
+        ),
+        node: scaled(
+            Family::counter("node_disk_written_bytes_total", "", "Bytes that were written to the device."),
+            DEVICE,
+            SECTOR_BYTES,
+        ),
+        otel: scaled(
+            Family::counter("system.disk.io", "By", "Bytes that went to and from the device."),
+            WRITE,
+            SECTOR_BYTES,
+        ),
+    },
+    Reading {
+        native: None,
+        node: scaled(
+            Family::counter("node_disk_write_time_seconds_total", "", "Time that all writes took together."),
+            DEVICE,
+            MS,
+        ),
+        otel: scaled(
+            Family::counter("system.disk.operation_time", "s", "Time that all operations took together."),
+            WRITE,
+            MS,
+        ),
+    },
+    Reading {
+        native: None,
+        node: face(Family::gauge("node_disk_io_now", "", "Operations under way."), DEVICE),
+        otel: face(
+            Family::new(Kind::UpDown, "system.disk.pending_operations", "{operations}", "Operations under way."),
+            DEVICE,
+        ),
+    },
+    Reading {
+        native: None,
+        node: scaled(
+            Family::counter("node_disk_io_time_seconds_total", "", "Time with at least one operation under way."),
+            DEVICE,
+            MS,
+        ),
+        otel: scaled(
+            Family::counter("system.disk.io_time", "s", "Time with at least one operation under way."),
+            DEVICE,
+            MS,
+        ),
+    },
+    Reading {
+        native: None,
+        node: scaled(
+            Family::counter(
+                "node_disk_io_time_weighted_seconds_total",
+                "",
+                "Time with operations under way, each counted.",
+            ),
+            DEVICE,
+            MS,
+        ),
+        otel: scaled(
+            Family::counter("system.disk.weighted_io_time", "s", "Time with operations under way, each counted."),
+            DEVICE,
+            MS,
+        ),
+    },
+    Reading {
+        native: None,
+        node: face(
+            Family::counter("node_disk_discards_completed_total", "", "Discards that the device completed."),
+            DEVICE,
+        ),
+        otel: None,
+    },
+    Reading {
+        native: None,
+        node: face(
+            Family::counter("node_disk_discards_merged_total", "", "Discards that were merged with another one."),
+            DEVICE,
+        ),
+        otel: None,
+    },
+    Reading {
+        native: None,
+        node: face(
+            Family::counter("node_disk_discarded_sectors_total", "", "Sectors of 512 bytes that were discarded."),
+            DEVICE,
+        ),
+        otel: None,
+    },
+    Reading {
+        native: None,
+        node: scaled(
+            Family::counter("node_disk_discard_time_seconds_total", "", "Time that all discards took together."),
+            DEVICE,
+            MS,
+        ),
+        otel: None,
+    },
+    Reading {
+        native: None,
+        node: face(Family::counter("node_disk_flush_requests_total", "", "Flushes that the device completed."), DEVICE),
+        otel: None,
+    },
+    Reading {
+        native: None,
+        node: scaled(
+            Family::counter("node_disk_flush_requests_time_seconds_total", "", "Time that all flushes took together."),
+            DEVICE,
+            MS,
+        ),
+        otel: None,
+    },
+];
+
+/// Everything this collector may give.
+pub static READINGS: &[&[Reading]] = &[&COLUMNS];
 
 /// Its fields of `collector`.
 pub static FIELDS: [Field<Settings>; 2] = [
@@ -69,7 +258,7 @@ pub struct Disk {
 struct Device {
     name: Box<[u8]>,
     /// `None` where it is not shown.
-    labels: Option<Labels>,
+    item: Option<Item>,
     io: Io,
 }
 
@@ -107,22 +296,15 @@ impl Disk {
     }
 
     fn emit(&self, out: &mut Recorder) {
-        let mut push = |metric, value: fn(&Io) -> f64| {
-            for device in &self.devices {
-                if let Some(labels) = &device.labels {
-                    out.push(metric, labels, value(&device.io));
+        for device in &self.devices {
+            let Some(item) = &device.item else { continue };
+            let mut out = out.item(item);
+            for (reading, number) in COLUMNS.iter().zip(device.io.columns()) {
+                if let Some(number) = number {
+                    out.push(reading, number as f64);
                 }
             }
-        };
-        push(&READ_BYTES, |io| io.sectors_read as f64 * SECTOR_BYTES);
-        push(&WRITE_BYTES, |io| io.sectors_written as f64 * SECTOR_BYTES);
-        push(&READ_COUNT, |io| io.reads as f64);
-        push(&WRITE_COUNT, |io| io.writes as f64);
-    }
-
-    /// Whether the host has no block devices: an empty file is then nothing to report.
-    fn has_none(&self) -> bool {
-        fs::read_dir(&self.block).is_ok_and(|mut entries| entries.next().is_none())
+        }
     }
 }
 
@@ -130,15 +312,17 @@ impl Device {
     fn new(line: &Line<'_>, filter: &Filter, block: &Path) -> Device {
         let name = String::from_utf8_lossy(line.name);
         let shown = filter.shows(&name, is_whole(line, &name, block));
-        Device { name: line.name.into(), labels: shown.then(|| Labels::of(&[("device", &name)])), io: Io::default() }
+        Device { name: line.name.into(), item: shown.then(|| Item::new(&[&name])), io: Io::default() }
     }
 }
 
 impl Collector for Disk {
     fn collect(&mut self, _tick: &Tick, scratch: &mut Scratch, out: &mut Recorder) -> Result<(), CollectError> {
         let text = self.file.read(scratch)?;
-        if text.is_empty() && self.has_none() {
-            return Err(CollectError::Absent("this host has no block devices".to_owned()));
+        // A host without block devices, or a container that is not shown what they do, whatever
+        // its `/sys/block` lists.
+        if text.is_empty() {
+            return Err(CollectError::Absent(format!("{} has no devices", self.file.path().display())));
         }
         self.take(text).map_err(|error| error.of(self.file.path()))?;
         self.emit(out);
@@ -190,15 +374,26 @@ pub struct Line<'a> {
     pub io: Io,
 }
 
-/// What a device did since it appeared. On 32-bit kernels these wrap at 2^32, and are sent
-/// as they are: to a backend, that is a counter that restarted.
+/// What a device did since it appeared, in the kernel's columns. On 32-bit kernels these wrap
+/// at 2^32, and are sent as they are: to a backend, that is a counter that restarted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[allow(missing_docs)]
 pub struct Io {
-    pub reads: u64,
-    pub sectors_read: u64,
-    pub writes: u64,
-    pub sectors_written: u64,
+    numbers: [u64; 17],
+    /// How many of them this kernel gives; 4 are those of the short form.
+    count: usize,
+}
+
+impl Io {
+    /// The numbers in the order of the long form; none where the kernel does not give one.
+    pub fn columns(&self) -> impl Iterator<Item = Option<u64>> {
+        let Io { numbers, count } = *self;
+        (0..numbers.len()).map(move |at| match (count, at) {
+            // Reads, sectors read, writes, sectors written.
+            (4, 0 | 2 | 4 | 6) => Some(numbers[at / 2]),
+            (4, _) => None,
+            _ => (at < count).then(|| numbers[at]),
+        })
+    }
 }
 
 /// The devices of a whole text:
@@ -228,20 +423,13 @@ pub fn parse(text: &[u8]) -> impl Iterator<Item = Result<Line<'_>, ParseError>> 
         let (Some(_), Some(_), Some(name)) = (major.and_then(u64), minor.and_then(u64), name) else {
             return Err(ParseError::expected(line, "major, minor and name of a device", content));
         };
-        let mut numbers = [0; 11];
-        let mut count = 0;
-        for (number, field) in numbers.iter_mut().zip(columns) {
+        let mut io = Io::default();
+        for (number, field) in io.numbers.iter_mut().zip(columns) {
             *number = u64(field).ok_or_else(|| ParseError::expected(line, "a count", field))?;
-            count += 1;
+            io.count += 1;
         }
-        let [reads, second, third, fourth, writes, _, sectors_written, ..] = numbers;
-        match count {
-            11 => Ok(Line { name, short: false, io: Io { reads, sectors_read: third, writes, sectors_written } }),
-            4 => Ok(Line {
-                name,
-                short: true,
-                io: Io { reads, sectors_read: second, writes: third, sectors_written: fourth },
-            }),
+        match io.count {
+            4 | 11.. => Ok(Line { name, short: io.count == 4, io }),
             _ => Err(ParseError::expected(line, "7, or 14 and more columns", content)),
         }
     })
@@ -250,8 +438,9 @@ pub fn parse(text: &[u8]) -> impl Iterator<Item = Result<Line<'_>, ParseError>> 
 #[cfg(test)]
 mod tests {
     use super::super::Pattern;
-    use super::super::testing::{Folder, collect, cut_everywhere, fixture, have_fixtures, value};
+    use super::super::testing::{Folder, collect, collect_as, cut_everywhere, fixture, have_fixtures, owned, value};
     use super::*;
+    use crate::model::Scheme;
 
     fn all() -> Filter {
         Filter::default()
@@ -303,6 +492,86 @@ mod tests {
         );
     }
 
+    /// Of the device `device`, with times to the nanosecond.
+    fn of_device(scheme: Scheme, host: &HostPaths, filter: &Filter, device: &str) -> Vec<(String, f64)> {
+        let seen = collect_as(scheme, &mut Disk::new(filter, host)).into_iter();
+        let device = format!("{{device={device}");
+        seen.filter(|(name, _)| name.contains(&device))
+            .map(|(name, value)| (name, (value * 1e9).round() / 1e9))
+            .collect()
+    }
+
+    #[test]
+    fn each_scheme_has_its_columns() {
+        if !have_fixtures() {
+            return;
+        }
+        let seen = |scheme| of_device(scheme, &fixture("vm"), &Settings::default().disk, "vda");
+        let native = [
+            ("system_disk_read_count_total{device=vda}", 84734.0),
+            ("system_disk_read_bytes_total{device=vda}", 3_360_686_080.0),
+            ("system_disk_write_count_total{device=vda}", 412_302.0),
+            ("system_disk_write_bytes_total{device=vda}", 10_737_419_264.0),
+        ];
+        assert_eq!(seen(Scheme::Native), owned(&native));
+        let node = [
+            ("node_disk_reads_completed_total{device=vda}", 84734.0),
+            ("node_disk_reads_merged_total{device=vda}", 12090.0),
+            ("node_disk_read_bytes_total{device=vda}", 3_360_686_080.0),
+            ("node_disk_read_time_seconds_total{device=vda}", 52.51),
+            ("node_disk_writes_completed_total{device=vda}", 412_302.0),
+            ("node_disk_writes_merged_total{device=vda}", 298_700.0),
+            ("node_disk_written_bytes_total{device=vda}", 10_737_419_264.0),
+            ("node_disk_write_time_seconds_total{device=vda}", 934.124),
+            ("node_disk_io_now{device=vda}", 0.0),
+            ("node_disk_io_time_seconds_total{device=vda}", 610.544),
+            ("node_disk_io_time_weighted_seconds_total{device=vda}", 1029.966),
+            ("node_disk_discards_completed_total{device=vda}", 5120.0),
+            ("node_disk_discards_merged_total{device=vda}", 0.0),
+            ("node_disk_discarded_sectors_total{device=vda}", 4_194_304.0),
+            ("node_disk_discard_time_seconds_total{device=vda}", 2.31),
+            ("node_disk_flush_requests_total{device=vda}", 60210.0),
+            ("node_disk_flush_requests_time_seconds_total{device=vda}", 41.022),
+        ];
+        assert_eq!(seen(Scheme::NodeExporter), owned(&node));
+        let otel = [
+            ("system.disk.operations{device=vda,direction=read}", 84734.0),
+            ("system.disk.merged{device=vda,direction=read}", 12090.0),
+            ("system.disk.io{device=vda,direction=read}", 3_360_686_080.0),
+            ("system.disk.operation_time{device=vda,direction=read}", 52.51),
+            ("system.disk.operations{device=vda,direction=write}", 412_302.0),
+            ("system.disk.merged{device=vda,direction=write}", 298_700.0),
+            ("system.disk.io{device=vda,direction=write}", 10_737_419_264.0),
+            ("system.disk.operation_time{device=vda,direction=write}", 934.124),
+            ("system.disk.pending_operations{device=vda}", 0.0),
+            ("system.disk.io_time{device=vda}", 610.544),
+            ("system.disk.weighted_io_time{device=vda}", 1029.966),
+        ];
+        assert_eq!(seen(Scheme::Otel), owned(&otel));
+    }
+
+    #[test]
+    fn columns_that_the_kernel_does_not_know_are_left_out() {
+        let folder = Folder::new("disk-columns");
+        folder.write(
+            "proc/diskstats",
+            "8 0 sda 1 2 3 4 5 6 7 8 9 10 11\n8 1 sda1 5120 1048576 2048 262144\n\
+             8 16 sdb 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15\n8 32 sdc 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19\n",
+        );
+        let filter = Filter { include: vec![Pattern::new("sd.*").unwrap()], ..Filter::default() };
+        let count = |scheme| {
+            ["sda}", "sda1}", "sdb}", "sdc}"].map(|device| of_device(scheme, &folder.host(), &filter, device).len())
+        };
+        assert_eq!(count(Scheme::NodeExporter), [11, 4, 15, 17]);
+        let short = [
+            ("node_disk_reads_completed_total{device=sda1}", 5120.0),
+            ("node_disk_read_bytes_total{device=sda1}", 536_870_912.0),
+            ("node_disk_writes_completed_total{device=sda1}", 2048.0),
+            ("node_disk_written_bytes_total{device=sda1}", 134_217_728.0),
+        ];
+        assert_eq!(of_device(Scheme::NodeExporter, &folder.host(), &filter, "sda1"), owned(&short));
+    }
+
     #[test]
     fn partitions_are_shown_by_pattern() {
         let folder = Folder::new("disk-partition");
@@ -311,10 +580,10 @@ mod tests {
         let filter = Filter { include: vec![Pattern::new("sda1").unwrap()], ..Filter::default() };
         let seen = collect(&mut Disk::new(&filter, &folder.host())).unwrap();
         let expected = [
-            ("system_disk_read_bytes_total{device=sda1}", 536870912.0),
-            ("system_disk_write_bytes_total{device=sda1}", 134217728.0),
             ("system_disk_read_count_total{device=sda1}", 5120.0),
+            ("system_disk_read_bytes_total{device=sda1}", 536870912.0),
             ("system_disk_write_count_total{device=sda1}", 2048.0),
+            ("system_disk_write_bytes_total{device=sda1}", 134217728.0),
         ];
         assert_eq!(seen, expected.map(|(name, value)| (name.to_owned(), value)));
     }
@@ -368,12 +637,17 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_file_is_an_absence_only_without_block_devices() {
+    fn an_empty_file_is_an_absence_whatever_sys_lists() {
         let folder = Folder::new("disk-empty");
         folder.write("proc/diskstats", "");
-        folder.folder("sys/block");
-        assert!(matches!(collect(&mut Disk::new(&all(), &folder.host())), Err(CollectError::Absent(_))));
-        folder.folder("sys/block/sda");
+        for folders in ["sys", "sys/block", "sys/block/sda"] {
+            folder.folder(folders);
+            assert!(
+                matches!(collect(&mut Disk::new(&all(), &folder.host())), Err(CollectError::Absent(_))),
+                "{folders}"
+            );
+        }
+        folder.write("proc/diskstats", "\n");
         assert!(matches!(collect(&mut Disk::new(&all(), &folder.host())), Err(CollectError::Failed(_))));
     }
 

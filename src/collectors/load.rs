@@ -5,16 +5,62 @@ use super::parse::{ParseError, f64, fields, whole};
 use super::settings::Settings;
 use crate::fields::{DefaultValue, Field, Takes};
 use crate::host::{HostPaths, KernelFile, Scratch};
-use crate::model::{Labels, Metric, Recorder};
+use crate::model::{Family, Item, Reading, Recorder, face};
 
-static LOAD: [Metric; 3] = [
-    Metric::gauge("system_load_1m", "", "Tasks that run, or wait for a CPU or a disk: average over one minute."),
-    Metric::gauge("system_load_5m", "", "Tasks that run, or wait for a CPU or a disk: average over five minutes."),
-    Metric::gauge("system_load_15m", "", "Tasks that run, or wait for a CPU or a disk: average over fifteen minutes."),
+static LOAD: [Reading; 3] = [
+    Reading {
+        native: face(
+            Family::gauge(
+                "system_load_1m",
+                "",
+                "Tasks that run, or wait for a CPU or a disk: average over one minute.",
+            ),
+            &[],
+        ),
+        node: face(Family::gauge("node_load1", "", "Tasks that run or wait: average over 1 minute."), &[]),
+        otel: face(
+            Family::gauge("system.cpu.load_average.1m", "{thread}", "Tasks that run or wait: average over 1 minute."),
+            &[],
+        ),
+    },
+    Reading {
+        native: face(
+            Family::gauge(
+                "system_load_5m",
+                "",
+                "Tasks that run, or wait for a CPU or a disk: average over five minutes.",
+            ),
+            &[],
+        ),
+        node: face(Family::gauge("node_load5", "", "Tasks that run or wait: average over 5 minutes."), &[]),
+        otel: face(
+            Family::gauge("system.cpu.load_average.5m", "{thread}", "Tasks that run or wait: average over 5 minutes."),
+            &[],
+        ),
+    },
+    Reading {
+        native: face(
+            Family::gauge(
+                "system_load_15m",
+                "",
+                "Tasks that run, or wait for a CPU or a disk: average over fifteen minutes.",
+            ),
+            &[],
+        ),
+        node: face(Family::gauge("node_load15", "", "Tasks that run or wait: average over 15 minutes."), &[]),
+        otel: face(
+            Family::gauge(
+                "system.cpu.load_average.15m",
+                "{thread}",
+                "Tasks that run or wait: average over 15 minutes.",
+            ),
+            &[],
+        ),
+    },
 ];
 
-/// Everything this collector may emit.
-pub static METRICS: &[&Metric] = &[&LOAD[0], &LOAD[1], &LOAD[2]];
+/// Everything this collector may give.
+pub static READINGS: &[&[Reading]] = &[&LOAD];
 
 /// Its fields of `collector`.
 pub static FIELDS: [Field<Settings>; 1] =
@@ -24,12 +70,13 @@ pub static FIELDS: [Field<Settings>; 1] =
 #[derive(Debug)]
 pub struct Load {
     file: KernelFile,
+    host: Item,
 }
 
 impl Load {
     /// Reads `/proc/loadavg` of `host`.
     pub fn new(host: &HostPaths) -> Load {
-        Load { file: KernelFile::new(host.proc("loadavg")).in_one_piece() }
+        Load { file: KernelFile::new(host.proc("loadavg")).in_one_piece(), host: Item::new(&[]) }
     }
 }
 
@@ -37,8 +84,9 @@ impl Collector for Load {
     fn collect(&mut self, _tick: &Tick, scratch: &mut Scratch, out: &mut Recorder) -> Result<(), CollectError> {
         let text = self.file.read(scratch).map_err(CollectError::of_required)?;
         let averages = parse(text).map_err(|error| error.of(self.file.path()))?;
-        for (metric, average) in LOAD.iter().zip(averages) {
-            out.push(metric, &Labels::EMPTY, average);
+        let mut host = out.item(&self.host);
+        for (reading, average) in LOAD.iter().zip(averages) {
+            host.push(reading, average);
         }
         Ok(())
     }
@@ -65,16 +113,22 @@ pub fn parse(text: &[u8]) -> Result<[f64; 3], ParseError> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{Folder, collect, cut_everywhere};
+    use super::super::testing::{Folder, collect, collect_as, cut_everywhere, owned};
     use super::*;
+    use crate::model::Scheme;
 
     #[test]
     fn the_three_averages_are_read() {
         let folder = Folder::new("load");
         folder.write("proc/loadavg", "0.20 1.18 12.12 1/80 11206\n");
-        let seen = collect(&mut Load::new(&folder.host())).unwrap();
+        let seen = |scheme| collect_as(scheme, &mut Load::new(&folder.host()));
         let expected = [("system_load_1m", 0.2), ("system_load_5m", 1.18), ("system_load_15m", 12.12)];
-        assert_eq!(seen, expected.map(|(name, value)| (name.to_owned(), value)));
+        assert_eq!(seen(Scheme::Native), owned(&expected));
+        let expected = [("node_load1", 0.2), ("node_load5", 1.18), ("node_load15", 12.12)];
+        assert_eq!(seen(Scheme::NodeExporter), owned(&expected));
+        let average = |minutes| format!("system.cpu.load_average.{minutes}m");
+        let expected = [(average(1), 0.2), (average(5), 1.18), (average(15), 12.12)];
+        assert_eq!(seen(Scheme::Otel), expected);
     }
 
     #[test]

@@ -1,27 +1,181 @@
 //! Memory and swap, from `/proc/meminfo`.
 
+use std::sync::Arc;
+
 use super::collector::{CollectError, Collector, Tick};
+use super::keyed;
 use super::parse::{ParseError, fields, lines, u64, whole};
 use super::settings::Settings;
 use crate::fields::{DefaultValue, Field, Takes};
 use crate::host::{HostPaths, KernelFile, Scratch};
-use crate::model::{Labels, Metric, Recorder};
+use crate::model::{Face, Family, Item, Kind, Label, Reading, ReadingRef, Recorder, Writer, face};
 
-static TOTAL: Metric = Metric::gauge("system_memory_total_bytes", "bytes", "Memory that the kernel can use.");
-static USED: Metric = Metric::gauge("system_memory_used_bytes", "bytes", "Total less available memory.");
-static AVAILABLE: Metric = Metric::gauge(
-    "system_memory_available_bytes",
-    "bytes",
-    "Memory that programs can have without swapping: free, and what caches would give back.",
-);
-static USAGE: Metric = Metric::gauge("system_memory_usage_percent", "percent", "Share of the memory that is used.");
-static SWAP_TOTAL: Metric = Metric::gauge("system_swap_total_bytes", "bytes", "Size of all swap areas.");
-static SWAP_USED: Metric = Metric::gauge("system_swap_used_bytes", "bytes", "Swap that is in use.");
-static SWAP_USAGE: Metric =
-    Metric::gauge("system_swap_usage_percent", "percent", "Share of the swap that is in use; 0 where there is none.");
+static TOTAL: Reading = Reading {
+    native: face(Family::gauge("system_memory_total_bytes", "bytes", "Memory that the kernel can use."), &[]),
+    node: None,
+    otel: None,
+};
+static USED: Reading = Reading {
+    native: face(Family::gauge("system_memory_used_bytes", "bytes", "Total less available memory."), &[]),
+    node: None,
+    otel: None,
+};
+static AVAILABLE: Reading = Reading {
+    native: face(
+        Family::gauge(
+            "system_memory_available_bytes",
+            "bytes",
+            "Memory that programs can have without swapping: free, and what caches would give back.",
+        ),
+        &[],
+    ),
+    node: None,
+    otel: None,
+};
+static USAGE: Reading = Reading {
+    native: face(Family::gauge("system_memory_usage_percent", "percent", "Share of the memory that is used."), &[]),
+    node: None,
+    otel: None,
+};
+static SWAP_TOTAL: Reading = Reading {
+    native: face(Family::gauge("system_swap_total_bytes", "bytes", "Size of all swap areas."), &[]),
+    node: None,
+    otel: None,
+};
+static SWAP_USED: Reading = Reading {
+    native: face(Family::gauge("system_swap_used_bytes", "bytes", "Swap that is in use."), &[]),
+    node: None,
+    otel: None,
+};
+static SWAP_USAGE: Reading = Reading {
+    native: face(
+        Family::gauge(
+            "system_swap_usage_percent",
+            "percent",
+            "Share of the swap that is in use; 0 where there is none.",
+        ),
+        &[],
+    ),
+    node: None,
+    otel: None,
+};
 
-/// Everything this collector may emit.
-pub static METRICS: &[&Metric] = &[&TOTAL, &USED, &AVAILABLE, &USAGE, &SWAP_TOTAL, &SWAP_USED, &SWAP_USAGE];
+/// OpenTelemetry's states, in the order of [`MemInfo::states`].
+static STATES: [Reading; 6] = [
+    state(&[Label::constant("state", "used")]),
+    state(&[Label::constant("state", "free")]),
+    state(&[Label::constant("state", "buffered")]),
+    state(&[Label::constant("state", "cached")]),
+    state(&[Label::constant("state", "slab_reclaimable")]),
+    state(&[Label::constant("state", "slab_unreclaimable")]),
+];
+
+const fn state(labels: &'static [Label]) -> Reading {
+    let family = Family::new(Kind::UpDown, "system.memory.usage", "By", "Memory by what it is used for.");
+    Reading { native: None, node: None, otel: face(family, labels) }
+}
+
+/// The keys that kernels have, in their order, and what node_exporter calls them. Sizes are in
+/// kB, which means 1024 bytes, and end in `_bytes` here; what does not is a number of pages.
+macro_rules! keys {
+    ($($key:literal => $name:literal,)*) => {
+        const KEY_NAMES: &[&str] = &[$($key),*];
+        static KEYS: [Reading; KEY_NAMES.len()] = [$(Reading {
+            native: None,
+            node: face(Family::gauge(concat!("node_memory_", $name), "", concat!($key, " of the kernel's meminfo.")), &[]),
+            otel: None,
+        }),*];
+    };
+}
+
+keys! {
+    "MemTotal" => "MemTotal_bytes",
+    "MemFree" => "MemFree_bytes",
+    "MemAvailable" => "MemAvailable_bytes",
+    "Buffers" => "Buffers_bytes",
+    "Cached" => "Cached_bytes",
+    "SwapCached" => "SwapCached_bytes",
+    "Active" => "Active_bytes",
+    "Inactive" => "Inactive_bytes",
+    "Active(anon)" => "Active_anon_bytes",
+    "Inactive(anon)" => "Inactive_anon_bytes",
+    "Active(file)" => "Active_file_bytes",
+    "Inactive(file)" => "Inactive_file_bytes",
+    "Unevictable" => "Unevictable_bytes",
+    "Mlocked" => "Mlocked_bytes",
+    "HighTotal" => "HighTotal_bytes",
+    "HighFree" => "HighFree_bytes",
+    "LowTotal" => "LowTotal_bytes",
+    "LowFree" => "LowFree_bytes",
+    "MmapCopy" => "MmapCopy_bytes",
+    "SwapTotal" => "SwapTotal_bytes",
+    "SwapFree" => "SwapFree_bytes",
+    "Zswap" => "Zswap_bytes",
+    "Zswapped" => "Zswapped_bytes",
+    "Dirty" => "Dirty_bytes",
+    "Writeback" => "Writeback_bytes",
+    "AnonPages" => "AnonPages_bytes",
+    "Mapped" => "Mapped_bytes",
+    "Shmem" => "Shmem_bytes",
+    "KReclaimable" => "KReclaimable_bytes",
+    "Slab" => "Slab_bytes",
+    "SReclaimable" => "SReclaimable_bytes",
+    "SUnreclaim" => "SUnreclaim_bytes",
+    "KernelStack" => "KernelStack_bytes",
+    "ShadowCallStack" => "ShadowCallStack_bytes",
+    "PageTables" => "PageTables_bytes",
+    "SecPageTables" => "SecPageTables_bytes",
+    "NFS_Unstable" => "NFS_Unstable_bytes",
+    "Bounce" => "Bounce_bytes",
+    "WritebackTmp" => "WritebackTmp_bytes",
+    "CommitLimit" => "CommitLimit_bytes",
+    "Committed_AS" => "Committed_AS_bytes",
+    "VmallocTotal" => "VmallocTotal_bytes",
+    "VmallocUsed" => "VmallocUsed_bytes",
+    "VmallocChunk" => "VmallocChunk_bytes",
+    "Percpu" => "Percpu_bytes",
+    "EarlyMemtestBad" => "EarlyMemtestBad_bytes",
+    "HardwareCorrupted" => "HardwareCorrupted_bytes",
+    "AnonHugePages" => "AnonHugePages_bytes",
+    "ShmemHugePages" => "ShmemHugePages_bytes",
+    "ShmemPmdMapped" => "ShmemPmdMapped_bytes",
+    "FileHugePages" => "FileHugePages_bytes",
+    "FilePmdMapped" => "FilePmdMapped_bytes",
+    "CmaTotal" => "CmaTotal_bytes",
+    "CmaFree" => "CmaFree_bytes",
+    "Unaccepted" => "Unaccepted_bytes",
+    "Balloon" => "Balloon_bytes",
+    "HugePages_Total" => "HugePages_Total",
+    "HugePages_Free" => "HugePages_Free",
+    "HugePages_Rsvd" => "HugePages_Rsvd",
+    "HugePages_Surp" => "HugePages_Surp",
+    "Hugepagesize" => "Hugepagesize_bytes",
+    "Hugetlb" => "Hugetlb_bytes",
+    "DirectMap4k" => "DirectMap4k_bytes",
+    "DirectMap2M" => "DirectMap2M_bytes",
+    "DirectMap4M" => "DirectMap4M_bytes",
+    "DirectMap1G" => "DirectMap1G_bytes",
+}
+
+/// Which of [`KEYS`] is that of `key`, with a size or a plain number.
+fn known_key(key: &[u8], is_size: bool) -> Option<&'static Reading> {
+    let at = KEY_NAMES.iter().position(|name| name.as_bytes() == key)?;
+    let face = KEYS[at].node.as_ref()?;
+    (face.family.name.ends_with("_bytes") == is_size).then_some(&KEYS[at])
+}
+
+/// Everything this collector may give, but for node_exporter's families of keys that are new to us.
+pub static READINGS: &[&[Reading]] = &[
+    std::slice::from_ref(&TOTAL),
+    std::slice::from_ref(&USED),
+    std::slice::from_ref(&AVAILABLE),
+    std::slice::from_ref(&USAGE),
+    std::slice::from_ref(&SWAP_TOTAL),
+    std::slice::from_ref(&SWAP_USED),
+    std::slice::from_ref(&SWAP_USAGE),
+    &STATES,
+    &KEYS,
+];
 
 /// Its fields of `collector`.
 pub static FIELDS: [Field<Settings>; 1] = [Field::new(
@@ -35,12 +189,18 @@ pub static FIELDS: [Field<Settings>; 1] = [Field::new(
 #[derive(Debug)]
 pub struct Memory {
     file: KernelFile,
+    host: Item,
+    keys: Keys,
 }
 
 impl Memory {
     /// Reads `/proc/meminfo` of `host`.
     pub fn new(host: &HostPaths) -> Memory {
-        Memory { file: KernelFile::new(host.proc("meminfo")).in_one_piece() }
+        Memory {
+            file: KernelFile::new(host.proc("meminfo")).in_one_piece(),
+            host: Item::new(&[]),
+            keys: Keys::default(),
+        }
     }
 }
 
@@ -48,31 +208,125 @@ impl Collector for Memory {
     fn collect(&mut self, _tick: &Tick, scratch: &mut Scratch, out: &mut Recorder) -> Result<(), CollectError> {
         let text = self.file.read(scratch).map_err(CollectError::of_required)?;
         let memory = parse(text).map_err(|error| error.of(self.file.path()))?;
-        emit(&memory, out);
+        let mut host = out.item(&self.host);
+        emit(&memory, &mut host);
+        self.keys.emit(text, &mut host);
         Ok(())
     }
 }
 
-fn emit(memory: &MemInfo, out: &mut Recorder) {
-    let none = &Labels::EMPTY;
-    out.push(&TOTAL, none, memory.total as f64);
-    if let Some(available) = memory.available() {
-        // In some containers the two come from different places and available is the larger.
-        let used = memory.total.saturating_sub(available);
-        out.push(&USED, none, used as f64);
-        out.push(&AVAILABLE, none, available as f64);
+fn emit(memory: &MemInfo, out: &mut Writer<'_>) {
+    out.push(&TOTAL, memory.total as f64);
+    if let (Some(used), Some(available)) = (memory.used(), memory.available()) {
+        out.push(&USED, used as f64);
+        out.push(&AVAILABLE, available as f64);
         if memory.total > 0 {
-            out.push(&USAGE, none, used as f64 / memory.total as f64 * 100.0);
+            out.push(&USAGE, used as f64 / memory.total as f64 * 100.0);
         }
     }
     if let Some(total) = memory.swap_total {
-        out.push(&SWAP_TOTAL, none, total as f64);
+        out.push(&SWAP_TOTAL, total as f64);
         if let Some(free) = memory.swap_free {
             let used = total.saturating_sub(free);
-            out.push(&SWAP_USED, none, used as f64);
+            out.push(&SWAP_USED, used as f64);
             let percent = if total > 0 { used as f64 / total as f64 * 100.0 } else { 0.0 };
-            out.push(&SWAP_USAGE, none, percent);
+            out.push(&SWAP_USAGE, percent);
         }
+    }
+    for (reading, bytes) in STATES.iter().zip(memory.states()) {
+        if let Some(bytes) = bytes {
+            out.push(reading, bytes as f64);
+        }
+    }
+}
+
+/// What node_exporter makes of the file: a family for each key, whatever the kernel's are.
+#[derive(Debug, Default)]
+struct Keys(Vec<Key>);
+
+/// What is remembered of a line.
+#[derive(Debug)]
+struct Key {
+    name: Box<[u8]>,
+    /// Whether it is a size; else it is a plain number.
+    is_size: bool,
+    /// None where a line before has the same name.
+    reading: Option<ReadingRef>,
+}
+
+/// Kernels have about 60 keys; what has more is none.
+const MAX_KEYS: usize = 256;
+
+impl Keys {
+    /// Pushes each line's number. A line that is not `key: number [kB]` is passed over.
+    fn emit(&mut self, text: &[u8], out: &mut Writer<'_>) {
+        let (mut at, mut is_known) = (0, true);
+        for (_, content) in lines(text) {
+            let Some(colon) = content.iter().position(|b| *b == b':') else { continue };
+            let (name, rest) = content.split_at(colon);
+            let mut words = fields(&rest[1..]);
+            let Some(number) = words.next().and_then(u64) else { continue };
+            let is_size = words.next() == Some(b"kB");
+            // Behind a line that is new, others may have the name that had one before.
+            is_known = is_known && self.0.get(at).is_some_and(|key| key.is(name, is_size));
+            if !is_known {
+                if at == MAX_KEYS {
+                    break;
+                }
+                self.find(at, name, is_size);
+            }
+            let number = if is_size { number.saturating_mul(1024) } else { number } as f64;
+            match &self.0[at].reading {
+                Some(ReadingRef::Static(reading)) => out.push(reading, number),
+                Some(ReadingRef::Shared(reading)) => out.push_learnt(reading, number),
+                None => {}
+            }
+            at += 1;
+        }
+        self.0.truncate(at);
+    }
+
+    /// Puts the key at the place `at`.
+    #[cold]
+    fn find(&mut self, at: usize, name: &[u8], is_size: bool) {
+        let new = || Key { name: name.into(), is_size, reading: Some(Key::reading(name, is_size)) };
+        keyed::entry(&mut self.0, at, |key| key.is(name, is_size), new);
+        // A series that stands twice would make destinations refuse the whole request.
+        let (before, rest) = self.0.split_at_mut(at);
+        let key = &mut rest[0];
+        key.reading.get_or_insert_with(|| Key::reading(name, is_size));
+        if before.iter().any(|other| key.family().is_some() && other.family() == key.family()) {
+            key.reading = None;
+        }
+    }
+}
+
+impl Key {
+    fn is(&self, name: &[u8], is_size: bool) -> bool {
+        *self.name == *name && self.is_size == is_size
+    }
+
+    fn family(&self) -> Option<&str> {
+        self.reading.as_ref()?.node.as_ref().map(|face| &*face.family.name)
+    }
+
+    /// `Active(anon)` in kB is `node_memory_Active_anon_bytes`; a plain number has no unit.
+    fn reading(name: &[u8], is_size: bool) -> ReadingRef {
+        if let Some(known) = known_key(name, is_size) {
+            return ReadingRef::Static(known);
+        }
+        let name = String::from_utf8_lossy(name);
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let clean: String = name.trim_end_matches(')').chars().map(|c| if is_plain(c) { c } else { '_' }).collect();
+        let suffix = if is_size { "_bytes" } else { "" };
+        let family = Family {
+            name: format!("node_memory_{clean}{suffix}").into(),
+            help: format!("{} of the kernel's meminfo.", name.escape_default()).into(),
+            unit: "".into(),
+            kind: Kind::Gauge,
+        };
+        let node = Some(Face { family, factor: 1.0, labels: (&[]).into() });
+        ReadingRef::Shared(Arc::new(Reading { native: None, node, otel: None }))
     }
 }
 
@@ -86,6 +340,7 @@ pub struct MemInfo {
     pub buffers: Option<u64>,
     pub cached: Option<u64>,
     pub reclaimable: Option<u64>,
+    pub unreclaimable: Option<u64>,
     pub shared: Option<u64>,
     pub swap_total: Option<u64>,
     pub swap_free: Option<u64>,
@@ -97,9 +352,25 @@ impl MemInfo {
     /// dropped.
     pub fn available(&self) -> Option<u64> {
         self.available.or_else(|| {
-            let caches = self.buffers?.saturating_add(self.cached?).saturating_add(self.reclaimable.unwrap_or(0));
+            let caches = self.cached?.saturating_add(self.reclaimable.unwrap_or(0));
+            // OpenVZ shows no buffers.
+            let caches = caches.saturating_add(self.buffers.unwrap_or(0));
             Some(self.free?.saturating_add(caches).saturating_sub(self.shared.unwrap_or(0)).min(self.total))
         })
+    }
+
+    /// What is not available. In some containers the total comes from another place, and
+    /// available is the larger.
+    pub fn used(&self) -> Option<u64> {
+        Some(self.total.saturating_sub(self.available()?))
+    }
+
+    /// As the OpenTelemetry Collector divides it: used, free, buffered, cached, and the slab's
+    /// two parts. What of the slab can be reclaimed is in cached as well, and used is what is
+    /// not available, so these do not add up to the total.
+    pub fn states(&self) -> [Option<u64>; 6] {
+        let cached = self.cached.map(|cached| cached.saturating_add(self.reclaimable.unwrap_or(0)));
+        [self.used(), self.free, self.buffers, cached, self.reclaimable, self.unreclaimable]
     }
 }
 
@@ -139,6 +410,7 @@ pub fn parse(text: &[u8]) -> Result<MemInfo, ParseError> {
             b"Buffers" => &mut info.buffers,
             b"Cached" => &mut info.cached,
             b"SReclaimable" => &mut info.reclaimable,
+            b"SUnreclaim" => &mut info.unreclaimable,
             b"Shmem" => &mut info.shared,
             b"SwapTotal" => &mut info.swap_total,
             b"SwapFree" => &mut info.swap_free,
@@ -164,13 +436,16 @@ pub fn parse(text: &[u8]) -> Result<MemInfo, ParseError> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{collect, cut_everywhere, fixture, have_fixtures, samples, value};
+    use super::super::testing::{
+        Folder, collect, collect_as, cut_everywhere, fixture, have_fixtures, owned, samples, value,
+    };
     use super::*;
+    use crate::model::Scheme;
 
     /// What is emitted of `text` and of the lines that end every kernel's file.
     fn seen(text: &str) -> Vec<(String, f64)> {
         let info = parse(format!("{text}Dirty: 9 kB\nSUnreclaim: 9 kB\n").as_bytes()).unwrap();
-        samples(|out| emit(&info, out))
+        samples(|out| emit(&info, &mut out.item(&Item::new(&[]))))
     }
 
     #[test]
@@ -201,6 +476,112 @@ mod tests {
         // A container's runtime may leave out shared memory and the slab's parts: 420 kB.
         let old = "MemTotal: 1000 kB\nMemFree: 100 kB\nBuffers: 20 kB\nCached: 300 kB\n";
         assert_eq!(value(&seen(old), "system_memory_available_bytes"), Some(430_080.0));
+    }
+
+    /// The file of an OpenVZ container.
+    #[test]
+    fn a_container_without_buffers_has_what_is_available() {
+        let text = "MemTotal:        6291456 kB\nMemFree:         1840024 kB\nCached:          3320736 kB\n\
+                    SwapTotal:       6291456 kB\nSwapFree:        6291368 kB\nDirty:              2900 kB\n\
+                    Shmem:              2624 kB\nSlab:              57912 kB\nSReclaimable:      41924 kB\n\
+                    SUnreclaim:        15988 kB\n";
+        let info = parse(text.as_bytes()).unwrap();
+        // 1840024 + 3320736 + 41924 - 2624 = 5200060 kB.
+        assert_eq!(info.available(), Some(5_324_861_440));
+        let seen = samples(|out| emit(&info, &mut out.item(&Item::new(&[]))));
+        assert_eq!(value(&seen, "system_memory_used_bytes"), Some(1_117_589_504.0));
+    }
+
+    /// What each of `texts` gives in node_exporter's names, without what ends every file.
+    fn of_keys(texts: &[&str]) -> Vec<Vec<(String, f64)>> {
+        let folder = Folder::new("memory-keys");
+        let mut memory = Memory::new(&folder.host());
+        let read = |text: &&str| {
+            folder.write("proc/meminfo", format!("{text}MemTotal: 9 kB\nDirty: 9 kB\nSUnreclaim: 9 kB\n"));
+            let mut seen = collect_as(Scheme::NodeExporter, &mut memory);
+            seen.truncate(seen.len() - 3);
+            seen
+        };
+        texts.iter().map(read).collect()
+    }
+
+    #[test]
+    fn keys_that_are_new_to_us_are_named_like_the_others() {
+        let text = "Brand(new): 2 kB\nBrand_New: 3\nHugePages_Total: 4 kB\nOdd-Key%: 5 kB\nNone: x\nActive(anon): 6\n";
+        let expected = [
+            ("node_memory_Brand_new_bytes", 2048.0),
+            ("node_memory_Brand_New", 3.0),
+            ("node_memory_HugePages_Total_bytes", 4096.0),
+            ("node_memory_Odd_Key__bytes", 5120.0),
+            ("node_memory_Active_anon", 6.0),
+        ];
+        assert_eq!(of_keys(&[text, text]), [owned(&expected), owned(&expected)]);
+    }
+
+    #[test]
+    fn of_keys_with_one_name_the_first_is_given() {
+        let twice = "New(a): 1 kB\nActive: 2 kB\nNew_a: 3 kB\nActive: 4 kB\n";
+        let first = owned(&[("node_memory_New_a_bytes", 1024.0), ("node_memory_Active_bytes", 2048.0)]);
+        let later = owned(&[("node_memory_New_a_bytes", 3072.0)]);
+        assert_eq!(of_keys(&[twice, twice, "New_a: 3 kB\n", twice]), [first.clone(), first.clone(), later, first]);
+    }
+
+    #[test]
+    fn keys_without_end_are_cut() {
+        let many: String = (0..1000).map(|n| format!("Key{n}: {n} kB\n")).collect();
+        let folder = Folder::new("memory-many");
+        folder.write("proc/meminfo", format!("MemTotal: 9 kB\nDirty: 9 kB\nSUnreclaim: 9 kB\n{many}"));
+        assert_eq!(collect_as(Scheme::NodeExporter, &mut Memory::new(&folder.host())).len(), MAX_KEYS);
+    }
+
+    #[test]
+    fn every_key_of_the_fixture_hosts_is_known() {
+        if !have_fixtures() {
+            return;
+        }
+        for host in ["vm", "numa64", "container-v1", "old-kernel", "arm-board"] {
+            for line in std::fs::read_to_string(fixture(host).proc("meminfo")).unwrap().lines() {
+                let (key, rest) = line.split_once(':').unwrap();
+                assert!(known_key(key.as_bytes(), rest.ends_with("kB")).is_some(), "{host}: {line}");
+            }
+        }
+    }
+
+    #[test]
+    fn each_scheme_has_its_names() {
+        if !have_fixtures() {
+            return;
+        }
+        let node = collect_as(Scheme::NodeExporter, &mut Memory::new(&fixture("vm")));
+        let expected = [
+            ("node_memory_MemTotal_bytes", 4_121_952_256.0),
+            ("node_memory_MemFree_bytes", 629_145_600.0),
+            ("node_memory_MemAvailable_bytes", 2_473_590_784.0),
+            ("node_memory_Buffers_bytes", 167_772_160.0),
+            ("node_memory_Active_anon_bytes", 209_715_200.0),
+            ("node_memory_Committed_AS_bytes", 3_355_443_200.0),
+            ("node_memory_NFS_Unstable_bytes", 0.0),
+            ("node_memory_VmallocTotal_bytes", 35_184_372_087_808.0),
+            ("node_memory_HugePages_Total", 0.0),
+            ("node_memory_Hugepagesize_bytes", 2_097_152.0),
+            ("node_memory_DirectMap4k_bytes", 241_172_480.0),
+        ];
+        for (name, bytes) in expected {
+            assert_eq!(value(&node, name), Some(bytes), "{name}");
+        }
+        assert_eq!(node.len(), 54);
+        let numa = collect_as(Scheme::NodeExporter, &mut Memory::new(&fixture("numa64")));
+        assert_eq!(value(&numa, "node_memory_HugePages_Total"), Some(102_400.0));
+        let otel = [
+            ("system.memory.usage{state=used}", 1_648_361_472.0),
+            ("system.memory.usage{state=free}", 629_145_600.0),
+            ("system.memory.usage{state=buffered}", 167_772_160.0),
+            // 1843200 + 122880 kB.
+            ("system.memory.usage{state=cached}", 2_013_265_920.0),
+            ("system.memory.usage{state=slab_reclaimable}", 125_829_120.0),
+            ("system.memory.usage{state=slab_unreclaimable}", 83_886_080.0),
+        ];
+        assert_eq!(collect_as(Scheme::Otel, &mut Memory::new(&fixture("vm"))), owned(&otel));
     }
 
     #[test]
@@ -266,7 +647,7 @@ mod tests {
     fn every_cut_gives_nothing_or_what_the_whole_gives() {
         for host in ["vm", "numa64", "container-v1", "old-kernel", "arm-board"] {
             let Ok(text) = std::fs::read(fixture(host).proc("meminfo")) else { return };
-            let emitted = |info: MemInfo| samples(|out| emit(&info, out));
+            let emitted = |info: MemInfo| samples(|out| emit(&info, &mut out.item(&Item::new(&[]))));
             let whole = emitted(parse(&text).unwrap());
             for at in 0..text.len() {
                 let cut = parse(&text[..at]).map(emitted);
@@ -279,7 +660,7 @@ mod tests {
     fn no_text_makes_it_panic() {
         cut_everywhere("proc/meminfo", |text| {
             if let Ok(info) = parse(text) {
-                samples(|out| emit(&info, out));
+                samples(|out| emit(&info, &mut out.item(&Item::new(&[]))));
             }
         });
     }

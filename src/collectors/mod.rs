@@ -23,7 +23,7 @@ use std::time::Duration;
 use self::filesystem::RemoteMounts;
 use crate::fields::{DefaultValue, Field, Table, Takes};
 use crate::host::{HostPaths, StatFs};
-use crate::model::Metric;
+use crate::model::{Family, Label, Reading, Scheme};
 
 pub use collector::{CollectError, Collector, Due, Tick};
 pub use filter::{Filter, Pattern};
@@ -88,8 +88,8 @@ const SPARE: Duration = Duration::from_secs(5);
 /// A row of the table.
 struct Row {
     name: &'static str,
-    /// The families that no row before has.
-    metrics: &'static [&'static Metric],
+    /// What it may give that no row before does.
+    readings: &'static [&'static [Reading]],
     /// Its fields of the object `collector` in the configuration.
     fields: &'static [Field<Settings>],
     enabled: fn(&Settings) -> bool,
@@ -118,7 +118,7 @@ static OF_ALL: [Field<Settings>; 1] = [Field::new(
 static TABLE: &[Row] = &[
     Row {
         name: "cpu",
-        metrics: cpu::METRICS,
+        readings: cpu::READINGS,
         fields: &cpu::FIELDS,
         enabled: |settings| settings.enable_cpu,
         same: |_, _| true,
@@ -126,7 +126,7 @@ static TABLE: &[Row] = &[
     },
     Row {
         name: "memory",
-        metrics: memory::METRICS,
+        readings: memory::READINGS,
         fields: &memory::FIELDS,
         enabled: |settings| settings.enable_memory,
         same: |_, _| true,
@@ -134,7 +134,7 @@ static TABLE: &[Row] = &[
     },
     Row {
         name: "load",
-        metrics: load::METRICS,
+        readings: load::READINGS,
         fields: &load::FIELDS,
         enabled: |settings| settings.enable_load,
         same: |_, _| true,
@@ -142,7 +142,7 @@ static TABLE: &[Row] = &[
     },
     Row {
         name: "uptime",
-        metrics: uptime::METRICS,
+        readings: uptime::READINGS,
         fields: &uptime::FIELDS,
         enabled: |settings| settings.enable_uptime,
         same: |_, _| true,
@@ -150,7 +150,7 @@ static TABLE: &[Row] = &[
     },
     Row {
         name: "disk",
-        metrics: disk::METRICS,
+        readings: disk::READINGS,
         fields: &disk::FIELDS,
         enabled: |settings| settings.enable_disk,
         same: |a, b| a.disk == b.disk,
@@ -158,7 +158,7 @@ static TABLE: &[Row] = &[
     },
     Row {
         name: "filesystem",
-        metrics: filesystem::METRICS,
+        readings: filesystem::READINGS,
         fields: &filesystem::FIELDS,
         enabled: |settings| settings.enable_disk,
         same: |a, b| a.filesystem == b.filesystem,
@@ -169,7 +169,7 @@ static TABLE: &[Row] = &[
     },
     Row {
         name: "filesystem_remote",
-        metrics: filesystem::REMOTE_METRICS,
+        readings: filesystem::REMOTE_READINGS,
         fields: &[],
         enabled: |settings| settings.enable_disk,
         same: |a, b| a.filesystem == b.filesystem,
@@ -182,7 +182,7 @@ static TABLE: &[Row] = &[
     },
     Row {
         name: "network",
-        metrics: network::METRICS,
+        readings: network::READINGS,
         fields: &network::FIELDS,
         enabled: |settings| settings.enable_network,
         same: |a, b| a.network == b.network,
@@ -215,18 +215,32 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     TABLE.iter().map(|row| row.name)
 }
 
-/// Every family that a collector can emit, each once, in the table's order.
-pub fn metrics() -> impl Iterator<Item = &'static Metric> {
-    TABLE.iter().flat_map(|row| row.metrics.iter().copied())
+/// What collectors can give, in the table's order, each with the name of its collector.
+pub fn readings() -> impl Iterator<Item = (&'static str, &'static Reading)> {
+    TABLE.iter().flat_map(|row| row.readings.iter().flat_map(|some| some.iter()).map(|reading| (row.name, reading)))
+}
+
+/// The families that collectors can give in `scheme`, each once, in the table's order, with the
+/// names of its labels in order.
+pub fn families(scheme: Scheme) -> Vec<(&'static Family, Vec<&'static str>)> {
+    let mut families: Vec<(&Family, Vec<&str>)> = Vec::new();
+    for face in readings().filter_map(|(_, reading)| reading.face(scheme)) {
+        if families.iter().all(|(known, _)| known.name != face.family.name) {
+            let mut labels: Vec<&str> = face.labels.iter().map(Label::name).collect();
+            labels.sort_unstable();
+            families.push((&face.family, labels));
+        }
+    }
+    families
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashSet;
+    use std::collections::{HashMap, HashSet};
 
     use super::*;
     use crate::host::{Scratch, SystemStatFs};
-    use crate::model::{Kind, Recorder};
+    use crate::model::{Kind, ReadingRef, Recorder};
 
     #[test]
     fn the_table_builds_what_the_settings_ask_for() {
@@ -266,20 +280,32 @@ mod tests {
     }
 
     #[test]
-    fn families_are_named_once_and_counters_end_in_total() {
-        let mut seen = HashSet::new();
-        for metric in metrics() {
-            assert!(seen.insert(&metric.name), "{} stands twice", metric.name);
-            assert!(metric.name.starts_with("system_"), "{}", metric.name);
-            assert_eq!(metric.kind == Kind::Counter, metric.name.ends_with("_total"), "{}", metric.name);
-            assert!(metric.help.ends_with('.') && !metric.help.contains('\n'), "{}", metric.name);
+    fn each_scheme_says_of_a_family_one_thing_and_each_series_has_one_reading() {
+        for scheme in Scheme::ALL {
+            let mut families: HashMap<&str, &Family> = HashMap::new();
+            let mut series = HashSet::new();
+            for face in readings().filter_map(|(_, reading)| reading.face(scheme)) {
+                let Family { name, help, unit, kind } = &face.family;
+                let first = families.entry(name).or_insert(&face.family);
+                assert_eq!((&first.help, &first.unit, first.kind), (help, unit, *kind), "{name}");
+                let labels: Vec<String> = face.labels.iter().map(|label| format!("{label:?}")).collect();
+                assert!(series.insert((name, labels)), "{name} has two readings of the same labels");
+                assert!(help.ends_with('.') && !help.contains('\n'), "{name}");
+                match scheme {
+                    Scheme::Native => {
+                        assert!(name.starts_with("system_"), "{name}");
+                        assert!(*kind != Kind::Counter || name.ends_with("_total"), "{name}");
+                    }
+                    Scheme::NodeExporter => assert!(name.starts_with("node_"), "{name}"),
+                    Scheme::Otel => assert!(name.starts_with("system."), "{name}"),
+                }
+            }
         }
-        assert_eq!(seen.len(), 33);
     }
 
     #[test]
-    fn what_is_emitted_stands_in_the_table() {
-        let named: HashSet<_> = metrics().map(|metric| &*metric.name).collect();
+    fn what_is_given_stands_in_the_table() {
+        let named: HashSet<_> = readings().map(|(_, reading)| std::ptr::from_ref(reading)).collect();
         let mut built = build(&Settings::default(), &HostPaths::default(), Arc::new(SystemStatFs));
         let tick = Tick { wall_ms: 0, monotonic: Duration::ZERO };
         let mut scratch = Scratch::new();
@@ -290,9 +316,16 @@ mod tests {
                 // A sandbox may lack a file, or have none of a thing.
                 Err(error) => println!("{}: {error}", fast.name),
                 Ok(()) => {
-                    for (series, value) in out.finish(0).samples() {
-                        assert!(named.contains(&*series.metric.name), "{}", series.metric.name);
-                        assert!(value.is_finite(), "{}", series.metric.name);
+                    let frame = out.finish(0);
+                    let learnt = |reading: &ReadingRef| matches!(reading, ReadingRef::Shared(_));
+                    for (chunk, values) in frame.parts() {
+                        for ((_, reading), value) in chunk.each().zip(values) {
+                            assert!(
+                                learnt(reading) || named.contains(&std::ptr::from_ref::<Reading>(reading)),
+                                "{reading:?}"
+                            );
+                            assert!(value.is_finite(), "{reading:?}");
+                        }
                     }
                 }
             }

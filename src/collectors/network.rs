@@ -7,26 +7,172 @@ use super::parse::{ParseError, fields, lines, u64, whole};
 use super::settings::{INTERFACES_LEFT_OUT, Settings};
 use crate::fields::{DefaultValue, Field, Inner, Table, Takes};
 use crate::host::{HostPaths, KernelFile, Scratch};
-use crate::model::{Labels, Metric, Recorder};
+use crate::model::{Family, Item, Label, Reading, Recorder, face};
 
-static BYTES_SENT: Metric =
-    Metric::counter("system_network_bytes_sent_total", "bytes", "Bytes that the interface sent.");
-static BYTES_RECV: Metric =
-    Metric::counter("system_network_bytes_recv_total", "bytes", "Bytes that the interface received.");
-static PACKETS_SENT: Metric =
-    Metric::counter("system_network_packets_sent_total", "", "Packets that the interface sent.");
-static PACKETS_RECV: Metric =
-    Metric::counter("system_network_packets_recv_total", "", "Packets that the interface received.");
-static ERRORS_IN: Metric =
-    Metric::counter("system_network_errors_in_total", "", "Packets that were received with an error.");
-static ERRORS_OUT: Metric = Metric::counter("system_network_errors_out_total", "", "Packets that could not be sent.");
-static DROP_IN: Metric =
-    Metric::counter("system_network_drop_in_total", "", "Received packets that were dropped, for want of room.");
-static DROP_OUT: Metric = Metric::counter("system_network_drop_out_total", "", "Packets to be sent that were dropped.");
+const INTERFACE: &[Label] = &[Label::key("interface", 0)];
+const DEVICE: &[Label] = &[Label::key("device", 0)];
+const RECEIVE: &[Label] = &[Label::key("device", 0), Label::constant("direction", "receive")];
+const TRANSMIT: &[Label] = &[Label::key("device", 0), Label::constant("direction", "transmit")];
 
-/// Everything this collector may emit.
-pub static METRICS: &[&Metric] =
-    &[&BYTES_SENT, &BYTES_RECV, &PACKETS_SENT, &PACKETS_RECV, &ERRORS_IN, &ERRORS_OUT, &DROP_IN, &DROP_OUT];
+/// One for each of the kernel's columns, in their order.
+static TRAFFIC: [Reading; COLUMNS] = [
+    Reading {
+        native: face(
+            Family::counter("system_network_bytes_recv_total", "bytes", "Bytes that the interface received."),
+            INTERFACE,
+        ),
+        node: face(
+            Family::counter("node_network_receive_bytes_total", "", "Bytes that the interface received."),
+            DEVICE,
+        ),
+        otel: face(Family::counter("system.network.io", "By", "Bytes that went through the interface."), RECEIVE),
+    },
+    Reading {
+        native: face(
+            Family::counter("system_network_packets_recv_total", "", "Packets that the interface received."),
+            INTERFACE,
+        ),
+        node: face(
+            Family::counter("node_network_receive_packets_total", "", "Packets that the interface received."),
+            DEVICE,
+        ),
+        otel: face(
+            Family::counter("system.network.packets", "{packets}", "Packets that went through the interface."),
+            RECEIVE,
+        ),
+    },
+    Reading {
+        native: face(
+            Family::counter("system_network_errors_in_total", "", "Packets that were received with an error."),
+            INTERFACE,
+        ),
+        node: face(
+            Family::counter("node_network_receive_errs_total", "", "Packets that were received with an error."),
+            DEVICE,
+        ),
+        otel: face(Family::counter("system.network.errors", "{errors}", "Packets with an error."), RECEIVE),
+    },
+    Reading {
+        native: face(
+            Family::counter(
+                "system_network_drop_in_total",
+                "",
+                "Received packets that were dropped, for want of room.",
+            ),
+            INTERFACE,
+        ),
+        node: face(
+            Family::counter("node_network_receive_drop_total", "", "Received packets that were dropped."),
+            DEVICE,
+        ),
+        otel: face(Family::counter("system.network.dropped", "{packets}", "Packets that were dropped."), RECEIVE),
+    },
+    Reading {
+        native: None,
+        node: face(
+            Family::counter("node_network_receive_fifo_total", "", "Received packets that a full FIFO lost."),
+            DEVICE,
+        ),
+        otel: None,
+    },
+    Reading {
+        native: None,
+        node: face(
+            Family::counter("node_network_receive_frame_total", "", "Received packets with a framing error."),
+            DEVICE,
+        ),
+        otel: None,
+    },
+    Reading {
+        native: None,
+        node: face(
+            Family::counter("node_network_receive_compressed_total", "", "Compressed packets that were received."),
+            DEVICE,
+        ),
+        otel: None,
+    },
+    Reading {
+        native: None,
+        node: face(
+            Family::counter("node_network_receive_multicast_total", "", "Multicast packets that were received."),
+            DEVICE,
+        ),
+        otel: None,
+    },
+    Reading {
+        native: face(
+            Family::counter("system_network_bytes_sent_total", "bytes", "Bytes that the interface sent."),
+            INTERFACE,
+        ),
+        node: face(Family::counter("node_network_transmit_bytes_total", "", "Bytes that the interface sent."), DEVICE),
+        otel: face(Family::counter("system.network.io", "By", "Bytes that went through the interface."), TRANSMIT),
+    },
+    Reading {
+        native: face(
+            Family::counter("system_network_packets_sent_total", "", "Packets that the interface sent."),
+            INTERFACE,
+        ),
+        node: face(
+            Family::counter("node_network_transmit_packets_total", "", "Packets that the interface sent."),
+            DEVICE,
+        ),
+        otel: face(
+            Family::counter("system.network.packets", "{packets}", "Packets that went through the interface."),
+            TRANSMIT,
+        ),
+    },
+    Reading {
+        native: face(
+            Family::counter("system_network_errors_out_total", "", "Packets that could not be sent."),
+            INTERFACE,
+        ),
+        node: face(Family::counter("node_network_transmit_errs_total", "", "Packets that could not be sent."), DEVICE),
+        otel: face(Family::counter("system.network.errors", "{errors}", "Packets with an error."), TRANSMIT),
+    },
+    Reading {
+        native: face(
+            Family::counter("system_network_drop_out_total", "", "Packets to be sent that were dropped."),
+            INTERFACE,
+        ),
+        node: face(
+            Family::counter("node_network_transmit_drop_total", "", "Packets to be sent that were dropped."),
+            DEVICE,
+        ),
+        otel: face(Family::counter("system.network.dropped", "{packets}", "Packets that were dropped."), TRANSMIT),
+    },
+    Reading {
+        native: None,
+        node: face(
+            Family::counter("node_network_transmit_fifo_total", "", "Packets to be sent that a full FIFO lost."),
+            DEVICE,
+        ),
+        otel: None,
+    },
+    Reading {
+        native: None,
+        node: face(Family::counter("node_network_transmit_colls_total", "", "Collisions while sending."), DEVICE),
+        otel: None,
+    },
+    Reading {
+        native: None,
+        node: face(
+            Family::counter("node_network_transmit_carrier_total", "", "Packets that were lost with the carrier."),
+            DEVICE,
+        ),
+        otel: None,
+    },
+    Reading {
+        native: None,
+        node: face(
+            Family::counter("node_network_transmit_compressed_total", "", "Compressed packets that were sent."),
+            DEVICE,
+        ),
+        otel: None,
+    },
+];
+
+/// Everything this collector may give.
+pub static READINGS: &[&[Reading]] = &[&TRAFFIC];
 
 /// Its fields of `collector`.
 pub static FIELDS: [Field<Settings>; 2] = [
@@ -72,7 +218,7 @@ pub struct Network {
 struct Interface {
     name: Box<[u8]>,
     /// `None` where it is not shown.
-    labels: Option<Labels>,
+    item: Option<Item>,
     traffic: Traffic,
 }
 
@@ -113,21 +259,13 @@ impl Network {
     }
 
     fn emit(&self, out: &mut Recorder) {
-        let mut push = |metric, value: fn(&Traffic) -> u64| {
-            for interface in &self.interfaces {
-                if let Some(labels) = &interface.labels {
-                    out.push(metric, labels, value(&interface.traffic) as f64);
-                }
+        for interface in &self.interfaces {
+            let Some(item) = &interface.item else { continue };
+            let mut out = out.item(item);
+            for (reading, number) in TRAFFIC.iter().zip(interface.traffic) {
+                out.push(reading, number as f64);
             }
-        };
-        push(&BYTES_SENT, |t| t.sent.bytes);
-        push(&BYTES_RECV, |t| t.received.bytes);
-        push(&PACKETS_SENT, |t| t.sent.packets);
-        push(&PACKETS_RECV, |t| t.received.packets);
-        push(&ERRORS_IN, |t| t.received.errors);
-        push(&ERRORS_OUT, |t| t.sent.errors);
-        push(&DROP_IN, |t| t.received.dropped);
-        push(&DROP_OUT, |t| t.sent.dropped);
+        }
     }
 }
 
@@ -138,8 +276,8 @@ impl Interface {
         let shown = String::from_utf8_lossy(name);
         Interface {
             name: name.into(),
-            labels: filter.shows(&shown, true).then(|| Labels::of(&[("interface", &shown)])),
-            traffic: Traffic::default(),
+            item: filter.shows(&shown, true).then(|| Item::new(&[&shown])),
+            traffic: [0; COLUMNS],
         }
     }
 }
@@ -162,24 +300,10 @@ pub struct Line<'a> {
     pub traffic: Traffic,
 }
 
-/// Both directions. Some drivers and 32-bit kernels count in 32 bits; what wraps is sent as
-/// it is: to a backend, that is a counter that restarted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub struct Traffic {
-    pub received: Direction,
-    pub sent: Direction,
-}
-
-/// One direction, since the interface appeared.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub struct Direction {
-    pub bytes: u64,
-    pub packets: u64,
-    pub errors: u64,
-    pub dropped: u64,
-}
+/// The kernel's columns, since the interface appeared: eight of receiving, eight of sending.
+/// Some drivers and 32-bit kernels count in 32 bits; what wraps is sent as it is: to a backend,
+/// that is a counter that restarted.
+pub type Traffic = [u64; COLUMNS];
 
 /// The interfaces of a whole text:
 ///
@@ -216,19 +340,16 @@ fn parse_line(line: usize, content: &[u8]) -> Result<Line<'_>, ParseError> {
         let field = columns.next().ok_or_else(|| ParseError::expected(line, "16 numbers", content))?;
         *number = u64(field).ok_or_else(|| ParseError::expected(line, "a count", field))?;
     }
-    let direction = |at: usize| Direction {
-        bytes: numbers[at],
-        packets: numbers[at + 1],
-        errors: numbers[at + 2],
-        dropped: numbers[at + 3],
-    };
-    Ok(Line { name, traffic: Traffic { received: direction(0), sent: direction(COLUMNS / 2) } })
+    Ok(Line { name, traffic: numbers })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{Folder, collect, cut_everywhere, fixture, have_fixtures, samples, value};
+    use super::super::testing::{
+        Folder, collect, collect_as, cut_everywhere, fixture, have_fixtures, owned, samples, value,
+    };
     use super::*;
+    use crate::model::Scheme;
 
     const HEADER: &str = "Inter-|   Receive   |  Transmit\n face |bytes packets|bytes packets\n";
 
@@ -242,19 +363,51 @@ mod tests {
     }
 
     #[test]
-    fn every_column_has_its_metric() {
-        let seen = round(&mut network(), "  eth0:1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17\n");
+    fn each_scheme_has_its_columns() {
+        let folder = Folder::new("network-schemes");
+        folder.write("proc/1/net/dev", format!("{HEADER}  eth0:1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17\n"));
+        let seen = |scheme| collect_as(scheme, &mut Network::new(&Filter::default(), &folder.host()));
         let expected = [
-            ("system_network_bytes_sent_total{interface=eth0}", 9.0),
             ("system_network_bytes_recv_total{interface=eth0}", 1.0),
-            ("system_network_packets_sent_total{interface=eth0}", 10.0),
             ("system_network_packets_recv_total{interface=eth0}", 2.0),
             ("system_network_errors_in_total{interface=eth0}", 3.0),
-            ("system_network_errors_out_total{interface=eth0}", 11.0),
             ("system_network_drop_in_total{interface=eth0}", 4.0),
+            ("system_network_bytes_sent_total{interface=eth0}", 9.0),
+            ("system_network_packets_sent_total{interface=eth0}", 10.0),
+            ("system_network_errors_out_total{interface=eth0}", 11.0),
             ("system_network_drop_out_total{interface=eth0}", 12.0),
         ];
-        assert_eq!(seen, expected.map(|(name, value)| (name.to_owned(), value)));
+        assert_eq!(seen(Scheme::Native), owned(&expected));
+        let expected = [
+            ("node_network_receive_bytes_total{device=eth0}", 1.0),
+            ("node_network_receive_packets_total{device=eth0}", 2.0),
+            ("node_network_receive_errs_total{device=eth0}", 3.0),
+            ("node_network_receive_drop_total{device=eth0}", 4.0),
+            ("node_network_receive_fifo_total{device=eth0}", 5.0),
+            ("node_network_receive_frame_total{device=eth0}", 6.0),
+            ("node_network_receive_compressed_total{device=eth0}", 7.0),
+            ("node_network_receive_multicast_total{device=eth0}", 8.0),
+            ("node_network_transmit_bytes_total{device=eth0}", 9.0),
+            ("node_network_transmit_packets_total{device=eth0}", 10.0),
+            ("node_network_transmit_errs_total{device=eth0}", 11.0),
+            ("node_network_transmit_drop_total{device=eth0}", 12.0),
+            ("node_network_transmit_fifo_total{device=eth0}", 13.0),
+            ("node_network_transmit_colls_total{device=eth0}", 14.0),
+            ("node_network_transmit_carrier_total{device=eth0}", 15.0),
+            ("node_network_transmit_compressed_total{device=eth0}", 16.0),
+        ];
+        assert_eq!(seen(Scheme::NodeExporter), owned(&expected));
+        let expected = [
+            ("system.network.io{device=eth0,direction=receive}", 1.0),
+            ("system.network.packets{device=eth0,direction=receive}", 2.0),
+            ("system.network.errors{device=eth0,direction=receive}", 3.0),
+            ("system.network.dropped{device=eth0,direction=receive}", 4.0),
+            ("system.network.io{device=eth0,direction=transmit}", 9.0),
+            ("system.network.packets{device=eth0,direction=transmit}", 10.0),
+            ("system.network.errors{device=eth0,direction=transmit}", 11.0),
+            ("system.network.dropped{device=eth0,direction=transmit}", 12.0),
+        ];
+        assert_eq!(seen(Scheme::Otel), owned(&expected));
     }
 
     #[test]

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use super::filter::Filter;
 
-/// Default of `collector.max_series`: a host with 1,000 disks and 8 series each fits; a runaway does not.
-pub const MAX_SERIES: usize = 10_000;
+/// Default of `collector.max_series`: a host with 1,000 disks or 1,024 CPUs, of up to 17 numbers
+/// each in all schemes, fits; a runaway does not.
+pub const MAX_SERIES: usize = 20_000;
 
 /// Default of `collector.disk.exclude`.
 pub const DISKS_LEFT_OUT: [&str; 1] = ["(loop|ram|zram|sr|fd)[0-9]+"];

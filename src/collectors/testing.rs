@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use crate::host::HostPaths;
-use crate::model::Recorder;
+use crate::model::{Labels, Recorder, Scheme};
+use crate::shaping::Perspective;
 
 use super::collector::{CollectError, Collector, Tick};
 use crate::host::Scratch;
@@ -76,27 +77,49 @@ pub fn cut_everywhere(file: &str, mut feed: impl FnMut(&[u8])) {
 pub fn samples(push: impl FnOnce(&mut Recorder)) -> Vec<(String, f64)> {
     let mut out = Recorder::new("test", 100_000);
     push(&mut out);
-    shown(&mut out)
+    shown_as(Scheme::Native, &mut out)
 }
 
-fn shown(out: &mut Recorder) -> Vec<(String, f64)> {
+/// What was recorded, by the names of `scheme`.
+fn shown_as(scheme: Scheme, out: &mut Recorder) -> Vec<(String, f64)> {
     let frame = out.finish(0);
-    frame
-        .samples()
-        .map(|(series, value)| {
+    let from = Perspective::new(scheme, Labels::EMPTY);
+    let mut shown = Vec::new();
+    for (chunk, values) in frame.parts() {
+        for series in from.view(chunk).series() {
             let labels: Vec<String> = series.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
             let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
-            (format!("{}{labels}", series.metric.name), value)
-        })
-        .collect()
+            shown.push((format!("{}{labels}", series.family().name), series.value(values)));
+        }
+    }
+    shown
+}
+
+/// One round of `collector` at the wall clock time `wall_ms`, by the names of `scheme`.
+pub fn collect_at_as(
+    scheme: Scheme,
+    collector: &mut dyn Collector,
+    wall_ms: i64,
+) -> Result<Vec<(String, f64)>, CollectError> {
+    let tick = Tick { wall_ms, monotonic: std::time::Duration::ZERO };
+    let mut out = Recorder::new("test", 100_000);
+    collector.collect(&tick, &mut Scratch::new(), &mut out)?;
+    Ok(shown_as(scheme, &mut out))
+}
+
+/// One round of `collector`, by the names of `scheme`.
+pub fn collect_as(scheme: Scheme, collector: &mut dyn Collector) -> Vec<(String, f64)> {
+    collect_at_as(scheme, collector, 0).unwrap()
 }
 
 /// One round of `collector` at the wall clock time `wall_ms`.
 pub fn collect_at(collector: &mut dyn Collector, wall_ms: i64) -> Result<Vec<(String, f64)>, CollectError> {
-    let tick = Tick { wall_ms, monotonic: std::time::Duration::ZERO };
-    let mut out = Recorder::new("test", 100_000);
-    collector.collect(&tick, &mut Scratch::new(), &mut out)?;
-    Ok(shown(&mut out))
+    collect_at_as(Scheme::Native, collector, wall_ms)
+}
+
+/// `all` as [`samples`] writes it.
+pub fn owned(all: &[(&str, f64)]) -> Vec<(String, f64)> {
+    all.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect()
 }
 
 /// One round of `collector`.

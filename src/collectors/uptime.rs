@@ -5,18 +5,43 @@ use super::parse::{ParseError, f64, fields, lines, u64, whole};
 use super::settings::Settings;
 use crate::fields::{DefaultValue, Field, Takes};
 use crate::host::{HostPaths, KernelFile, ReadError, Scratch};
-use crate::model::{Labels, Metric, Recorder};
+use crate::model::{Family, Item, Reading, Recorder, face};
 
-static UPTIME: Metric =
-    Metric::gauge("system_uptime_seconds", "seconds", "Time since the host was started, time asleep included.");
-static BOOT_TIME: Metric = Metric::gauge(
-    "system_boot_time_seconds",
-    "seconds",
-    "When the host was started, in seconds since the UNIX epoch, by its own clock.",
-);
+static UPTIME: Reading = Reading {
+    native: face(
+        Family::gauge("system_uptime_seconds", "seconds", "Time since the host was started, time asleep included."),
+        &[],
+    ),
+    node: None,
+    otel: face(Family::gauge("system.uptime", "s", "Time since the host was started."), &[]),
+};
+static BOOT_TIME: Reading = Reading {
+    native: face(
+        Family::gauge(
+            "system_boot_time_seconds",
+            "seconds",
+            "When the host was started, in seconds since the UNIX epoch, by its own clock.",
+        ),
+        &[],
+    ),
+    node: face(
+        Family::gauge("node_boot_time_seconds", "", "When the host was started, in seconds since the UNIX epoch."),
+        &[],
+    ),
+    otel: None,
+};
+static TIME: Reading = Reading {
+    native: None,
+    node: face(
+        Family::gauge("node_time_seconds", "", "What the host's clock says, in seconds since the UNIX epoch."),
+        &[],
+    ),
+    otel: None,
+};
 
-/// Everything this collector may emit.
-pub static METRICS: &[&Metric] = &[&UPTIME, &BOOT_TIME];
+/// Everything this collector may give.
+pub static READINGS: &[&[Reading]] =
+    &[std::slice::from_ref(&UPTIME), std::slice::from_ref(&BOOT_TIME), std::slice::from_ref(&TIME)];
 
 /// Its fields of `collector`.
 pub static FIELDS: [Field<Settings>; 1] = [Field::new(
@@ -35,12 +60,13 @@ pub struct Uptime {
     uptime: KernelFile,
     stat: KernelFile,
     boot: Option<Boot>,
+    host: Item,
 }
 
 /// The kernel's boot time, and what told us that it is still the same.
 #[derive(Clone, Copy, Debug)]
 struct Boot {
-    /// `None` where `/proc/stat` is not there.
+    /// `None` where `/proc/stat` is not there, or does not say.
     time: Option<u64>,
     /// Wall clock minus uptime when it was read.
     clock: f64,
@@ -53,6 +79,7 @@ impl Uptime {
             uptime: KernelFile::new(host.proc("uptime")).in_one_piece(),
             stat: KernelFile::new(host.proc("stat")),
             boot: None,
+            host: Item::new(&[]),
         }
     }
 
@@ -66,7 +93,7 @@ impl Uptime {
             }
         }
         let time = match self.stat.read(scratch) {
-            Ok(text) => Some(parse_boot_time(text).map_err(|error| error.of(self.stat.path()))?),
+            Ok(text) => parse_boot_time(text).map_err(|error| error.of(self.stat.path()))?,
             Err(ReadError::Missing(_)) => None,
             Err(error) => return Err(error.into()),
         };
@@ -79,10 +106,14 @@ impl Collector for Uptime {
     fn collect(&mut self, tick: &Tick, scratch: &mut Scratch, out: &mut Recorder) -> Result<(), CollectError> {
         let text = self.uptime.read(scratch).map_err(CollectError::of_required)?;
         let uptime = parse(text).map_err(|error| error.of(self.uptime.path()))?;
-        out.push(&UPTIME, &Labels::EMPTY, uptime);
-        if let Some(boot) = self.boot_time(tick.wall_ms as f64 / 1000.0 - uptime, scratch)? {
-            out.push(&BOOT_TIME, &Labels::EMPTY, boot as f64);
+        let wall = tick.wall_ms as f64 / 1000.0;
+        let boot = self.boot_time(wall - uptime, scratch)?;
+        let mut host = out.item(&self.host);
+        host.push(&UPTIME, uptime);
+        if let Some(boot) = boot {
+            host.push(&BOOT_TIME, boot as f64);
         }
+        host.push(&TIME, wall);
         Ok(())
     }
 }
@@ -99,20 +130,20 @@ pub fn parse(text: &[u8]) -> Result<f64, ParseError> {
     f64(field).ok_or_else(|| ParseError::expected(1, "seconds", field))
 }
 
-/// The line of `/proc/stat` that holds the boot time in seconds since the UNIX epoch:
+/// The boot time in seconds since the UNIX epoch, from its line of `/proc/stat`; none where the
+/// kernel, or what shows its files to a container, does not say:
 ///
 /// ```text
 /// btime 1699181696
 /// ```
-pub fn parse_boot_time(text: &[u8]) -> Result<u64, ParseError> {
-    let mut last = 1;
+pub fn parse_boot_time(text: &[u8]) -> Result<Option<u64>, ParseError> {
     for (line, content) in lines(whole(text)?) {
-        if let Some(time) = content.strip_prefix(b"btime ") {
-            return u64(time).ok_or_else(|| ParseError::expected(line, "a boot time", time));
+        if let Some(time) = content.strip_prefix(b"btime") {
+            let time = fields(time).next().unwrap_or_default();
+            return u64(time).map(Some).ok_or_else(|| ParseError::expected(line, "a boot time", content));
         }
-        last = line;
     }
-    Err(ParseError { line: last, what: "the file ends without a btime line".to_owned() })
+    Ok(None)
 }
 
 /// When the host was started, in milliseconds since the UNIX epoch; none where `/proc/stat`
@@ -120,14 +151,15 @@ pub fn parse_boot_time(text: &[u8]) -> Result<u64, ParseError> {
 pub fn boot_ms(host: &HostPaths) -> Option<i64> {
     let mut scratch = Scratch::new();
     let mut stat = KernelFile::new(host.proc("stat"));
-    let seconds = parse_boot_time(stat.read(&mut scratch).ok()?).ok()?;
+    let seconds = parse_boot_time(stat.read(&mut scratch).ok()?).ok()??;
     i64::try_from(seconds).ok()?.checked_mul(1000)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{Folder, collect, collect_at, cut_everywhere, value};
+    use super::super::testing::{Folder, collect, collect_at, collect_at_as, cut_everywhere, owned, value};
     use super::*;
+    use crate::model::Scheme;
 
     #[test]
     fn both_are_read() {
@@ -164,13 +196,27 @@ mod tests {
     }
 
     #[test]
-    fn without_a_stat_file_there_is_still_an_uptime() {
+    fn without_a_boot_time_there_is_still_an_uptime() {
         let folder = Folder::new("uptime-alone");
         folder.write("proc/uptime", "100.00 1.00\n");
-        assert_eq!(collect(&mut Uptime::new(&folder.host())).unwrap(), [("system_uptime_seconds".to_owned(), 100.0)]);
-        folder.write("proc/stat", "cpu  1 2 3 4\n");
+        let alone = [("system_uptime_seconds".to_owned(), 100.0)];
+        assert_eq!(collect(&mut Uptime::new(&folder.host())).unwrap(), alone);
+        folder.write("proc/stat", "cpu  1 2 3 4\ncpu0 1 2 3 4\nintr 5\nctxt 6\nprocesses 3\n");
+        assert_eq!(collect(&mut Uptime::new(&folder.host())).unwrap(), alone);
+        folder.write("proc/stat", "cpu  1 2 3 4\nbtime x\n");
         let error = collect(&mut Uptime::new(&folder.host())).unwrap_err().to_string();
-        assert!(error.ends_with("stat line 1: the file ends without a btime line"), "{error}");
+        assert!(error.ends_with("stat line 2: expected a boot time, got \"btime x\""), "{error}");
+    }
+
+    #[test]
+    fn each_scheme_has_its_times() {
+        let folder = Folder::new("uptime-schemes");
+        folder.write("proc/uptime", "350735.47 234388.90\n");
+        folder.write("proc/stat", "cpu  1 2 3 4\nbtime 1699181696\n");
+        let seen = |scheme| collect_at_as(scheme, &mut Uptime::new(&folder.host()), 1_699_532_431_250).unwrap();
+        let node = [("node_boot_time_seconds", 1_699_181_696.0), ("node_time_seconds", 1_699_532_431.25)];
+        assert_eq!(seen(Scheme::NodeExporter), owned(&node));
+        assert_eq!(seen(Scheme::Otel), owned(&[("system.uptime", 350_735.47)]));
     }
 
     #[test]
@@ -178,9 +224,10 @@ mod tests {
         for bad in ["", "\n", "12.5", "x 1\n", "-3.0 1\n"] {
             assert!(parse(bad.as_bytes()).is_err(), "{bad:?}");
         }
-        for bad in ["", "btime 16991", "btime x\n", "btime\n", "cpu 1\n"] {
+        for bad in ["", "btime 16991", "btime x\n", "btime\n", "cpu 1\nbtime 1699"] {
             assert!(parse_boot_time(bad.as_bytes()).is_err(), "{bad:?}");
         }
+        assert_eq!(parse_boot_time(b"cpu 1\n"), Ok(None));
     }
 
     #[test]

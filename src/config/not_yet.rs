@@ -6,7 +6,7 @@ use crate::fields::any_of;
 use crate::formats;
 
 /// Fields, each with what may be said of it all the same. Those of `shipper` are those of each of `shippers`.
-const FIELDS: [(&str, Off); 17] = [
+const FIELDS: [(&str, Off); 16] = [
     ("endpoints", Off::EmptyList),
     ("endpoints_files", Off::Never),
     ("transforms", Off::Never),
@@ -20,7 +20,6 @@ const FIELDS: [(&str, Off); 17] = [
     ("server.allow_config_edit", Off::Never),
     ("collector.preset", Off::Never),
     ("collector.enable_gpu", Off::False),
-    ("shipper.naming", Off::Text("native")),
     ("shipper.send", Off::Never),
     ("shipper.own_metrics", Off::Never),
     ("shipper.transforms", Off::Never),
@@ -41,7 +40,6 @@ enum Off {
     Never,
     False,
     EmptyList,
-    Text(&'static str),
 }
 
 /// What to say of a field that no table has: nothing where it asks for nothing; none where we have never heard of it.
@@ -57,10 +55,8 @@ pub(super) fn field(path: &Path, value: &Value<'_>) -> Option<Result<(), String>
         (Off::Never, _) => "remove it",
         (_, Data::Null) | (Off::False, Data::Bool(false)) => return Some(Ok(())),
         (Off::EmptyList, Data::List(items)) if items.is_empty() => return Some(Ok(())),
-        (Off::Text(text), Data::Text(given)) if text == given => return Some(Ok(())),
         (Off::False, _) => "leave it at false",
         (Off::EmptyList, _) => "leave the list empty",
-        (Off::Text(text), _) => return Some(Err(format!("this version has no {name} yet; leave it at {text:?}"))),
     };
     Some(Err(format!("this version has no {name} yet; {leave}")))
 }

@@ -7,7 +7,7 @@ use crate::fields::{Fault, Notes, any_of};
 use crate::formats::{self, Compression, Format, Over};
 use crate::http::{Env, Purpose, Url, checked_url};
 use crate::lane::{GivenLabels, Kind, LaneFields, Settings, SpoolMode, SpoolSettings, To, file_path};
-use crate::model::Labels;
+use crate::model::{Labels, Scheme};
 
 /// Each destination has threads and a queue of its own.
 const MAX_SHIPPERS: usize = 64;
@@ -80,7 +80,7 @@ fn lane(shipper: LaneFields, common: &Common<'_>, notes: &mut Notes) -> Option<S
     warn_of_unused(&shipper, format, notes);
 
     let name = name_of(&shipper);
-    let LaneFields { mut options, labels, retry, workers, drain_rate, spool: own_spool, http, .. } = shipper;
+    let LaneFields { mut options, naming, labels, retry, workers, drain_rate, spool: own_spool, http, .. } = shipper;
     let url = match &place {
         Some(Place::Url(url)) => Some(url.clone()),
         _ => None,
@@ -110,12 +110,13 @@ fn lane(shipper: LaneFields, common: &Common<'_>, notes: &mut Notes) -> Option<S
     all.extend(common.labels.iter().chain(&labels).map(|(name, value)| (name.as_str(), value.as_str())));
     if format.has_target_labels {
         // Prometheus gives these two to all that it scrapes, and dashboards select by them.
-        all.entry("job").or_insert("metricsd");
+        // node_exporter's dashboards look for this one.
+        all.entry("job").or_insert(if naming == Scheme::NodeExporter { "node" } else { "metricsd" });
         all.entry("instance").or_insert(common.host_name);
     }
     // Each was checked, and a map holds no name twice.
     let labels = Labels::new(all).ok()?;
-    Some(Settings { name: name?, labels, kind, spool, workers, drain_rate, retry })
+    Some(Settings { name: name?, naming, labels, kind, spool, workers, drain_rate, retry })
 }
 
 /// Where a destination is.

@@ -245,10 +245,9 @@ fn what_this_version_does_not_have_is_refused_as_such() {
     ] {
         assert!(problem(text).contains(said), "{}", problem(text));
     }
-    assert!(problem(&shipper(r#", "naming": "node_exporter""#)).contains("no naming yet; leave it at \"native\""));
     // What asks for nothing stands in files as they are.
     let off = r#"{"endpoints": [], "collector": {"enable_gpu": false},
-        "shipper": {"type": "stdout", "naming": "native"}}"#;
+        "shipper": {"type": "stdout"}}"#;
     assert_eq!(loaded(off).warnings, [""; 0]);
     assert_eq!(loaded(r#"{"endpoints": null, "collector": {"enable_gpu": null}}"#), loaded("{}"));
 }

@@ -1,56 +1,72 @@
-//! What an encoder has compiled for the schemas that it has seen.
+//! What an encoder has made of the chunks that it has seen, found by place.
 
 use std::sync::Arc;
 
-use crate::model::{Labels, Schema, Series};
+use crate::model::Chunk;
 
-/// Something compiled for each schema, found by place and address.
-pub struct Compiled<T>(Vec<(Arc<Schema>, T)>);
+/// What was made of each source's chunks, in their order.
+pub struct Compiled<C> {
+    sources: Vec<Source<C>>,
+}
 
-impl<T> Compiled<T> {
-    /// None yet.
-    pub fn new() -> Compiled<T> {
-        Compiled(Vec::new())
-    }
+struct Source<C> {
+    name: Arc<str>,
+    /// By the chunk's id.
+    made: Vec<(u64, C)>,
+}
 
-    /// What `schema`, of the frame at place `at` of its batch, was compiled to: in the steady
-    /// state a look at that place, else a search, else anew by `compile`. One for which `fits`
-    /// says no is compiled again.
-    pub fn get(
-        &mut self,
-        at: usize,
-        schema: &Arc<Schema>,
-        fits: impl Fn(&T) -> bool,
-        compile: impl FnOnce() -> T,
-    ) -> &T {
-        let is_it = |(of, compiled): &(Arc<Schema>, T)| Arc::ptr_eq(of, schema) && fits(compiled);
-        let found = match self.0.get(at) {
-            Some(entry) if is_it(entry) => Some(at),
-            // A slow collector's frame travels alone: its place in the batch is not its place here.
-            _ => self.0.iter().position(is_it),
-        };
-        let at = found.unwrap_or_else(|| {
-            // A schema that nobody else holds will never be asked for again.
-            self.0.retain(|(of, _)| Arc::strong_count(of) > 1 && !Arc::ptr_eq(of, schema));
-            let at = at.min(self.0.len());
-            self.0.insert(at, (Arc::clone(schema), compile()));
-            at
-        });
-        &self.0[at].1
-    }
+/// A source that was not heard of is forgotten once there are so many.
+const MAX_SOURCES: usize = 10_000;
 
-    /// How many there are.
-    #[cfg(test)]
-    pub fn len(&self) -> usize {
-        self.0.len()
+impl<C> Default for Compiled<C> {
+    fn default() -> Compiled<C> {
+        Compiled { sources: Vec::new() }
     }
 }
 
-/// A series' labels with those that the configuration adds, sorted by name. Where both
-/// have a name, the series' own wins: it says which series it is.
-pub fn merged<'l>(series: &'l Series, extra: &'l Labels) -> Vec<(&'l str, &'l str)> {
-    let extra = extra.iter().filter(|(name, _)| series.labels.get(name).is_none());
-    let mut all: Vec<(&str, &str)> = series.labels.iter().chain(extra).collect();
-    all.sort_unstable_by_key(|(name, _)| *name);
-    all
+impl<C> Compiled<C> {
+    /// What was made of the chunks of the source of that name; to be asked for each of these in
+    /// their order. What is not asked for goes.
+    pub fn of(&mut self, name: &Arc<str>) -> Chunks<'_, C> {
+        let at = self.sources.iter().position(|source| Arc::ptr_eq(&source.name, name) || source.name == *name);
+        let at = at.unwrap_or_else(|| {
+            if self.sources.len() >= MAX_SOURCES {
+                self.sources.clear();
+            }
+            self.sources.push(Source { name: Arc::clone(name), made: Vec::new() });
+            self.sources.len() - 1
+        });
+        Chunks { made: &mut self.sources[at].made, at: 0 }
+    }
+}
+
+/// What was made of a source's chunks, while they are gone through.
+pub struct Chunks<'c, C> {
+    made: &'c mut Vec<(u64, C)>,
+    at: usize,
+}
+
+/// How far a chunk is looked for behind its place: others went in front of it.
+const LOOK_AHEAD: usize = 16;
+
+impl<C> Chunks<'_, C> {
+    /// What was made of `chunk`, which is the next one; by `make` where that is nothing.
+    pub fn next(&mut self, chunk: &Chunk, make: impl FnOnce() -> C) -> &mut C {
+        let at = self.at;
+        self.at += 1;
+        if self.made.get(at).is_none_or(|(id, _)| *id != chunk.id()) {
+            let ahead = self.made.iter().skip(at).take(LOOK_AHEAD).position(|(id, _)| *id == chunk.id());
+            match ahead {
+                Some(gone) => drop(self.made.drain(at..at + gone)),
+                None => self.made.insert(at, (chunk.id(), make())),
+            }
+        }
+        &mut self.made[at].1
+    }
+}
+
+impl<C> Drop for Chunks<'_, C> {
+    fn drop(&mut self) {
+        self.made.truncate(self.at);
+    }
 }

@@ -5,7 +5,7 @@ use super::sent::Sent;
 use crate::model::Batch;
 
 /// Turns batches into request bodies. One per lane: it keeps what it has compiled for the
-/// schemas that it has seen.
+/// chunks that it has seen.
 pub trait Encoder: Send {
     /// Encodes `batch` into any number of bodies, in order, each of at most `most` samples.
     fn encode(&mut self, batch: &Batch, most: u64, out: &mut Bodies) -> Encoded;

@@ -6,7 +6,7 @@ use super::body::{Content, Divide, Downgrade};
 use super::encoder::Encoder;
 use super::options::{Compression, Options};
 use crate::fields::Field;
-use crate::model::Labels;
+use crate::shaping::Perspective;
 
 /// A format of the table in `formats/mod.rs`.
 #[derive(Clone, Copy)]
@@ -31,9 +31,8 @@ pub struct Format {
     pub headers: &'static [&'static str],
     /// The fields that it alone has, in a destination's object.
     pub fields: &'static [OwnField],
-    /// An encoder with these settings, which adds the labels to every series that has none of
-    /// that name.
-    pub encoder: fn(&Options, Labels) -> Box<dyn Encoder>,
+    /// An encoder with these settings, of what is seen from there.
+    pub encoder: fn(&Options, Perspective) -> Box<dyn Encoder>,
     /// Divides a body that is too large for its receiver; none: its bodies are never divided.
     pub divide: Option<Divide>,
     /// Turns a body into one of the older format, which a receiver understands that does not know

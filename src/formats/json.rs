@@ -6,7 +6,7 @@
 //! ```
 //!
 //! JSON has no word for NaN and infinities, so such a sample is left out and counted.
-//! Everything but the numbers is constant from tick to tick and compiled once a schema.
+//! Everything but the numbers is constant from tick to tick and compiled once a view.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -16,12 +16,12 @@ use flate2::write::{GzDecoder, GzEncoder};
 use serde_json::value::RawValue;
 
 use super::body::{Content, Piece, content, cuts};
-use super::compiled::{Compiled, merged};
+use super::compiled::Compiled;
 use super::encoder::{Bodies, Encoded, Encoder};
 use super::format::{Format, Limits, Over, Signal, nothing_said};
 use super::options::Compression;
-use super::span::Span;
-use crate::model::{Batch, Labels, Series};
+use crate::model::Batch;
+use crate::shaping::{Perspective, View, ViewSeries};
 
 /// `http_json`. A host's payload is one body, which only a receiver divides that finds it too large.
 pub static HTTP: Format = Format {
@@ -34,7 +34,7 @@ pub static HTTP: Format = Format {
     compressions: &[Compression::None, Compression::Gzip],
     headers: &[],
     fields: &[],
-    encoder: |options, labels| Box::new(Json::new(labels, HTTP.compression(options))),
+    encoder: |options, from| Box::new(Json::new(from, HTTP.compression(options))),
     divide: Some(divide),
     downgrade: None,
     written: nothing_said,
@@ -57,7 +57,7 @@ const fn line(name: &'static str, over: Over) -> Format {
         compressions: &[Compression::None],
         headers: &[],
         fields: &[],
-        encoder: |_, labels| Box::new(Json::new(labels, Compression::None)),
+        encoder: |_, from| Box::new(Json::new(from, Compression::None)),
         divide: None,
         downgrade: None,
         written: nothing_said,
@@ -75,49 +75,50 @@ const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
 
 /// Encodes for one destination.
 pub struct Json {
-    labels: Labels,
+    from: Perspective,
     compression: Compression,
     content: Content,
-    compiled: Compiled<Texts>,
+    texts: Compiled<Texts>,
     text: Vec<u8>,
+    numbers: Vec<f64>,
 }
 
-/// The constant text of a schema's series, in front of each value and behind it.
-type Texts = Vec<(Box<str>, Box<str>)>;
+/// What is constant of a view.
+struct Texts {
+    view: Arc<View>,
+    /// The text in front of each value and behind it.
+    texts: Vec<(Box<str>, Box<str>)>,
+}
 
 impl Json {
-    /// `labels` are added to every series that has none of that name.
-    pub fn new(labels: Labels, compression: Compression) -> Json {
+    /// What is seen `from` there.
+    pub fn new(from: Perspective, compression: Compression) -> Json {
         let mut headers = vec![("Content-Type", "application/json")];
         if compression == Compression::Gzip {
             headers.push(GZIP);
         }
-        Json { labels, compression, content: content(&headers), compiled: Compiled::new(), text: Vec::new() }
+        Json {
+            from,
+            compression,
+            content: content(&headers),
+            texts: Compiled::default(),
+            text: Vec::new(),
+            numbers: Vec::new(),
+        }
     }
 }
 
 impl Encoder for Json {
     fn encode(&mut self, batch: &Batch, most: u64, out: &mut Bodies) -> Encoded {
-        let mut all = Encoded::default();
-        for span in Span::parts(batch, most) {
-            let mut body = out.room();
-            let Json { compiled, labels, text, .. } = self;
-            let encoded = match self.compression {
-                Compression::Gzip => {
-                    text.clear();
-                    let encoded = write_payload(compiled, labels, batch, span, text);
-                    if encoded.samples > 0 {
-                        gzip(text, &mut body);
-                    }
-                    encoded
-                }
-                _ => write_payload(compiled, labels, batch, span, &mut body),
-            };
-            out.push(body, encoded.samples);
-            all.samples += encoded.samples;
-            all.unencodable += encoded.unencodable;
+        self.text.clear();
+        let encoded = write_payload(&mut self.texts, &self.from, batch, &mut self.numbers, &mut self.text);
+        // A host's payload is one, until its receiver has found it too large.
+        let pieces = if encoded.samples > most { divide_plain(&self.text, most) } else { None };
+        match pieces {
+            Some(pieces) => pieces.iter().for_each(|piece| self.push(&piece.bytes, piece.samples, out)),
+            None => self.push(&self.text, encoded.samples, out),
         }
-        all
+        encoded
     }
 
     fn content(&self) -> Content {
@@ -125,10 +126,24 @@ impl Encoder for Json {
     }
 }
 
+impl Json {
+    fn push(&self, text: &[u8], samples: u64, out: &mut Bodies) {
+        if samples == 0 {
+            return;
+        }
+        let mut body = out.room();
+        match self.compression {
+            Compression::Gzip => gzip(text, &mut body),
+            _ => body.extend_from_slice(text),
+        }
+        out.push(body, samples);
+    }
+}
+
 /// The payload of `batch` by itself, plain.
-pub fn payload(batch: &Batch, labels: &Labels) -> Vec<u8> {
+pub fn payload(batch: &Batch, from: &Perspective) -> Vec<u8> {
     let mut out = Vec::new();
-    write_payload(&mut Compiled::new(), labels, batch, Span::whole(batch), &mut out);
+    write_payload(&mut Compiled::default(), from, batch, &mut Vec::new(), &mut out);
     out
 }
 
@@ -140,10 +155,10 @@ fn gzip(text: &[u8], out: &mut Vec<u8>) {
 }
 
 fn write_payload(
-    compiled: &mut Compiled<Texts>,
-    labels: &Labels,
+    texts: &mut Compiled<Texts>,
+    from: &Perspective,
     batch: &Batch,
-    span: Span<'_>,
+    numbers: &mut Vec<f64>,
     out: &mut Vec<u8>,
 ) -> Encoded {
     let mut encoded = Encoded::default();
@@ -152,34 +167,41 @@ fn write_payload(
     let _ = write!(out, "{{\"timestamp\":{seconds},\"timestamp_ms\":{},\"resource\":{{\"host.name\":", batch.time_ms);
     let _ = serde_json::to_writer(&mut *out, &*batch.resource.host);
     out.extend_from_slice(b"},\"metrics\":[");
-    for slice in span.slices() {
-        let schema = &slice.frame.schema;
-        let compile = || schema.series().iter().map(|series| texts_of(series, labels)).collect();
-        let texts = compiled.get(slice.at, schema, |_| true, compile);
-        for ((before, after), value) in texts[slice.from..slice.to].iter().zip(slice.values()) {
-            if !value.is_finite() {
-                encoded.unencodable += 1;
-                continue;
+    for frame in &batch.frames {
+        let mut compiled = texts.of(&frame.source);
+        for (chunk, values) in frame.parts() {
+            let Texts { view, texts } = compiled.next(chunk, || Texts::new(from.view(chunk)));
+            for ((before, after), value) in texts.iter().zip(view.values(values, numbers)) {
+                if !value.is_finite() {
+                    encoded.unencodable += 1;
+                    continue;
+                }
+                if encoded.samples > 0 {
+                    out.push(b',');
+                }
+                out.extend_from_slice(before.as_bytes());
+                write_number(*value, out);
+                out.extend_from_slice(after.as_bytes());
+                encoded.samples += 1;
             }
-            if encoded.samples > 0 {
-                out.push(b',');
-            }
-            out.extend_from_slice(before.as_bytes());
-            write_number(*value, out);
-            out.extend_from_slice(after.as_bytes());
-            encoded.samples += 1;
         }
     }
     out.extend_from_slice(b"]}");
     encoded
 }
 
+impl Texts {
+    fn new(view: Arc<View>) -> Texts {
+        let texts = view.series().iter().map(texts_of).collect();
+        Texts { view, texts }
+    }
+}
+
 /// A series' text in front of its value and behind it.
-fn texts_of(series: &Series, extra: &Labels) -> (Box<str>, Box<str>) {
-    let before = format!("{{\"name\":{},\"value\":", quoted(&series.metric.name));
-    let labels: Vec<String> =
-        merged(series, extra).iter().map(|(n, v)| format!("{}:{}", quoted(n), quoted(v))).collect();
-    let after = format!(",\"type\":\"{}\",\"labels\":{{{}}}}}", series.metric.kind.as_str(), labels.join(","));
+fn texts_of(series: &ViewSeries) -> (Box<str>, Box<str>) {
+    let before = format!("{{\"name\":{},\"value\":", quoted(&series.family().name));
+    let labels: Vec<String> = series.labels.iter().map(|(n, v)| format!("{}:{}", quoted(n), quoted(v))).collect();
+    let after = format!(",\"type\":\"{}\",\"labels\":{{{}}}}}", series.family().kind.as_str(), labels.join(","));
     (before.into(), after.into())
 }
 
@@ -248,6 +270,7 @@ fn gunzip(body: &[u8]) -> Option<Vec<u8>> {
 mod tests {
     use super::*;
     use crate::formats::testing::{self, COUNT, TOTAL, USAGE};
+    use crate::model::Labels;
 
     fn encode(compression: Compression) -> (Vec<u8>, Encoded) {
         let core = Labels::of(&[("core", "0"), ("note", "a \"b\"\n\u{1}é")]);
@@ -259,7 +282,7 @@ mod tests {
             (&COUNT, &core, f64::NEG_INFINITY),
         ];
         let batch = testing::batch(1_700_000_000_123, &samples);
-        let mut encoder = Json::new(Labels::of(&[("dc", "eu"), ("core", "x")]), compression);
+        let mut encoder = Json::new(testing::from(Labels::of(&[("dc", "eu"), ("core", "x")])), compression);
         testing::encode(&mut encoder, &batch)
     }
 
@@ -290,7 +313,7 @@ mod tests {
     #[test]
     fn seconds_before_1970_round_down() {
         let batch = testing::batch(-1, &[(&COUNT, &Labels::EMPTY, -0.5)]);
-        let (out, _) = testing::encode(&mut Json::new(Labels::EMPTY, Compression::None), &batch);
+        let (out, _) = testing::encode(&mut Json::new(testing::from(Labels::EMPTY), Compression::None), &batch);
         let parsed: serde_json::Value = serde_json::from_slice(&out).unwrap();
         assert_eq!(parsed["timestamp"], -1);
         assert_eq!(parsed["metrics"][0]["value"], -0.5);

@@ -8,10 +8,11 @@ mod compiled;
 mod encoder;
 mod format;
 pub mod json;
+mod ledger;
+mod names;
 mod options;
 pub mod remote_write;
 mod sent;
-mod span;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod text;

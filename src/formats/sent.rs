@@ -9,7 +9,7 @@
 //! file    "MDSERIES" version:u8=2 crc32:u32le(of all that follows) snappy(list)
 //! list    { source }
 //! source  name:text count:varint { series }
-//! series  kind:u8(g|c) help:text unit:text count:varint { name:text value:text }     labels, __name__ among them
+//! series  kind:u8(c|g|d|u|h|s|i|t) help:text unit:text count:varint { name:text value:text }     labels, __name__ among them
 //! text    length:varint utf-8
 //! ```
 
@@ -18,8 +18,9 @@ use std::sync::Arc;
 
 use prost::encoding::{decode_varint, encode_varint};
 
-use super::compiled::merged;
-use crate::model::{Kind, Labels, Series};
+use super::names::prometheus_name;
+use crate::model::{Kind, Labels};
+use crate::shaping::ViewSeries;
 
 /// The label that holds the metric's name.
 pub const NAME: &str = "__name__";
@@ -47,11 +48,12 @@ pub struct SentSeries {
 }
 
 impl SentSeries {
-    /// `series` as it is sent with the labels `extra` added.
-    pub fn of(series: &Series, extra: &Labels) -> SentSeries {
-        let labels = named(series, extra).into_iter().map(|(name, value)| (name.into(), value.into())).collect();
-        let metric = &series.metric;
-        SentSeries { labels, kind: metric.kind, help: metric.help.clone(), unit: metric.unit.into() }
+    /// `series` as it is sent.
+    pub fn of(series: &ViewSeries) -> SentSeries {
+        let family = series.family();
+        let name = prometheus_name(family);
+        let labels = named(&name, &series.labels).map(|(name, value)| (name.into(), value.into())).collect();
+        SentSeries { labels, kind: family.kind, help: family.help.clone(), unit: family.unit.clone() }
     }
 
     /// The labels, borrowed: what tells a series from every other one.
@@ -60,12 +62,11 @@ impl SentSeries {
     }
 }
 
-/// All labels of `series` as it is sent: its own, its name, and `extra`; sorted by name.
-pub fn named<'l>(series: &'l Series, extra: &'l Labels) -> Vec<(&'l str, &'l str)> {
-    let mut all = merged(series, extra);
-    let at = all.partition_point(|(name, _)| *name < NAME);
-    all.insert(at, (NAME, &series.metric.name));
-    all
+/// All labels of a series of that name as it is sent: its own and its name, sorted by name.
+pub fn named<'l>(name: &'l str, labels: &'l Labels) -> impl Iterator<Item = (&'l str, &'l str)> {
+    let before = labels.iter().take_while(|(name, _)| *name < NAME);
+    let behind = labels.iter().skip_while(|(name, _)| *name < NAME);
+    before.chain([(NAME, name)]).chain(behind)
 }
 
 /// What an encoder has sent and not ended, by source.
@@ -86,7 +87,7 @@ impl Sent {
             write_text(source, &mut list);
             encode_varint(series.len() as u64, &mut list);
             for one in series {
-                list.push(if one.kind == Kind::Counter { b'c' } else { b'g' });
+                list.push(letter(one.kind));
                 write_text(&one.help, &mut list);
                 write_text(&one.unit, &mut list);
                 encode_varint(one.labels.len() as u64, &mut list);
@@ -136,6 +137,31 @@ impl Sent {
     }
 }
 
+/// Every kind that a receiver is told of.
+const KINDS: [Kind; 8] = [
+    Kind::Counter,
+    Kind::Gauge,
+    Kind::UpDown,
+    Kind::Untyped,
+    Kind::Histogram,
+    Kind::Summary,
+    Kind::Info,
+    Kind::StateSet,
+];
+
+fn letter(kind: Kind) -> u8 {
+    match kind {
+        Kind::Counter => b'c',
+        Kind::Gauge => b'g',
+        Kind::UpDown => b'd',
+        Kind::Untyped => b'u',
+        Kind::Histogram => b'h',
+        Kind::Summary => b's',
+        Kind::Info => b'i',
+        Kind::StateSet => b't',
+    }
+}
+
 fn write_text(text: &str, out: &mut Vec<u8>) {
     encode_varint(text.len() as u64, out);
     out.extend_from_slice(text.as_bytes());
@@ -158,11 +184,7 @@ fn read_count(rest: &mut &[u8]) -> Option<usize> {
 fn read_series(rest: &mut &[u8]) -> Option<SentSeries> {
     let (kind, left) = rest.split_first()?;
     *rest = left;
-    let kind = match kind {
-        b'c' => Kind::Counter,
-        b'g' => Kind::Gauge,
-        _ => return None,
-    };
+    let kind = *KINDS.iter().find(|known| letter(**known) == *kind)?;
     let mut text = || Some(Cow::from(read_text(rest)?.to_owned()));
     let (help, unit) = (text()?, text()?);
     let pairs = read_count(rest)?;
@@ -174,12 +196,14 @@ fn read_series(rest: &mut &[u8]) -> Option<SentSeries> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::formats::testing::{TOTAL, USAGE};
+    use crate::formats::testing::{self, TOTAL, USAGE};
+    use crate::model::Family;
 
     fn two_sources() -> Sent {
         let extra = Labels::of(&[("job", "metricsd")]);
-        let of = |metric: &'static crate::model::Metric, labels: &Labels| {
-            SentSeries::of(&Series { metric: metric.into(), labels: labels.clone() }, &extra)
+        let of = |metric: &Family, labels: &Labels| {
+            let frame = testing::frame("x", 1, &[(metric, labels, 1.0)]);
+            SentSeries::of(&testing::from(extra.clone()).view(&frame.chunks[0]).series()[0])
         };
         Sent(vec![
             ("disk".into(), vec![of(&TOTAL, &Labels::of(&[("device", "sda")])), of(&TOTAL, &Labels::EMPTY)]),

@@ -3,20 +3,45 @@
 use std::sync::Arc;
 
 use super::encoder::{Bodies, Encoded, Encoder};
-use crate::model::{Batch, Labels, Metric, Recorder, Resource};
+use crate::model::{Batch, Face, Family, Frame, Item, Label, Labels, Reading, Recorder, Resource, Scheme};
+use crate::shaping::Perspective;
 
-pub static USAGE: Metric = Metric::gauge("test_usage_percent", "percent", "Usage.");
-pub static COUNT: Metric = Metric::gauge("test_count", "", "A count.");
-pub static TOTAL: Metric = Metric::counter("test_bytes_total", "bytes", "Bytes.");
+pub static USAGE: Family = Family::gauge("test_usage_percent", "percent", "Usage.");
+pub static COUNT: Family = Family::gauge("test_count", "", "A count.");
+pub static TOTAL: Family = Family::counter("test_bytes_total", "bytes", "Bytes.");
+
+/// What is seen by native names, with `labels` added.
+pub fn from(labels: Labels) -> Perspective {
+    Perspective::new(Scheme::Native, labels)
+}
+
+/// A frame of `source` with these samples, each of an item of its own.
+pub fn frame(source: &str, time_ms: i64, samples: &[(&Family, &Labels, f64)]) -> Frame {
+    let mut out = Recorder::new(source, 1_000_000);
+    for (family, labels, value) in samples {
+        let (item, reading) = series(family, labels);
+        out.item(&item).push_learnt(&reading, *value);
+    }
+    out.finish(time_ms)
+}
+
+/// A series of that family with those labels: an item, and its reading.
+pub fn series(family: &Family, labels: &Labels) -> (Item, Arc<Reading>) {
+    let mut key = vec![&*family.name];
+    key.extend(labels.iter().flat_map(|(name, value)| [name, value]));
+    let constant = |(name, value): (&str, &str)| Label::Constant {
+        name: Box::leak(Box::from(name)),
+        value: Box::leak(Box::from(value)),
+    };
+    let labels: Vec<Label> = labels.iter().map(constant).collect();
+    let face = Face { family: family.clone(), factor: 1.0, labels: labels.into() };
+    (Item::new(&key), Arc::new(Reading { native: Some(face), node: None, otel: None }))
+}
 
 /// A batch of one frame.
-pub fn batch(time_ms: i64, samples: &[(&'static Metric, &Labels, f64)]) -> Batch {
-    let mut out = Recorder::new("test", 1_000_000);
-    for (metric, labels, value) in samples {
-        out.push(metric, labels, *value);
-    }
+pub fn batch(time_ms: i64, samples: &[(&Family, &Labels, f64)]) -> Batch {
     let resource = Arc::new(Resource { host: "host-1".into(), boot_ms: None });
-    Batch { time_ms, resource, frames: vec![out.finish(time_ms)] }
+    Batch { time_ms, resource, frames: vec![frame("test", time_ms, samples)] }
 }
 
 /// The one body that `batch` is, and what became of its samples; an empty one where there is none.

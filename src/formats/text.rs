@@ -7,10 +7,14 @@
 //! <https://prometheus.io/docs/instrumenting/exposition_formats/> and
 //! <https://prometheus.io/docs/specs/om/open_metrics_spec/>.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
-use crate::model::{Frame, Kind, Labels, Metric, Series};
+use super::names::prometheus_name;
+use crate::model::{Family, Frame, Kind, Labels};
+use crate::shaping::{Perspective, View, ViewSeries};
 
 /// Which of the two formats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,19 +35,20 @@ impl Format {
     }
 }
 
-/// Appends a whole page to `out`: every family of `frames`, in the order in which the names
-/// first appear. `labels` go to every series that has no label of that name itself.
+/// Appends a whole page to `out`: every family of `frames` as `from` sees it, in the order in
+/// which the names first appear.
 ///
 /// Where frames disagree on what a family is, the first one's head stands.
-pub fn render<'a>(frames: impl IntoIterator<Item = &'a Frame>, labels: &Labels, format: Format, out: &mut String) {
-    let page = Page::group(frames);
+pub fn render<'a>(frames: impl IntoIterator<Item = &'a Frame>, from: &Perspective, format: Format, out: &mut String) {
+    let parts: Vec<(Arc<View>, &[f64])> =
+        frames.into_iter().flat_map(Frame::parts).map(|(chunk, values)| (from.view(chunk), values)).collect();
+    let page = Page::group(&parts);
     let mut at = 0;
     while let Some(&(family, ..)) = page.samples.get(at) {
-        let metric = page.families[family as usize];
-        let name = page.head(metric, format, out);
+        let name = page.head(&page.families[family as usize], format, out);
         for (_, series, value) in page.samples[at..].iter().take_while(|(f, ..)| *f == family) {
             out.push_str(name);
-            write_labels(&series.labels, labels, out);
+            write_labels(&series.labels, out);
             out.push(' ');
             write_number(*value, out);
             out.push('\n');
@@ -57,18 +62,24 @@ pub fn render<'a>(frames: impl IntoIterator<Item = &'a Frame>, labels: &Labels, 
 
 /// The samples of a page, those of a family side by side.
 struct Page<'a> {
-    families: Vec<&'a Metric>,
-    index: HashMap<&'a str, u32>,
-    samples: Vec<(u32, &'a Series, f64)>,
+    families: Vec<Head<'a>>,
+    index: HashMap<Cow<'a, str>, u32>,
+    samples: Vec<(u32, &'a ViewSeries, f64)>,
+}
+
+/// A family with the name that it has on the page.
+struct Head<'a> {
+    name: Cow<'a, str>,
+    family: &'a Family,
 }
 
 impl<'a> Page<'a> {
-    fn group(frames: impl IntoIterator<Item = &'a Frame>) -> Page<'a> {
+    fn group(parts: &'a [(Arc<View>, &'a [f64])]) -> Page<'a> {
         let mut page = Page { families: Vec::new(), index: HashMap::new(), samples: Vec::new() };
-        for frame in frames {
-            for (series, value) in frame.samples() {
-                let family = page.family(&series.metric);
-                page.samples.push((family, series, value));
+        for (view, values) in parts {
+            for series in view.series() {
+                let family = page.family(series.family());
+                page.samples.push((family, series, series.value(values)));
             }
         }
         // Stable: within a family, samples stay in the order in which they were collected.
@@ -77,38 +88,39 @@ impl<'a> Page<'a> {
     }
 
     /// The number of the family, by name: two frames may hold equal families in two objects.
-    fn family(&mut self, metric: &'a Metric) -> u32 {
+    fn family(&mut self, family: &'a Family) -> u32 {
+        let name = prometheus_name(family);
         let families = &mut self.families;
-        *self.index.entry(&metric.name).or_insert_with(|| {
-            families.push(metric);
+        *self.index.entry(name.clone()).or_insert_with(|| {
+            families.push(Head { name, family });
             (families.len() - 1) as u32
         })
     }
 
     /// Writes the family's head and gives the name that its samples carry.
-    fn head(&self, metric: &'a Metric, format: Format, out: &mut String) -> &'a str {
-        let name: &str = &metric.name;
-        let (family, kind) = match format {
-            Format::Prometheus => (name, metric.kind.as_str()),
-            Format::OpenMetrics => self.open_metrics_family(metric),
+    fn head<'p>(&'p self, head: &'p Head<'a>, format: Format, out: &mut String) -> &'p str {
+        let Head { name, family } = head;
+        let (shown, kind) = match format {
+            Format::Prometheus => (&**name, family.kind.as_str()),
+            Format::OpenMetrics => self.open_metrics_family(head),
         };
-        if !metric.help.is_empty() {
+        if !family.help.is_empty() {
             out.push_str("# HELP ");
-            out.push_str(family);
+            out.push_str(shown);
             out.push(' ');
-            escape(&metric.help, format == Format::OpenMetrics, out);
+            escape(&family.help, format == Format::OpenMetrics, out);
             out.push('\n');
         }
         out.push_str("# TYPE ");
-        out.push_str(family);
+        out.push_str(shown);
         out.push(' ');
         out.push_str(kind);
         out.push('\n');
-        if format == Format::OpenMetrics && has_unit(family, metric.unit) {
+        if format == Format::OpenMetrics && has_unit(shown, &family.unit) {
             out.push_str("# UNIT ");
-            out.push_str(family);
+            out.push_str(shown);
             out.push(' ');
-            out.push_str(metric.unit);
+            out.push_str(&family.unit);
             out.push('\n');
         }
         name
@@ -118,11 +130,11 @@ impl<'a> Page<'a> {
     /// that suffix (scraped from an application that doesn't follow the custom), or one
     /// whose bare name another family has, keeps its name and loses its type: a reader
     /// refuses the whole page for a wrong sample name or a family that stands twice.
-    fn open_metrics_family(&self, metric: &'a Metric) -> (&'a str, &'static str) {
-        match (metric.kind, metric.name.strip_suffix("_total")) {
-            (Kind::Gauge, _) => (&metric.name, Kind::Gauge.as_str()),
+    fn open_metrics_family<'p>(&self, head: &'p Head<'a>) -> (&'p str, &'static str) {
+        match (head.family.kind, head.name.strip_suffix("_total")) {
             (Kind::Counter, Some(family)) if !self.index.contains_key(family) => (family, Kind::Counter.as_str()),
-            (Kind::Counter, _) => (&metric.name, "unknown"),
+            (Kind::Counter | Kind::Untyped, _) => (&head.name, "unknown"),
+            (kind, _) => (&head.name, kind.as_str()),
         }
     }
 }
@@ -133,20 +145,9 @@ fn has_unit(family: &str, unit: &str) -> bool {
 }
 
 /// `{name="value",...}`, sorted by name; nothing where there are none.
-fn write_labels(own: &Labels, extra: &Labels, out: &mut String) {
-    let mut own = own.iter().peekable();
-    let mut extra = extra.iter().peekable();
+fn write_labels(labels: &Labels, out: &mut String) {
     let mut separator = '{';
-    loop {
-        let (name, value) = match (own.peek(), extra.peek()) {
-            (Some(a), Some(b)) if b.0 < a.0 => *b,
-            (Some(a), _) => *a,
-            (None, Some(b)) => *b,
-            (None, None) => break,
-        };
-        // On equal names the series' own label is written, and both are done with.
-        own.next_if(|pair| pair.0 == name);
-        extra.next_if(|pair| pair.0 == name);
+    for (name, value) in labels.iter() {
         out.push(separator);
         separator = ',';
         out.push_str(name);
@@ -197,34 +198,37 @@ fn write_number(value: f64, out: &mut String) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
 
     use super::*;
-    use crate::model::Recorder;
+    use crate::formats::testing;
+    use crate::model::Scheme;
 
-    static TEMPERATURE: Metric = Metric::gauge("room_temperature_celsius", "celsius", "How \"warm\" it is.\\nice\nday");
-    static READ: Metric = Metric::counter("disk_read_bytes_total", "bytes", "Bytes read.");
-    static SENT: Metric = Metric::counter("network_bytes_sent_total", "bytes", "Bytes sent.");
-    static ODD: Metric = Metric::counter("requests", "", "");
+    static TEMPERATURE: Family = Family::gauge("room_temperature_celsius", "celsius", "How \"warm\" it is.\\nice\nday");
+    static READ: Family = Family::counter("disk_read_bytes_total", "bytes", "Bytes read.");
+    static SENT: Family = Family::counter("network_bytes_sent_total", "bytes", "Bytes sent.");
+    static ODD: Family = Family::counter("requests", "", "");
 
     fn page(frames: &[Frame], labels: &Labels, format: Format) -> String {
         let mut out = String::new();
-        render(frames, labels, format, &mut out);
+        render(frames, &Perspective::new(Scheme::Native, labels.clone()), format, &mut out);
         out
     }
 
+    fn frame(source: &str, samples: &[(&Family, Labels, f64)]) -> Frame {
+        let samples: Vec<_> = samples.iter().map(|(family, labels, value)| (*family, labels, *value)).collect();
+        testing::frame(source, 1, &samples)
+    }
+
     fn frames() -> Vec<Frame> {
-        let mut disk = Recorder::new("disk", 100);
+        let mut disk: Vec<(&Family, Labels, f64)> = Vec::new();
         let sda = Labels::of(&[("device", "sda")]);
         let odd = Labels::of(&[("device", "a\"b\\c\nd"), ("zone", "x")]);
-        disk.push(&READ, &sda, 1234567890123.0);
-        disk.push(&TEMPERATURE, &sda, 21.5);
-        disk.push(&READ, &odd, 0.0);
-        let mut other = Recorder::new("other", 100);
-        other.push(&SENT, &Labels::EMPTY, 7.0);
-        other.push(&TEMPERATURE, &Labels::EMPTY, f64::NAN);
-        other.push(&ODD, &Labels::EMPTY, 3.0);
-        vec![disk.finish(1), other.finish(1)]
+        disk.push((&READ, sda.clone(), 1234567890123.0));
+        disk.push((&TEMPERATURE, sda.clone(), 21.5));
+        disk.push((&READ, odd.clone(), 0.0));
+        let other =
+            vec![(&SENT, Labels::EMPTY, 7.0), (&TEMPERATURE, Labels::EMPTY, f64::NAN), (&ODD, Labels::EMPTY, 3.0)];
+        vec![frame("disk", &disk), frame("other", &other)]
     }
 
     #[test]
@@ -274,40 +278,34 @@ requests 3
 
     #[test]
     fn a_counter_whose_bare_name_is_taken_keeps_its_own() {
-        static QUEUE: Metric = Metric::gauge("queue", "", "");
-        static QUEUE_TOTAL: Metric = Metric::counter("queue_total", "", "");
-        let mut out = Recorder::new("x", 10);
-        out.push(&QUEUE_TOTAL, &Labels::EMPTY, 1.0);
-        out.push(&QUEUE, &Labels::EMPTY, 2.0);
+        static QUEUE: Family = Family::gauge("queue", "", "");
+        static QUEUE_TOTAL: Family = Family::counter("queue_total", "", "");
+        let out = vec![(&QUEUE_TOTAL, Labels::EMPTY, 1.0), (&QUEUE, Labels::EMPTY, 2.0)];
         assert_eq!(
-            page(&[out.finish(1)], &Labels::EMPTY, Format::OpenMetrics),
+            page(&[frame("out", &out)], &Labels::EMPTY, Format::OpenMetrics),
             "# TYPE queue_total unknown\nqueue_total 1\n# TYPE queue gauge\nqueue 2\n# EOF\n"
         );
     }
 
     #[test]
     fn families_are_told_apart_by_name_not_by_address() {
-        let first = Arc::new(Metric::gauge("app_load", "", "First."));
-        let second = Arc::new(Metric::gauge("app_load", "", "Second."));
-        let mut a = Recorder::new("a", 10);
-        a.push_ref(&(&first).into(), &Labels::of(&[("endpoint", "a")]), 1.0);
-        let mut b = Recorder::new("b", 10);
-        b.push_ref(&(&second).into(), &Labels::of(&[("endpoint", "b")]), 2.0);
+        let first = Family::gauge("app_load", "", "First.");
+        let second = Family::gauge("app_load", "", "Second.");
+        let a = vec![(&first, Labels::of(&[("endpoint", "a")]), 1.0)];
+        let b = vec![(&second, Labels::of(&[("endpoint", "b")]), 2.0)];
         assert_eq!(
-            page(&[a.finish(1), b.finish(1)], &Labels::EMPTY, Format::Prometheus),
+            page(&[frame("a", &a), frame("b", &b)], &Labels::EMPTY, Format::Prometheus),
             "# HELP app_load First.\n# TYPE app_load gauge\napp_load{endpoint=\"a\"} 1\napp_load{endpoint=\"b\"} 2\n"
         );
     }
 
     #[test]
     fn extra_labels_yield_to_the_series_own() {
-        static UP: Metric = Metric::gauge("up", "", "");
+        static UP: Family = Family::gauge("up", "", "");
         let extra = Labels::of(&[("a", "1"), ("host", "h"), ("z", "9")]);
-        let mut out = Recorder::new("x", 10);
-        out.push(&UP, &Labels::of(&[("b", "2"), ("host", "own")]), 1.0);
-        out.push(&UP, &Labels::EMPTY, 1.0);
+        let out = vec![(&UP, Labels::of(&[("b", "2"), ("host", "own")]), 1.0), (&UP, Labels::EMPTY, 1.0)];
         assert_eq!(
-            page(&[out.finish(1)], &extra, Format::Prometheus),
+            page(&[frame("out", &out)], &extra, Format::Prometheus),
             "# TYPE up gauge\nup{a=\"1\",b=\"2\",host=\"own\",z=\"9\"} 1\nup{a=\"1\",host=\"h\",z=\"9\"} 1\n"
         );
     }

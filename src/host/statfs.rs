@@ -6,8 +6,8 @@ use std::path::Path;
 
 use nix::sys::statvfs::statvfs;
 
-/// A file system's space, in bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A file system's space, in bytes, and its inodes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FsUsage {
     /// `f_blocks`: all of it.
     pub total: u64,
@@ -15,6 +15,10 @@ pub struct FsUsage {
     pub free: u64,
     /// `f_bavail`: what an ordinary user can still write.
     pub available: u64,
+    /// `f_files`: all inodes; 0 where the file system makes them as it needs them.
+    pub inodes: u64,
+    /// `f_ffree`: unused ones.
+    pub inodes_free: u64,
 }
 
 /// Asks about mounted file systems. A trait, so that tests can give answers that a real
@@ -39,10 +43,14 @@ impl StatFs for SystemStatFs {
         // The C types' widths differ between targets (32-bit ARM), hence the conversions.
         #[allow(clippy::useless_conversion)]
         let bytes = |blocks| u64::from(blocks).saturating_mul(u64::from(unit));
+        #[allow(clippy::useless_conversion)]
+        let count = |inodes| u64::from(inodes);
         Ok(FsUsage {
             total: bytes(stat.blocks()),
             free: bytes(stat.blocks_free()),
             available: bytes(stat.blocks_available()),
+            inodes: count(stat.files()),
+            inodes_free: count(stat.files_free()),
         })
     }
 

@@ -9,6 +9,7 @@ use crate::fields::{AGE, DefaultValue, Done, Fault, Field, Inner, Notes, Table, 
 use crate::formats::{self, Format, Options};
 use crate::http::{HttpFields, TABLE as HTTP_TABLE};
 use crate::model::Labels;
+use crate::model::Scheme;
 use crate::spool::{DEFAULT_MAX_BYTES, SyncPolicy};
 
 /// Names become values of labels, names of threads, and of directories.
@@ -19,6 +20,9 @@ const BYTES: std::ops::RangeInclusive<u64> = 64 << 10..=1 << 40;
 
 /// Default of `spool.total_max_bytes`: four destinations' worth.
 const TOTAL_MAX_BYTES: u64 = 4 * DEFAULT_MAX_BYTES;
+
+/// The words of `naming`, in the order of [`Scheme::ALL`].
+const NAMINGS: [&str; 3] = [Scheme::ALL[0].as_str(), Scheme::ALL[1].as_str(), Scheme::ALL[2].as_str()];
 
 /// Names and values of labels as they were given, the empty ones too: over a label from
 /// elsewhere an empty value takes it away.
@@ -36,6 +40,8 @@ pub struct LaneFields {
     pub options: Options,
     /// Labels of its own.
     pub labels: GivenLabels,
+    /// `naming`.
+    pub naming: Scheme,
     /// Pauses between attempts.
     pub retry: RetrySettings,
     /// Requests under way at a time, 1 to 16.
@@ -55,6 +61,7 @@ impl Default for LaneFields {
             format: None,
             endpoint: None,
             options: Options::default(),
+            naming: Scheme::default(),
             labels: GivenLabels::new(),
             retry: RetrySettings::default(),
             workers: 1,
@@ -88,7 +95,7 @@ static TYPE: LazyLock<Field<LaneFields>> = LazyLock::new(|| {
     Field::new("type", Takes::Text(set_type), DefaultValue::Required, &TYPES).variable("MC_SHIPPER_TYPE")
 });
 
-static FIELDS: [Field<LaneFields>; 9] = [
+static FIELDS: [Field<LaneFields>; 10] = [
     Field::new(
         "name",
         Takes::Text(set_name),
@@ -106,6 +113,12 @@ static FIELDS: [Field<LaneFields>; 9] = [
     )
     .variable("MC_SHIPPER_ENDPOINT"),
     Field::all_of(&Inner { table: &formats::FIELDS, of: |s: &mut LaneFields| &mut s.options }),
+    Field::new(
+        "naming",
+        Takes::Word(&NAMINGS, |s: &mut LaneFields, at| s.naming = Scheme::ALL[at]),
+        DefaultValue::Text(NAMINGS[0]),
+        "By which names it is sent: metricsd's own, those of Prometheus' node_exporter, or OpenTelemetry's.",
+    ),
     Field::new(
         "labels",
         Takes::Map(|s, name, value| add_label(&mut s.labels, name, value)),

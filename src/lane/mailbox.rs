@@ -46,7 +46,7 @@ impl Inlet {
         // is the only one to fill it, so a second turn suffices.
         while let Err(TrySendError::Full(back)) = self.mailbox.try_send(batch) {
             if let Ok(dropped) = self.oldest.try_recv() {
-                lose(&self.status, DropReason::MailboxFull, dropped.samples() as u64);
+                lose(&self.status, DropReason::MailboxFull, dropped.readings() as u64);
                 self.queue.forgo();
             }
             batch = back;

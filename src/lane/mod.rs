@@ -15,8 +15,8 @@
 //! Locks are taken in this order, and none of them is held while anything is sent, written
 //! to a disk, read from it or forced to it:
 //!
-//! 1. the encoder's ([`body_maker`]): while a batch is encoded;
-//! 2. the queue's ([`queue`]): for some lines of code; it is let go of while one waits;
+//! 1. the encoder's (`body_maker`): while a batch is encoded;
+//! 2. the queue's (`queue`): for some lines of code; it is let go of while one waits;
 //! 3. the status', the budget's of all spools, and the log's: leaves, for a number or a line.
 //!
 //! The scheduler takes the queue's lock for a moment, never the encoder's, and waits for
@@ -25,7 +25,7 @@
 //! disk answers. Senders wait for the keeper where what is on disk is older than what is in
 //! memory, and in the mode `always` for the write: as long as the disk answers. The keeper
 //! waits for the disk and for nothing else. The threads of a lane that comes after another
-//! one wait for that one's, each for its own kind ([`start`]).
+//! one wait for that one's, each for its own kind (`start`).
 
 mod backoff;
 mod body;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::formats::{Encoder, Format};
 use crate::http::Access;
+use crate::shaping::Perspective;
 
 use super::settings::{Settings, To};
 use super::transport::{self, Transport};
@@ -15,7 +16,8 @@ pub(crate) struct Route {
 }
 
 pub(super) fn encoder(settings: &Settings) -> Box<dyn Encoder> {
-    (settings.kind.format.encoder)(&settings.kind.options, settings.labels.clone())
+    let from = Perspective::new(settings.naming, settings.labels.clone());
+    (settings.kind.format.encoder)(&settings.kind.options, from)
 }
 
 /// What the senders of a lane share, where it goes over the network.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::budget::Budget;
 use crate::formats::{Format, Options};
 use crate::http::HttpSettings;
-use crate::model::Labels;
+use crate::model::{Labels, Scheme};
 use crate::spool::{DEFAULT_MAX_BYTES, DEFAULT_SYNC_INTERVAL, SyncPolicy};
 
 /// One destination (`shipper`, or one of `shippers`).
@@ -16,6 +16,8 @@ use crate::spool::{DEFAULT_MAX_BYTES, DEFAULT_SYNC_INTERVAL, SyncPolicy};
 pub struct Settings {
     /// Unique among the destinations; its type where nothing else was said.
     pub name: String,
+    /// By which names it is sent.
+    pub naming: Scheme,
     /// Labels for every metric of this destination: the global ones, overridden by the
     /// destination's own. A metric's own label of the same name wins over both.
     pub labels: Labels,

@@ -109,6 +109,7 @@ impl Running {
         change(&mut spool);
         let settings = Settings {
             name: "test".to_owned(),
+            naming: crate::model::Scheme::Native,
             labels: Labels::EMPTY,
             kind: Kind { format: &json::STDOUT, options: Options::default(), to: To::Stdout },
             spool,

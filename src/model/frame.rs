@@ -2,30 +2,35 @@
 
 use std::sync::Arc;
 
-use super::{Schema, Series};
+use super::Chunk;
 
-/// One source's numbers of one tick: as many values as its schema has series.
+/// One source's numbers of one moment: as many values as its chunks have series.
 #[derive(Clone, Debug)]
 pub struct Frame {
     /// Collector, target or container that the numbers come from.
     pub source: Arc<str>,
     /// Which series the values belong to.
-    pub schema: Arc<Schema>,
+    pub chunks: Arc<[Arc<Chunk>]>,
     /// When it was read: milliseconds since the UNIX epoch, wall clock.
     pub time_ms: i64,
-    /// One value a series, in the schema's order.
+    /// One value a series, in the order of the chunks and of the series in each.
     pub values: Arc<[f64]>,
 }
 
 impl Frame {
     /// The last frame of a source that gives nothing any more: all its series have ended.
     pub fn ended(source: &str, time_ms: i64) -> Frame {
-        Frame { source: source.into(), schema: Arc::new(Schema::new([])), time_ms, values: Arc::from([]) }
+        Frame { source: source.into(), chunks: Arc::from([]), time_ms, values: Arc::from([]) }
     }
 
-    /// Each series with its value.
-    pub fn samples(&self) -> impl ExactSizeIterator<Item = (&Series, f64)> {
-        self.schema.series().iter().zip(self.values.iter().copied())
+    /// Each chunk with its values.
+    pub fn parts(&self) -> impl Iterator<Item = (&Arc<Chunk>, &[f64])> {
+        let mut rest = &*self.values;
+        self.chunks.iter().map(move |chunk| {
+            let (own, behind) = rest.split_at(chunk.len());
+            rest = behind;
+            (chunk, own)
+        })
     }
 }
 
@@ -51,8 +56,8 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// How many samples it holds.
-    pub fn samples(&self) -> usize {
+    /// How many readings it holds.
+    pub fn readings(&self) -> usize {
         self.frames.iter().map(|frame| frame.values.len()).sum()
     }
 }

@@ -1,20 +1,31 @@
-//! What metricsd knows about the world: metrics, labels, and the numbers of one tick.
+//! What metricsd knows about the world: what can be read, and the numbers of one tick.
 //!
-//! A host's set of series hardly ever changes; its numbers always do. So a [`Schema`] (the
-//! series, immutable, shared) and a [`Frame`] (a schema and one number for each of its
-//! series) are two things. A collector writes through a [`Recorder`], which notices by
-//! address that the sequence of series is the same as last time and then only stores numbers.
+//! A host's set of series hardly ever changes; its numbers always do. So they are two things:
+//! [`Chunk`]s, each a stretch of the series that a source gives, immutable and shared, and a
+//! [`Frame`] with one number for each series. A collector writes item by item through a
+//! [`Recorder`], which notices by address that the sequence is that of the last round and then
+//! only stores numbers; what comes or goes makes its chunk anew, and no other one.
+//!
+//! A [`Reading`] is a number that a collector knows how to give; it has a family, labels and
+//! a factor in each naming [`Scheme`] that knows it.
 //!
 //! Pure: no I/O, no clocks, nothing else of this crate.
 
+mod chunk;
+mod family;
 mod frame;
+mod item;
 mod labels;
-mod metric;
+mod reading;
 mod recorder;
-mod schema;
+mod scheme;
 
+pub use chunk::{Before, Chunk, ChunkItem, Since, Slot};
+pub use family::{Family, Kind};
 pub use frame::{Batch, Frame, Resource};
+pub use item::Item;
 pub use labels::{Labels, LabelsError};
-pub use metric::{Kind, Metric, MetricRef};
-pub use recorder::{Recorder, Refused};
-pub use schema::{Schema, Series};
+pub(crate) use reading::everywhere;
+pub use reading::{Face, Label, Reading, ReadingRef, face, scaled};
+pub use recorder::{Recorder, Refused, Writer};
+pub use scheme::Scheme;

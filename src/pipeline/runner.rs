@@ -133,16 +133,16 @@ impl Runner {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Labels, Metric};
+    use crate::model::{Family, Item, Reading, everywhere};
 
-    static VALUE: Metric = Metric::gauge("test_value", "", "A value.");
+    static VALUE: Reading = everywhere!(Family::gauge("test_value", "", "A value."), &[]);
 
     /// Does in each round what the script says.
     struct Scripted(Vec<fn() -> Result<(), CollectError>>);
 
     impl Collector for Scripted {
         fn collect(&mut self, _: &Tick, _: &mut Scratch, out: &mut Recorder) -> Result<(), CollectError> {
-            out.push(&VALUE, &Labels::EMPTY, 1.0);
+            out.item(&Item::new(&[])).push(&VALUE, 1.0);
             (self.0.remove(0))()
         }
     }

@@ -20,6 +20,8 @@ pub struct Request {
     pub method: String,
     /// The path without query and fragment, not decoded: no path of ours needs decoding.
     pub path: String,
+    /// What stands behind the path's `?`; empty where there is none.
+    pub query: String,
     /// All `Accept` fields, joined with commas; empty where there is none.
     pub accept: String,
     /// The `Authorization` field.
@@ -81,6 +83,7 @@ fn complete(head: &httparse::Request<'_, '_>, trailing: bool) -> Head {
     let request = Request {
         method: head.method.unwrap_or_default().to_owned(),
         path: path_of(head.path.unwrap_or_default()).to_owned(),
+        query: query_of(head.path.unwrap_or_default()).to_owned(),
         accept,
         authorization,
     };
@@ -100,6 +103,12 @@ fn path_of(target: &str) -> &str {
         Some(at) => &path[..at],
         None => path,
     }
+}
+
+/// The query of a request target.
+fn query_of(target: &str) -> &str {
+    let before_fragment = target.split('#').next().unwrap_or_default();
+    before_fragment.split_once('?').map_or("", |(_, query)| query)
 }
 
 fn too_large() -> Head {

@@ -1,7 +1,8 @@
 //! From a request to its response. Pure: what it says depends on its arguments alone.
 
 use crate::formats::text;
-use crate::model::{Frame, Labels};
+use crate::model::{Frame, Labels, Scheme};
+use crate::shaping::Perspective;
 use crate::telemetry::Telemetry;
 
 use super::answer::Response;
@@ -32,6 +33,7 @@ enum Page {
     Ready,
     Live,
     Metrics,
+    Node,
 }
 
 impl Page {
@@ -42,6 +44,7 @@ impl Page {
             "/ready" => Page::Ready,
             "/live" => Page::Live,
             "/metrics" => Page::Metrics,
+            "/metrics/node" => Page::Node,
             _ => return None,
         })
     }
@@ -49,7 +52,7 @@ impl Page {
 
 /// Whether the answer's size grows with the host, so that only a few may be under way at once.
 pub(super) fn is_heavy(request: &Request) -> bool {
-    Page::at(&request.path) == Some(Page::Metrics)
+    matches!(Page::at(&request.path), Some(Page::Metrics | Page::Node))
 }
 
 /// Whether anybody gets this answered: who watches over a process need not hold its secrets.
@@ -85,7 +88,11 @@ pub fn route(request: &Request, view: View<'_>, now: Now, own: impl FnOnce() -> 
         Page::Ready if view.telemetry.last_collection().is_some() => Response::text(200, "ready"),
         Page::Ready => Response::text(503, "not ready: no collection yet"),
         Page::Live => Response::text(200, "alive"),
-        Page::Metrics => metrics(request, view, &own()),
+        Page::Metrics => match naming(&request.query) {
+            Ok(scheme) => metrics(request, view, scheme, &own()),
+            Err(why) => Response::text(400, &why),
+        },
+        Page::Node => metrics(request, view, Scheme::NodeExporter, &own()),
     }
 }
 
@@ -101,11 +108,21 @@ fn health(view: View<'_>, now: Now) -> Response {
     }
 }
 
-fn metrics(request: &Request, view: View<'_>, own: &Frame) -> Response {
+/// The scheme that a query asks for (`naming=node_exporter`); the native one where it asks for none.
+fn naming(query: &str) -> Result<Scheme, String> {
+    let asked = query.split('&').find_map(|part| part.strip_prefix("naming="));
+    let Some(name) = asked else { return Ok(Scheme::Native) };
+    Scheme::parse(name).ok_or_else(|| {
+        let known = Scheme::ALL.map(Scheme::as_str).join(", ");
+        format!("no such naming: {name:?}; there are {known}")
+    })
+}
+
+fn metrics(request: &Request, view: View<'_>, scheme: Scheme, own: &Frame) -> Response {
     let format = negotiate::format(&request.accept);
     let frames = view.telemetry.latest.frames();
     let mut body = String::new();
-    text::render(frames.iter().chain([own]), &Labels::EMPTY, format, &mut body);
+    text::render(frames.iter().chain([own]), &Perspective::new(scheme, Labels::EMPTY), format, &mut body);
     Response::page(200, format.content_type(), body)
 }
 
@@ -115,15 +132,21 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::model::{Metric, Recorder};
+    use crate::model::{Family, Item, Label, Reading, Recorder, everywhere, face};
     use crate::server::answer::TEXT;
     use crate::telemetry::{CollectorStatus, Subjects};
 
-    static UP: Metric = Metric::counter("test_bytes_total", "bytes", "A test.");
+    static PLAIN: Reading = Reading {
+        native: face(Family::counter("test_bytes_total", "bytes", "A test."), &[]),
+        node: face(Family::counter("node_test_bytes_total", "bytes", "A test."), &[]),
+        otel: None,
+    };
+    static OWN: Reading =
+        everywhere!(Family::counter("test_bytes_total", "bytes", "A test."), &[Label::constant("own", "yes")]);
 
-    fn frame(source: &str, labels: &Labels) -> Frame {
+    fn frame(source: &str, reading: &'static Reading) -> Frame {
         let mut out = Recorder::new(source, 10);
-        out.push(&UP, labels, 1.0);
+        out.item(&Item::new(&[])).push(reading, 1.0);
         out.finish(1)
     }
 
@@ -135,15 +158,17 @@ mod tests {
     }
 
     fn ask(telemetry: &Telemetry, method: &str, path: &str, accept: &str) -> Response {
+        let (path, query) = path.split_once('?').unwrap_or((path, ""));
         let request = Request {
             method: method.to_owned(),
             path: path.to_owned(),
+            query: query.to_owned(),
             accept: accept.to_owned(),
             authorization: None,
         };
         let monotonic = Duration::from_secs(101);
         let now = Now { monotonic, boottime: monotonic, wall_ms: 1_762_346_096_000 };
-        let own = || frame("metricsd", &Labels::of(&[("own", "yes")]));
+        let own = || frame("metricsd", &OWN);
         route(&request, View { telemetry, host: "a<b" }, now, own)
     }
 
@@ -171,7 +196,7 @@ mod tests {
             let response = ask(&telemetry, method, "/health", "");
             assert_eq!((response.status, response.allow), (405, Some("GET, HEAD")), "{method}");
         }
-        for path in ["/nothing", "/health/", "/metrics/node", "*", "", "//health"] {
+        for path in ["/nothing", "/health/", "/metrics/", "*", "", "//health"] {
             assert_eq!(ask(&telemetry, "GET", path, "").status, 404, "{path}");
             assert_eq!(ask(&telemetry, "POST", path, "").status, 404, "{path}");
         }
@@ -201,7 +226,7 @@ mod tests {
     #[test]
     fn metrics_holds_the_latest_frames_and_our_own_in_one_family() {
         let telemetry = telemetry();
-        telemetry.latest.put(&frame("cpu", &Labels::EMPTY));
+        telemetry.latest.put(&frame("cpu", &PLAIN));
         assert_eq!(
             ask(&telemetry, "GET", "/metrics", "text/plain").body,
             "# HELP test_bytes_total A test.\n# TYPE test_bytes_total counter\n\
@@ -214,6 +239,21 @@ mod tests {
             "# HELP test_bytes A test.\n# TYPE test_bytes counter\n# UNIT test_bytes bytes\n\
              test_bytes_total 1\ntest_bytes_total{own=\"yes\"} 1\n# EOF\n"
         );
+    }
+
+    #[test]
+    fn the_names_of_a_scheme_are_asked_for_by_page_or_query() {
+        let telemetry = telemetry();
+        telemetry.latest.put(&frame("cpu", &PLAIN));
+        let node = ask(&telemetry, "GET", "/metrics/node", "").body;
+        assert!(node.contains("node_test_bytes_total 1\n"), "{node}");
+        assert_eq!(ask(&telemetry, "GET", "/metrics?naming=node_exporter", "").body, node);
+        assert_eq!(ask(&telemetry, "GET", "/metrics?naming=native", ""), ask(&telemetry, "GET", "/metrics", ""));
+        let otel = ask(&telemetry, "GET", "/metrics?a=b&naming=otel", "");
+        assert_eq!((otel.status, otel.body.contains("node_")), (200, false));
+        let unknown = ask(&telemetry, "GET", "/metrics?naming=dcgm", "");
+        assert_eq!(unknown.status, 400);
+        assert!(unknown.body.contains("native, node_exporter, otel"), "{}", unknown.body);
     }
 
     #[test]

@@ -18,7 +18,7 @@ impl Spool {
     ///
     /// No damage to files is a reason to fail: what is intact is kept, the rest is in the
     /// [`Recovery`]. Damage is found again at each start until its segment is done with;
-    /// what is lost to it is counted in [`Stats::lost`] by the first of them. On a read-only
+    /// what is lost to it is counted in `Stats::lost` by the first of them. On a read-only
     /// file system a spool that exists can be opened, read and acknowledged; pushes fail, and
     /// what was acknowledged is sent again, and what was lost counted again, after a restart.
     ///

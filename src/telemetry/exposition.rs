@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::model::{Frame, Labels, Metric, Recorder};
+use crate::model::{Family, Frame, Item, Label, Reading, Recorder, everywhere};
 
 use super::process::{self, Process};
 use super::{
@@ -10,87 +10,134 @@ use super::{
     Telemetry, VERSION,
 };
 
-static BUILD_INFO: Metric =
-    Metric::gauge("metricsd_build_info", "", "Always 1; version, commit and target of the running metricsd.");
-static COLLECTIONS: Metric = Metric::counter("metricsd_collections_total", "", "Collections since the start.");
-static SKIPPED: Metric = Metric::counter(
-    "metricsd_collections_skipped_total",
-    "",
-    "Collections that did not take place because an earlier one took too long, or that the clock gave no time to.",
+const BUILD: &[Label] = &[Label::key("version", 0), Label::key("commit", 1), Label::key("target", 2)];
+const DIRECTION: &[Label] = &[Label::key("direction", 0)];
+const COLLECTOR: &[Label] = &[Label::key("collector", 0)];
+const COLLECTOR_REASON: &[Label] = &[Label::key("collector", 0), Label::key("reason", 1)];
+const DESTINATION: &[Label] = &[Label::key("destination", 0)];
+const DESTINATION_OUTCOME: &[Label] = &[Label::key("destination", 0), Label::key("outcome", 1)];
+const DESTINATION_REASON: &[Label] = &[Label::key("destination", 0), Label::key("reason", 1)];
+
+static BUILD_INFO: Reading = everywhere!(
+    Family::gauge("metricsd_build_info", "", "Always 1; version, commit and target of the running metricsd."),
+    BUILD
 );
-static CLOCK_STEPS: Metric =
-    Metric::counter("metricsd_clock_steps_total", "", "Steps of the wall clock that were noticed, by direction.");
-static COLLECTOR_DURATION: Metric =
-    Metric::gauge("metricsd_collector_duration_seconds", "seconds", "How long the collector's last round took.");
-static COLLECTOR_SUCCESS: Metric = Metric::gauge(
-    "metricsd_collector_success",
-    "",
-    "Whether the collector's last round gave numbers; absent where the host has no such thing.",
+static COLLECTIONS: Reading =
+    everywhere!(Family::counter("metricsd_collections_total", "", "Collections since the start."), &[]);
+static SKIPPED: Reading = everywhere!(
+    Family::counter(
+        "metricsd_collections_skipped_total",
+        "",
+        "Collections that did not take place because an earlier one took too long, or that the clock gave no time to."
+    ),
+    &[]
 );
-static COLLECTOR_SERIES: Metric =
-    Metric::gauge("metricsd_collector_series", "", "Series that the collector's last round gave.");
-static SERIES_REFUSED: Metric = Metric::counter(
-    "metricsd_series_refused_total",
-    "",
-    "Samples that were not taken from a collector: over its cap of series, or the same series twice.",
+static CLOCK_STEPS: Reading = everywhere!(
+    Family::counter("metricsd_clock_steps_total", "", "Steps of the wall clock that were noticed, by direction."),
+    DIRECTION
 );
-static SAMPLES_SENT: Metric =
-    Metric::counter("metricsd_destination_samples_sent_total", "", "Samples that were delivered.");
-static BYTES_SENT: Metric = Metric::counter(
-    "metricsd_destination_bytes_sent_total",
-    "bytes",
-    "Body bytes that were delivered, as they went over the wire.",
+static COLLECTOR_DURATION: Reading = everywhere!(
+    Family::gauge("metricsd_collector_duration_seconds", "seconds", "How long the collector's last round took."),
+    COLLECTOR
 );
-static REQUESTS: Metric =
-    Metric::counter("metricsd_destination_requests_total", "", "Requests to the destination by how they ended.");
-static SAMPLES_DROPPED: Metric = Metric::counter(
-    "metricsd_destination_samples_dropped_total",
-    "",
-    "Samples that will not reach the destination, by reason.",
+static COLLECTOR_SUCCESS: Reading = everywhere!(
+    Family::gauge(
+        "metricsd_collector_success",
+        "",
+        "Whether the collector's last round gave numbers; absent where the host has no such thing."
+    ),
+    COLLECTOR
 );
-static QUEUE_BYTES: Metric =
-    Metric::gauge("metricsd_destination_queue_bytes", "bytes", "Bytes that wait for delivery.");
-static QUEUE_FRAMES: Metric =
-    Metric::gauge("metricsd_destination_queue_frames", "", "Request bodies that wait for delivery.");
-static QUEUE_OLDEST: Metric = Metric::gauge(
-    "metricsd_destination_queue_oldest_seconds",
-    "seconds",
-    "Age of the oldest request body that waits for delivery; 0 where none does.",
+static COLLECTOR_SERIES: Reading = everywhere!(
+    Family::gauge("metricsd_collector_series", "", "Series that the collector's last round gave."),
+    COLLECTOR
 );
-static LAST_SUCCESS: Metric = Metric::gauge(
-    "metricsd_destination_last_success_timestamp_seconds",
-    "seconds",
-    "When the last request was delivered, in seconds since the UNIX epoch.",
+static SERIES_REFUSED: Reading = everywhere!(
+    Family::counter(
+        "metricsd_series_refused_total",
+        "",
+        "Samples that were not taken from a collector: over its cap of series, or the same series twice."
+    ),
+    COLLECTOR_REASON
+);
+static SAMPLES_SENT: Reading = everywhere!(
+    Family::counter("metricsd_destination_samples_sent_total", "", "Samples that were delivered."),
+    DESTINATION
+);
+static BYTES_SENT: Reading = everywhere!(
+    Family::counter(
+        "metricsd_destination_bytes_sent_total",
+        "bytes",
+        "Body bytes that were delivered, as they went over the wire."
+    ),
+    DESTINATION
+);
+static REQUESTS: Reading = everywhere!(
+    Family::counter("metricsd_destination_requests_total", "", "Requests to the destination by how they ended."),
+    DESTINATION_OUTCOME
+);
+static SAMPLES_DROPPED: Reading = everywhere!(
+    Family::counter(
+        "metricsd_destination_samples_dropped_total",
+        "",
+        "Samples that will not reach the destination, by reason."
+    ),
+    DESTINATION_REASON
+);
+static QUEUE_BYTES: Reading = everywhere!(
+    Family::gauge("metricsd_destination_queue_bytes", "bytes", "Bytes that wait for delivery."),
+    DESTINATION
+);
+static QUEUE_FRAMES: Reading = everywhere!(
+    Family::gauge("metricsd_destination_queue_frames", "", "Request bodies that wait for delivery."),
+    DESTINATION
+);
+static QUEUE_OLDEST: Reading = everywhere!(
+    Family::gauge(
+        "metricsd_destination_queue_oldest_seconds",
+        "seconds",
+        "Age of the oldest request body that waits for delivery; 0 where none does."
+    ),
+    DESTINATION
+);
+static LAST_SUCCESS: Reading = everywhere!(
+    Family::gauge(
+        "metricsd_destination_last_success_timestamp_seconds",
+        "seconds",
+        "When the last request was delivered, in seconds since the UNIX epoch."
+    ),
+    DESTINATION
 );
 
 /// Makes frames of what [`Telemetry`] knows, and of what this process costs.
 ///
-/// It keeps its labels, so that a page asked for again and again has one schema; they are
+/// It keeps its items, so that a page asked for again and again has the same chunks; they are
 /// made anew when collectors or destinations were exchanged.
 #[derive(Debug)]
 pub struct Exposition {
     recorder: Recorder,
-    /// What the recorder and the labels are for.
+    /// What the recorder and the items are for.
     subjects: Arc<Subjects>,
-    build: Labels,
-    steps: [Labels; StepDirection::ALL.len()],
-    collectors: Vec<CollectorLabels>,
-    destinations: Vec<DestinationLabels>,
+    build: Item,
+    itself: Item,
+    steps: [Item; StepDirection::ALL.len()],
+    collectors: Vec<CollectorItems>,
+    destinations: Vec<DestinationItems>,
     process: Process,
 }
 
 #[derive(Debug)]
-struct CollectorLabels {
-    plain: Labels,
-    max_series: Labels,
-    duplicate: Labels,
+struct CollectorItems {
+    plain: Item,
+    max_series: Item,
+    duplicate: Item,
 }
 
 #[derive(Debug)]
-struct DestinationLabels {
-    plain: Labels,
-    outcomes: [Labels; Outcome::ALL.len()],
-    reasons: [Labels; DropReason::ALL.len()],
+struct DestinationItems {
+    plain: Item,
+    outcomes: [Item; Outcome::ALL.len()],
+    reasons: [Item; DropReason::ALL.len()],
 }
 
 /// Series of a collector and of a destination, at most; with what there is once, they
@@ -108,10 +155,11 @@ impl Exposition {
             + subjects.destinations.len() * SERIES_PER_DESTINATION;
         Exposition {
             recorder: Recorder::new("metricsd", max_series),
-            build: Labels::of(&[("version", VERSION), ("commit", COMMIT), ("target", TARGET)]),
-            steps: StepDirection::ALL.map(|direction| Labels::of(&[("direction", direction.as_str())])),
-            collectors: subjects.collectors.iter().map(|status| CollectorLabels::new(status.name())).collect(),
-            destinations: subjects.destinations.iter().map(|status| DestinationLabels::new(status.name())).collect(),
+            build: Item::of_kind("build", &[VERSION, COMMIT, TARGET]),
+            itself: Item::new(&[]),
+            steps: StepDirection::ALL.map(|direction| Item::of_kind("step", &[direction.as_str()])),
+            collectors: subjects.collectors.iter().map(|status| CollectorItems::new(status.name())).collect(),
+            destinations: subjects.destinations.iter().map(|status| DestinationItems::new(status.name())).collect(),
             process: Process::new(),
             subjects,
         }
@@ -123,28 +171,30 @@ impl Exposition {
             *self = Exposition::new(telemetry);
         }
         let out = &mut self.recorder;
-        out.push(&BUILD_INFO, &self.build, 1.0);
-        out.push(&COLLECTIONS, &Labels::EMPTY, telemetry.collections() as f64);
-        out.push(&SKIPPED, &Labels::EMPTY, telemetry.skipped() as f64);
-        for (direction, labels) in StepDirection::ALL.into_iter().zip(&self.steps) {
-            out.push(&CLOCK_STEPS, labels, telemetry.clock_steps(direction) as f64);
+        out.item(&self.build).push(&BUILD_INFO, 1.0);
+        let mut itself = out.item(&self.itself);
+        itself.push(&COLLECTIONS, telemetry.collections() as f64);
+        itself.push(&SKIPPED, telemetry.skipped() as f64);
+        drop(itself);
+        for (direction, item) in StepDirection::ALL.into_iter().zip(&self.steps) {
+            out.item(item).push(&CLOCK_STEPS, telemetry.clock_steps(direction) as f64);
         }
-        for (status, labels) in self.subjects.collectors.iter().zip(&self.collectors) {
-            labels.record(status, out);
+        for (status, items) in self.subjects.collectors.iter().zip(&self.collectors) {
+            items.record(status, out);
         }
-        for (status, labels) in self.subjects.destinations.iter().zip(&self.destinations) {
-            labels.record(status, wall_ms, out);
+        for (status, items) in self.subjects.destinations.iter().zip(&self.destinations) {
+            items.record(status, wall_ms, out);
         }
         self.process.record(telemetry.started_wall_ms, out);
         out.finish(wall_ms)
     }
 }
 
-impl CollectorLabels {
-    fn new(name: &str) -> CollectorLabels {
-        let refused = |reason| Labels::of(&[("collector", name), ("reason", reason)]);
-        CollectorLabels {
-            plain: Labels::of(&[("collector", name)]),
+impl CollectorItems {
+    fn new(name: &str) -> CollectorItems {
+        let refused = |reason| Item::of_kind("refused", &[name, reason]);
+        CollectorItems {
+            plain: Item::of_kind("collector", &[name]),
             max_series: refused("max_series"),
             duplicate: refused("duplicate"),
         }
@@ -152,45 +202,45 @@ impl CollectorLabels {
 
     fn record(&self, status: &CollectorStatus, out: &mut Recorder) {
         if let Some(round) = status.last() {
-            out.push(&COLLECTOR_DURATION, &self.plain, round.duration.as_secs_f64());
+            let mut out = out.item(&self.plain);
+            out.push(&COLLECTOR_DURATION, round.duration.as_secs_f64());
             // Neither a success nor a failure: an alert on 0 must not fire on a host without disks.
             if round.state != CollectorState::Absent {
                 let success = round.state == CollectorState::Ok;
-                out.push(&COLLECTOR_SUCCESS, &self.plain, f64::from(u8::from(success)));
+                out.push(&COLLECTOR_SUCCESS, f64::from(u8::from(success)));
             }
-            out.push(&COLLECTOR_SERIES, &self.plain, round.series as f64);
+            out.push(&COLLECTOR_SERIES, round.series as f64);
         }
         let refused = status.refused();
-        out.push(&SERIES_REFUSED, &self.max_series, refused.max_series as f64);
-        out.push(&SERIES_REFUSED, &self.duplicate, refused.duplicate as f64);
+        out.item(&self.max_series).push(&SERIES_REFUSED, refused.max_series as f64);
+        out.item(&self.duplicate).push(&SERIES_REFUSED, refused.duplicate as f64);
     }
 }
 
-impl DestinationLabels {
-    fn new(name: &str) -> DestinationLabels {
-        let with = |label, value| Labels::of(&[("destination", name), (label, value)]);
-        DestinationLabels {
-            plain: Labels::of(&[("destination", name)]),
-            outcomes: Outcome::ALL.map(|outcome| with("outcome", outcome.as_str())),
-            reasons: DropReason::ALL.map(|reason| with("reason", reason.as_str())),
+impl DestinationItems {
+    fn new(name: &str) -> DestinationItems {
+        DestinationItems {
+            plain: Item::of_kind("destination", &[name]),
+            outcomes: Outcome::ALL.map(|outcome| Item::of_kind("outcome", &[name, outcome.as_str()])),
+            reasons: DropReason::ALL.map(|reason| Item::of_kind("reason", &[name, reason.as_str()])),
         }
     }
 
     fn record(&self, status: &DestinationStatus, wall_ms: i64, out: &mut Recorder) {
-        out.push(&SAMPLES_SENT, &self.plain, status.samples_sent() as f64);
-        out.push(&BYTES_SENT, &self.plain, status.bytes_sent() as f64);
-        for (outcome, labels) in Outcome::ALL.into_iter().zip(&self.outcomes) {
-            out.push(&REQUESTS, labels, status.requests(outcome) as f64);
+        for (outcome, item) in Outcome::ALL.into_iter().zip(&self.outcomes) {
+            out.item(item).push(&REQUESTS, status.requests(outcome) as f64);
         }
-        for (reason, labels) in DropReason::ALL.into_iter().zip(&self.reasons) {
-            out.push(&SAMPLES_DROPPED, labels, status.samples_dropped(reason) as f64);
+        for (reason, item) in DropReason::ALL.into_iter().zip(&self.reasons) {
+            out.item(item).push(&SAMPLES_DROPPED, status.samples_dropped(reason) as f64);
         }
-        out.push(&QUEUE_BYTES, &self.plain, status.queue_bytes() as f64);
-        out.push(&QUEUE_FRAMES, &self.plain, status.queue_frames() as f64);
-        out.push(&QUEUE_OLDEST, &self.plain, status.queue_oldest_seconds(wall_ms));
-        // The last: it is the one that may be missing, and what follows a gap is recorded anew.
+        let mut out = out.item(&self.plain);
+        out.push(&SAMPLES_SENT, status.samples_sent() as f64);
+        out.push(&BYTES_SENT, status.bytes_sent() as f64);
+        out.push(&QUEUE_BYTES, status.queue_bytes() as f64);
+        out.push(&QUEUE_FRAMES, status.queue_frames() as f64);
+        out.push(&QUEUE_OLDEST, status.queue_oldest_seconds(wall_ms));
         if let Some(at) = status.last_success_ms() {
-            out.push(&LAST_SUCCESS, &self.plain, at as f64 / 1000.0);
+            out.push(&LAST_SUCCESS, at as f64 / 1000.0);
         }
     }
 }
@@ -249,9 +299,16 @@ mod tests {
     }
 
     fn value(frame: &Frame, name: &str, labels: &[(&'static str, &str)]) -> Option<f64> {
-        let labels = Labels::of(labels);
-        let mut found = frame.samples().filter(|(s, _)| s.metric.name == name && s.labels == labels);
-        let value = found.next().map(|(_, value)| value);
+        let found = frame.parts().flat_map(|(chunk, values)| chunk.each().zip(values));
+        let mut found = found.filter(|((item, reading), _)| {
+            let face = reading.native.as_ref().unwrap();
+            let own = face.labels.iter().map(|label| match label {
+                Label::Key { name, at, .. } => (*name, item.item.value(*at)),
+                Label::Constant { name, value } => (*name, *value),
+            });
+            face.family.name == name && own.eq(labels.iter().copied())
+        });
+        let value = found.next().map(|(_, value)| *value);
         assert!(found.next().is_none(), "{name} twice");
         value
     }
@@ -294,12 +351,12 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_refused_and_the_schema_stays() {
+    fn nothing_is_refused_and_the_chunks_stay() {
         let telemetry = telemetry();
         let mut exposition = Exposition::new(&telemetry);
         let first = exposition.frame(&telemetry, 1_700_000_002_500);
         let second = exposition.frame(&telemetry, 1_700_000_003_500);
-        assert!(Arc::ptr_eq(&first.schema, &second.schema));
+        assert!(Arc::ptr_eq(&first.chunks, &second.chunks));
         assert_eq!(exposition.recorder.take_refused(), Refused::default());
     }
 

@@ -8,21 +8,32 @@ use nix::sys::time::TimeValLike;
 use nix::unistd::{SysconfVar, sysconf};
 
 use crate::host::{KernelFile, Scratch};
-use crate::model::{Labels, Metric, Recorder};
+use crate::model::{Family, Item, Reading, Recorder, everywhere};
 
-static CPU: Metric =
-    Metric::counter("process_cpu_seconds_total", "seconds", "Total user and system CPU time spent in seconds.");
-static RESIDENT: Metric = Metric::gauge("process_resident_memory_bytes", "bytes", "Resident memory size in bytes.");
-static VIRTUAL: Metric = Metric::gauge("process_virtual_memory_bytes", "bytes", "Virtual memory size in bytes.");
-static VIRTUAL_MAX: Metric =
-    Metric::gauge("process_virtual_memory_max_bytes", "bytes", "Maximum amount of virtual memory available in bytes.");
-static OPEN_FDS: Metric = Metric::gauge("process_open_fds", "", "Number of open file descriptors.");
-static MAX_FDS: Metric = Metric::gauge("process_max_fds", "", "Maximum number of open file descriptors.");
-static THREADS: Metric = Metric::gauge("process_threads", "", "Number of OS threads in the process.");
-static START_TIME: Metric = Metric::gauge(
-    "process_start_time_seconds",
-    "seconds",
-    "Start time of the process since the UNIX epoch in seconds.",
+static CPU: Reading = everywhere!(
+    Family::counter("process_cpu_seconds_total", "seconds", "Total user and system CPU time spent in seconds."),
+    &[]
+);
+static RESIDENT: Reading =
+    everywhere!(Family::gauge("process_resident_memory_bytes", "bytes", "Resident memory size in bytes."), &[]);
+static VIRTUAL: Reading =
+    everywhere!(Family::gauge("process_virtual_memory_bytes", "bytes", "Virtual memory size in bytes."), &[]);
+static VIRTUAL_MAX: Reading = everywhere!(
+    Family::gauge("process_virtual_memory_max_bytes", "bytes", "Maximum amount of virtual memory available in bytes."),
+    &[]
+);
+static OPEN_FDS: Reading = everywhere!(Family::gauge("process_open_fds", "", "Number of open file descriptors."), &[]);
+static MAX_FDS: Reading =
+    everywhere!(Family::gauge("process_max_fds", "", "Maximum number of open file descriptors."), &[]);
+static THREADS: Reading =
+    everywhere!(Family::gauge("process_threads", "", "Number of OS threads in the process."), &[]);
+static START_TIME: Reading = everywhere!(
+    Family::gauge(
+        "process_start_time_seconds",
+        "seconds",
+        "Start time of the process since the UNIX epoch in seconds."
+    ),
+    &[]
 );
 
 /// How many metrics [`Process::record`] gives at most.
@@ -33,16 +44,22 @@ pub(super) const SERIES: usize = 8;
 pub(super) struct Process {
     stat: KernelFile,
     scratch: Scratch,
+    item: Item,
 }
 
 impl Process {
     pub(super) fn new() -> Process {
-        Process { stat: KernelFile::new("/proc/self/stat"), scratch: Scratch::new() }
+        Process {
+            stat: KernelFile::new("/proc/self/stat"),
+            scratch: Scratch::new(),
+            item: Item::of_kind("process", &[]),
+        }
     }
 
     /// Pushes what can be read; what cannot is left out.
     pub(super) fn record(&mut self, started_wall_ms: i64, out: &mut Recorder) {
-        let mut push = |metric: &'static Metric, value: f64| out.push(metric, &Labels::EMPTY, value);
+        let mut out = out.item(&self.item);
+        let mut push = |reading: &'static Reading, value: f64| out.push(reading, value);
         // The same clock as utime and stime in stat, in microseconds rather than in ticks of 10 ms.
         if let Ok(usage) = getrusage(UsageWho::RUSAGE_SELF) {
             let used = usage.user_time() + usage.system_time();
@@ -125,13 +142,15 @@ mod tests {
         Process::new().record(1_700_000_000_500, &mut out);
         let frame = out.finish(0);
         assert_eq!(out.take_refused().max_series, 0);
-        let value = |name: &str| frame.samples().find(|(s, _)| s.metric.name == name).map(|(_, v)| v);
+        let all = frame.parts().flat_map(|(chunk, values)| chunk.series().iter().zip(values));
+        let all: Vec<(&str, f64)> = all.map(|(r, v)| (&*r.native.as_ref().unwrap().family.name, *v)).collect();
+        let value = |name: &str| all.iter().find(|(of, _)| *of == name).map(|(_, value)| *value);
         assert_eq!(value("process_start_time_seconds"), Some(1_700_000_000.5));
         assert!(value("process_resident_memory_bytes").unwrap() > 100_000.0);
         assert!(value("process_virtual_memory_bytes") > value("process_resident_memory_bytes"));
         assert!(value("process_threads").unwrap() >= 1.0);
         assert!(value("process_open_fds").unwrap() >= 3.0);
         assert!(value("process_max_fds") > value("process_open_fds"));
-        assert_eq!(frame.samples().len(), SERIES);
+        assert_eq!(all.len(), SERIES);
     }
 }

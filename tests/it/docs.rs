@@ -13,34 +13,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use metricsd::model::{Metric, Refused};
+use metricsd::model::{Family, Refused, Scheme};
 use metricsd::telemetry::{CollectorState, CollectorStatus, DestinationStatus, Exposition, Round, Subjects, Telemetry};
 use metricsd::{cli, collectors, config};
 
 use crate::support::program::{TempDir, metricsd, run};
-
-/// The labels of each family that a collector gives. `Metric` does not hold them, since
-/// only the samples have them; `labels_are_those_of_the_samples` looks at some.
-const LABELS: [(&str, &[&str]); 9] = [
-    ("", &["system_cpu_usage_total_percent", "system_cpu_count"]),
-    ("core", &["system_cpu_usage_percent"]),
-    ("core, mode", &["system_cpu_seconds_total"]),
-    ("", &["system_memory_*", "system_swap_*"]),
-    ("", &["system_load_*"]),
-    ("", &["system_uptime_seconds", "system_boot_time_seconds"]),
-    ("device", &["system_disk_read_*", "system_disk_write_*"]),
-    (
-        "device, fstype, mountpoint",
-        &[
-            "system_disk_total_bytes",
-            "system_disk_used_bytes",
-            "system_disk_free_bytes",
-            "system_disk_usage_percent",
-            "system_disk_stuck",
-        ],
-    ),
-    ("interface", &["system_network_*"]),
-];
 
 /// A generated part of the README, or file: its name, and what it has to be.
 type Section = (&'static str, fn() -> String);
@@ -77,17 +54,9 @@ fn pages() -> Vec<PathBuf> {
     pages
 }
 
-fn labels_of(family: &str) -> &'static str {
-    let stands_for = |pattern: &&str| match pattern.strip_suffix('*') {
-        Some(prefix) => family.starts_with(prefix),
-        None => family == *pattern,
-    };
-    let found: Vec<_> = LABELS.iter().filter(|(_, families)| families.iter().any(&stands_for)).collect();
-    match found[..] {
-        [(labels, _)] => labels,
-        [] => panic!("{family} is new: name its labels in LABELS of tests/it/docs.rs"),
-        _ => panic!("{family} stands more than once in LABELS of tests/it/docs.rs"),
-    }
+fn labels_of(family: &str) -> String {
+    let families = collectors::families(Scheme::Native);
+    families.into_iter().find(|(known, _)| known.name == family).unwrap_or_else(|| panic!("no {family}")).1.join(", ")
 }
 
 /// A table in Markdown. A `|` would end its cell, even between backticks.
@@ -105,12 +74,12 @@ fn code(text: &str) -> String {
     if text.is_empty() { String::new() } else { format!("`{text}`") }
 }
 
-fn family(metric: &Metric, labels: &str) -> Vec<String> {
+fn family(metric: &Family, labels: &str) -> Vec<String> {
     let labels: Vec<String> = labels.split(", ").map(code).collect();
     vec![
         code(&metric.name),
         metric.kind.as_str().to_owned(),
-        metric.unit.to_owned(),
+        metric.unit.to_string(),
         labels.join(", "),
         metric.help.to_string(),
     ]
@@ -119,7 +88,8 @@ fn family(metric: &Metric, labels: &str) -> Vec<String> {
 const FAMILY: [&str; 5] = ["metric", "kind", "unit", "labels", "meaning"];
 
 fn metrics() -> String {
-    table(&FAMILY, collectors::metrics().map(|metric| family(metric, labels_of(&metric.name))))
+    let families = collectors::families(Scheme::Native).into_iter();
+    table(&FAMILY, families.map(|(metric, labels)| family(metric, &labels.join(", "))))
 }
 
 /// A program's own page after a collection and a delivery, so that every family is on it.
@@ -135,9 +105,10 @@ fn own_metrics() -> String {
     let telemetry = Telemetry::new(Duration::ZERO, 0, subjects);
     let frame = Exposition::new(&telemetry).frame(&telemetry, 0);
     let mut rows: Vec<Vec<String>> = Vec::new();
-    for (series, _) in frame.samples() {
-        let names: Vec<&str> = series.labels.iter().map(|(name, _)| name).collect();
-        let row = family(&series.metric, &names.join(", "));
+    for reading in frame.chunks.iter().flat_map(|chunk| chunk.series()) {
+        let face = reading.native.as_ref().unwrap();
+        let names: Vec<&str> = face.labels.iter().map(|label| label.name()).collect();
+        let row = family(&face.family, &names.join(", "));
         if !rows.contains(&row) {
             rows.push(row);
         }
@@ -226,16 +197,10 @@ fn man_pages_and_completions_are_those_of_the_code() {
 
 #[test]
 fn labels_are_those_of_the_samples() {
-    for (_, families) in LABELS {
-        for pattern in families {
-            let prefix = pattern.trim_end_matches('*');
-            assert!(collectors::metrics().any(|metric| metric.name.starts_with(prefix)), "{pattern} is no more");
-        }
-    }
     // The fixtures have most families; this machine those that need two readings or a mount.
     let golden = fs::read_dir(root().join("tests/golden")).unwrap().map(|entry| entry.unwrap().path());
     let mut text: String = golden
-        .filter(|path| path.extension().is_some_and(|e| e == "prom"))
+        .filter(|path| path.to_str().is_some_and(|path| path.ends_with(".prom") && path.matches('.').count() == 1))
         .map(|p| fs::read_to_string(p).unwrap())
         .collect();
     text.push_str(&run(metricsd().arg("-once")).stdout);

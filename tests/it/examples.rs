@@ -4,10 +4,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use metricsd::collectors;
-
 use crate::support::pki::Authority;
 use crate::support::program::{TempDir, metricsd, run};
+use crate::support::series::native;
 
 /// Where the examples have their files: a test puts such files into a directory of its own.
 const FILES: [&str; 3] = ["/etc/metricsd/tls", "/run/secrets/metricsd", "/etc/metricsd"];
@@ -94,7 +93,7 @@ fn known() -> BTreeSet<String> {
     let readme = fs::read_to_string(packaging().join("../README.md")).unwrap();
     let own = readme.split("<!-- generated: own metrics -->").nth(1).unwrap().split("<!-- /generated -->").next();
     let own = own.unwrap().lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
-    collectors::metrics().map(|metric| metric.name.to_string()).chain(own.map(str::to_owned)).collect()
+    native().map(|metric| metric.name.to_string()).chain(own.map(str::to_owned)).collect()
 }
 
 /// Every `expr` of the dashboard, and the queries of its variables.
@@ -144,9 +143,18 @@ fn the_dashboard_shows_every_family_of_the_host_or_its_percentage() {
         "system_boot_time_seconds",
         "system_disk_total_bytes",
         "system_disk_used_bytes",
+        // For alerts and for other dashboards.
+        "system_context_switches_total",
+        "system_interrupts_total",
+        "system_processes_created_total",
+        "system_processes_running",
+        "system_processes_blocked",
+        "system_disk_inodes_total",
+        "system_disk_inodes_free",
+        "system_disk_read_only",
     ];
     let shown: BTreeSet<&str> = names(&all).collect();
-    for metric in collectors::metrics() {
+    for metric in native() {
         let name: &str = &metric.name;
         assert!(shown.contains(name) != left_out.contains(&name), "{name}");
     }

@@ -6,6 +6,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use metricsd::model::Scheme;
+
 use crate::support::program::{metricsd, run};
 
 fn root() -> &'static Path {
@@ -24,8 +26,19 @@ fn fixture_hosts() -> Vec<String> {
 /// The space of local file systems: a fixture can't mount any, and should this checkout lie
 /// on a device of the number that a fixture mentions, it would be shown. Tests beside the
 /// collector cover it with injected answers, and `e2e` against `df`.
-const SPACE: [&str; 4] =
-    ["system_disk_total_bytes", "system_disk_used_bytes", "system_disk_free_bytes", "system_disk_usage_percent"];
+const SPACE: [&str; 8] = [
+    "system_disk_total_bytes",
+    "system_disk_used_bytes",
+    "system_disk_free_bytes",
+    "system_disk_usage_percent",
+    "system_disk_inodes_",
+    "system_disk_read_only",
+    "node_filesystem_",
+    "system_filesystem_",
+];
+
+/// What the clock says is another thing each time.
+const CLOCK: &str = "node_time_seconds";
 
 /// `text` without the lines that contain one of `words`.
 fn without(text: &str, words: &[&str]) -> String {
@@ -65,7 +78,12 @@ fn every_fixture_host_gives_what_it_gave_before() {
         let ran = run(metricsd().args(["-once", "-root"]).arg(&dir));
         let log = ran.stderr.replace(dir.to_str().unwrap(), "ROOT");
         assert_eq!(ran.code, if ran.stdout.is_empty() { 70 } else { 0 }, "{host}:\n{log}");
-        compare(&format!("{host}.prom"), &without(&ran.stdout, &SPACE), &mut differ);
+        for scheme in Scheme::ALL.map(Scheme::as_str) {
+            let page = run(metricsd().args(["-once", "-naming", scheme, "-root"]).arg(&dir)).stdout;
+            let page = without(&without(&page, &SPACE), &[CLOCK]);
+            let file = if scheme == "native" { format!("{host}.prom") } else { format!("{host}.{scheme}.prom") };
+            compare(&file, &page, &mut differ);
+        }
         compare(&format!("{host}.log"), &without(&log, &["cannot look at ", "collector filesystem:"]), &mut differ);
     }
     assert!(differ.is_empty(), "\n{}", differ.join("\n"));

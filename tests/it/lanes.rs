@@ -8,7 +8,7 @@ use metricsd::config;
 use metricsd::formats::{Compression, Options, RemoteWriteVersion, json, remote_write};
 use metricsd::http::HttpSettings;
 use metricsd::lane::{Control, Inlet, Kind, Lane, RetrySettings, Settings, SpoolSettings};
-use metricsd::model::{Batch, Labels, Metric, Recorder, Resource};
+use metricsd::model::{Batch, Family, Item, Label, Labels, Reading, Recorder, Resource, Scheme, face};
 use metricsd::telemetry::{DestinationState, DestinationStatus, DropReason, Outcome};
 use prometheus_remote_write::WriteRequest;
 use prost_0_12::Message;
@@ -16,8 +16,13 @@ use prost_0_12::Message;
 use crate::support::peer::{Peer, Received, Reply};
 use crate::support::wait_for;
 
-static FIRST: Metric = Metric::gauge("test_first", "", "First.");
-static SECOND: Metric = Metric::counter("test_second_total", "", "Second.");
+static FIRST: Reading = Reading {
+    native: face(Family::gauge("test_first", "", "First."), &[Label::key("disk", 0)]),
+    node: None,
+    otel: None,
+};
+static SECOND: Reading =
+    Reading { native: face(Family::counter("test_second_total", "", "Second."), &[]), node: None, otel: None };
 
 /// A lane on its threads.
 pub struct Running {
@@ -41,6 +46,7 @@ impl Running {
     pub fn start_at(kind: Kind, spool: SpoolSettings, workers: usize, drain_rate: Option<f64>) -> Running {
         let settings = Settings {
             name: "test".to_owned(),
+            naming: Scheme::Native,
             labels: Labels::of(&[("job", "metricsd"), ("instance", "host-1")]),
             kind,
             spool,
@@ -59,8 +65,8 @@ impl Running {
 
     /// One tick of two samples at `time_ms`.
     pub fn tick(&mut self, time_ms: i64) {
-        self.recorder.push(&FIRST, &Labels::of(&[("disk", "sda")]), time_ms as f64);
-        self.recorder.push(&SECOND, &Labels::EMPTY, 0.5);
+        self.recorder.item(&Item::new(&["sda"])).push(&FIRST, time_ms as f64);
+        self.recorder.item(&Item::new(&[])).push(&SECOND, 0.5);
         let resource = Arc::new(Resource { host: "host-1".into(), boot_ms: None });
         let frames = vec![self.recorder.finish(time_ms)];
         self.inlet.as_ref().unwrap().put(&Arc::new(Batch { time_ms, resource, frames }));
@@ -70,7 +76,7 @@ impl Running {
     pub fn tick_of(&mut self, time_ms: i64, samples: usize) {
         let mut recorder = Recorder::new("many", samples);
         for number in 0..samples {
-            recorder.push(&FIRST, &Labels::of(&[("disk", &number.to_string())]), 0.5);
+            recorder.item(&Item::new(&[&number.to_string()])).push(&FIRST, 0.5);
         }
         let resource = Arc::new(Resource { host: "host-1".into(), boot_ms: None });
         let frames = vec![recorder.finish(time_ms)];
@@ -572,11 +578,9 @@ fn series_under_labels_of_before_a_reload_are_ended() {
     lane.wait_sent(2);
     lane.reload(|settings| settings.labels = Labels::of(&[("job", "other")]));
     lane.tick(2000);
-    lane.wait_sent(4);
-    lane.tick(3000);
-    lane.wait_sent(8);
+    lane.wait_sent(6);
     lane.stop();
-    let last = decode(&peer.received().remove(2).body).timeseries;
+    let last = decode(&peer.received().remove(1).body).timeseries;
     let ended: Vec<_> = last.iter().filter(|s| s.samples[0].value.to_bits() == 0x7ff0000000000002).collect();
     assert_eq!(ended.len(), 2);
     for series in ended {

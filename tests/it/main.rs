@@ -15,6 +15,7 @@ mod hangs;
 mod lanes;
 mod learned;
 mod losses;
+mod naming;
 mod notify;
 mod privileges;
 mod reload;

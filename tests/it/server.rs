@@ -7,14 +7,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use metricsd::host;
-use metricsd::model::{Labels, Metric, Recorder, Refused};
+use metricsd::model::{Family, Item, Label, Reading, Recorder, Refused, face};
 use metricsd::server::{self, Server, Settings, StartError};
 use metricsd::telemetry::{CollectorState, CollectorStatus, DestinationStatus, Round, Subjects, Telemetry};
 
 /// Longer than any deadline of the server's: who waits for this waits for a bug.
 const LIMIT: Duration = Duration::from_secs(40);
 
-static VALUE: Metric = Metric::gauge("test_value", "", "A number.");
+static VALUE: Reading = Reading {
+    native: face(Family::gauge("test_value", "", "A number."), &[Label::key("series", 0)]),
+    node: None,
+    otel: None,
+};
 
 /// A server on a free port, with a first collection of `series` series behind it.
 fn serve(series: usize) -> (Server, Arc<Telemetry>) {
@@ -36,7 +40,7 @@ pub fn serve_as(settings: Settings, series: usize) -> (Server, Arc<Telemetry>) {
     let telemetry = Arc::new(Telemetry::new(host::boottime(), host::wall_ms(), subjects));
     let mut out = Recorder::new("cpu", series);
     for i in 0..series {
-        out.push(&VALUE, &Labels::of(&[("series", &i.to_string())]), i as f64);
+        out.item(&Item::new(&[&i.to_string()])).push(&VALUE, i as f64);
     }
     telemetry.latest.put(&out.finish(host::wall_ms()));
     telemetry.collected(now, 0);

@@ -279,7 +279,12 @@ fn a_large_page_comes_whole_to_slow_readers_and_deaf_ones_hold_up_nobody() {
         assert!(live_takes(at, &config) < Duration::from_secs(10));
         let page = get(at, &config, "/metrics").unwrap();
         assert_eq!(page.field("Content-Length"), Some(&*page.body.len().to_string()));
-        assert!(page.body.contains("\ntest_value{series=\"149999\"} 149999\n"));
+        assert!(
+            page.body.contains("\ntest_value{series=\"149999\"} 149999\n"),
+            "{} {}",
+            page.body.lines().count(),
+            &page.body[..300]
+        );
     }
     let mut slow = open(at, &config);
     slow.write_all(request("GET", "/metrics", "").as_bytes()).unwrap();

@@ -13,14 +13,11 @@ use std::time::Duration;
 use super::super::collector::{CollectError, Collector, Tick};
 use super::super::settings::FilesystemSettings;
 use super::mountinfo::{self, Mount};
-use super::place::{FREE, Place, TOTAL, USAGE, USED, push_sizes};
+use super::place::{Answer, Place};
 use super::remote::RemoteMounts;
 use super::select;
 use crate::host::{FsUsage, HostPaths, KernelFile, Scratch, StatFs};
-use crate::model::{Metric, Recorder};
-
-/// Everything this collector may emit.
-pub static METRICS: &[&Metric] = &[&TOTAL, &USED, &FREE, &USAGE];
+use crate::model::Recorder;
 
 /// The collector of local file systems.
 pub struct Filesystem {
@@ -169,7 +166,9 @@ impl Collector for Filesystem {
                 }
             }
         }
-        push_sizes(out, self.local.iter().map(|entry| (&entry.place.labels, entry.usage)));
+        for entry in &self.local {
+            entry.place.push(Answer { usage: entry.usage, stuck: None }, out);
+        }
         if self.local.is_empty() && !self.remote.due() {
             return Err(CollectError::Absent("no mount is visible from here that the settings show".to_owned()));
         }
@@ -235,7 +234,8 @@ mod tests {
         assert_eq!(value(&seen, &format!("system_disk_used_bytes{labels}")), Some(600.0));
         assert_eq!(value(&seen, &format!("system_disk_free_bytes{labels}")), Some(300.0));
         assert_eq!(value(&seen, &format!("system_disk_usage_percent{labels}")), Some(600.0 / 900.0 * 100.0));
-        assert_eq!(seen.len(), 4);
+        assert_eq!(value(&seen, &format!("system_disk_read_only{labels}")), Some(0.0));
+        assert_eq!(seen.len(), 5);
     }
 
     #[test]
@@ -360,10 +360,11 @@ mod tests {
 
     #[test]
     fn percentages_are_left_out_where_nothing_can_be_written() {
-        let labels = crate::model::Labels::of(&[("device", "x")]);
-        let usage = FsUsage { total: 10, free: 10, available: 0 };
-        let seen = samples(|out| push_sizes(out, [(&labels, Some(usage))].into_iter()));
-        assert_eq!(value(&seen, "system_disk_usage_percent{device=x}"), None);
-        assert_eq!(value(&seen, "system_disk_used_bytes{device=x}"), Some(0.0));
+        let (mounts, _) = mountinfo::parse(b"1 0 8:1 / / rw - ext4 x rw\n").unwrap();
+        let place = Place::new(&mounts[0], None, &HostPaths::default());
+        let usage = FsUsage { total: 10, free: 10, ..FsUsage::default() };
+        let seen = samples(|out| place.push(Answer { usage: Some(usage), stuck: None }, out));
+        assert_eq!(value(&seen, "system_disk_usage_percent{device=x,fstype=ext4,mountpoint=/}"), None);
+        assert_eq!(value(&seen, "system_disk_used_bytes{device=x,fstype=ext4,mountpoint=/}"), Some(0.0));
     }
 }

@@ -11,5 +11,6 @@ mod select;
 mod testing;
 
 pub use fields::FIELDS;
-pub use local::{Filesystem, METRICS};
-pub use remote::{METRICS as REMOTE_METRICS, Remote, RemoteMounts};
+pub use local::Filesystem;
+pub use place::{READINGS, REMOTE_READINGS};
+pub use remote::{Remote, RemoteMounts};

@@ -23,6 +23,8 @@ pub struct Mount {
     pub fstype: String,
     /// A device, an export, or any word: may be empty.
     pub source: String,
+    /// Whether nothing can be written, here or to all of the file system.
+    pub is_read_only: bool,
 }
 
 /// The mounts of a text, and the first line that is not one:
@@ -78,7 +80,7 @@ fn parse_line(line: &[u8]) -> Option<Mount> {
     if !mountpoint.is_absolute() {
         return None;
     }
-    let _options = fields.next()?;
+    let options = fields.next()?;
     fields.by_ref().find(|field| *field == b"-")?;
     let text = |field: &[u8]| String::from_utf8_lossy(&unescape(field)).into_owned();
     let fstype = text(fields.next()?);
@@ -86,7 +88,9 @@ fn parse_line(line: &[u8]) -> Option<Mount> {
     if fstype.is_empty() {
         return None;
     }
-    Some(Mount { id, parent, device, root, mountpoint, fstype, source })
+    let all = fields.next().unwrap_or_default();
+    let is_read_only = [options, all].iter().any(|options| options.split(|b| *b == b',').any(|option| option == b"ro"));
+    Some(Mount { id, parent, device, root, mountpoint, fstype, source, is_read_only })
 }
 
 /// Undoes `\040` and its like. A backslash that does not begin an octal byte stands for
@@ -132,6 +136,7 @@ mod tests {
             mountpoint: "/mnt2".into(),
             fstype: "ext3".into(),
             source: "/dev/root".into(),
+            is_read_only: false,
         };
         for optional in ["", " master:1", " shared:1 master:2 propagate_from:3 unbindable"] {
             let line = format!("36 35 98:0 /mnt1 /mnt2 rw,noatime{optional} - ext3 /dev/root rw,errors=continue");

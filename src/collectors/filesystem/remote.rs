@@ -7,16 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::super::collector::{CollectError, Collector, Tick};
 use super::super::keyed;
 use super::super::settings::FilesystemSettings;
-use super::place::{Place, push_sizes};
+use super::place::{Answer, Place};
 use super::probe::{Outcome, Prober};
 use crate::host::{FsUsage, Scratch, StatFs};
-use crate::model::{Metric, Recorder};
-
-static STUCK: Metric =
-    Metric::gauge("system_disk_stuck", "", "1 while a network or FUSE file system does not answer, 0 while it does.");
-
-/// What this collector emits beyond the sizes that the one for local file systems emits too.
-pub static METRICS: &[&Metric] = &[&STUCK];
+use crate::model::Recorder;
 
 /// The mounts that may hang: found by the fast collector, asked by the slow one.
 #[derive(Debug, Default)]
@@ -141,12 +135,11 @@ impl Collector for Remote {
         for entry in &self.known {
             let stuck = match entry.condition {
                 Condition::Unknown => continue,
-                Condition::Stuck => 1.0,
-                Condition::Sound | Condition::Failing(_) => 0.0,
+                Condition::Stuck => true,
+                Condition::Sound | Condition::Failing(_) => false,
             };
-            out.push(&STUCK, &entry.place.labels, stuck);
+            entry.place.push(Answer { usage: entry.usage, stuck: Some(stuck) }, out);
         }
-        push_sizes(out, self.known.iter().map(|entry| (&entry.place.labels, entry.usage)));
         Ok(())
     }
 }

@@ -38,7 +38,7 @@ impl FakeStatFs {
     }
 
     pub fn give(&self, path: &str, total: u64, free: u64, available: u64) {
-        self.change(path, |fake| fake.usage = Some(FsUsage { total, free, available }));
+        self.change(path, |fake| fake.usage = Some(FsUsage { total, free, available, ..FsUsage::default() }));
     }
 
     pub fn fail(&self, path: &str, error: io::ErrorKind) {
@@ -93,7 +93,7 @@ impl StatFs for FakeStatFs {
         let fake = &mounts[path];
         match fake.error {
             Some(error) => Err(error.into()),
-            None => Ok(fake.usage.unwrap_or(FsUsage { total: 1000, free: 400, available: 300 })),
+            None => Ok(fake.usage.unwrap_or(FsUsage { total: 1000, free: 400, available: 300, ..FsUsage::default() })),
         }
     }
 

@@ -16,7 +16,7 @@
 use prost::encoding::{encode_varint, encoded_len_varint};
 
 use super::message::Message;
-use crate::formats::span::{Slice, Span};
+use super::part::Part;
 
 /// How far back an element can copy from with two bytes of offset.
 const MAX_OFFSET: usize = 65_535;
@@ -33,7 +33,7 @@ const VALUE: usize = 8;
 /// A copy beside a value is left so much room to grow, rather than none, for one more copy.
 const GROWTH: usize = 4;
 
-/// How many earlier places are tried for the longest match. More cost time when a schema is
+/// How many earlier places are tried for the longest match. More cost time when a chunk is
 /// compiled, and win little.
 const TRIES: usize = 24;
 
@@ -47,7 +47,7 @@ const MOVE: usize = 32;
 #[derive(Debug)]
 struct TimeByte {
     at: u32,
-    /// Which of the distinct times of the batch, and which byte of it.
+    /// Which of the batch's distinct times, and which byte of it.
     class: u16,
     byte: u8,
 }
@@ -77,11 +77,14 @@ struct Slot {
 /// A copy beside a value has two bytes of offset behind its tag.
 const COPY: usize = 3;
 
+/// How many bytes there have to be in front of where a template is written, and behind.
+pub const MARGIN: usize = 64;
+
 /// A compressed request without its numbers.
 #[derive(Debug)]
 pub struct Template {
-    /// The unpacked length, as snappy wants it in front.
-    preamble: Vec<u8>,
+    /// The unpacked length.
+    unpacked: usize,
     /// With some bytes behind them, so that a move of fixed size may read on.
     elements: Vec<u8>,
     /// Where the elements in front of the first value end.
@@ -98,9 +101,9 @@ const FIRST_TIME_CELL: Cell = 512;
 const TIME_CELLS: usize = 10;
 
 impl Template {
-    /// Compresses the constant part of `message`. `class` says for each slice of its span which
-    /// of the distinct times is its own: that of which slice. None where the message is of a size
-    /// or kind that templates are not made for.
+    /// Compresses the constant part of `message`. `class` says for each frame which of the
+    /// batch's distinct times is its own: that of which frame. None where the message is of a size or kind that
+    /// templates are not made for.
     pub fn new(message: &Message, class: impl Fn(usize) -> usize) -> Option<Template> {
         let holes = message.holes.as_ref()?;
         let mut cells: Vec<Cell> = message.bytes.iter().map(|byte| Cell::from(*byte)).collect();
@@ -115,41 +118,32 @@ impl Template {
                 *cells.get_mut(at + byte)? = Cell::try_from(first + byte).ok()?;
             }
         }
-        let mut preamble = Vec::new();
-        encode_varint(cells.len() as u64, &mut preamble);
-        Some(Compressor::new(&cells, &holes.values).run(preamble))
+        Some(Compressor::new(&cells, &holes.values).run())
     }
 
-    /// Writes the body of a span of the template's shape.
-    fn write(&mut self, span: Span<'_>, room: &mut Room, out: &mut Vec<u8>) {
-        room.times.clear();
-        room.times.extend(span.slices().map(|slice| slice.frame.time_ms as u64));
+    /// How long what it stands for is before compression.
+    pub fn unpacked(&self) -> usize {
+        self.unpacked
+    }
+
+    /// How long what it writes is at most.
+    pub fn longest(&self) -> usize {
+        self.elements.len() + self.slots.len() * (1 + VALUE) + MOVE
+    }
+
+    /// Puts the times in: `time_ms` of each class.
+    pub fn set_times(&mut self, time_ms: impl Fn(usize) -> i64) {
         for time in &self.times {
             // A byte of a varint: seven bits, and whether more follow.
-            let rest = room.times[usize::from(time.class)] >> (7 * u32::from(time.byte));
+            let rest = time_ms(usize::from(time.class)) as u64 >> (7 * u32::from(time.byte));
             self.elements[time.at as usize] = rest as u8 & 0x7f | u8::from(rest > 0x7f) << 7;
         }
-        let values = match span.len() {
-            1 => span.slice(0).values(),
-            _ => {
-                room.values.clear();
-                span.slices().for_each(|slice| room.values.extend_from_slice(slice.values()));
-                &room.values[..]
-            }
-        };
-        debug_assert_eq!(values.len(), self.slots.len());
-        let longest = COPY + self.preamble.len() + self.elements.len() + values.len() * (1 + VALUE) + MOVE;
-        if room.body.len() < longest {
-            room.body.resize(longest, 0);
-        }
-        let end = self.fill(values, &mut room.body);
-        out.extend_from_slice(&room.body[COPY..end]);
     }
 
-    /// Writes the body with these values to `body` from [`COPY`] on; gives where it ends.
-    fn fill(&self, values: &[f64], body: &mut [u8]) -> usize {
-        let mut to = COPY + self.preamble.len();
-        body[COPY..to].copy_from_slice(&self.preamble);
+    /// Writes the elements with these values to `body` from `to` on, which is [`MARGIN`] or
+    /// more; gives where they end. Behind them are bytes of no meaning.
+    pub fn fill(&self, values: &[f64], body: &mut [u8], mut to: usize) -> usize {
+        debug_assert_eq!(values.len(), self.slots.len());
         body[to..to + self.first_end].copy_from_slice(&self.elements[..self.first_end]);
         to += self.first_end;
         let mut from = self.first_end;
@@ -192,134 +186,114 @@ impl Template {
     }
 }
 
-/// The templates of the batches that come again and again.
+/// The templates of the bodies that come again and again.
 #[derive(Debug, Default)]
 pub struct Templates {
-    known: Vec<(Shape, Known)>,
+    known: Vec<Known>,
     /// Where the next one is likely to be: a batch's bodies come in the same order each time.
     next: usize,
-    room: Room,
-}
-
-/// What a body is made in: an output of the longest length would have to be filled first.
-#[derive(Debug, Default)]
-struct Room {
+    /// Grows with each body.
+    clock: u64,
     body: Vec<u8>,
     values: Vec<f64>,
-    times: Vec<u64>,
+    room: Vec<f64>,
 }
 
-/// What became of a shape.
+/// What is known of a shape.
 #[derive(Debug)]
-enum Known {
+struct Known {
+    shape: Shape,
+    /// None: it came once, or cannot have one.
+    template: Option<Box<Template>>,
     /// It came once.
-    Seen,
-    /// It has a template.
-    Made(Box<Template>),
-    /// It cannot have one.
-    Hopeless,
+    is_new: bool,
+    used: u64,
 }
 
-/// What two spans have in common that differ in nothing but numbers: their slices.
-type Shape = Vec<Part>;
+/// What two bodies have in common that differ in nothing but numbers: for each part its chunk,
+/// the first part of the same time, and that time's encoded length.
+type Shape = Vec<(u64, usize, usize)>;
 
-/// What is constant in a slice.
-#[derive(Debug, PartialEq, Eq)]
-struct Part {
-    /// The epoch of its source.
-    epoch: u64,
-    /// Its place in the frame.
-    from: usize,
-    to: usize,
-    /// The first slice of the same time, and that time's encoded length.
-    same: usize,
-    time_len: usize,
-}
+/// Shapes that are remembered; beyond that the one that was not used for longest is forgotten.
+const MAX_SHAPES: usize = 256;
 
-/// Shapes that are remembered. A batch is a tick's frames or a slow source's one, so there are
-/// about as many as there are bodies in a tick and slow sources; the rest is failures.
-const MAX_SHAPES: usize = 4096;
-
-/// Templates beyond this are forgotten, and made again if they are still needed.
+/// Templates beyond this are forgotten likewise.
 const MAX_BYTES: usize = 16 << 20;
 
 impl Templates {
-    /// Writes the span's body from its template; false where there is none. `epoch` is that of a
-    /// slice's source.
-    pub fn write(&mut self, span: Span<'_>, epoch: impl Fn(&Slice<'_>) -> u64, out: &mut Vec<u8>) -> bool {
-        let Some(at) = self.find(span, epoch) else { return false };
+    /// Writes the body of these parts from its template; false where there is none.
+    pub fn write(&mut self, parts: &[Part<'_>], out: &mut Vec<u8>) -> bool {
+        self.clock += 1;
+        let Some(at) = self.find(parts) else { return false };
         self.next = at + 1;
-        match &mut self.known[at].1 {
-            Known::Made(template) => {
-                template.write(span, &mut self.room, out);
-                true
-            }
-            Known::Seen | Known::Hopeless => false,
+        let known = &mut self.known[at];
+        known.used = self.clock;
+        let Some(template) = &mut known.template else { return false };
+        template.set_times(|part| parts[part].time_ms);
+        self.values.clear();
+        for part in parts {
+            self.values.extend_from_slice(part.view.values(part.values, &mut self.room));
         }
+        let needed = MARGIN + template.longest() + MARGIN;
+        if self.body.len() < needed {
+            self.body.resize(needed, 0);
+        }
+        let end = template.fill(&self.values, &mut self.body, MARGIN);
+        encode_varint(template.unpacked as u64, out);
+        out.extend_from_slice(&self.body[MARGIN..end]);
+        true
     }
 
-    fn find(&self, span: Span<'_>, epoch: impl Fn(&Slice<'_>) -> u64) -> Option<usize> {
+    fn find(&self, parts: &[Part<'_>]) -> Option<usize> {
         let (before, from) = self.known.split_at(self.next.min(self.known.len()));
-        let is_it = |(shape, _): &(Shape, Known)| fits(shape, span, &epoch);
+        let is_it = |known: &Known| fits(&known.shape, parts);
         from.iter().position(is_it).map(|at| before.len() + at).or_else(|| before.iter().position(is_it))
     }
 
-    /// Whether a template is to be made for the span: it is the second of its shape.
-    pub fn is_wanted(&mut self, span: Span<'_>, epoch: impl Fn(&Slice<'_>) -> u64) -> bool {
-        match self.find(span, &epoch) {
-            Some(at) => matches!(self.known[at].1, Known::Seen),
+    /// Whether a template is to be made for these parts: it is the second body of its shape.
+    pub fn is_wanted(&mut self, parts: &[Part<'_>]) -> bool {
+        match self.find(parts) {
+            Some(at) => std::mem::take(&mut self.known[at].is_new),
             None => {
-                self.known.push((shape(span, epoch), Known::Seen));
+                self.forget();
+                let (shape, used) = (shape(parts), self.clock);
+                self.known.push(Known { shape, template: None, is_new: true, used });
                 false
             }
         }
     }
 
-    /// Keeps the template of a span for which one was wanted; `is_current` says which epochs have
-    /// not passed.
-    pub fn keep(
-        &mut self,
-        span: Span<'_>,
-        epoch: impl Fn(&Slice<'_>) -> u64,
-        is_current: impl Fn(u64) -> bool,
-        message: &Message,
-    ) {
-        self.known.retain(|(shape, _)| shape.iter().all(|part| is_current(part.epoch)));
-        let bytes_of = |known: &Known| if let Known::Made(template) = known { template.bytes() } else { 0 };
-        let bytes: usize = self.known.iter().map(|(_, known)| bytes_of(known)).sum();
-        if self.known.len() >= MAX_SHAPES || bytes > MAX_BYTES {
-            self.known.clear();
+    /// Keeps the template of a body for which one was wanted.
+    pub fn keep(&mut self, parts: &[Part<'_>], message: &Message) {
+        if let Some(known) = self.known.iter_mut().find(|known| fits(&known.shape, parts)) {
+            known.template = Template::new(message, |part| known.shape[part].1).map(Box::new);
         }
-        let shape = shape(span, epoch);
-        let template = Template::new(message, |nth| shape[nth].same);
-        self.known.retain(|(known, _)| *known != shape);
-        self.known.push((shape, template.map_or(Known::Hopeless, |template| Known::Made(Box::new(template)))));
+    }
+
+    fn forget(&mut self) {
+        let bytes = |known: &Known| known.template.as_ref().map_or(0, |template| template.bytes());
+        while self.known.len() >= MAX_SHAPES || self.known.iter().map(bytes).sum::<usize>() > MAX_BYTES {
+            let oldest = self.known.iter().enumerate().min_by_key(|(_, known)| known.used).map(|(at, _)| at);
+            self.known.swap_remove(oldest.unwrap_or_default());
+        }
     }
 }
 
-fn shape(span: Span<'_>, epoch: impl Fn(&Slice<'_>) -> u64) -> Shape {
-    let of = |(nth, slice): (usize, Slice<'_>)| {
-        let time_ms = slice.frame.time_ms;
-        let same = span.slices().position(|other| other.frame.time_ms == time_ms);
-        Part {
-            epoch: epoch(&slice),
-            from: slice.from,
-            to: slice.to,
-            same: same.unwrap_or(nth),
-            time_len: encoded_len_varint(time_ms as u64),
-        }
+fn shape(parts: &[Part<'_>]) -> Shape {
+    let of = |(at, part): (usize, &Part<'_>)| {
+        let same = parts.iter().position(|other| other.time_ms == part.time_ms);
+        (part.chunk.id(), same.unwrap_or(at), encoded_len_varint(part.time_ms as u64))
     };
-    span.slices().enumerate().map(of).collect()
+    parts.iter().enumerate().map(of).collect()
 }
 
-fn fits(shape: &Shape, span: Span<'_>, epoch: impl Fn(&Slice<'_>) -> u64) -> bool {
-    let fits = |(part, slice): (&Part, Slice<'_>)| {
-        let time_ms = slice.frame.time_ms;
-        (part.from, part.to, part.epoch) == (slice.from, slice.to, epoch(&slice))
-            && span.slice(part.same).frame.time_ms == time_ms
-            && part.time_len == encoded_len_varint(time_ms as u64)
-    };
-    shape.len() == span.len() && shape.iter().zip(span.slices()).all(fits)
+fn fits(shape: &Shape, parts: &[Part<'_>]) -> bool {
+    shape.len() == parts.len()
+        && shape.iter().zip(parts).all(|((of, same, len), part)| {
+            *of == part.chunk.id()
+                && parts[*same].time_ms == part.time_ms
+                && *len == encoded_len_varint(part.time_ms as u64)
+        })
 }
 
 /// Makes a template.
@@ -356,7 +330,7 @@ impl<'c> Compressor<'c> {
         Compressor { cells, values, last: vec![NONE; 1 << HASH_BITS], before, elements: Vec::new(), times: Vec::new() }
     }
 
-    fn run(mut self, preamble: Vec<u8>) -> Template {
+    fn run(mut self) -> Template {
         let mut slots: Vec<Slot> = Vec::with_capacity(self.values.len());
         let first = self.piece(0, self.values.first().copied().unwrap_or(self.cells.len()));
         let first_end = self.elements.len();
@@ -376,7 +350,7 @@ impl<'c> Compressor<'c> {
         }
         self.elements.extend_from_slice(&[0; MOVE]);
         self.elements.shrink_to_fit();
-        Template { preamble, elements: self.elements, first_end, slots, times: self.times }
+        Template { unpacked: self.cells.len(), elements: self.elements, first_end, slots, times: self.times }
     }
 
     /// The elements for the constant cells from `start` to `end`, a value before and behind.

@@ -10,20 +10,20 @@
 //! Sample       { double value = 1; int64 timestamp = 2; }   milliseconds
 //! ```
 //!
-//! A series' message is constant but for eight bytes of value and the time. So a schema is
+//! A series' message is constant but for eight bytes of value and the time. So a view is
 //! compiled once into the constant bytes, and a tick is a copy of them with the numbers
-//! put in between. A value of 0 is written out where protobuf would let it be left out:
+//! put in between (`pieces`). A value of 0 is written out where protobuf would let it be left out:
 //! every decoder takes both, and the place of each number stays fixed.
 
 use prost::encoding::{WireType, decode_key, decode_varint, encode_key, encode_varint, encoded_len_varint};
 
 use super::message::{Message, STALE, pack, unpack, write_text};
-use super::sources::Ended;
+use super::part::Part;
 use crate::formats::body::{Piece, cuts};
-use crate::formats::compiled::Compiled;
+use crate::formats::ledger::Ended;
+use crate::formats::names::prometheus_name;
 use crate::formats::sent::named;
-use crate::formats::span::{Slice, Span};
-use crate::model::{Labels, Schema};
+use crate::shaping::View;
 
 /// What goes with every request.
 pub const HEADERS: [(&str, &str); 3] = [
@@ -32,66 +32,33 @@ pub const HEADERS: [(&str, &str); 3] = [
     ("X-Prometheus-Remote-Write-Version", "0.1.0"),
 ];
 
-/// Writes the whole message: the samples of `span`, and what has `ended`.
-pub fn write(span: Span<'_>, labels: &Labels, compiled: &mut Compiled<Heads>, ended: &[Ended], out: &mut Message) {
-    for (nth, slice) in span.slices().enumerate() {
-        let Slice { at, frame, .. } = slice;
-        let time_len = encoded_len_varint(frame.time_ms as u64);
-        let fits = |heads: &Heads| heads.time_len == time_len;
-        let heads = compiled.get(at, &frame.schema, fits, || Heads::new(&frame.schema, time_len, labels));
-        heads.write(nth, &slice, out);
+/// Writes the whole message of these parts.
+pub fn write(parts: &[Part<'_>], ended: &[Ended], out: &mut Message) {
+    let mut room = Vec::new();
+    for (at, part) in parts.iter().enumerate() {
+        write_view(&part.view, at, part.time_ms, part.view.values(part.values, &mut room), out);
     }
+    write_ended(ended, &mut out.bytes);
+}
+
+/// Writes the last samples of series that have ended.
+pub fn write_ended(ended: &[Ended], out: &mut Vec<u8>) {
     for ended in ended {
-        write_series(ended.series.identity().into_iter(), &[(STALE, ended.time_ms)], &mut out.bytes);
+        write_series(ended.series.identity().into_iter(), &[(STALE, ended.time_ms)], out);
     }
 }
 
-/// What stands in front of the value, of each of a schema's series.
-pub struct Heads {
-    time_len: usize,
-    /// One after the other.
-    bytes: Vec<u8>,
-    /// Where each series' part of `bytes` ends.
-    ends: Vec<usize>,
-}
-
-impl Heads {
-    fn new(schema: &Schema, time_len: usize, labels: &Labels) -> Heads {
-        let mut bytes = Vec::new();
-        let mut ends = Vec::with_capacity(schema.series().len());
-        let mut head = Vec::new();
-        for series in schema.series() {
-            head.clear();
-            write_labels(named(series, labels).into_iter(), &mut head);
-            write_head(&head, time_len, &mut bytes);
-            ends.push(bytes.len());
-        }
-        Heads { time_len, bytes, ends }
-    }
-
-    /// Writes a slice, the `nth` of its span.
-    fn write(&self, nth: usize, slice: &Slice<'_>, out: &mut Message) {
-        // A key and a varint of at most ten bytes.
-        let mut time = [0; 11];
-        let mut unused = &mut time[..];
-        encode_key(2, WireType::Varint, &mut unused);
-        encode_varint(slice.frame.time_ms as u64, &mut unused);
-        let unused = unused.len();
-        let time = &time[..11 - unused];
-        let ends = &self.ends[slice.from..slice.to];
-        let mut start = slice.from.checked_sub(1).map_or(0, |before| self.ends[before]);
-        let heads = ends.last().map_or(0, |end| end - start);
-        out.bytes.reserve(heads + ends.len() * (8 + time.len()));
-        for (end, value) in ends.iter().zip(slice.values()) {
-            out.bytes.extend_from_slice(&self.bytes[start..*end]);
-            if let Some(holes) = &mut out.holes {
-                holes.values.push(out.bytes.len());
-                holes.times.push((out.bytes.len() + 8 + 1, nth));
-            }
-            out.bytes.extend_from_slice(&value.to_le_bytes());
-            out.bytes.extend_from_slice(time);
-            start = *end;
-        }
+/// Writes the series of a view with these values, of the frame at the place `frame`.
+pub fn write_view(view: &View, frame: usize, time_ms: i64, values: &[f64], out: &mut Message) {
+    let time_len = encoded_len_varint(time_ms as u64);
+    let mut labels = Vec::new();
+    for (series, value) in view.series().iter().zip(values) {
+        labels.clear();
+        write_labels(named(&prometheus_name(series.family()), &series.labels), &mut labels);
+        write_head(&labels, time_len, &mut out.bytes);
+        out.value(*value);
+        encode_key(2, WireType::Varint, &mut out.bytes);
+        out.time(time_ms, frame);
     }
 }
 

@@ -20,13 +20,15 @@ use std::collections::hash_map::Entry;
 use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint};
 
 use super::message::{Message, STALE, pack, unpack, write_text};
-use super::sources::{Ended, Sources};
+use super::part::Part;
 use super::v1;
 use super::wire::{Field, fields, packed};
 use crate::formats::body::{Content, Piece, content, cuts};
+use crate::formats::ledger::Ended;
+use crate::formats::names::prometheus_name;
 use crate::formats::sent::named;
-use crate::formats::span::Span;
-use crate::model::{Kind, Labels};
+use crate::model::{Kind, Since};
+use crate::shaping::ViewSeries;
 
 /// What goes with every request.
 pub const HEADERS: [(&str, &str); 3] = [
@@ -97,26 +99,26 @@ struct Draft {
     start_ms: i64,
 }
 
-/// Writes the whole message: the samples of `span`, and what has `ended`.
-pub fn write(span: Span<'_>, labels: &Labels, sources: &Sources, ended: &[Ended], out: &mut Message) {
+/// Writes the whole message of these parts.
+pub fn write(parts: &[Part<'_>], boot_ms: Option<i64>, ended: &[Ended], out: &mut Message) {
+    let series = parts.iter().flat_map(|part| part.view.series().iter().map(move |one| (part, one)));
+    let names: Vec<_> = series.clone().map(|(_, one)| prometheus_name(one.family())).collect();
     let mut symbols = Symbols::default();
     symbols.add("");
     let mut refs = Vec::new();
     let mut drafts = Vec::new();
-    for slice in span.slices() {
-        let starts = sources.starts(slice.at, slice.frame).get(slice.from..).unwrap_or_default();
-        for (at, series) in slice.series().iter().enumerate() {
-            for (name, value) in named(series, labels) {
-                refs.extend([symbols.add(name), symbols.add(value)]);
-            }
-            drafts.push(Draft {
-                refs_end: refs.len(),
-                kind: series.metric.kind,
-                help: symbols.add(&series.metric.help),
-                unit: symbols.add(series.metric.unit),
-                start_ms: starts.get(at).copied().unwrap_or(0),
-            });
+    for ((part, one), name) in series.zip(&names) {
+        for (name, value) in named(name, &one.labels) {
+            refs.extend([symbols.add(name), symbols.add(value)]);
         }
+        let family = one.family();
+        drafts.push(Draft {
+            refs_end: refs.len(),
+            kind: family.kind,
+            help: symbols.add(&family.help),
+            unit: symbols.add(&family.unit),
+            start_ms: start_ms(one, part, boot_ms),
+        });
     }
     for ended in ended {
         for (name, value) in &ended.series.labels {
@@ -137,8 +139,10 @@ pub fn write(span: Span<'_>, labels: &Labels, sources: &Sources, ended: &[Ended]
         draft.help = places[draft.help as usize];
         draft.unit = places[draft.unit as usize];
     }
-    let live = span.slices().enumerate();
-    let live = live.flat_map(|(nth, slice)| slice.values().iter().map(move |value| (nth, slice.frame.time_ms, *value)));
+    let live = parts
+        .iter()
+        .enumerate()
+        .flat_map(|(at, part)| part.view.series().iter().map(move |one| (at, part.time_ms, one.value(part.values))));
     let ended = ended.iter().map(|ended| (usize::MAX, ended.time_ms, STALE));
     let mut start = 0;
     for (draft, (frame, time_ms, value)) in drafts.iter().zip(live.chain(ended)) {
@@ -178,12 +182,31 @@ fn write_series(draft: &Draft, refs: &[u32], frame: usize, time_ms: i64, value: 
     number(START_TIMESTAMP, draft.start_ms as u64, bytes);
     length(METADATA, metadata_len, bytes);
     let kind = match draft.kind {
+        Kind::Untyped => 0,
         Kind::Counter => 1,
-        Kind::Gauge => 2,
+        Kind::Gauge | Kind::UpDown => 2,
+        Kind::Histogram => 3,
+        Kind::Summary => 5,
+        Kind::Info => 6,
+        Kind::StateSet => 7,
     };
     number(TYPE, kind, bytes);
     number(HELP_REF, draft.help.into(), bytes);
     number(UNIT_REF, draft.unit.into(), bytes);
+}
+
+/// When a counter began to count, in milliseconds; 0 for everything else, and where that is
+/// not known.
+fn start_ms(series: &ViewSeries, part: &Part<'_>, boot_ms: Option<i64>) -> i64 {
+    if series.family().kind != Kind::Counter {
+        return 0;
+    }
+    match part.chunk.items()[series.item as usize].since {
+        Since::Ms(since_ms) => since_ms,
+        // The kernel counts from its own start on; whoever else counts, we don't know.
+        Since::Start if series.is_built_in() => boot_ms.filter(|boot| (1..=part.time_ms).contains(boot)).unwrap_or(0),
+        Since::Start => 0,
+    }
 }
 
 /// A request taken apart: its symbols, and its series as they came.
@@ -332,7 +355,7 @@ mod tests {
     use super::*;
     use crate::formats::remote_write::{RemoteWrite, Version};
     use crate::formats::testing::{self, COUNT, TOTAL, USAGE};
-    use crate::model::{Batch, Resource};
+    use crate::model::{Batch, Family, Item, Label, Labels, Reading, Recorder, Resource, face};
 
     fn batch() -> Batch {
         let core = Labels::of(&[("core", "0")]);
@@ -343,7 +366,7 @@ mod tests {
     }
 
     fn encoded(batch: &Batch, version: Version) -> Vec<u8> {
-        testing::encode(&mut RemoteWrite::new(version, Labels::of(&[("job", "metricsd")])), batch).0
+        testing::encode(&mut RemoteWrite::new(version, testing::from(Labels::of(&[("job", "metricsd")]))), batch).0
     }
 
     fn v2() -> Content {
@@ -362,10 +385,19 @@ mod tests {
     /// Worked out by hand from the definition of the message.
     #[test]
     fn a_small_message_is_as_specified() {
-        let core = Labels::of(&[("core", "0")]);
-        let mut batch = testing::batch(300, &[(&TOTAL, &core, 1.5)]);
+        static CORE: &[Label] = &[Label::key("core", 0)];
+        static READING: Reading = Reading {
+            native: face(Family::counter("test_bytes_total", "bytes", "Bytes."), CORE),
+            node: None,
+            otel: None,
+        };
+        let mut out = Recorder::new("test", 10);
+        out.item(&Item::new(&["0"])).push(&READING, 1.5);
+        let mut batch = testing::batch(300, &[]);
+        batch.frames = vec![out.finish(300)];
         batch.resource = Arc::new(Resource { host: "h".into(), boot_ms: Some(7) });
-        let message = unpack(&testing::encode(&mut RemoteWrite::new(Version::V2, Labels::EMPTY), &batch).0);
+        let message =
+            unpack(&testing::encode(&mut RemoteWrite::new(Version::V2, testing::from(Labels::EMPTY)), &batch).0);
         let mut expected = Vec::new();
         // Each is used once, so they come in the order of first use.
         for symbol in ["", "__name__", "test_bytes_total", "core", "0", "Bytes.", "bytes"] {
@@ -418,7 +450,7 @@ mod tests {
 
     #[test]
     fn an_ended_series_has_a_marker_and_its_metadata() {
-        let mut encoder = RemoteWrite::new(Version::V2, Labels::EMPTY);
+        let mut encoder = RemoteWrite::new(Version::V2, testing::from(Labels::EMPTY));
         testing::encode(&mut encoder, &batch());
         let (body, encoded) = testing::encode(&mut encoder, &testing::batch(400, &[]));
         assert_eq!((encoded.samples, encoded.markers), (0, 3));

@@ -40,6 +40,7 @@ struct Kept {
 fn settings(name: &str, spool: &SpoolSettings) -> Settings {
     Settings {
         name: name.to_owned(),
+        naming: crate::model::Scheme::Native,
         labels: Labels::EMPTY,
         kind: Kind { format: &json::STDOUT, options: Options::default(), to: To::Stdout },
         spool: spool.clone(),

@@ -39,9 +39,9 @@ impl Collector for Fragile {
     }
 
     fn collect(&mut self, _: &Tick, _: &mut Scratch, out: &mut Recorder) -> Result<(), CollectError> {
-        out.push(&VALUE, &Labels::of(&[("before", self.name)]), 1.0);
+        out.item(&Item::new(&["before", self.name])).push(&VALUE, 1.0);
         self.call(Collect);
-        out.push(&VALUE, &Labels::of(&[("after", self.name)]), self.calls as f64);
+        out.item(&Item::new(&["after", self.name])).push(&VALUE, self.calls as f64);
         Ok(())
     }
 }

@@ -10,7 +10,7 @@ use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use super::*;
 use crate::collectors::{Built, CollectError, Collector, Named, NamedSlow, Tick};
 use crate::host::{Scratch, monotonic};
-use crate::model::{Batch, Labels, Metric, Recorder, Resource};
+use crate::model::{self, Batch, Family, Item, Recorder, Resource, everywhere};
 use crate::telemetry::{CollectorState, CollectorStatus, StepDirection, Subjects, Telemetry};
 
 /// 2025-11-05, and half a year later.
@@ -18,7 +18,7 @@ const BUILT: i64 = 1_762_300_000_000;
 const NOW: i64 = 1_778_000_000_000;
 const HOUR: i64 = 3_600_000;
 
-static VALUE: Metric = Metric::gauge("test_value", "", "A value.");
+static VALUE: model::Reading = everywhere!(Family::gauge("test_value", "", "A value."), &[]);
 
 /// Pushes how often it was asked.
 struct Counting(f64);
@@ -26,7 +26,7 @@ struct Counting(f64);
 impl Collector for Counting {
     fn collect(&mut self, _: &Tick, _: &mut Scratch, out: &mut Recorder) -> Result<(), CollectError> {
         self.0 += 1.0;
-        out.push(&VALUE, &Labels::EMPTY, self.0);
+        out.item(&Item::new(&[])).push(&VALUE, self.0);
         Ok(())
     }
 }
@@ -38,7 +38,7 @@ impl Collector for Hanging {
     fn collect(&mut self, _: &Tick, _: &mut Scratch, out: &mut Recorder) -> Result<(), CollectError> {
         let _ = self.0.send(());
         let _ = self.1.recv();
-        out.push(&VALUE, &Labels::of(&[("slow", "yes")]), 1.0);
+        out.item(&Item::new(&["slow"])).push(&VALUE, 1.0);
         Ok(())
     }
 }
@@ -292,7 +292,7 @@ impl Collector for Primed {
     fn collect(&mut self, _: &Tick, _: &mut Scratch, out: &mut Recorder) -> Result<(), CollectError> {
         let _ = self.0.send("collect");
         let _ = self.1.recv();
-        out.push(&VALUE, &Labels::EMPTY, 1.0);
+        out.item(&Item::new(&[])).push(&VALUE, 1.0);
         Ok(())
     }
 }

@@ -26,6 +26,7 @@ fn values(name: &str) -> Values {
         "DIR" => Values::Directories,
         "LEVEL" => Values::Words("debug info warn error"),
         "FORMAT" => Values::Words("prom json"),
+        "SCHEME" => Values::Words("native node_exporter otel"),
         "URL" => Values::Any,
         new => panic!("{new}: say in tests/it/docs/completions.rs what completes it"),
     }

@@ -3,12 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-use metricsd::collectors;
-
 use super::{daemon, host_name, now_ms, own_name, remote_write};
 use crate::support::kernel::{self, Figures};
 use crate::support::program::{TempDir, free_port};
 use crate::support::prometheus::{Prometheus, Series};
+use crate::support::series::native;
 use crate::support::{PATIENCE, wait_for};
 
 /// How a metric is held against the kernel's figures from before and after its reading.
@@ -72,7 +71,7 @@ pub const NAMES: [(&str, Rule); 33] = [
 #[test]
 #[ignore = "needs prometheus: make e2e"]
 fn every_native_metric_agrees_with_the_kernels_own_figures() {
-    let known: BTreeSet<&str> = collectors::metrics().map(|metric| &*metric.name).collect();
+    let known: BTreeSet<&str> = native().map(|metric| &*metric.name).collect();
     assert_eq!(known, NAMES.iter().map(|(name, _)| *name).collect(), "the list above is not complete");
 
     let dir = TempDir::new();

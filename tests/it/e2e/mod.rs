@@ -16,7 +16,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use metricsd::collectors;
 use nix::sys::signal::Signal;
 
 use self::agreement::{NAMES, Rule};
@@ -24,6 +23,7 @@ use crate::support::kernel;
 use crate::support::peer::{Peer, Reply};
 use crate::support::program::{Daemon, TempDir, free_port, metricsd};
 use crate::support::prometheus::{Prometheus, Series};
+use crate::support::series::native;
 use crate::support::wait_for;
 
 /// Labels that every series has, and none of the kernel's figures.
@@ -90,7 +90,7 @@ fn prometheus_scrapes_the_page_and_knows_each_metric_and_its_type() {
 
     let metadata = prometheus.api("targets/metadata", &[("match_target", r#"{job="page"}"#)]);
     let metadata = metadata.as_array().unwrap();
-    for metric in collectors::metrics() {
+    for metric in native() {
         // OpenMetrics names a counter's family without its suffix.
         let family = metric.name.strip_suffix("_total").unwrap_or(&metric.name);
         let Some(known) = metadata.iter().find(|known| known["metric"] == family) else {
@@ -100,7 +100,7 @@ fn prometheus_scrapes_the_page_and_knows_each_metric_and_its_type() {
         assert_eq!(known["type"], metric.kind.as_str(), "{}", metric.name);
         assert_eq!(known["help"], *metric.help, "{}", metric.name);
         // OpenMetrics has a word for the unit where the name ends with it.
-        let unit = if family.ends_with(&format!("_{}", metric.unit)) { metric.unit } else { "" };
+        let unit = if family.ends_with(&format!("_{}", metric.unit)) { &*metric.unit } else { "" };
         assert_eq!(known["unit"], unit, "{}", metric.name);
     }
 }

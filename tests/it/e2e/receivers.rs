@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use metricsd::collectors;
 use metricsd::model::Kind;
 use nix::sys::signal::Signal;
 use prost_0_12::encoding::{WireType, decode_key, decode_varint};
@@ -15,6 +14,7 @@ use crate::support::peer::{Peer, Reply};
 use crate::support::program::{Daemon, TempDir};
 use crate::support::prometheus::Prometheus;
 use crate::support::receivers::{prometheus_3, victoria_metrics};
+use crate::support::series::native;
 use crate::support::wait_for;
 
 const V1: &str = "prometheus.WriteRequest";
@@ -104,12 +104,12 @@ fn prometheus_3_takes_remote_write_2_and_its_metadata() {
         found = passed.into_iter().map(|(name, metadata, _)| (name, metadata)).collect();
         (is_complete && seen.iter().all(|name| found.contains_key(*name))).then_some(())
     });
-    for metric in collectors::metrics().filter(|metric| seen.contains(&&*metric.name)) {
+    for metric in native().filter(|metric| seen.contains(&&*metric.name)) {
         let kind = match metric.kind {
             Kind::Counter => 1,
-            Kind::Gauge => 2,
+            _ => 2,
         };
-        let expected = (kind, metric.help.to_string(), metric.unit.to_owned());
+        let expected = (kind, metric.help.to_string(), metric.unit.to_string());
         assert_eq!(found[&*metric.name], expected, "{}", metric.name);
     }
 }

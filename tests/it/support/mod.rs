@@ -8,6 +8,7 @@ pub mod program;
 pub mod prometheus;
 pub mod proxy;
 pub mod receivers;
+pub mod series;
 pub mod tls_peer;
 
 use std::time::{Duration, Instant};

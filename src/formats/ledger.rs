@@ -1,0 +1,350 @@
+//! Which series a destination was sent, by source, and which of them have ended.
+//!
+//! A series ends with the first good frame of its source that lacks it. A source that gives no
+//! frame ends nothing, since it may only have failed; one that gives an empty frame ends all
+//! that it had. What is compared is what the destination sees: views, by identity, over the
+//! whole source, so that chunks that are cut anew end nothing. What costs something are the
+//! chunks that have changed.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::names::prometheus_name;
+use super::sent::{Sent, SentSeries, named};
+use crate::model::{Batch, Chunk, Frame};
+use crate::shaping::{Perspective, ViewSeries};
+
+/// A source that sent something before a restart or a reload has so long, and so many
+/// batches, to give its first frame; then what it sent has ended. A slow source needs a few
+/// seconds for its first frame. Later than five minutes nobody asks any more: a receiver's
+/// own patience is over.
+const FIRST_FRAME_WITHIN_MS: i64 = 10_000;
+const FIRST_FRAME_BATCHES: u32 = 3;
+
+/// A source that was not heard of for so long is forgotten, once there are many.
+const FORGET_AFTER_MS: i64 = 3_600_000;
+const MANY_SOURCES: usize = 1000;
+
+/// A series that has ended, and when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// Of the frame that told it: wall-clock milliseconds.
+    pub time_ms: i64,
+    /// As the receiver knows it.
+    pub series: SentSeries,
+    /// What tells it from others while it is seen; none where it was sent before this ledger.
+    identity: Option<u64>,
+    /// The place of the source that ended it.
+    source: usize,
+}
+
+/// What one destination was sent.
+#[derive(Debug)]
+pub struct Ledger {
+    from: Perspective,
+    sources: Vec<Source>,
+    ended: Vec<Ended>,
+    revision: u64,
+    /// Batches since something was inherited, and the time of the first of them.
+    since: Option<(u32, i64)>,
+}
+
+#[derive(Debug)]
+struct Source {
+    name: Arc<str>,
+    /// Of its last frame; none before the first.
+    chunks: Option<Arc<[Arc<Chunk>]>>,
+    time_ms: i64,
+    /// What was sent before this ledger was there, and not seen since.
+    inherited: Vec<SentSeries>,
+}
+
+impl Ledger {
+    /// A ledger of nothing, of what is seen `from` there.
+    pub fn new(from: Perspective) -> Ledger {
+        Ledger { from, sources: Vec::new(), ended: Vec::new(), revision: 0, since: None }
+    }
+
+    /// Takes note of a batch. Allocates nothing while the series are those of the last time.
+    pub fn update(&mut self, batch: &Batch) {
+        self.ended.clear();
+        for (at, frame) in batch.frames.iter().enumerate() {
+            let at = self.place(at, frame);
+            let source = &mut self.sources[at];
+            source.time_ms = frame.time_ms;
+            let is_same = source.chunks.as_ref().is_some_and(|chunks| Arc::ptr_eq(chunks, &frame.chunks));
+            if !is_same || !source.inherited.is_empty() {
+                source.update(at, frame, &self.from, &mut self.ended);
+                self.revision += 1;
+            }
+        }
+        if self.since.is_some() {
+            self.give_up_on_inherited(batch.time_ms);
+        }
+        if !self.ended.is_empty() {
+            self.keep_ended_that_nobody_gives();
+        }
+    }
+
+    /// The series that ended with the last batch.
+    pub fn ended(&self) -> &[Ended] {
+        &self.ended
+    }
+
+    /// Changes when [`Ledger::sent`] does.
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// Everything that was sent and has not ended.
+    pub fn sent(&self) -> Sent {
+        let of = |source: &Source| {
+            let mut series = source.inherited.clone();
+            source.each(&self.from, |one| series.push(SentSeries::of(one)));
+            (Arc::clone(&source.name), series)
+        };
+        Sent(self.sources.iter().map(of).collect())
+    }
+
+    /// Takes note of what was sent before this was made: it ends where it does not come again.
+    pub fn inherit(&mut self, sent: Sent) {
+        for (name, series) in sent.0 {
+            if series.is_empty() {
+                continue;
+            }
+            match self.sources.iter_mut().find(|source| source.name == name) {
+                Some(source) => source.inherited.extend(series),
+                None => self.sources.push(Source { inherited: series, ..Source::new(name) }),
+            }
+            self.since = Some((0, 0));
+        }
+        self.revision += 1;
+    }
+
+    fn place(&mut self, at: usize, frame: &Frame) -> usize {
+        let is_it = |source: &Source| Arc::ptr_eq(&source.name, &frame.source) || source.name == frame.source;
+        let found = match self.sources.get(at) {
+            Some(source) if is_it(source) => Some(at),
+            _ => self.sources.iter().position(is_it),
+        };
+        if let Some(at) = found {
+            return at;
+        }
+        if self.sources.len() >= MANY_SOURCES {
+            let oldest = frame.time_ms.saturating_sub(FORGET_AFTER_MS);
+            self.sources.retain(|source| source.time_ms >= oldest || !source.inherited.is_empty());
+        }
+        let at = at.min(self.sources.len());
+        self.sources.insert(at, Source::new(Arc::clone(&frame.source)));
+        at
+    }
+
+    /// Ends what was inherited from sources that do not come any more.
+    fn give_up_on_inherited(&mut self, time_ms: i64) {
+        let Some((batches, first_ms)) = &mut self.since else { return };
+        if *batches == 0 {
+            *first_ms = time_ms;
+        }
+        *batches += 1;
+        if *batches <= FIRST_FRAME_BATCHES || time_ms.saturating_sub(*first_ms) < FIRST_FRAME_WITHIN_MS {
+            return;
+        }
+        self.since = None;
+        for (source, of) in self.sources.iter_mut().enumerate().filter(|(_, source)| source.chunks.is_none()) {
+            let inherited = of.inherited.drain(..);
+            self.ended.extend(inherited.map(|series| Ended { time_ms, series, identity: None, source }));
+        }
+        self.sources.retain(|source| source.chunks.is_some());
+        self.revision += 1;
+    }
+
+    /// A series that moved from one source to another has not ended: a marker beside its
+    /// sample would be two values for one moment.
+    fn keep_ended_that_nobody_gives(&mut self) {
+        let ended: HashSet<u64> = self.ended.iter().filter_map(|ended| ended.identity).collect();
+        let inherited: HashSet<&[(Box<str>, Box<str>)]> =
+            self.ended.iter().filter(|ended| ended.identity.is_none()).map(|ended| &*ended.series.labels).collect();
+        let (mut given, mut given_inherited) = (HashSet::new(), HashSet::new());
+        // What a source has ended it does not give.
+        let only = self.ended.iter().all(|one| one.source == self.ended[0].source).then(|| self.ended[0].source);
+        let others = self.sources.iter().enumerate().filter(|(at, _)| !inherited.is_empty() || only != Some(*at));
+        for (_, source) in others {
+            source.each(&self.from, |one| {
+                if ended.contains(&one.identity) {
+                    given.insert(one.identity);
+                }
+                if !inherited.is_empty() {
+                    let labels = SentSeries::of(one).labels;
+                    if inherited.contains(&*labels) {
+                        given_inherited.insert(labels);
+                    }
+                }
+            });
+        }
+        drop(inherited);
+        let mut told = HashSet::new();
+        self.ended.retain(|ended| {
+            let is_given = ended.identity.is_some_and(|identity| given.contains(&identity));
+            !is_given && !given_inherited.contains(&ended.series.labels) && told.insert(ended.series.labels.clone())
+        });
+    }
+}
+
+impl Source {
+    fn new(name: Arc<str>) -> Source {
+        Source { name, chunks: None, time_ms: i64::MIN, inherited: Vec::new() }
+    }
+
+    /// Calls `with` for each series that its last frame gave, as it is seen `from` there.
+    fn each(&self, from: &Perspective, mut with: impl FnMut(&ViewSeries)) {
+        for chunk in self.chunks.iter().flat_map(|chunks| chunks.iter()) {
+            from.view(chunk).series().iter().for_each(&mut with);
+        }
+    }
+
+    /// Compares with the frame before.
+    fn update(&mut self, source: usize, frame: &Frame, from: &Perspective, ended: &mut Vec<Ended>) {
+        let time_ms = frame.time_ms;
+        let before = self.chunks.replace(Arc::clone(&frame.chunks));
+        if !self.inherited.is_empty() {
+            let mut given = HashSet::new();
+            self.each(from, |one| {
+                let name = prometheus_name(one.family());
+                given.insert(
+                    named(&name, &one.labels)
+                        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                        .collect::<Vec<_>>(),
+                );
+            });
+            let inherited = std::mem::take(&mut self.inherited).into_iter();
+            let gone = inherited.filter(|series| {
+                let labels: Vec<_> = series.labels.iter().map(|(n, v)| (n.to_string(), v.to_string())).collect();
+                !given.contains(&labels)
+            });
+            ended.extend(gone.map(|series| Ended { time_ms, series, identity: None, source }));
+        }
+        let Some(before) = before else { return };
+        let kept: HashSet<u64> = frame.chunks.iter().map(|chunk| chunk.id()).collect();
+        let old: HashSet<u64> = before.iter().map(|chunk| chunk.id()).collect();
+        let mut gone: Vec<ViewSeries> = Vec::new();
+        for chunk in before.iter().filter(|chunk| !kept.contains(&chunk.id())) {
+            gone.extend_from_slice(from.view(chunk).series());
+        }
+        let mut given = HashSet::new();
+        for chunk in frame.chunks.iter().filter(|chunk| !old.contains(&chunk.id())) {
+            given.extend(from.view(chunk).series().iter().map(|one| one.identity));
+        }
+        let gone = gone.iter().filter(|one| !given.contains(&one.identity));
+        ended.extend(gone.map(|one| Ended {
+            time_ms,
+            series: SentSeries::of(one),
+            identity: Some(one.identity),
+            source,
+        }));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::formats::testing::{self, TOTAL};
+    use crate::model::{Family, Labels, Resource};
+
+    /// What ended: name and labels without the configuration's, and when.
+    fn told(ended: &[Ended]) -> Vec<(String, i64)> {
+        let text = |ended: &Ended| {
+            let labels: Vec<String> = ended.series.labels.iter().map(|(_, value)| value.to_string()).collect();
+            (labels.join(","), ended.time_ms)
+        };
+        ended.iter().map(text).collect()
+    }
+
+    fn batch(time_ms: i64, frames: Vec<Frame>) -> Batch {
+        let resource = Arc::new(Resource { host: "host-1".into(), boot_ms: Some(500) });
+        Batch { time_ms, resource, frames }
+    }
+
+    /// A frame of `source` with labels built anew, one series for each of `disks`.
+    fn disks(source: &str, time_ms: i64, disks: &[&str]) -> Frame {
+        let labels: Vec<Labels> = disks.iter().map(|disk| Labels::of(&[("disk", disk)])).collect();
+        let samples: Vec<(&Family, &Labels, f64)> = labels.iter().map(|labels| (&TOTAL, labels, 1.0)).collect();
+        testing::frame(source, time_ms, &samples)
+    }
+
+    fn update(sources: &mut Ledger, time_ms: i64, frames: Vec<Frame>) -> Vec<(String, i64)> {
+        sources.update(&batch(time_ms, frames));
+        told(sources.ended())
+    }
+
+    #[test]
+    fn a_series_ends_with_the_first_frame_that_lacks_it() {
+        let mut sources = Ledger::new(testing::from(Labels::EMPTY));
+        assert_eq!(update(&mut sources, 1, vec![disks("d", 1, &["a", "b", "c"])]), []);
+        let revision = sources.revision();
+        let frame = disks("d", 2, &["a", "c"]);
+        assert_eq!(update(&mut sources, 2, vec![frame.clone()]), [("test_bytes_total,b".to_owned(), 2)]);
+        assert!(sources.revision() > revision);
+        let revision = sources.revision();
+        assert_eq!(update(&mut sources, 3, vec![Frame { time_ms: 3, ..frame }]), []);
+        assert_eq!(sources.revision(), revision);
+        assert_eq!(sources.sent().len(), 2);
+        // The same series in other chunks and in another order have not ended.
+        assert_eq!(update(&mut sources, 4, vec![disks("d", 4, &["c", "a"])]), []);
+        assert_eq!(sources.sent().len(), 2);
+    }
+
+    #[test]
+    fn a_source_without_a_frame_ends_nothing_and_an_empty_frame_ends_everything() {
+        let mut sources = Ledger::new(testing::from(Labels::EMPTY));
+        update(&mut sources, 1, vec![disks("d", 1, &["a", "b"]), disks("e", 1, &["x"])]);
+        update(&mut sources, 2, vec![disks("e", 2, &["x"])]);
+        assert_eq!(update(&mut sources, 3, vec![disks("e", 3, &["x"])]), []);
+        let b = [("test_bytes_total,b".to_owned(), 4)];
+        assert_eq!(update(&mut sources, 4, vec![disks("d", 4, &["a"]), disks("e", 4, &["x"])]), b);
+        let all = [("test_bytes_total,a".to_owned(), 5)];
+        assert_eq!(update(&mut sources, 5, vec![disks("d", 5, &[]), disks("e", 5, &["x"])]), all);
+        assert_eq!(update(&mut sources, 6, vec![disks("d", 6, &[])]), []);
+        assert_eq!(sources.sent().len(), 1);
+    }
+
+    #[test]
+    fn a_series_that_another_source_gives_has_not_ended() {
+        let mut sources = Ledger::new(testing::from(Labels::EMPTY));
+        update(&mut sources, 1, vec![disks("d", 1, &["a", "b"]), disks("e", 1, &["x"])]);
+        assert_eq!(update(&mut sources, 2, vec![disks("d", 2, &["a"]), disks("e", 2, &["x", "b"])]), []);
+        assert_eq!(update(&mut sources, 3, vec![disks("d", 3, &["a"]), disks("e", 3, &["x", "b"])]), []);
+    }
+
+    #[test]
+    fn what_was_sent_under_other_labels_ends_after_a_reload() {
+        let mut old = Ledger::new(testing::from(Labels::of(&[("zone", "z1")])));
+        update(&mut old, 1, vec![disks("d", 1, &["a", "b"]), disks("slow", 1, &["x"])]);
+        for (labels, ends) in
+            [(Labels::of(&[("zone", "z1")]), &["b"][..]), (Labels::of(&[("zone", "z2")]), &["a", "b"])]
+        {
+            let mut new = Ledger::new(testing::from(labels));
+            new.inherit(old.sent());
+            let ended: Vec<_> = ends.iter().map(|name| (format!("test_bytes_total,{name},z1"), 2)).collect();
+            assert_eq!(update(&mut new, 2, vec![disks("d", 2, &["a"])]), ended);
+            assert_eq!(update(&mut new, 3, vec![disks("d", 3, &["a"])]), []);
+            assert_eq!(update(&mut new, 10_001, vec![disks("d", 10_001, &["a"])]), []);
+            let slow = [("test_bytes_total,x,z1".to_owned(), 10_002)];
+            assert_eq!(update(&mut new, 10_002, vec![disks("d", 10_002, &["a"])]), slow, "a source that is no more");
+            assert_eq!(new.sent().len(), 1);
+            assert_eq!(update(&mut new, 20_000, vec![disks("d", 20_000, &["a"])]), []);
+        }
+    }
+
+    #[test]
+    fn what_went_while_metricsd_was_down_ends_at_the_start() {
+        let mut before = Ledger::new(testing::from(Labels::EMPTY));
+        update(&mut before, 1, vec![disks("d", 1, &["a", "b"])]);
+        let kept = before.sent().to_bytes();
+        let mut after = Ledger::new(testing::from(Labels::EMPTY));
+        after.inherit(Sent::from_bytes(&kept).unwrap());
+        assert_eq!(after.sent(), before.sent(), "until it is ended it must not be forgotten");
+        assert_eq!(update(&mut after, 1000, vec![disks("d", 1000, &["b"])]), [("test_bytes_total,a".to_owned(), 1000)]);
+        assert_eq!(update(&mut after, 2000, vec![disks("d", 2000, &["b"])]), []);
+        assert_eq!(after.sent().len(), 1);
+    }
+}

@@ -1,0 +1,83 @@
+//! Names as the formats of Prometheus write them, which hold no dots.
+//!
+//! <https://opentelemetry.io/docs/specs/otel/compatibility/prometheus_and_openmetrics/#otlp-metric-points-to-prometheus>
+
+use std::borrow::Cow;
+
+use crate::model::{Family, Kind};
+
+/// The name of `family`: its own where it has no dots, else with `_` for these, with its unit
+/// in words, and `_total` where it is a counter.
+pub fn prometheus_name(family: &Family) -> Cow<'_, str> {
+    if !family.name.contains('.') {
+        return Cow::Borrowed(&family.name);
+    }
+    let mut name = family.name.replace('.', "_");
+    let unit = unit_in_words(&family.unit);
+    let bare = name.strip_suffix("_total").unwrap_or(&name);
+    if !unit.is_empty() && bare != unit && !bare.ends_with(&format!("_{unit}")) {
+        name = format!("{bare}_{unit}");
+    }
+    // A ratio says so, unless it is counted.
+    if family.unit == "1" && matches!(family.kind, Kind::Gauge) && !name.ends_with("_ratio") {
+        name.push_str("_ratio");
+    }
+    if family.kind == Kind::Counter && !name.ends_with("_total") {
+        name.push_str("_total");
+    }
+    Cow::Owned(name)
+}
+
+/// UCUM's units in Prometheus' words; nothing for what is counted (`{threads}`) and for units
+/// that say nothing.
+fn unit_in_words(unit: &str) -> Cow<'_, str> {
+    let unit = match unit.find('{') {
+        Some(at) => &unit[..at],
+        None => unit,
+    };
+    Cow::Borrowed(match unit {
+        "1" | "" => "",
+        "d" => "days",
+        "h" => "hours",
+        "min" => "minutes",
+        "s" => "seconds",
+        "ms" => "milliseconds",
+        "us" => "microseconds",
+        "ns" => "nanoseconds",
+        "By" => "bytes",
+        "KiBy" => "kibibytes",
+        "MiBy" => "mebibytes",
+        "GiBy" => "gibibytes",
+        "m" => "meters",
+        "V" => "volts",
+        "A" => "amperes",
+        "J" => "joules",
+        "W" => "watts",
+        "g" => "grams",
+        "Cel" => "celsius",
+        "Hz" => "hertz",
+        "%" => "percent",
+        other => other,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_with_dots_get_their_unit_and_their_kind() {
+        for (kind, name, unit, expected) in [
+            (Kind::Counter, "system.cpu.time", "s", "system_cpu_time_seconds_total"),
+            (Kind::UpDown, "system.memory.usage", "By", "system_memory_usage_bytes"),
+            (Kind::Counter, "system.disk.operations", "{operations}", "system_disk_operations_total"),
+            (Kind::Gauge, "system.cpu.load_average.1m", "{thread}", "system_cpu_load_average_1m"),
+            (Kind::Gauge, "system.memory.utilization", "1", "system_memory_utilization_ratio"),
+            (Kind::UpDown, "system.network.connections", "{connections}", "system_network_connections"),
+            (Kind::Counter, "system_disk_read_bytes_total", "bytes", "system_disk_read_bytes_total"),
+            (Kind::Counter, "requests", "", "requests"),
+        ] {
+            assert_eq!(prometheus_name(&Family::new(kind, name, unit, "")), expected);
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! A stretch of the series that a source gives, tick after tick.
+
+use std::any::Any;
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use super::{Item, ReadingRef, Scheme};
+
+/// Since when an item's counters count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Since {
+    /// It was there when its source was first read: since the source itself was started.
+    Start,
+    /// It came later: not before this, in wall-clock milliseconds.
+    Ms(i64),
+}
+
+/// An item with its series' place in the chunk.
+#[derive(Clone, Debug)]
+pub struct ChunkItem {
+    /// Its key.
+    pub item: Item,
+    /// Since when it counts.
+    pub since: Since,
+    /// Where its series end in the chunk; they begin where those of the item before end.
+    pub end: u32,
+}
+
+/// Where a chunk's series come from: the chunks before it, by id, and each series' place there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Before {
+    /// The chunks, by id.
+    pub chunks: Box<[u64]>,
+    /// For each series which of `chunks` had it, and at which place; none: it is new.
+    pub places: Box<[Option<(u32, u32)>]>,
+}
+
+/// About [`Chunk::SIZE`] series of whole items, immutable and shared. What a destination
+/// makes of a chunk it makes once.
+#[derive(Debug)]
+pub struct Chunk {
+    id: u64,
+    items: Box<[ChunkItem]>,
+    series: Box<[ReadingRef]>,
+    before: Before,
+    views: Box<[Slot]>,
+}
+
+/// Room for what somebody makes of a chunk, filled once.
+pub type Slot = OnceLock<Arc<dyn Any + Send + Sync>>;
+
+impl Chunk {
+    /// How many series a chunk is made to hold. An item is never divided, so there may be more.
+    pub const SIZE: usize = 64;
+
+    /// How many views have room in a chunk: those of the pages, one for each scheme.
+    pub const SLOTS: usize = Scheme::ALL.len();
+
+    /// A chunk with an id that no other one of this process has, and room for [`Chunk::SLOTS`] views.
+    pub(super) fn new(items: Vec<ChunkItem>, series: Vec<ReadingRef>, before: Before) -> Chunk {
+        static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+        let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+        let views = (0..Chunk::SLOTS).map(|_| OnceLock::new()).collect();
+        Chunk { id, items: items.into(), series: series.into(), before, views }
+    }
+
+    /// Unique in this process; never used again, also when the chunk is gone.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// How many series it has.
+    pub fn len(&self) -> usize {
+        self.series.len()
+    }
+
+    /// Whether it has none.
+    pub fn is_empty(&self) -> bool {
+        self.series.is_empty()
+    }
+
+    /// Its items, in order.
+    pub fn items(&self) -> &[ChunkItem] {
+        &self.items
+    }
+
+    /// What its series are readings of, in the order of a frame's values.
+    pub fn series(&self) -> &[ReadingRef] {
+        &self.series
+    }
+
+    /// The places of the series of the item at `at`.
+    pub fn places(&self, at: usize) -> Range<usize> {
+        let begin = at.checked_sub(1).map_or(0, |before| self.items[before].end as usize);
+        begin..self.items[at].end as usize
+    }
+
+    /// Each series with its item.
+    pub fn each(&self) -> impl Iterator<Item = (&ChunkItem, &ReadingRef)> {
+        self.items.iter().enumerate().flat_map(|(at, item)| self.series[self.places(at)].iter().map(move |r| (item, r)))
+    }
+
+    /// Where its series come from.
+    pub fn before(&self) -> &Before {
+        &self.before
+    }
+
+    /// The room for the view of that number; none where the chunk was made with less.
+    pub fn slot(&self, at: usize) -> Option<&Slot> {
+        self.views.get(at)
+    }
+}

@@ -1,0 +1,5 @@
+//! What a destination or a page sees of what was read: by which names, with which labels. Pure.
+
+mod view;
+
+pub use view::{Perspective, View, ViewSeries};
