@@ -147,8 +147,10 @@ fn one_series_that_is_too_large_makes_no_other_request_smaller() {
 #[test]
 fn a_large_tick_goes_in_bodies_of_ten_thousand_and_a_payload_of_json_in_one() {
     let (v1, v2) = (Some(RemoteWriteVersion::V1), Some(RemoteWriteVersion::V2));
+    // Cut between chunks, of which 156 whole ones of 64 samples fit: 9,984.
+    let hundred = [vec![9984; 10], vec![160]].concat();
     for (version, series, sizes) in
-        [(v1, 100_000, vec![10_000; 10]), (v2, 15_000, vec![10_000, 5000]), (None, 15_000, vec![15_000])]
+        [(v1, 100_000, hundred), (v2, 15_000, vec![9984, 5016]), (None, 15_000, vec![15_000])]
     {
         let peer = Peer::start(move |_, request| match version == v2 {
             true => wrote(samples(request).len() as u64),

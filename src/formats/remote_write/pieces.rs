@@ -33,10 +33,10 @@ struct Piece {
     view: Arc<View>,
     /// How long an encoded time is in the template.
     time_len: usize,
-    state: State,
+    known: Known,
 }
 
-enum State {
+enum Known {
     /// It came once.
     Seen,
     /// It came again.
@@ -85,7 +85,7 @@ impl Pieces {
                 let mut is_new = false;
                 let piece = known.next(chunk, || {
                     is_new = true;
-                    Piece { view: from.view(chunk), time_len, state: State::Seen }
+                    Piece { view: from.view(chunk), time_len, known: Known::Seen }
                 });
                 let len = piece.view.len();
                 if len > most {
@@ -101,7 +101,7 @@ impl Pieces {
                 self.body.samples += len as u64;
                 samples += len as u64;
                 let values = piece.view.values(values, &mut self.values);
-                if let (State::Made(template), true) = (&mut piece.state, piece.time_len == time_len) {
+                if let (Known::Made(template), true) = (&mut piece.known, piece.time_len == time_len) {
                     self.body.add(template, frame.time_ms, values);
                     continue;
                 }
@@ -111,7 +111,7 @@ impl Pieces {
                 match Template::new(&self.message, |_| 0).filter(|_| !is_new) {
                     Some(mut template) => {
                         self.body.add(&mut template, frame.time_ms, values);
-                        (piece.state, piece.time_len) = (State::Made(Box::new(template)), time_len);
+                        (piece.known, piece.time_len) = (Known::Made(Box::new(template)), time_len);
                     }
                     None => self.body.pack(&self.message.bytes, &mut self.snappy, &mut self.packed),
                 }
