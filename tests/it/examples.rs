@@ -149,7 +149,7 @@ fn the_dashboard_shows_every_family_of_the_host_or_its_percentage() {
         "system_processes_created_total",
         "system_processes_running",
         "system_processes_blocked",
-        "system_disk_inodes_total",
+        "system_disk_inodes",
         "system_disk_inodes_free",
         "system_disk_read_only",
     ];

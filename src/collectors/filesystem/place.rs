@@ -75,7 +75,7 @@ static USAGE: Reading = Reading {
     otel: None,
 };
 static INODES: Reading = Reading {
-    native: face(Family::gauge("system_disk_inodes_total", "", "Inodes of the file system."), NATIVE),
+    native: face(Family::gauge("system_disk_inodes", "", "Inodes of the file system."), NATIVE),
     node: face(Family::gauge("node_filesystem_files", "", "Inodes of the file system."), NATIVE),
     otel: None,
 };

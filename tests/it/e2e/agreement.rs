@@ -30,12 +30,17 @@ use Rule::*;
 const SLACK_BYTES: f64 = 67_108_864.0;
 
 /// Every native name that there is.
-pub const NAMES: [(&str, Rule); 33] = [
+pub const NAMES: [(&str, Rule); 41] = [
     ("system_cpu_usage_percent", Usage),
     ("system_cpu_usage_total_percent", Usage),
     ("system_cpu_count", Exact),
     // Idle and iowait are estimates that the kernel corrects a little.
     ("system_cpu_seconds_total", Near(0.1)),
+    ("system_context_switches_total", Between),
+    ("system_interrupts_total", Between),
+    ("system_processes_created_total", Between),
+    ("system_processes_running", Near(20.0)),
+    ("system_processes_blocked", Near(20.0)),
     ("system_memory_total_bytes", Exact),
     ("system_memory_used_bytes", Near(SLACK_BYTES)),
     ("system_memory_available_bytes", Near(SLACK_BYTES)),
@@ -57,6 +62,9 @@ pub const NAMES: [(&str, Rule); 33] = [
     ("system_disk_used_bytes", Near(SLACK_BYTES)),
     ("system_disk_free_bytes", Near(SLACK_BYTES)),
     ("system_disk_usage_percent", Near(0.5)),
+    ("system_disk_inodes", Exact),
+    ("system_disk_inodes_free", Near(20_000.0)),
+    ("system_disk_read_only", Exact),
     ("system_disk_stuck", RemoteMounts),
     ("system_network_bytes_sent_total", Between),
     ("system_network_bytes_recv_total", Between),

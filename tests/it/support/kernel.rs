@@ -51,6 +51,16 @@ fn cpu(all: &mut Figures) {
             all.insert(series("system_cpu_seconds_total", [("core", core), ("mode", *mode)]), ticks / hz);
         }
     }
+    for (word, name) in [
+        ("ctxt", "system_context_switches_total"),
+        ("intr", "system_interrupts_total"),
+        ("processes", "system_processes_created_total"),
+        ("procs_running", "system_processes_running"),
+        ("procs_blocked", "system_processes_blocked"),
+    ] {
+        let line = stat.lines().find_map(|line| line.strip_prefix(word)?.strip_prefix(' '));
+        all.insert(name.into(), line.unwrap().split(' ').next().unwrap().parse().unwrap());
+    }
 }
 
 /// `free -b`:
@@ -114,18 +124,19 @@ fn disks(all: &mut Figures) {
     }
 }
 
-/// Device, type, size, used, available and mount point, as `df` says.
+/// Device, type, size, used, available, inodes, those free, and mount point, as `df` says.
 pub struct DfRow {
     pub device: String,
     pub fstype: String,
     pub sizes: [f64; 3],
+    pub inodes: [f64; 2],
     pub mountpoint: String,
 }
 
 /// `df -B1` of these mount points, or of all local ones where none are given.
 pub fn df(mountpoints: &[String]) -> Vec<DfRow> {
     let mut command = Command::new("df");
-    command.args(["-B1", "--output=source,fstype,size,used,avail,target"]);
+    command.args(["-B1", "--output=source,fstype,size,used,avail,itotal,iavail,target"]);
     if mountpoints.is_empty() {
         command.arg("--local");
     }
@@ -139,7 +150,8 @@ pub fn df(mountpoints: &[String]) -> Vec<DfRow> {
         };
         let (device, fstype) = (field(), field());
         let sizes = [field(), field(), field()].map(|size| size.parse().unwrap());
-        DfRow { device, fstype, sizes, mountpoint: rest.trim_start().to_owned() }
+        let inodes = [field(), field()].map(|count| count.parse().unwrap_or(0.0));
+        DfRow { device, fstype, sizes, inodes, mountpoint: rest.trim_start().to_owned() }
     };
     text.lines().skip(1).map(row).collect()
 }
@@ -151,7 +163,14 @@ fn file_systems(mountpoints: &[String], all: &mut Figures) {
     for row in df(mountpoints) {
         let [total, used, available] = row.sizes;
         let labels = [("device", &*row.device), ("fstype", &row.fstype), ("mountpoint", &row.mountpoint)];
+        let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
+        let options = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
+        let options = options.filter(|fields| fields[1] == row.mountpoint).last().unwrap()[3].to_owned();
+        let read_only = options.split(',').any(|option| option == "ro");
         for (name, value) in [
+            ("system_disk_inodes", row.inodes[0]),
+            ("system_disk_inodes_free", row.inodes[1]),
+            ("system_disk_read_only", f64::from(u8::from(read_only))),
             ("system_disk_total_bytes", total),
             ("system_disk_used_bytes", used),
             ("system_disk_free_bytes", available),
