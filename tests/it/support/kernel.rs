@@ -164,8 +164,8 @@ fn file_systems(mountpoints: &[String], all: &mut Figures) {
         let [total, used, available] = row.sizes;
         let labels = [("device", &*row.device), ("fstype", &row.fstype), ("mountpoint", &row.mountpoint)];
         let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
-        let options = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
-        let options = options.filter(|fields| fields[1] == row.mountpoint).last().unwrap()[3].to_owned();
+        let mut options = mounts.lines().rev().map(|line| line.split(' ').collect::<Vec<_>>());
+        let options = options.find(|fields| fields[1] == row.mountpoint).unwrap()[3].to_owned();
         let read_only = options.split(',').any(|option| option == "ro");
         for (name, value) in [
             ("system_disk_inodes", row.inodes[0]),
