@@ -211,7 +211,9 @@ impl Queue {
     fn wake(&self, state: &State, now: Instant) {
         self.wake_sender(state, now);
         self.wake_keeper(state, false, now);
-        self.worker.notify_all();
+        if state.worker_waits {
+            self.worker.notify_all();
+        }
     }
 
     /// Drops from memory what has waited for too long. The spool sees to its own.

@@ -50,7 +50,9 @@ impl Queue {
     pub fn wait_for_straight(&self) {
         let mut state = self.lock();
         while state.straight.is_some() || state.encoding {
+            state.worker_waits = true;
             state = self.worker.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.worker_waits = false;
         }
     }
 
@@ -89,8 +91,10 @@ impl Queue {
             if !waits || !state.disk.works(now) || now >= until {
                 return state;
             }
+            state.worker_waits = true;
             let waited = self.worker.wait_timeout(state, until.saturating_duration_since(now));
             (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+            state.worker_waits = false;
         }
     }
 

@@ -95,6 +95,8 @@ pub struct State {
     pub series_changed: bool,
     /// The disk was last looked after.
     pub upkept: Option<Instant>,
+    /// The worker waits: for the sender that encodes, or for room.
+    pub worker_waits: bool,
     /// The keeper sleeps; until when, if it wakes up by itself.
     pub keeper_sleeps: Option<Option<Instant>>,
     /// How often it woke up.
@@ -121,6 +123,7 @@ impl State {
             moved: None,
             series_changed: false,
             upkept: None,
+            worker_waits: false,
             keeper_sleeps: None,
             #[cfg(test)]
             keeper_woken: 0,

@@ -590,3 +590,123 @@ fn what_is_delivered_while_it_is_written_does_not_come_again() {
     }
     assert_eq!(kept.drain(), [0]);
 }
+
+/// What happens to a queue at random, and what must hold whatever does: each body is delivered,
+/// once and in order, unless the process was killed or the body is counted as lost.
+#[test]
+fn whatever_happens_each_body_is_delivered_in_order_or_counted() {
+    for seed in 0..60 {
+        live(seed);
+    }
+}
+
+fn live(seed: u64) {
+    let mut random = fastrand::Rng::with_seed(seed);
+    let dir = Dir::new(&format!("model-{seed}"));
+    let mode = [SpoolMode::Behind, SpoolMode::Behind, SpoolMode::Always][random.usize(..3)];
+    let settings = SpoolSettings {
+        mode,
+        sync: SyncPolicy::Never,
+        memory_max_bytes: random.usize(500..20_000),
+        max_bytes: if random.bool() { 8 << 20 } else { 100_000 },
+        ..SpoolSettings::behind(&dir.0)
+    };
+    let mut kept = kept(&settings);
+    let (mut pushed, mut lost) = (0i64, 0);
+    let mut arrived: Vec<i64> = Vec::new();
+    let (mut killed, mut again) = (false, false);
+    let mut in_hand: Vec<(InHand, Ticket)> = Vec::new();
+    for _ in 0..random.usize(50..400) {
+        match random.u32(..20) {
+            0..6 => {
+                let count = random.i64(1..4);
+                let bodies = (0..count).map(|at| body(pushed + at, random.usize(1..1500))).collect();
+                pushed += count;
+                if kept.queue.lock().list.is_empty() && random.bool() {
+                    kept.queue.encoding().done(bodies);
+                } else {
+                    // Where the keeper has to make room first, that is waited for.
+                    let queue = Arc::clone(&kept.queue);
+                    let worker = std::thread::spawn(move || queue.push(bodies));
+                    while !worker.is_finished() {
+                        if kept.queue.lock().is_over_full() {
+                            kept.work();
+                        }
+                        std::thread::yield_now();
+                    }
+                    worker.join().unwrap();
+                }
+            }
+            6..11 => in_hand.extend(kept.take_alone()),
+            11..14 => {
+                if let Some((in_hand, ticket)) = (!in_hand.is_empty()).then(|| in_hand.remove(0)) {
+                    arrived.push(in_hand.parts.first().time_ms);
+                    kept.queue.answered(ticket, true);
+                    kept.queue.settled(in_hand.number);
+                }
+            }
+            14 => in_hand.drain(..).rev().for_each(|(in_hand, ticket)| {
+                kept.queue.failed(ticket, Failure::Retry(None));
+                kept.queue.give_back(in_hand);
+            }),
+            15 => {
+                let op = [Op::Write, Op::Create, Op::Sync, Op::Remove, Op::Rename][random.usize(..5)];
+                kept.keeper.faults.fail(op, nix::libc::EIO);
+            }
+            16 => {
+                kept.keeper.faults.heal();
+                kept.queue.lock().disk.write_failed = None;
+            }
+            // One thing at a time of what is due.
+            17 => {
+                if let Some((settled, task)) = kept.queue.task_due(kept.sender.generation) {
+                    kept.keeper.carry_out(settled, task);
+                }
+            }
+            18 if random.u32(..8) == 0 => {
+                // A kill, or an end in order: what is in memory alone is gone, or counted.
+                in_hand.clear();
+                lost += DropReason::ALL.iter().map(|reason| kept.dropped(*reason)).sum::<u64>();
+                if random.bool() {
+                    kept.keeper.faults.heal();
+                } else {
+                    // Its last words may not reach the disk: some of it comes again.
+                    again = true;
+                }
+                if random.bool() {
+                    killed = true;
+                    drop(kept);
+                } else {
+                    let before: u64 = kept.status.samples_dropped_total();
+                    lost += kept.end().samples_dropped_total() - before;
+                }
+                kept = self::kept(&settings);
+            }
+            _ => kept.work(),
+        }
+        let bytes = kept.queue.lock().list.bytes();
+        // And one payload: it is encoded before it is known how much it is.
+        assert!(bytes <= settings.memory_max_bytes as u64 + 4 * 4500, "{seed}: {bytes} bytes in memory");
+    }
+    kept.keeper.faults.heal();
+    kept.queue.lock().disk.write_failed = None;
+    in_hand.drain(..).rev().for_each(|(in_hand, ticket)| {
+        kept.queue.failed(ticket, Failure::Retry(None));
+        kept.queue.give_back(in_hand);
+    });
+    kept.work();
+    arrived.extend(kept.drain());
+    lost += kept.status.samples_dropped_total();
+    assert_eq!(kept.waiting(), (0, 0), "{seed}");
+    if killed {
+        return;
+    }
+    let distinct: std::collections::BTreeSet<i64> = arrived.iter().copied().collect();
+    let accounted = distinct.len() as u64 + lost / 3;
+    if again {
+        assert!(accounted >= pushed as u64, "{seed}: {accounted} of {pushed} delivered, or counted as lost");
+        return;
+    }
+    assert!(arrived.windows(2).all(|two| two[0] < two[1]), "{seed}: each once, in order: {arrived:?}");
+    assert_eq!(accounted, pushed as u64, "{seed}: delivered, or counted as lost");
+}
