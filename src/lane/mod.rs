@@ -17,7 +17,8 @@
 //!
 //! 1. the encoder's (`body_maker`): while a batch is encoded;
 //! 2. the queue's (`queue`): for some lines of code; it is let go of while one waits;
-//! 3. the status', the budget's of all spools, and the log's: leaves, for a number or a line.
+//! 3. those of what was learned of a destination ([`learned`]), of its status, of what all
+//!    spools may take together, and of what the log has been told: for a number or a line.
 //!
 //! The scheduler takes the queue's lock for a moment, never the encoder's, and waits for
 //! nobody. The worker waits for the sender that encodes what went straight, so that it does

@@ -230,8 +230,8 @@ impl Window {
     /// The bytes from `at`: `need` of them or more, fewer only at `end` or where the file
     /// can't be read. What can't be read in places is zeroes, which no checksum holds for.
     fn slice(&mut self, disk: &Disk, file: &File, at: u64, need: usize, end: u64) -> &[u8] {
-        let held = self.start..self.start + self.buf.len() as u64;
-        if !held.contains(&at) || held.end - at < need as u64 {
+        let buffered = self.start..self.start + self.buf.len() as u64;
+        if !buffered.contains(&at) || buffered.end - at < need as u64 {
             self.fill(disk, file, at, need, end);
         }
         &self.buf[(at - self.start) as usize..]

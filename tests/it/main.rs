@@ -6,6 +6,7 @@ mod cli;
 mod client;
 mod credentials;
 mod delivery;
+mod disks;
 mod docs;
 mod e2e;
 mod examples;

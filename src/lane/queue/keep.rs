@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::Queue;
 use super::disk_view::{AHEAD, DiskView, Said};
 use super::list::{OnDisk, Saved, Sum};
-use super::state::{Chore, End, State};
+use super::state::{Chore, End, QueueState};
 use crate::host::wall_ms;
 use crate::lane::body::Body;
 use crate::lane::losses::{lose, say_all};
@@ -126,7 +126,7 @@ impl Queue {
         Some((state.disk.take_settled(), task))
     }
 
-    fn task(&self, state: &mut State, chore: Chore, now: Instant) -> Task {
+    fn task(&self, state: &mut QueueState, chore: Chore, now: Instant) -> Task {
         state.disk.is_reading = chore == Chore::Read;
         if matches!(chore, Chore::Open | Chore::Write | Chore::Read | Chore::Upkeep) {
             state.disk.busy_since = Some(now);
@@ -156,7 +156,7 @@ impl Queue {
         }
     }
 
-    fn begin_move(&self, state: &mut State, now: Instant) -> Task {
+    fn begin_move(&self, state: &mut QueueState, now: Instant) -> Task {
         let settings = state.moved.take().unwrap_or_else(|| state.settings.clone());
         let (old, new) = (state.settings.home(&self.name), settings.home(&self.name));
         state.settings = settings.clone();
@@ -339,7 +339,7 @@ impl Queue {
     }
 
     /// After anything that was done with the disk: it has answered.
-    fn take_up(&self, state: &mut State, stats: Stats, now: Instant) {
+    fn take_up(&self, state: &mut QueueState, stats: Stats, now: Instant) {
         state.disk.busy_since = None;
         if std::mem::replace(&mut state.disk.said, Said::Nothing) == Said::Hangs && state.disk.write_failed.is_none() {
             self.status.keeps_badly(None);
@@ -357,7 +357,7 @@ impl Queue {
 }
 
 /// The next body for the disk.
-fn to_write(state: &mut State) -> Option<Write> {
+fn to_write(state: &mut QueueState) -> Option<Write> {
     let Sum { frames, bytes } = state.list.ready();
     // What is in memory anyway need not be read again, as long as that is little.
     let has_room = frames < AHEAD.frames && bytes < AHEAD.bytes && !state.is_over_full();

@@ -33,7 +33,7 @@ use crate::telemetry::{DestinationStatus, DropReason};
 
 use self::disk_view::{DiskView, Said};
 use self::list::{Left, OnDisk};
-use self::state::{Chore, Crew, End, State};
+use self::state::{Chore, Crew, End, QueueState};
 
 pub use self::keep::{Settled, Task, Write, Written};
 pub use self::list::InHand;
@@ -47,7 +47,7 @@ pub struct Queue {
     status: Arc<DestinationStatus>,
     /// Its destination is not in the configuration any more: nobody comes after it.
     abandoned: AtomicBool,
-    state: Mutex<State>,
+    state: Mutex<QueueState>,
     /// Wakes a sender that has nothing to do.
     idle: Condvar,
     /// Wakes the senders that wait for a pause's end.
@@ -70,7 +70,7 @@ impl Queue {
             name: name.to_owned(),
             status,
             abandoned: AtomicBool::new(false),
-            state: Mutex::new(State::new(settings.clone(), senders, Instant::now())),
+            state: Mutex::new(QueueState::new(settings.clone(), senders, Instant::now())),
             idle: Condvar::new(),
             paused: Condvar::new(),
             worker: Condvar::new(),
@@ -170,7 +170,7 @@ impl Queue {
         self.lock().disk.works(Instant::now())
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, QueueState> {
         // A panic while the lock is held leaves the counts as they were between two
         // statements at worst; the bodies themselves are whole.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -184,7 +184,7 @@ impl Queue {
 
     /// Wakes the keeper where there is something for it to do by now. With `early`, also where
     /// there will be before it wakes up by itself.
-    fn wake_keeper(&self, state: &State, early: bool, now: Instant) {
+    fn wake_keeper(&self, state: &QueueState, early: bool, now: Instant) {
         let Some(sleeps_until) = state.keeper_sleeps else { return };
         let is_due = match state.next_chore(state.crew.generation, now) {
             // In the steady state, too, something is in hand most of the time: no reason to wake up.
@@ -198,7 +198,7 @@ impl Queue {
     }
 
     /// Wakes a sender where there is something to send.
-    fn wake_sender(&self, state: &State, now: Instant) {
+    fn wake_sender(&self, state: &QueueState, now: Instant) {
         if state.crew.closed_at.is_some() {
             // It may be that there is nothing any more to stay for.
             self.idle.notify_all();
@@ -208,7 +208,7 @@ impl Queue {
     }
 
     /// Wakes all that may wait for what has changed.
-    fn wake(&self, state: &State, now: Instant) {
+    fn wake(&self, state: &QueueState, now: Instant) {
         self.wake_sender(state, now);
         self.wake_keeper(state, false, now);
         if state.worker_waits {
@@ -217,7 +217,7 @@ impl Queue {
     }
 
     /// Drops from memory what has waited for too long. The spool sees to its own.
-    fn expire(&self, state: &mut State, now_ms: i64) {
+    fn expire(&self, state: &mut QueueState, now_ms: i64) {
         let Some(limit_ms) = state.settings.old_before_ms(now_ms) else { return };
         while let Some(left) = state.list.expire(limit_ms) {
             lose(&self.status, DropReason::Expired, left.samples);
@@ -226,7 +226,7 @@ impl Queue {
     }
 
     /// Drops from memory what is more than may be there.
-    fn shed(&self, state: &mut State) {
+    fn shed(&self, state: &mut QueueState) {
         while state.is_over_full() {
             let Some(left) = state.list.drop_oldest() else { return };
             lose(&self.status, DropReason::QueueFull, left.samples);
@@ -234,7 +234,7 @@ impl Queue {
     }
 
     /// Tells the status what waits.
-    fn tell(&self, state: &State) {
+    fn tell(&self, state: &QueueState) {
         let (memory, unread) = (state.list.waiting(), state.disk.unread);
         let first = state.list.front().map(|first| (first.on_disk, first.body.time_ms));
         let oldest = match first {
@@ -246,7 +246,7 @@ impl Queue {
     }
 
     /// Looks whether the disk answers, and says it, once, where it does not.
-    fn look_at_disk(&self, state: &mut State, now: Instant) {
+    fn look_at_disk(&self, state: &mut QueueState, now: Instant) {
         let Some(said) = state.disk.look(now) else { return };
         let why = match (said, state.disk.is_open) {
             (Said::Slow, _) => {

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::Queue;
 use super::disk_view::PATIENCE;
-use super::state::{End, State};
+use super::state::{End, QueueState};
 use crate::host::wall_ms;
 use crate::lane::body::Body;
 use crate::lane::losses::lose;
@@ -82,7 +82,7 @@ impl Queue {
         self.tell(&state);
     }
 
-    fn wait_for_room<'q>(&'q self, mut state: MutexGuard<'q, State>) -> MutexGuard<'q, State> {
+    fn wait_for_room<'q>(&'q self, mut state: MutexGuard<'q, QueueState>) -> MutexGuard<'q, QueueState> {
         let until = Instant::now() + PATIENCE;
         loop {
             let now = Instant::now();

@@ -72,7 +72,7 @@ impl Crew {
 
 /// The state of a queue.
 #[derive(Debug)]
-pub struct State {
+pub struct QueueState {
     pub settings: SpoolSettings,
     /// For whichever sender is idle, which encodes it itself.
     pub straight: Option<Arc<Batch>>,
@@ -104,9 +104,9 @@ pub struct State {
     pub keeper_woken: u64,
 }
 
-impl State {
-    pub fn new(settings: SpoolSettings, senders: usize, now: Instant) -> State {
-        State {
+impl QueueState {
+    pub fn new(settings: SpoolSettings, senders: usize, now: Instant) -> QueueState {
+        QueueState {
             disk: DiskView::new(settings.has_home().then_some(now)),
             settings,
             straight: None,

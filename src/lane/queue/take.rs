@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::list::OnDisk;
 use super::pause::{Failure, Gate, Ticket};
-use super::state::{End, State};
+use super::state::{End, QueueState};
 use super::{InHand, Queue};
 use crate::host::wall_ms;
 use crate::model::Batch;
@@ -92,7 +92,7 @@ impl Queue {
         }
     }
 
-    pub(super) fn choose(&self, state: &mut State, sender: SenderId, now: Instant) -> Result<Next, Wait> {
+    pub(super) fn choose(&self, state: &mut QueueState, sender: SenderId, now: Instant) -> Result<Next, Wait> {
         if state.crew.generation != sender.generation || state.crew.is_over {
             return Ok(Next::Leave);
         }

@@ -227,10 +227,10 @@ fn what_is_delivered_at_once_never_touches_the_disk_however_many_bodies_it_is() 
 #[test]
 fn a_payload_of_which_nothing_is_acknowledged_for_a_second_goes_to_the_disk_with_all_before_it() {
     let now = Instant::now();
-    let mut state = State::new(SpoolSettings::behind("/nowhere"), 1, now);
+    let mut state = QueueState::new(SpoolSettings::behind("/nowhere"), 1, now);
     (state.disk.opening, state.disk.is_open, state.upkept) = (None, true, Some(now + Duration::from_secs(3600)));
     let at = |ms: u64| now + Duration::from_millis(ms);
-    let chore = |state: &State, ms: u64| state.next_chore(0, at(ms)).ok();
+    let chore = |state: &QueueState, ms: u64| state.next_chore(0, at(ms)).ok();
     // Ten bodies, one of which is delivered each 0.9 s: it makes progress.
     state.list.add((0..10).map(|time_ms| body(time_ms, 10)), false, now);
     assert_eq!((chore(&state, 999), chore(&state, 1000)), (None, Some(Chore::Write)));
@@ -547,7 +547,7 @@ fn a_spool_that_another_one_held_is_taken_up_when_it_is_free_and_what_waited_com
 fn a_disk_that_hangs_is_waited_for_where_it_has_what_is_older_and_no_longer_than_that() {
     let now = Instant::now();
     let at = |wait: Duration| now + wait;
-    let mut state = State::new(SpoolSettings::behind("/nowhere"), 1, now);
+    let mut state = QueueState::new(SpoolSettings::behind("/nowhere"), 1, now);
     state.list.add([body(2, 10)], true, now);
     // While it is opened,
     assert_eq!(state.next_body(now), Err(Some(at(disk_view::OPEN_SOON))));
