@@ -10,7 +10,10 @@ pub const LOG_EVERY: Duration = Duration::from_secs(60);
 
 /// What nobody else has a line about, and what it has.
 const SAID: [(DropReason, &str); 4] = [
-    (DropReason::MailboxFull, "this machine is too busy to encode all that it collects"),
+    (
+        DropReason::MailboxFull,
+        "this machine is too busy to encode all that it collects, or its spool's disk too slow to take it",
+    ),
     (
         DropReason::QueueFull,
         "as much waits as may (spool.max_bytes, spool.total_max_bytes; in memory spool.memory_max_bytes); the oldest goes first",

@@ -17,7 +17,7 @@
 //!
 //! 1. the encoder's (`body_maker`): while a batch is encoded;
 //! 2. the queue's (`queue`): for some lines of code; it is let go of while one waits;
-//! 3. those of what was learned of a destination ([`learned`]), of its status, of what all
+//! 3. those of what was learned of a destination (`learned`), of its status, of what all
 //!    spools may take together, and of what the log has been told: for a number or a line.
 //!
 //! The scheduler takes the queue's lock for a moment, never the encoder's, and waits for
