@@ -27,7 +27,7 @@
 //! Who uses whom is as important as who does not: a collector knows no destination, a
 //! destination no collector, and nothing but [`app`] knows the configuration.
 //!
-//! `tests/it/rules.rs` reads every `use crate::` line against this table.
+//! `tests/it/rules.rs` holds every path (`crate::`, `super::`, `self::`) against this table.
 
 pub mod app;
 pub mod cli;
