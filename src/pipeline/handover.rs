@@ -21,6 +21,10 @@ use crate::host::Scratch;
 /// managers give a program that is silent ten times as long.
 pub const HANGS_AFTER: Duration = Duration::from_secs(5);
 
+/// The same behind one that hangs, until the round is over: what makes one file hang mostly makes
+/// several hang, and the beat stands still for each in its turn.
+const HANGS_AFTER_ANOTHER: Duration = Duration::from_secs(1);
+
 /// A call that seems to hang is looked at a second time after this: where the whole program
 /// stood still, a suspended machine say, its thread has had a turn by then.
 const SECOND_LOOK: Duration = Duration::from_millis(100);
@@ -118,12 +122,14 @@ pub struct Watch {
     limit: Duration,
     /// A call that seemed to hang, and when to look at it again.
     suspect: Option<(Hang, Duration)>,
+    /// A collector has hung in the round that is under way.
+    has_hung: bool,
 }
 
 impl Watch {
     /// A collector hangs when its call takes longer than `limit`.
     pub fn new(beat: Beat, limit: Duration) -> Watch {
-        Watch { beat, limit, suspect: None }
+        Watch { beat, limit, suspect: None, has_hung: false }
     }
 
     /// Looks at `now` (CLOCK_MONOTONIC) whether a collector hangs.
@@ -135,9 +141,10 @@ impl Watch {
         if place.scheduler.is_none() {
             self.suspect = None;
             let until = Duration::from_nanos(self.beat.0.sleeps_until.load(Ordering::Relaxed));
-            return Look::Well(until.max(now) + self.limit);
+            self.has_hung &= until <= now;
+            return Look::Well(until.max(now) + self.limit());
         }
-        let (hang, at) = (Hang(place.call), place.since + self.limit);
+        let (hang, at) = (Hang(place.call), place.since + self.limit());
         if now < at {
             self.suspect = None;
             return Look::Well(at);
@@ -157,7 +164,13 @@ impl Watch {
     /// where the call has come back in the meantime.
     pub fn take_over(&mut self, hang: Hang) -> Option<Box<Scheduler>> {
         self.suspect = None;
-        self.beat.take_up(hang.0)
+        let taken = self.beat.take_up(hang.0);
+        self.has_hung |= taken.is_some();
+        taken
+    }
+
+    fn limit(&self) -> Duration {
+        if self.has_hung { self.limit.min(HANGS_AFTER_ANOTHER) } else { self.limit }
     }
 
     /// What it looks after.

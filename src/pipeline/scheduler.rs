@@ -182,7 +182,6 @@ impl Scheduler {
         let now = monotonic();
         let Some((name, since)) = self.collectors.leave_behind(now) else { return };
         self.tell(Sign::Alive, now);
-        self.telemetry.goes_on(now);
         log::error!(
             "collector {name} hangs: its call has not come back for {:.1} s; another thread goes on without it, and it \
              is asked again when it has come back",

@@ -139,14 +139,6 @@ impl Telemetry {
         self.last_collection.store(now.as_nanos() as u64, Ordering::Relaxed);
     }
 
-    /// Collecting goes on at `now` (CLOCK_MONOTONIC) after it stood still in the middle of a
-    /// collection.
-    pub fn goes_on(&self, now: Duration) {
-        if self.last_collection().is_some() {
-            self.last_collection.store(now.as_nanos() as u64, Ordering::Relaxed);
-        }
-    }
-
     /// So many collections came to nothing.
     pub fn missed(&self, count: u64) {
         self.skipped.fetch_add(count, Ordering::Relaxed);

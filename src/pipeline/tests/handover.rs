@@ -229,6 +229,29 @@ fn a_call_hangs_when_it_was_seen_twice_after_its_time() {
 }
 
 #[test]
+fn behind_one_that_hangs_the_others_have_less_time_until_the_round_is_over() {
+    let ((one, first), (two, second)) = (fragile("one", &[1]), fragile("two", &[1]));
+    let mut running = Running::start(built(vec![one, two]), Duration::from_secs(3600), &[NOW]);
+    first.is_asked(&[Prime, Collect]);
+    let mut watch = Watch::new(running.beat.clone(), HANGS_AFTER);
+    let hang = running.hang(&mut watch);
+    let scheduler = watch.take_over(hang).expect("the call hangs");
+    running.keep(scheduler);
+    second.is_asked(&[Prime, Collect]);
+    let now = monotonic();
+    let Look::Well(at) = watch.look(now) else { panic!("it has just begun") };
+    assert!(at <= now + Duration::from_secs(1), "{:?}", at - now);
+    second.go.send(()).unwrap();
+    running.batch();
+    // The round is over: what comes next has all the time that there is.
+    wait(|| watch.look(now) > Look::Well(now + Duration::from_secs(3500)));
+    running.beat.wakes();
+    assert_eq!(watch.look(now), Look::Well(now + HANGS_AFTER));
+    first.go.send(()).unwrap();
+    running.stop();
+}
+
+#[test]
 fn a_reload_fills_or_removes_the_slot_of_one_that_hangs() {
     let ((old, held), (gone, removed)) = (fragile("x", &[1]), fragile("gone", &[1]));
     let mut running = Running::start(built(vec![counting("a"), old, gone]), QUICK, &[NOW]);
