@@ -164,12 +164,15 @@ fn whatever_may_be_a_secret_makes_an_answer_one_that_is_not_shown() {
 }
 
 /// `body` packed, as an answer in chunks of a few bytes.
+/// An answer with a body in gzip, its last `cut` bytes left out; it says that the peer hangs up then, as it does.
 fn packed(body: &[u8], cut: usize) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::default());
     encoder.write_all(body).unwrap();
     let mut packed = encoder.finish().unwrap();
     packed.truncate(packed.len() - cut);
-    let mut answer = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
+    let mut answer =
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+            .to_vec();
     for chunk in packed.chunks(1000) {
         answer.extend(format!("{:x}\r\n", chunk.len()).into_bytes());
         answer.extend(chunk);
