@@ -163,8 +163,9 @@ fn whatever_may_be_a_secret_makes_an_answer_one_that_is_not_shown() {
     assert!(with(settings, &TimeLimits::default()).access().sends_credentials());
 }
 
-/// `body` packed, as an answer in chunks of a few bytes.
-/// An answer with a body in gzip, its last `cut` bytes left out; it says that the peer hangs up then, as it does.
+/// `body` packed, its last `cut` bytes left out, as an answer in chunks of a few bytes. It says
+/// that the peer hangs up behind it, as it does: who sends on that connection all the same may
+/// meet a reset.
 fn packed(body: &[u8], cut: usize) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::default());
     encoder.write_all(body).unwrap();
