@@ -334,6 +334,21 @@ fn a_batch_is_cut_between_frames_where_it_can_be() {
     }
 }
 
+/// A receiver's 413 may teach a limit below what a chunk holds, also for a host that is large
+/// enough for pieces, and behind chunks that fit.
+#[test]
+fn a_large_batch_under_a_small_limit_holds_each_sample_once() {
+    for version in VERSIONS {
+        for most in [7, 64] {
+            let mut all = Encoders::new(version, most);
+            for _ in 0..2 {
+                all.encode(&batch_of(&[5, 6, 3000, 9, 70]));
+            }
+            all.encode(&batch_of(&[5, 6, 0, 9, 70]));
+        }
+    }
+}
+
 #[test]
 fn json_bodies_hold_each_metric_once() {
     let mut batch = batch_of(&[5, 11, 3]);

@@ -138,29 +138,37 @@ impl RemoteWrite {
     }
 
     /// Writes bodies of whole messages. What has ended goes behind all that lives, as far as
-    /// there is room for it, and then into bodies of its own.
-    fn write(&mut self, batch: &Batch, most: usize, out: &mut Bodies) -> u64 {
+    /// there is room for it, and then into bodies of its own. Gives how many samples were
+    /// written besides these, and how many could not be.
+    fn write(&mut self, batch: &Batch, most: usize, out: &mut Bodies) -> (u64, u64) {
         let parts = parts(batch, &self.from, &mut self.views);
         let ended = self.ledger.ended().to_vec();
         let mut left = &ended[..];
+        let mut unencodable = 0;
         let mut runs = runs(&parts, most).peekable();
         while let Some(run) = runs.next() {
             let room = if runs.peek().is_some() { 0 } else { most.saturating_sub(samples(run) as usize) };
             let (now, later) = left.split_at(room.min(left.len()));
             left = later;
-            self.write_run(run, now, batch, most, out);
+            if !self.write_run(run, now, batch, most, out) {
+                unencodable += samples(run);
+            }
         }
-        left.chunks(most).for_each(|ended| self.write_run(&[], ended, batch, most, out));
-        samples(&parts)
+        for ended in left.chunks(most) {
+            self.write_run(&[], ended, batch, most, out);
+        }
+        (samples(&parts) - unencodable, unencodable)
     }
 
-    fn write_run(&mut self, run: &[Part<'_>], ended: &[Ended], batch: &Batch, most: usize, out: &mut Bodies) {
+    /// Writes a body. False: it cannot be compressed, and is dropped.
+    fn write_run(&mut self, run: &[Part<'_>], ended: &[Ended], batch: &Batch, most: usize, out: &mut Bodies) -> bool {
         let mut body = out.room();
         let count = samples(run) + ended.len() as u64;
         // A body in which something ends is one of its kind.
         let mut templates = self.kept.as_mut().filter(|_| ended.is_empty()).map(|kept| &mut kept.templates);
         if templates.as_mut().is_some_and(|templates| templates.write(run, &mut body)) {
-            return self.push(body, count, most, out);
+            self.push(body, count, most, out);
+            return true;
         }
         let wanted = templates.is_some_and(|templates| templates.is_wanted(run));
         self.message.bytes.clear();
@@ -177,13 +185,17 @@ impl RemoteWrite {
         // Fails only for a message over 4 GiB or an output shorter than what was just made.
         match self.snappy.compress(message, &mut body) {
             Ok(len) => body.truncate(len),
-            Err(error) => return log::error!("a body cannot be compressed ({error}); its {count} samples are dropped"),
+            Err(error) => {
+                log::error!("a body of {count} samples cannot be compressed: {error}");
+                return false;
+            }
         }
         if wanted {
             // The next ones come from the template: this room is not needed for long.
             self.message = Message::default();
         }
         self.push(body, count, most, out);
+        true
     }
 
     /// A body with more samples than it may have is divided: a chunk alone was too large.
@@ -201,11 +213,15 @@ impl Encoder for RemoteWrite {
         let most = usize::try_from(most).unwrap_or(usize::MAX).max(1);
         self.ledger.update(batch);
         let markers = self.ledger.ended().len() as u64;
-        let in_pieces = self.version == Version::V1 && batch.readings() > SMALL;
-        let pieces = self.kept.as_mut().filter(|_| in_pieces).map(|kept| &mut kept.pieces);
-        let samples = pieces.and_then(|pieces| pieces.write(batch, &self.from, self.ledger.ended(), most, out));
-        let samples = samples.unwrap_or_else(|| self.write(batch, most, out));
-        Encoded { samples, markers, unencodable: 0 }
+        // Pieces are not cut inside a chunk, which a limit learnt from a receiver may ask for.
+        let in_pieces = self.version == Version::V1
+            && batch.readings() > SMALL
+            && batch.frames.iter().all(|frame| frame.chunks.iter().all(|chunk| chunk.len() <= most));
+        let (samples, unencodable) = match self.kept.as_mut().filter(|_| in_pieces) {
+            Some(kept) => (kept.pieces.write(batch, &self.from, self.ledger.ended(), most, out), 0),
+            None => self.write(batch, most, out),
+        };
+        Encoded { samples, markers, unencodable }
     }
 
     fn content(&self) -> Content {

@@ -68,15 +68,8 @@ impl Default for Pieces {
 impl Pieces {
     /// Writes what is seen `from` there as bodies of at most `most` samples each, cut between
     /// chunks, and the last samples of what has `ended`. Gives how many samples there are
-    /// besides these. None: a chunk has more samples than a body may have.
-    pub fn write(
-        &mut self,
-        batch: &Batch,
-        from: &Perspective,
-        ended: &[Ended],
-        most: usize,
-        out: &mut Bodies,
-    ) -> Option<u64> {
+    /// besides these. A chunk of more than `most` makes a body of more.
+    pub fn write(&mut self, batch: &Batch, from: &Perspective, ended: &[Ended], most: usize, out: &mut Bodies) -> u64 {
         let mut samples = 0;
         for frame in &batch.frames {
             let mut known = self.known.of(&frame.source);
@@ -88,10 +81,6 @@ impl Pieces {
                     Piece { view: from.view(chunk), time_len, known: Known::Seen }
                 });
                 let len = piece.view.len();
-                if len > most {
-                    self.body = Open::default();
-                    return None;
-                }
                 if len == 0 {
                     continue;
                 }
@@ -130,7 +119,7 @@ impl Pieces {
             self.body.pack(&self.message.bytes, &mut self.snappy, &mut self.packed);
         }
         self.body.close(out);
-        Some(samples)
+        samples
     }
 }
 
