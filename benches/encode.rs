@@ -22,7 +22,7 @@ use nix::time::{ClockId, clock_gettime};
 
 static VALUE: Reading = Reading {
     native: face(
-        Family::gauge("bench_value_bytes", "bytes", "A value."),
+        &Family::gauge("bench_value_bytes", "bytes", "A value."),
         &[Label::key("device", 0), Label::constant("mode", "read")],
     ),
     node: None,

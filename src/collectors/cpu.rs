@@ -6,11 +6,11 @@ use super::parse::{ParseError, fields, lines, u64, whole};
 use super::settings::Settings;
 use crate::fields::{DefaultValue, Field, Takes};
 use crate::host::{HostPaths, KernelFile, Scratch, user_hz};
-use crate::model::{Face, Family, Item, Kind, Label, Reading, Recorder, face};
+use crate::model::{Family, Item, Kind, Label, Named, Reading, Recorder, face};
 
 static USAGE: Reading = Reading {
     native: face(
-        Family::gauge(
+        &Family::gauge(
             "system_cpu_usage_percent",
             "percent",
             "Share of a core's time since the last collection that was neither idle nor waiting for I/O.",
@@ -22,7 +22,7 @@ static USAGE: Reading = Reading {
 };
 static USAGE_TOTAL: Reading = Reading {
     native: face(
-        Family::gauge(
+        &Family::gauge(
             "system_cpu_usage_total_percent",
             "percent",
             "Share of all cores' time since the last collection that was neither idle nor waiting for I/O.",
@@ -33,7 +33,7 @@ static USAGE_TOTAL: Reading = Reading {
     otel: None,
 };
 static COUNT: Reading = Reading {
-    native: face(Family::gauge("system_cpu_count", "", "Logical CPUs that are online."), &[]),
+    native: face(&Family::gauge("system_cpu_count", "", "Logical CPUs that are online."), &[]),
     node: None,
     otel: None,
 };
@@ -77,56 +77,60 @@ const fn state(state: &'static str) -> [Label; 2] {
     [Label::prefixed("cpu", 0, "cpu"), Label::constant("state", state)]
 }
 
-const fn native(labels: &'static [Label]) -> Option<Face> {
-    let help = "Time that a core spent in each mode; guest time is not part of user and nice, so the modes add up to all time.";
-    face(Family::counter("system_cpu_seconds_total", "seconds", help), labels)
+const fn native(labels: &'static [Label]) -> Option<Named> {
+    const HELP: &str = "Time that a core spent in each mode; guest time is not part of user and nice, so the modes add up to all time.";
+    const SECONDS: Family = Family::counter("system_cpu_seconds_total", "seconds", HELP);
+    face(&SECONDS, labels)
 }
 
-const fn guest(labels: &'static [Label]) -> Option<Face> {
-    let help = "Time that a core spent for guests; it is part of the time in user and nice.";
-    face(Family::counter("node_cpu_guest_seconds_total", "", help), labels)
+const fn guest(labels: &'static [Label]) -> Option<Named> {
+    const HELP: &str = "Time that a core spent for guests; it is part of the time in user and nice.";
+    const SECONDS: Family = Family::counter("node_cpu_guest_seconds_total", "", HELP);
+    face(&SECONDS, labels)
 }
 
-const fn time(native: Option<Face>, node: &'static [Label], otel: &'static [Label]) -> Reading {
-    let node_time = Family::counter("node_cpu_seconds_total", "", "Time that a core spent in each mode.");
-    let otel_time = Family::counter("system.cpu.time", "s", "Time that a core spent in each state.");
-    Reading { native, node: face(node_time, node), otel: face(otel_time, otel) }
+const fn time(native: Option<Named>, node: &'static [Label], otel: &'static [Label]) -> Reading {
+    const NODE: Family = Family::counter("node_cpu_seconds_total", "", "Time that a core spent in each mode.");
+    const OTEL: Family = Family::counter("system.cpu.time", "s", "Time that a core spent in each state.");
+    Reading { native, node: face(&NODE, node), otel: face(&OTEL, otel) }
 }
 
 /// What [`Counts`] holds, in its order.
 static COUNTS: [Reading; 5] = [
     Reading {
-        native: face(Family::counter("system_context_switches_total", "", "Switches from one task to another."), &[]),
-        node: face(Family::counter("node_context_switches_total", "", "Switches from one task to another."), &[]),
+        native: face(&Family::counter("system_context_switches_total", "", "Switches from one task to another."), &[]),
+        node: face(&Family::counter("node_context_switches_total", "", "Switches from one task to another."), &[]),
         otel: None,
     },
     Reading {
-        native: face(Family::counter("system_interrupts_total", "", "Interrupts that were served."), &[]),
-        node: face(Family::counter("node_intr_total", "", "Interrupts that were served."), &[]),
+        native: face(&Family::counter("system_interrupts_total", "", "Interrupts that were served."), &[]),
+        node: face(&Family::counter("node_intr_total", "", "Interrupts that were served."), &[]),
         otel: None,
     },
     Reading {
         native: face(
-            Family::counter("system_processes_created_total", "", "Processes and threads that were made."),
+            &Family::counter("system_processes_created_total", "", "Processes and threads that were made."),
             &[],
         ),
-        node: face(Family::counter("node_forks_total", "", "Processes and threads that were made."), &[]),
-        otel: face(Family::counter("system.processes.created", "{processes}", "Processes that were made."), &[]),
+        node: face(&Family::counter("node_forks_total", "", "Processes and threads that were made."), &[]),
+        otel: face(&Family::counter("system.processes.created", "{processes}", "Processes that were made."), &[]),
     },
     Reading {
-        native: face(Family::gauge("system_processes_running", "", "Tasks that run or could."), &[]),
-        node: face(Family::gauge("node_procs_running", "", "Tasks that run or could."), &[]),
+        native: face(&Family::gauge("system_processes_running", "", "Tasks that run or could."), &[]),
+        node: face(&Family::gauge("node_procs_running", "", "Tasks that run or could."), &[]),
         otel: processes(&[Label::constant("status", "running")]),
     },
     Reading {
-        native: face(Family::gauge("system_processes_blocked", "", "Tasks that wait for I/O."), &[]),
-        node: face(Family::gauge("node_procs_blocked", "", "Tasks that wait for I/O."), &[]),
+        native: face(&Family::gauge("system_processes_blocked", "", "Tasks that wait for I/O."), &[]),
+        node: face(&Family::gauge("node_procs_blocked", "", "Tasks that wait for I/O."), &[]),
         otel: processes(&[Label::constant("status", "blocked")]),
     },
 ];
 
-const fn processes(labels: &'static [Label]) -> Option<Face> {
-    face(Family::new(Kind::UpDown, "system.processes.count", "{processes}", "Processes by their status."), labels)
+const fn processes(labels: &'static [Label]) -> Option<Named> {
+    const COUNT: Family =
+        Family::new(Kind::UpDown, "system.processes.count", "{processes}", "Processes by their status.");
+    face(&COUNT, labels)
 }
 
 /// Everything this collector may give.

@@ -21,37 +21,37 @@ const MS: f64 = 0.001;
 /// One for each of the kernel's columns, in their order.
 static COLUMNS: [Reading; 17] = [
     Reading {
-        native: face(Family::counter("system_disk_read_count_total", "", "Reads that the device completed."), DEVICE),
-        node: face(Family::counter("node_disk_reads_completed_total", "", "Reads that the device completed."), DEVICE),
+        native: face(&Family::counter("system_disk_read_count_total", "", "Reads that the device completed."), DEVICE),
+        node: face(&Family::counter("node_disk_reads_completed_total", "", "Reads that the device completed."), DEVICE),
         otel: face(
-            Family::counter("system.disk.operations", "{operations}", "Operations that the device completed."),
+            &Family::counter("system.disk.operations", "{operations}", "Operations that the device completed."),
             READ,
         ),
     },
     Reading {
         native: None,
         node: face(
-            Family::counter("node_disk_reads_merged_total", "", "Reads that were merged with another one."),
+            &Family::counter("node_disk_reads_merged_total", "", "Reads that were merged with another one."),
             DEVICE,
         ),
         otel: face(
-            Family::counter("system.disk.merged", "{operations}", "Operations that were merged with another one."),
+            &Family::counter("system.disk.merged", "{operations}", "Operations that were merged with another one."),
             READ,
         ),
     },
     Reading {
         native: scaled(
-            Family::counter("system_disk_read_bytes_total", "bytes", "Bytes that were read from the device."),
+            &Family::counter("system_disk_read_bytes_total", "bytes", "Bytes that were read from the device."),
             DEVICE,
             SECTOR_BYTES,
         ),
         node: scaled(
-            Family::counter("node_disk_read_bytes_total", "", "Bytes that were read from the device."),
+            &Family::counter("node_disk_read_bytes_total", "", "Bytes that were read from the device."),
             DEVICE,
             SECTOR_BYTES,
         ),
         otel: scaled(
-            Family::counter("system.disk.io", "By", "Bytes that went to and from the device."),
+            &Family::counter("system.disk.io", "By", "Bytes that went to and from the device."),
             READ,
             SECTOR_BYTES,
         ),
@@ -59,51 +59,54 @@ static COLUMNS: [Reading; 17] = [
     Reading {
         native: None,
         node: scaled(
-            Family::counter("node_disk_read_time_seconds_total", "", "Time that all reads took together."),
+            &Family::counter("node_disk_read_time_seconds_total", "", "Time that all reads took together."),
             DEVICE,
             MS,
         ),
         otel: scaled(
-            Family::counter("system.disk.operation_time", "s", "Time that all operations took together."),
+            &Family::counter("system.disk.operation_time", "s", "Time that all operations took together."),
             READ,
             MS,
         ),
     },
     Reading {
-        native: face(Family::counter("system_disk_write_count_total", "", "Writes that the device completed."), DEVICE),
+        native: face(
+            &Family::counter("system_disk_write_count_total", "", "Writes that the device completed."),
+            DEVICE,
+        ),
         node: face(
-            Family::counter("node_disk_writes_completed_total", "", "Writes that the device completed."),
+            &Family::counter("node_disk_writes_completed_total", "", "Writes that the device completed."),
             DEVICE,
         ),
         otel: face(
-            Family::counter("system.disk.operations", "{operations}", "Operations that the device completed."),
+            &Family::counter("system.disk.operations", "{operations}", "Operations that the device completed."),
             WRITE,
         ),
     },
     Reading {
         native: None,
         node: face(
-            Family::counter("node_disk_writes_merged_total", "", "Writes that were merged with another one."),
+            &Family::counter("node_disk_writes_merged_total", "", "Writes that were merged with another one."),
             DEVICE,
         ),
         otel: face(
-            Family::counter("system.disk.merged", "{operations}", "Operations that were merged with another one."),
+            &Family::counter("system.disk.merged", "{operations}", "Operations that were merged with another one."),
             WRITE,
         ),
     },
     Reading {
         native: scaled(
-            Family::counter("system_disk_write_bytes_total", "bytes", "Bytes that were written to the device."),
+            &Family::counter("system_disk_write_bytes_total", "bytes", "Bytes that were written to the device."),
             DEVICE,
             SECTOR_BYTES,
         ),
         node: scaled(
-            Family::counter("node_disk_written_bytes_total", "", "Bytes that were written to the device."),
+            &Family::counter("node_disk_written_bytes_total", "", "Bytes that were written to the device."),
             DEVICE,
             SECTOR_BYTES,
         ),
         otel: scaled(
-            Family::counter("system.disk.io", "By", "Bytes that went to and from the device."),
+            &Family::counter("system.disk.io", "By", "Bytes that went to and from the device."),
             WRITE,
             SECTOR_BYTES,
         ),
@@ -111,33 +114,33 @@ static COLUMNS: [Reading; 17] = [
     Reading {
         native: None,
         node: scaled(
-            Family::counter("node_disk_write_time_seconds_total", "", "Time that all writes took together."),
+            &Family::counter("node_disk_write_time_seconds_total", "", "Time that all writes took together."),
             DEVICE,
             MS,
         ),
         otel: scaled(
-            Family::counter("system.disk.operation_time", "s", "Time that all operations took together."),
+            &Family::counter("system.disk.operation_time", "s", "Time that all operations took together."),
             WRITE,
             MS,
         ),
     },
     Reading {
         native: None,
-        node: face(Family::gauge("node_disk_io_now", "", "Operations under way."), DEVICE),
+        node: face(&Family::gauge("node_disk_io_now", "", "Operations under way."), DEVICE),
         otel: face(
-            Family::new(Kind::UpDown, "system.disk.pending_operations", "{operations}", "Operations under way."),
+            &Family::new(Kind::UpDown, "system.disk.pending_operations", "{operations}", "Operations under way."),
             DEVICE,
         ),
     },
     Reading {
         native: None,
         node: scaled(
-            Family::counter("node_disk_io_time_seconds_total", "", "Time with at least one operation under way."),
+            &Family::counter("node_disk_io_time_seconds_total", "", "Time with at least one operation under way."),
             DEVICE,
             MS,
         ),
         otel: scaled(
-            Family::counter("system.disk.io_time", "s", "Time with at least one operation under way."),
+            &Family::counter("system.disk.io_time", "s", "Time with at least one operation under way."),
             DEVICE,
             MS,
         ),
@@ -145,7 +148,7 @@ static COLUMNS: [Reading; 17] = [
     Reading {
         native: None,
         node: scaled(
-            Family::counter(
+            &Family::counter(
                 "node_disk_io_time_weighted_seconds_total",
                 "",
                 "Time with operations under way, each counted.",
@@ -154,7 +157,7 @@ static COLUMNS: [Reading; 17] = [
             MS,
         ),
         otel: scaled(
-            Family::counter("system.disk.weighted_io_time", "s", "Time with operations under way, each counted."),
+            &Family::counter("system.disk.weighted_io_time", "s", "Time with operations under way, each counted."),
             DEVICE,
             MS,
         ),
@@ -162,7 +165,7 @@ static COLUMNS: [Reading; 17] = [
     Reading {
         native: None,
         node: face(
-            Family::counter("node_disk_discards_completed_total", "", "Discards that the device completed."),
+            &Family::counter("node_disk_discards_completed_total", "", "Discards that the device completed."),
             DEVICE,
         ),
         otel: None,
@@ -170,7 +173,7 @@ static COLUMNS: [Reading; 17] = [
     Reading {
         native: None,
         node: face(
-            Family::counter("node_disk_discards_merged_total", "", "Discards that were merged with another one."),
+            &Family::counter("node_disk_discards_merged_total", "", "Discards that were merged with another one."),
             DEVICE,
         ),
         otel: None,
@@ -178,7 +181,7 @@ static COLUMNS: [Reading; 17] = [
     Reading {
         native: None,
         node: face(
-            Family::counter("node_disk_discarded_sectors_total", "", "Sectors of 512 bytes that were discarded."),
+            &Family::counter("node_disk_discarded_sectors_total", "", "Sectors of 512 bytes that were discarded."),
             DEVICE,
         ),
         otel: None,
@@ -186,7 +189,7 @@ static COLUMNS: [Reading; 17] = [
     Reading {
         native: None,
         node: scaled(
-            Family::counter("node_disk_discard_time_seconds_total", "", "Time that all discards took together."),
+            &Family::counter("node_disk_discard_time_seconds_total", "", "Time that all discards took together."),
             DEVICE,
             MS,
         ),
@@ -194,13 +197,16 @@ static COLUMNS: [Reading; 17] = [
     },
     Reading {
         native: None,
-        node: face(Family::counter("node_disk_flush_requests_total", "", "Flushes that the device completed."), DEVICE),
+        node: face(
+            &Family::counter("node_disk_flush_requests_total", "", "Flushes that the device completed."),
+            DEVICE,
+        ),
         otel: None,
     },
     Reading {
         native: None,
         node: scaled(
-            Family::counter("node_disk_flush_requests_time_seconds_total", "", "Time that all flushes took together."),
+            &Family::counter("node_disk_flush_requests_time_seconds_total", "", "Time that all flushes took together."),
             DEVICE,
             MS,
         ),

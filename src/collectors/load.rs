@@ -10,46 +10,46 @@ use crate::model::{Family, Item, Reading, Recorder, face};
 static LOAD: [Reading; 3] = [
     Reading {
         native: face(
-            Family::gauge(
+            &Family::gauge(
                 "system_load_1m",
                 "",
                 "Tasks that run, or wait for a CPU or a disk: average over one minute.",
             ),
             &[],
         ),
-        node: face(Family::gauge("node_load1", "", "Tasks that run or wait: average over 1 minute."), &[]),
+        node: face(&Family::gauge("node_load1", "", "Tasks that run or wait: average over 1 minute."), &[]),
         otel: face(
-            Family::gauge("system.cpu.load_average.1m", "{thread}", "Tasks that run or wait: average over 1 minute."),
+            &Family::gauge("system.cpu.load_average.1m", "{thread}", "Tasks that run or wait: average over 1 minute."),
             &[],
         ),
     },
     Reading {
         native: face(
-            Family::gauge(
+            &Family::gauge(
                 "system_load_5m",
                 "",
                 "Tasks that run, or wait for a CPU or a disk: average over five minutes.",
             ),
             &[],
         ),
-        node: face(Family::gauge("node_load5", "", "Tasks that run or wait: average over 5 minutes."), &[]),
+        node: face(&Family::gauge("node_load5", "", "Tasks that run or wait: average over 5 minutes."), &[]),
         otel: face(
-            Family::gauge("system.cpu.load_average.5m", "{thread}", "Tasks that run or wait: average over 5 minutes."),
+            &Family::gauge("system.cpu.load_average.5m", "{thread}", "Tasks that run or wait: average over 5 minutes."),
             &[],
         ),
     },
     Reading {
         native: face(
-            Family::gauge(
+            &Family::gauge(
                 "system_load_15m",
                 "",
                 "Tasks that run, or wait for a CPU or a disk: average over fifteen minutes.",
             ),
             &[],
         ),
-        node: face(Family::gauge("node_load15", "", "Tasks that run or wait: average over 15 minutes."), &[]),
+        node: face(&Family::gauge("node_load15", "", "Tasks that run or wait: average over 15 minutes."), &[]),
         otel: face(
-            Family::gauge(
+            &Family::gauge(
                 "system.cpu.load_average.15m",
                 "{thread}",
                 "Tasks that run or wait: average over 15 minutes.",

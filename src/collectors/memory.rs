@@ -1,28 +1,26 @@
 //! Memory and swap, from `/proc/meminfo`.
 
-use std::sync::Arc;
-
 use super::collector::{CollectError, Collector, Tick};
-use super::keyed;
+use super::keys::{self, Keys};
 use super::parse::{ParseError, fields, lines, u64, whole};
 use super::settings::Settings;
 use crate::fields::{DefaultValue, Field, Takes};
 use crate::host::{HostPaths, KernelFile, Scratch};
-use crate::model::{Face, Family, Item, Kind, Label, Reading, ReadingRef, Recorder, Writer, face};
+use crate::model::{Family, Item, Kind, Label, Learnt, Reading, Recorder, Scheme, Writer, face};
 
 static TOTAL: Reading = Reading {
-    native: face(Family::gauge("system_memory_total_bytes", "bytes", "Memory that the kernel can use."), &[]),
+    native: face(&Family::gauge("system_memory_total_bytes", "bytes", "Memory that the kernel can use."), &[]),
     node: None,
     otel: None,
 };
 static USED: Reading = Reading {
-    native: face(Family::gauge("system_memory_used_bytes", "bytes", "Total less available memory."), &[]),
+    native: face(&Family::gauge("system_memory_used_bytes", "bytes", "Total less available memory."), &[]),
     node: None,
     otel: None,
 };
 static AVAILABLE: Reading = Reading {
     native: face(
-        Family::gauge(
+        &Family::gauge(
             "system_memory_available_bytes",
             "bytes",
             "Memory that programs can have without swapping: free, and what caches would give back.",
@@ -33,23 +31,23 @@ static AVAILABLE: Reading = Reading {
     otel: None,
 };
 static USAGE: Reading = Reading {
-    native: face(Family::gauge("system_memory_usage_percent", "percent", "Share of the memory that is used."), &[]),
+    native: face(&Family::gauge("system_memory_usage_percent", "percent", "Share of the memory that is used."), &[]),
     node: None,
     otel: None,
 };
 static SWAP_TOTAL: Reading = Reading {
-    native: face(Family::gauge("system_swap_total_bytes", "bytes", "Size of all swap areas."), &[]),
+    native: face(&Family::gauge("system_swap_total_bytes", "bytes", "Size of all swap areas."), &[]),
     node: None,
     otel: None,
 };
 static SWAP_USED: Reading = Reading {
-    native: face(Family::gauge("system_swap_used_bytes", "bytes", "Swap that is in use."), &[]),
+    native: face(&Family::gauge("system_swap_used_bytes", "bytes", "Swap that is in use."), &[]),
     node: None,
     otel: None,
 };
 static SWAP_USAGE: Reading = Reading {
     native: face(
-        Family::gauge(
+        &Family::gauge(
             "system_swap_usage_percent",
             "percent",
             "Share of the swap that is in use; 0 where there is none.",
@@ -71,100 +69,45 @@ static STATES: [Reading; 6] = [
 ];
 
 const fn state(labels: &'static [Label]) -> Reading {
-    let family = Family::new(Kind::UpDown, "system.memory.usage", "By", "Memory by what it is used for.");
-    Reading { native: None, node: None, otel: face(family, labels) }
+    const USAGE: Family = Family::new(Kind::UpDown, "system.memory.usage", "By", "Memory by what it is used for.");
+    Reading { native: None, node: None, otel: face(&USAGE, labels) }
 }
 
-/// The keys that kernels have, in their order, and what node_exporter calls them. Sizes are in
-/// kB, which means 1024 bytes, and end in `_bytes` here; what does not is a number of pages.
-macro_rules! keys {
-    ($($key:literal => $name:literal,)*) => {
-        const KEY_NAMES: &[&str] = &[$($key),*];
-        static KEYS: [Reading; KEY_NAMES.len()] = [$(Reading {
-            native: None,
-            node: face(Family::gauge(concat!("node_memory_", $name), "", concat!($key, " of the kernel's meminfo.")), &[]),
-            otel: None,
-        }),*];
-    };
+/// The keys that kernels have, in their order, for the documentation: which ones a host's kernel has is seen there.
+/// Those in the second list are numbers of pages, all others sizes.
+const KNOWN_KEYS: [&str; 2] = [
+    "MemTotal MemFree MemAvailable Buffers Cached SwapCached Active Inactive Active(anon) Inactive(anon) Active(file) \
+     Inactive(file) Unevictable Mlocked HighTotal HighFree LowTotal LowFree MmapCopy SwapTotal SwapFree Zswap Zswapped \
+     Dirty Writeback AnonPages Mapped Shmem KReclaimable Slab SReclaimable SUnreclaim KernelStack ShadowCallStack \
+     PageTables SecPageTables NFS_Unstable Bounce WritebackTmp CommitLimit Committed_AS VmallocTotal VmallocUsed \
+     VmallocChunk Percpu EarlyMemtestBad HardwareCorrupted AnonHugePages ShmemHugePages ShmemPmdMapped FileHugePages \
+     FilePmdMapped CmaTotal CmaFree Unaccepted Balloon Hugepagesize Hugetlb DirectMap4k DirectMap2M DirectMap4M \
+     DirectMap1G",
+    "HugePages_Total HugePages_Free HugePages_Rsvd HugePages_Surp",
+];
+
+/// What node_exporter makes of a key: `Active(anon)` in kB is `node_memory_Active_anon_bytes`; a plain number has no unit.
+fn key(name: &[u8], is_size: u8) -> Option<Learnt> {
+    let clean = keys::clean(name.strip_suffix(b")").unwrap_or(name));
+    let suffix = if is_size == SIZE { "_bytes" } else { "" };
+    let family = format!("node_memory_{clean}{suffix}");
+    let help = format!("{} of the kernel's meminfo.", name.escape_ascii());
+    Some(Learnt::new(Scheme::NodeExporter, Family::gauge(&family, "", &help), &[]))
 }
 
-keys! {
-    "MemTotal" => "MemTotal_bytes",
-    "MemFree" => "MemFree_bytes",
-    "MemAvailable" => "MemAvailable_bytes",
-    "Buffers" => "Buffers_bytes",
-    "Cached" => "Cached_bytes",
-    "SwapCached" => "SwapCached_bytes",
-    "Active" => "Active_bytes",
-    "Inactive" => "Inactive_bytes",
-    "Active(anon)" => "Active_anon_bytes",
-    "Inactive(anon)" => "Inactive_anon_bytes",
-    "Active(file)" => "Active_file_bytes",
-    "Inactive(file)" => "Inactive_file_bytes",
-    "Unevictable" => "Unevictable_bytes",
-    "Mlocked" => "Mlocked_bytes",
-    "HighTotal" => "HighTotal_bytes",
-    "HighFree" => "HighFree_bytes",
-    "LowTotal" => "LowTotal_bytes",
-    "LowFree" => "LowFree_bytes",
-    "MmapCopy" => "MmapCopy_bytes",
-    "SwapTotal" => "SwapTotal_bytes",
-    "SwapFree" => "SwapFree_bytes",
-    "Zswap" => "Zswap_bytes",
-    "Zswapped" => "Zswapped_bytes",
-    "Dirty" => "Dirty_bytes",
-    "Writeback" => "Writeback_bytes",
-    "AnonPages" => "AnonPages_bytes",
-    "Mapped" => "Mapped_bytes",
-    "Shmem" => "Shmem_bytes",
-    "KReclaimable" => "KReclaimable_bytes",
-    "Slab" => "Slab_bytes",
-    "SReclaimable" => "SReclaimable_bytes",
-    "SUnreclaim" => "SUnreclaim_bytes",
-    "KernelStack" => "KernelStack_bytes",
-    "ShadowCallStack" => "ShadowCallStack_bytes",
-    "PageTables" => "PageTables_bytes",
-    "SecPageTables" => "SecPageTables_bytes",
-    "NFS_Unstable" => "NFS_Unstable_bytes",
-    "Bounce" => "Bounce_bytes",
-    "WritebackTmp" => "WritebackTmp_bytes",
-    "CommitLimit" => "CommitLimit_bytes",
-    "Committed_AS" => "Committed_AS_bytes",
-    "VmallocTotal" => "VmallocTotal_bytes",
-    "VmallocUsed" => "VmallocUsed_bytes",
-    "VmallocChunk" => "VmallocChunk_bytes",
-    "Percpu" => "Percpu_bytes",
-    "EarlyMemtestBad" => "EarlyMemtestBad_bytes",
-    "HardwareCorrupted" => "HardwareCorrupted_bytes",
-    "AnonHugePages" => "AnonHugePages_bytes",
-    "ShmemHugePages" => "ShmemHugePages_bytes",
-    "ShmemPmdMapped" => "ShmemPmdMapped_bytes",
-    "FileHugePages" => "FileHugePages_bytes",
-    "FilePmdMapped" => "FilePmdMapped_bytes",
-    "CmaTotal" => "CmaTotal_bytes",
-    "CmaFree" => "CmaFree_bytes",
-    "Unaccepted" => "Unaccepted_bytes",
-    "Balloon" => "Balloon_bytes",
-    "HugePages_Total" => "HugePages_Total",
-    "HugePages_Free" => "HugePages_Free",
-    "HugePages_Rsvd" => "HugePages_Rsvd",
-    "HugePages_Surp" => "HugePages_Surp",
-    "Hugepagesize" => "Hugepagesize_bytes",
-    "Hugetlb" => "Hugetlb_bytes",
-    "DirectMap4k" => "DirectMap4k_bytes",
-    "DirectMap2M" => "DirectMap2M_bytes",
-    "DirectMap4M" => "DirectMap4M_bytes",
-    "DirectMap1G" => "DirectMap1G_bytes",
+/// How a number is written in the file: with `kB` behind it, which means 1024 bytes, or alone.
+const SIZE: u8 = 1;
+const PLAIN: u8 = 0;
+
+/// node_exporter's families of the keys that kernels have.
+pub fn known_keys() -> Vec<Learnt> {
+    let of =
+        |kind, list: &str| list.split_whitespace().filter_map(|name| key(name.as_bytes(), kind)).collect::<Vec<_>>();
+    let [sizes, plain] = KNOWN_KEYS;
+    [of(SIZE, sizes), of(PLAIN, plain)].concat()
 }
 
-/// Which of [`KEYS`] is that of `key`, with a size or a plain number.
-fn known_key(key: &[u8], is_size: bool) -> Option<&'static Reading> {
-    let at = KEY_NAMES.iter().position(|name| name.as_bytes() == key)?;
-    let face = KEYS[at].node.as_ref()?;
-    (face.family.name.ends_with("_bytes") == is_size).then_some(&KEYS[at])
-}
-
-/// Everything this collector may give, but for node_exporter's families of keys that are new to us.
+/// Everything this collector may give, but for the families of keys.
 pub static READINGS: &[&[Reading]] = &[
     std::slice::from_ref(&TOTAL),
     std::slice::from_ref(&USED),
@@ -174,7 +117,6 @@ pub static READINGS: &[&[Reading]] = &[
     std::slice::from_ref(&SWAP_USED),
     std::slice::from_ref(&SWAP_USAGE),
     &STATES,
-    &KEYS,
 ];
 
 /// Its fields of `collector`.
@@ -199,7 +141,7 @@ impl Memory {
         Memory {
             file: KernelFile::new(host.proc("meminfo")).in_one_piece(),
             host: Item::new(&[]),
-            keys: Keys::default(),
+            keys: Keys::new(key),
         }
     }
 }
@@ -210,7 +152,7 @@ impl Collector for Memory {
         let memory = parse(text).map_err(|error| error.of(self.file.path()))?;
         let mut host = out.item(&self.host);
         emit(&memory, &mut host);
-        self.keys.emit(text, &mut host);
+        emit_keys(&mut self.keys, text, &mut host);
         Ok(())
     }
 }
@@ -240,94 +182,19 @@ fn emit(memory: &MemInfo, out: &mut Writer<'_>) {
     }
 }
 
-/// What node_exporter makes of the file: a family for each key, whatever the kernel's are.
-#[derive(Debug, Default)]
-struct Keys(Vec<Key>);
-
-/// What is remembered of a line.
-#[derive(Debug)]
-struct Key {
-    name: Box<[u8]>,
-    /// Whether it is a size; else it is a plain number.
-    is_size: bool,
-    /// None where a line before has the same name.
-    reading: Option<ReadingRef>,
-}
-
-/// Kernels have about 60 keys; what has more is none.
-const MAX_KEYS: usize = 256;
-
-impl Keys {
-    /// Pushes each line's number. A line that is not `key: number [kB]` is passed over.
-    fn emit(&mut self, text: &[u8], out: &mut Writer<'_>) {
-        let (mut at, mut is_known) = (0, true);
-        for (_, content) in lines(text) {
-            let Some(colon) = content.iter().position(|b| *b == b':') else { continue };
-            let (name, rest) = content.split_at(colon);
-            let mut words = fields(&rest[1..]);
-            let Some(number) = words.next().and_then(u64) else { continue };
-            let is_size = words.next() == Some(b"kB");
-            // Behind a line that is new, others may have the name that had one before.
-            is_known = is_known && self.0.get(at).is_some_and(|key| key.is(name, is_size));
-            if !is_known {
-                if at == MAX_KEYS {
-                    break;
-                }
-                self.find(at, name, is_size);
-            }
-            let number = if is_size { number.saturating_mul(1024) } else { number } as f64;
-            match &self.0[at].reading {
-                Some(ReadingRef::Static(reading)) => out.push(reading, number),
-                Some(ReadingRef::Shared(reading)) => out.push_learnt(reading, number),
-                None => {}
-            }
-            at += 1;
-        }
-        self.0.truncate(at);
+/// Pushes each line's number in node_exporter's names. A line that is not `key: number [kB]` is passed over.
+fn emit_keys(keys: &mut Keys, text: &[u8], out: &mut Writer<'_>) {
+    keys.begin();
+    for (_, content) in lines(text) {
+        let Some(colon) = content.iter().position(|b| *b == b':') else { continue };
+        let (name, rest) = content.split_at(colon);
+        let mut words = fields(&rest[1..]);
+        let Some(number) = words.next().and_then(u64) else { continue };
+        let (kind, number) =
+            if words.next() == Some(b"kB") { (SIZE, number.saturating_mul(1024)) } else { (PLAIN, number) };
+        keys.push(name, kind, number as f64, out);
     }
-
-    /// Puts the key at the place `at`.
-    #[cold]
-    fn find(&mut self, at: usize, name: &[u8], is_size: bool) {
-        let new = || Key { name: name.into(), is_size, reading: Some(Key::reading(name, is_size)) };
-        keyed::entry(&mut self.0, at, |key| key.is(name, is_size), new);
-        // A series that stands twice would make destinations refuse the whole request.
-        let (before, rest) = self.0.split_at_mut(at);
-        let key = &mut rest[0];
-        key.reading.get_or_insert_with(|| Key::reading(name, is_size));
-        if before.iter().any(|other| key.family().is_some() && other.family() == key.family()) {
-            key.reading = None;
-        }
-    }
-}
-
-impl Key {
-    fn is(&self, name: &[u8], is_size: bool) -> bool {
-        *self.name == *name && self.is_size == is_size
-    }
-
-    fn family(&self) -> Option<&str> {
-        self.reading.as_ref()?.node.as_ref().map(|face| &*face.family.name)
-    }
-
-    /// `Active(anon)` in kB is `node_memory_Active_anon_bytes`; a plain number has no unit.
-    fn reading(name: &[u8], is_size: bool) -> ReadingRef {
-        if let Some(known) = known_key(name, is_size) {
-            return ReadingRef::Static(known);
-        }
-        let name = String::from_utf8_lossy(name);
-        let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
-        let clean: String = name.trim_end_matches(')').chars().map(|c| if is_plain(c) { c } else { '_' }).collect();
-        let suffix = if is_size { "_bytes" } else { "" };
-        let family = Family {
-            name: format!("node_memory_{clean}{suffix}").into(),
-            help: format!("{} of the kernel's meminfo.", name.escape_default()).into(),
-            unit: "".into(),
-            kind: Kind::Gauge,
-        };
-        let node = Some(Face { family, factor: 1.0, labels: (&[]).into() });
-        ReadingRef::Shared(Arc::new(Reading { native: None, node, otel: None }))
-    }
+    keys.end();
 }
 
 /// What is needed of `/proc/meminfo`, in bytes. A field that the kernel does not give is `None`.
@@ -527,14 +394,6 @@ mod tests {
     }
 
     #[test]
-    fn keys_without_end_are_cut() {
-        let many: String = (0..1000).map(|n| format!("Key{n}: {n} kB\n")).collect();
-        let folder = Folder::new("memory-many");
-        folder.write("proc/meminfo", format!("MemTotal: 9 kB\nDirty: 9 kB\nSUnreclaim: 9 kB\n{many}"));
-        assert_eq!(collect_as(Scheme::NodeExporter, &mut Memory::new(&folder.host())).len(), MAX_KEYS);
-    }
-
-    #[test]
     fn every_key_of_the_fixture_hosts_is_known() {
         if !have_fixtures() {
             return;
@@ -542,7 +401,9 @@ mod tests {
         for host in ["vm", "numa64", "container-v1", "old-kernel", "arm-board"] {
             for line in std::fs::read_to_string(fixture(host).proc("meminfo")).unwrap().lines() {
                 let (key, rest) = line.split_once(':').unwrap();
-                assert!(known_key(key.as_bytes(), rest.ends_with("kB")).is_some(), "{host}: {line}");
+                let [sizes, plain] = KNOWN_KEYS;
+                let known = if rest.ends_with("kB") { sizes } else { plain };
+                assert!(known.split_whitespace().any(|known| known == key), "{host}: {line}");
             }
         }
     }

@@ -18,43 +18,43 @@ const TRANSMIT: &[Label] = &[Label::key("device", 0), Label::constant("direction
 static TRAFFIC: [Reading; COLUMNS] = [
     Reading {
         native: face(
-            Family::counter("system_network_bytes_recv_total", "bytes", "Bytes that the interface received."),
+            &Family::counter("system_network_bytes_recv_total", "bytes", "Bytes that the interface received."),
             INTERFACE,
         ),
         node: face(
-            Family::counter("node_network_receive_bytes_total", "", "Bytes that the interface received."),
+            &Family::counter("node_network_receive_bytes_total", "", "Bytes that the interface received."),
             DEVICE,
         ),
-        otel: face(Family::counter("system.network.io", "By", "Bytes that went through the interface."), RECEIVE),
+        otel: face(&Family::counter("system.network.io", "By", "Bytes that went through the interface."), RECEIVE),
     },
     Reading {
         native: face(
-            Family::counter("system_network_packets_recv_total", "", "Packets that the interface received."),
+            &Family::counter("system_network_packets_recv_total", "", "Packets that the interface received."),
             INTERFACE,
         ),
         node: face(
-            Family::counter("node_network_receive_packets_total", "", "Packets that the interface received."),
+            &Family::counter("node_network_receive_packets_total", "", "Packets that the interface received."),
             DEVICE,
         ),
         otel: face(
-            Family::counter("system.network.packets", "{packets}", "Packets that went through the interface."),
+            &Family::counter("system.network.packets", "{packets}", "Packets that went through the interface."),
             RECEIVE,
         ),
     },
     Reading {
         native: face(
-            Family::counter("system_network_errors_in_total", "", "Packets that were received with an error."),
+            &Family::counter("system_network_errors_in_total", "", "Packets that were received with an error."),
             INTERFACE,
         ),
         node: face(
-            Family::counter("node_network_receive_errs_total", "", "Packets that were received with an error."),
+            &Family::counter("node_network_receive_errs_total", "", "Packets that were received with an error."),
             DEVICE,
         ),
-        otel: face(Family::counter("system.network.errors", "{errors}", "Packets with an error."), RECEIVE),
+        otel: face(&Family::counter("system.network.errors", "{errors}", "Packets with an error."), RECEIVE),
     },
     Reading {
         native: face(
-            Family::counter(
+            &Family::counter(
                 "system_network_drop_in_total",
                 "",
                 "Received packets that were dropped, for want of room.",
@@ -62,23 +62,15 @@ static TRAFFIC: [Reading; COLUMNS] = [
             INTERFACE,
         ),
         node: face(
-            Family::counter("node_network_receive_drop_total", "", "Received packets that were dropped."),
+            &Family::counter("node_network_receive_drop_total", "", "Received packets that were dropped."),
             DEVICE,
         ),
-        otel: face(Family::counter("system.network.dropped", "{packets}", "Packets that were dropped."), RECEIVE),
+        otel: face(&Family::counter("system.network.dropped", "{packets}", "Packets that were dropped."), RECEIVE),
     },
     Reading {
         native: None,
         node: face(
-            Family::counter("node_network_receive_fifo_total", "", "Received packets that a full FIFO lost."),
-            DEVICE,
-        ),
-        otel: None,
-    },
-    Reading {
-        native: None,
-        node: face(
-            Family::counter("node_network_receive_frame_total", "", "Received packets with a framing error."),
+            &Family::counter("node_network_receive_fifo_total", "", "Received packets that a full FIFO lost."),
             DEVICE,
         ),
         otel: None,
@@ -86,7 +78,7 @@ static TRAFFIC: [Reading; COLUMNS] = [
     Reading {
         native: None,
         node: face(
-            Family::counter("node_network_receive_compressed_total", "", "Compressed packets that were received."),
+            &Family::counter("node_network_receive_frame_total", "", "Received packets with a framing error."),
             DEVICE,
         ),
         otel: None,
@@ -94,77 +86,85 @@ static TRAFFIC: [Reading; COLUMNS] = [
     Reading {
         native: None,
         node: face(
-            Family::counter("node_network_receive_multicast_total", "", "Multicast packets that were received."),
+            &Family::counter("node_network_receive_compressed_total", "", "Compressed packets that were received."),
+            DEVICE,
+        ),
+        otel: None,
+    },
+    Reading {
+        native: None,
+        node: face(
+            &Family::counter("node_network_receive_multicast_total", "", "Multicast packets that were received."),
             DEVICE,
         ),
         otel: None,
     },
     Reading {
         native: face(
-            Family::counter("system_network_bytes_sent_total", "bytes", "Bytes that the interface sent."),
+            &Family::counter("system_network_bytes_sent_total", "bytes", "Bytes that the interface sent."),
             INTERFACE,
         ),
-        node: face(Family::counter("node_network_transmit_bytes_total", "", "Bytes that the interface sent."), DEVICE),
-        otel: face(Family::counter("system.network.io", "By", "Bytes that went through the interface."), TRANSMIT),
+        node: face(&Family::counter("node_network_transmit_bytes_total", "", "Bytes that the interface sent."), DEVICE),
+        otel: face(&Family::counter("system.network.io", "By", "Bytes that went through the interface."), TRANSMIT),
     },
     Reading {
         native: face(
-            Family::counter("system_network_packets_sent_total", "", "Packets that the interface sent."),
+            &Family::counter("system_network_packets_sent_total", "", "Packets that the interface sent."),
             INTERFACE,
         ),
         node: face(
-            Family::counter("node_network_transmit_packets_total", "", "Packets that the interface sent."),
+            &Family::counter("node_network_transmit_packets_total", "", "Packets that the interface sent."),
             DEVICE,
         ),
         otel: face(
-            Family::counter("system.network.packets", "{packets}", "Packets that went through the interface."),
+            &Family::counter("system.network.packets", "{packets}", "Packets that went through the interface."),
             TRANSMIT,
         ),
     },
     Reading {
         native: face(
-            Family::counter("system_network_errors_out_total", "", "Packets that could not be sent."),
+            &Family::counter("system_network_errors_out_total", "", "Packets that could not be sent."),
             INTERFACE,
         ),
-        node: face(Family::counter("node_network_transmit_errs_total", "", "Packets that could not be sent."), DEVICE),
-        otel: face(Family::counter("system.network.errors", "{errors}", "Packets with an error."), TRANSMIT),
+        node: face(&Family::counter("node_network_transmit_errs_total", "", "Packets that could not be sent."), DEVICE),
+        otel: face(&Family::counter("system.network.errors", "{errors}", "Packets with an error."), TRANSMIT),
     },
     Reading {
         native: face(
-            Family::counter("system_network_drop_out_total", "", "Packets to be sent that were dropped."),
+            &Family::counter("system_network_drop_out_total", "", "Packets to be sent that were dropped."),
             INTERFACE,
         ),
         node: face(
-            Family::counter("node_network_transmit_drop_total", "", "Packets to be sent that were dropped."),
+            &Family::counter("node_network_transmit_drop_total", "", "Packets to be sent that were dropped."),
             DEVICE,
         ),
-        otel: face(Family::counter("system.network.dropped", "{packets}", "Packets that were dropped."), TRANSMIT),
+        otel: face(&Family::counter("system.network.dropped", "{packets}", "Packets that were dropped."), TRANSMIT),
     },
     Reading {
         native: None,
         node: face(
-            Family::counter("node_network_transmit_fifo_total", "", "Packets to be sent that a full FIFO lost."),
-            DEVICE,
-        ),
-        otel: None,
-    },
-    Reading {
-        native: None,
-        node: face(Family::counter("node_network_transmit_colls_total", "", "Collisions while sending."), DEVICE),
-        otel: None,
-    },
-    Reading {
-        native: None,
-        node: face(
-            Family::counter("node_network_transmit_carrier_total", "", "Packets that were lost with the carrier."),
+            &Family::counter("node_network_transmit_fifo_total", "", "Packets to be sent that a full FIFO lost."),
             DEVICE,
         ),
         otel: None,
     },
     Reading {
         native: None,
+        node: face(&Family::counter("node_network_transmit_colls_total", "", "Collisions while sending."), DEVICE),
+        otel: None,
+    },
+    Reading {
+        native: None,
         node: face(
-            Family::counter("node_network_transmit_compressed_total", "", "Compressed packets that were sent."),
+            &Family::counter("node_network_transmit_carrier_total", "", "Packets that were lost with the carrier."),
+            DEVICE,
+        ),
+        otel: None,
+    },
+    Reading {
+        native: None,
+        node: face(
+            &Family::counter("node_network_transmit_compressed_total", "", "Compressed packets that were sent."),
             DEVICE,
         ),
         otel: None,

@@ -9,15 +9,15 @@ use crate::model::{Family, Item, Reading, Recorder, face};
 
 static UPTIME: Reading = Reading {
     native: face(
-        Family::gauge("system_uptime_seconds", "seconds", "Time since the host was started, time asleep included."),
+        &Family::gauge("system_uptime_seconds", "seconds", "Time since the host was started, time asleep included."),
         &[],
     ),
     node: None,
-    otel: face(Family::gauge("system.uptime", "s", "Time since the host was started."), &[]),
+    otel: face(&Family::gauge("system.uptime", "s", "Time since the host was started."), &[]),
 };
 static BOOT_TIME: Reading = Reading {
     native: face(
-        Family::gauge(
+        &Family::gauge(
             "system_boot_time_seconds",
             "seconds",
             "When the host was started, in seconds since the UNIX epoch, by its own clock.",
@@ -25,7 +25,7 @@ static BOOT_TIME: Reading = Reading {
         &[],
     ),
     node: face(
-        Family::gauge("node_boot_time_seconds", "", "When the host was started, in seconds since the UNIX epoch."),
+        &Family::gauge("node_boot_time_seconds", "", "When the host was started, in seconds since the UNIX epoch."),
         &[],
     ),
     otel: None,
@@ -33,7 +33,7 @@ static BOOT_TIME: Reading = Reading {
 static TIME: Reading = Reading {
     native: None,
     node: face(
-        Family::gauge("node_time_seconds", "", "What the host's clock says, in seconds since the UNIX epoch."),
+        &Family::gauge("node_time_seconds", "", "What the host's clock says, in seconds since the UNIX epoch."),
         &[],
     ),
     otel: None,

@@ -199,7 +199,7 @@ impl Texts {
 
 /// A series' text in front of its value and behind it.
 fn texts_of(series: &ViewSeries) -> (Box<str>, Box<str>) {
-    let before = format!("{{\"name\":{},\"value\":", quoted(&series.family().name));
+    let before = format!("{{\"name\":{},\"value\":", quoted(series.family().name));
     let labels: Vec<String> = series.labels.iter().map(|(n, v)| format!("{}:{}", quoted(n), quoted(v))).collect();
     let after = format!(",\"type\":\"{}\",\"labels\":{{{}}}}}", series.family().kind.as_str(), labels.join(","));
     (before.into(), after.into())

@@ -8,12 +8,12 @@ use crate::model::{Family, Kind};
 
 /// The name of `family`: its own where it has no dots, else with `_` for these, with its unit
 /// in words, and `_total` where it is a counter.
-pub fn prometheus_name(family: &Family) -> Cow<'_, str> {
+pub fn prometheus_name(family: Family<'_>) -> Cow<'_, str> {
     if !family.name.contains('.') {
-        return Cow::Borrowed(&family.name);
+        return Cow::Borrowed(family.name);
     }
     let mut name = family.name.replace('.', "_");
-    let unit = unit_in_words(&family.unit);
+    let unit = unit_in_words(family.unit);
     let bare = name.strip_suffix("_total").unwrap_or(&name);
     if !unit.is_empty() && bare != unit && !bare.ends_with(&format!("_{unit}")) {
         name = format!("{bare}_{unit}");
@@ -77,7 +77,7 @@ mod tests {
             (Kind::Counter, "system_disk_read_bytes_total", "bytes", "system_disk_read_bytes_total"),
             (Kind::Counter, "requests", "", "requests"),
         ] {
-            assert_eq!(prometheus_name(&Family::new(kind, name, unit, "")), expected);
+            assert_eq!(prometheus_name(Family::new(kind, name, unit, "")), expected);
         }
     }
 }

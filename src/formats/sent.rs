@@ -53,7 +53,12 @@ impl SentSeries {
         let family = series.family();
         let name = prometheus_name(family);
         let labels = named(&name, &series.labels).map(|(name, value)| (name.into(), value.into())).collect();
-        SentSeries { labels, kind: family.kind, help: family.help.clone(), unit: family.unit.clone() }
+        SentSeries {
+            labels,
+            kind: family.kind,
+            help: family.help.to_owned().into(),
+            unit: family.unit.to_owned().into(),
+        }
     }
 
     /// The labels, borrowed: what tells a series from every other one.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::encoder::{Bodies, Encoded, Encoder};
-use crate::model::{Batch, Face, Family, Frame, Item, Label, Labels, Reading, Recorder, Resource, Scheme};
+use crate::model::{Batch, Family, Frame, Item, Label, Labels, Learnt, Recorder, Resource, Scheme};
 use crate::shaping::Perspective;
 
 pub static USAGE: Family = Family::gauge("test_usage_percent", "percent", "Usage.");
@@ -26,16 +26,15 @@ pub fn frame(source: &str, time_ms: i64, samples: &[(&Family, &Labels, f64)]) ->
 }
 
 /// A series of that family with those labels: an item, and its reading.
-pub fn series(family: &Family, labels: &Labels) -> (Item, Arc<Reading>) {
-    let mut key = vec![&*family.name];
+pub fn series(family: &Family, labels: &Labels) -> (Item, Arc<Learnt>) {
+    let mut key = vec![family.name];
     key.extend(labels.iter().flat_map(|(name, value)| [name, value]));
     let constant = |(name, value): (&str, &str)| Label::Constant {
         name: Box::leak(Box::from(name)),
         value: Box::leak(Box::from(value)),
     };
     let labels: Vec<Label> = labels.iter().map(constant).collect();
-    let face = Face { family: family.clone(), factor: 1.0, labels: labels.into() };
-    (Item::new(&key), Arc::new(Reading { native: Some(face), node: None, otel: None }))
+    (Item::new(&key), Arc::new(Learnt::new(Scheme::Native, *family, &labels)))
 }
 
 /// A batch of one frame.

@@ -70,7 +70,7 @@ struct Page<'a> {
 /// A family with the name that it has on the page.
 struct Head<'a> {
     name: Cow<'a, str>,
-    family: &'a Family,
+    family: Family<'a>,
 }
 
 impl<'a> Page<'a> {
@@ -88,7 +88,7 @@ impl<'a> Page<'a> {
     }
 
     /// The number of the family, by name: two frames may hold equal families in two objects.
-    fn family(&mut self, family: &'a Family) -> u32 {
+    fn family(&mut self, family: Family<'a>) -> u32 {
         let name = prometheus_name(family);
         let families = &mut self.families;
         *self.index.entry(name.clone()).or_insert_with(|| {
@@ -108,7 +108,7 @@ impl<'a> Page<'a> {
             out.push_str("# HELP ");
             out.push_str(shown);
             out.push(' ');
-            escape(&family.help, format == Format::OpenMetrics, out);
+            escape(family.help, format == Format::OpenMetrics, out);
             out.push('\n');
         }
         out.push_str("# TYPE ");
@@ -116,11 +116,11 @@ impl<'a> Page<'a> {
         out.push(' ');
         out.push_str(kind);
         out.push('\n');
-        if format == Format::OpenMetrics && has_unit(shown, &family.unit) {
+        if format == Format::OpenMetrics && has_unit(shown, family.unit) {
             out.push_str("# UNIT ");
             out.push_str(shown);
             out.push(' ');
-            out.push_str(&family.unit);
+            out.push_str(family.unit);
             out.push('\n');
         }
         name

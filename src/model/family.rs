@@ -1,7 +1,5 @@
 //! What a metric family is: its name, help, unit and kind, in one naming scheme.
 
-use std::borrow::Cow;
-
 /// How a family's values behave over time, and what its series are together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
@@ -37,33 +35,38 @@ impl Kind {
 }
 
 /// A metric family.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Family {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Family<'a> {
     /// Its name in its scheme. It may hold dots; a format that cannot hold these says how it
     /// writes them.
-    pub name: Cow<'static, str>,
+    pub name: &'a str,
     /// One sentence for people, without a line break.
-    pub help: Cow<'static, str>,
+    pub help: &'a str,
     /// Base unit, or empty: OpenMetrics' words (`bytes`, `seconds`, `percent`), in the scheme
     /// of OpenTelemetry those of UCUM (`By`, `s`).
-    pub unit: Cow<'static, str>,
+    pub unit: &'a str,
     /// How its values behave.
     pub kind: Kind,
 }
 
-impl Family {
-    /// A built-in family.
-    pub const fn new(kind: Kind, name: &'static str, unit: &'static str, help: &'static str) -> Family {
-        Family { name: Cow::Borrowed(name), help: Cow::Borrowed(help), unit: Cow::Borrowed(unit), kind }
+impl<'a> Family<'a> {
+    /// A family.
+    pub const fn new(kind: Kind, name: &'a str, unit: &'a str, help: &'a str) -> Family<'a> {
+        Family { name, help, unit, kind }
     }
 
-    /// A built-in gauge.
-    pub const fn gauge(name: &'static str, unit: &'static str, help: &'static str) -> Family {
+    /// A gauge.
+    pub const fn gauge(name: &'a str, unit: &'a str, help: &'a str) -> Family<'a> {
         Family::new(Kind::Gauge, name, unit, help)
     }
 
-    /// A built-in counter; in the schemes of Prometheus its name ends in `_total`.
-    pub const fn counter(name: &'static str, unit: &'static str, help: &'static str) -> Family {
+    /// A counter; in the schemes of Prometheus its name ends in `_total`.
+    pub const fn counter(name: &'a str, unit: &'a str, help: &'a str) -> Family<'a> {
         Family::new(Kind::Counter, name, unit, help)
+    }
+
+    /// A number of which nobody says how it behaves.
+    pub const fn untyped(name: &'a str, unit: &'a str, help: &'a str) -> Family<'a> {
+        Family::new(Kind::Untyped, name, unit, help)
     }
 }

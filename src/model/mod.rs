@@ -26,6 +26,6 @@ pub use frame::{Batch, Frame, Resource};
 pub use item::Item;
 pub use labels::{Labels, LabelsError};
 pub(crate) use reading::everywhere;
-pub use reading::{Face, Label, Reading, ReadingRef, face, scaled};
+pub use reading::{Face, Label, Learnt, Named, Reading, ReadingRef, face, scaled};
 pub use recorder::{Recorder, Refused, Writer};
 pub use scheme::Scheme;

@@ -1,43 +1,78 @@
 //! A number that a collector knows how to give, and what it is called in each naming scheme.
 
-use std::borrow::Cow;
-use std::ops::Deref;
 use std::sync::Arc;
 
-use super::{Family, Scheme};
+use super::{Family, Kind, Scheme};
 
 /// One number that a collector knows how to give: a family in each scheme that has it. What is
 /// one metric in a scheme and several in another is several readings.
-#[derive(Clone, Debug, PartialEq)]
+///
+/// There are many of these, so they are dense: families that are alike are one object.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Reading {
     /// In metricsd's own names.
-    pub native: Option<Face>,
+    pub native: Option<Named>,
     /// In node_exporter's.
-    pub node: Option<Face>,
+    pub node: Option<Named>,
     /// In OpenTelemetry's.
-    pub otel: Option<Face>,
+    pub otel: Option<Named>,
+}
+
+/// What a built-in reading is called in one scheme.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Named {
+    family: &'static Family<'static>,
+    factor: f64,
+    labels: &'static [Label],
+}
+
+/// A reading that was learnt at run time: a key that a newer kernel has.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Learnt {
+    scheme: Scheme,
+    name: Box<str>,
+    help: Box<str>,
+    unit: Box<str>,
+    kind: Kind,
+    labels: Box<[Label]>,
+}
+
+/// A reading as one scheme has it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Face<'a> {
+    /// The family that it is a series of.
+    pub family: Family<'a>,
+    /// What its number is multiplied with.
+    pub factor: f64,
+    /// Its labels.
+    pub labels: &'a [Label],
 }
 
 impl Reading {
     /// What it is called in `scheme`; none: that scheme does not have it.
-    pub fn face(&self, scheme: Scheme) -> Option<&Face> {
-        match scheme {
-            Scheme::Native => self.native.as_ref(),
-            Scheme::NodeExporter => self.node.as_ref(),
-            Scheme::Otel => self.otel.as_ref(),
-        }
+    #[inline]
+    pub fn face(&self, scheme: Scheme) -> Option<Face<'static>> {
+        let named = match scheme {
+            Scheme::Native => &self.native,
+            Scheme::NodeExporter => &self.node,
+            Scheme::Otel => &self.otel,
+        };
+        named.map(|Named { family, factor, labels }| Face { family: *family, factor, labels })
     }
 }
 
-/// A reading as one scheme has it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Face {
-    /// The family that it is a series of.
-    pub family: Family,
-    /// What its number is multiplied with.
-    pub factor: f64,
-    /// Its labels.
-    pub labels: Cow<'static, [Label]>,
+impl Learnt {
+    /// A reading of `scheme` alone, in the unit that it is read in.
+    pub fn new(scheme: Scheme, family: Family<'_>, labels: &[Label]) -> Learnt {
+        let Family { name, help, unit, kind } = family;
+        Learnt { scheme, name: name.into(), help: help.into(), unit: unit.into(), kind, labels: labels.into() }
+    }
+
+    /// What it is called in `scheme`; none: it is a reading of another one.
+    pub fn face(&self, scheme: Scheme) -> Option<Face<'_>> {
+        let family = Family { name: &self.name, help: &self.help, unit: &self.unit, kind: self.kind };
+        (scheme == self.scheme).then_some(Face { family, factor: 1.0, labels: &self.labels })
+    }
 }
 
 /// Where a series' label comes from.
@@ -85,14 +120,14 @@ impl Label {
     }
 }
 
-/// A reading's face of built-in names, in the unit that it is read in.
-pub const fn face(family: Family, labels: &'static [Label]) -> Option<Face> {
+/// What a built-in reading is called, in the unit that it is read in.
+pub const fn face(family: &'static Family<'static>, labels: &'static [Label]) -> Option<Named> {
     scaled(family, labels, 1.0)
 }
 
-/// A reading's face of built-in names whose numbers are those that are read, times `factor`.
-pub const fn scaled(family: Family, labels: &'static [Label], factor: f64) -> Option<Face> {
-    Some(Face { family, factor, labels: Cow::Borrowed(labels) })
+/// What a built-in reading is called whose numbers are those that are read, times `factor`.
+pub const fn scaled(family: &'static Family<'static>, labels: &'static [Label], factor: f64) -> Option<Named> {
+    Some(Named { family, factor, labels })
 }
 
 /// A built-in reading that has one name in all schemes.
@@ -107,31 +142,42 @@ macro_rules! everywhere {
 }
 pub(crate) use everywhere;
 
-/// A cheap handle on a [`Reading`], compared by address.
+/// A cheap handle on a reading, compared by address.
 #[derive(Clone, Debug)]
 pub enum ReadingRef {
     /// Built in.
     Static(&'static Reading),
     /// Learnt at run time.
-    Shared(Arc<Reading>),
+    Shared(Arc<Learnt>),
 }
 
 impl ReadingRef {
     /// Whether it is the very object `reading`.
     #[inline]
-    pub fn is(&self, reading: &Reading) -> bool {
-        std::ptr::eq::<Reading>(&**self, reading)
+    pub fn is(&self, reading: &'static Reading) -> bool {
+        matches!(self, ReadingRef::Static(own) if std::ptr::eq(*own, reading))
     }
-}
 
-impl Deref for ReadingRef {
-    type Target = Reading;
-
+    /// Whether it is the very object `learnt`.
     #[inline]
-    fn deref(&self) -> &Reading {
+    pub fn is_learnt(&self, learnt: &Arc<Learnt>) -> bool {
+        matches!(self, ReadingRef::Shared(own) if Arc::ptr_eq(own, learnt))
+    }
+
+    /// Whether both are one object.
+    pub fn same(&self, other: &ReadingRef) -> bool {
+        match other {
+            ReadingRef::Static(reading) => self.is(reading),
+            ReadingRef::Shared(learnt) => self.is_learnt(learnt),
+        }
+    }
+
+    /// What it is called in `scheme`; none: that scheme does not have it.
+    #[inline]
+    pub fn face(&self, scheme: Scheme) -> Option<Face<'_>> {
         match self {
-            ReadingRef::Static(reading) => reading,
-            ReadingRef::Shared(reading) => reading,
+            ReadingRef::Static(reading) => reading.face(scheme),
+            ReadingRef::Shared(learnt) => learnt.face(scheme),
         }
     }
 }

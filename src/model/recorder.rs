@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::chunk::{Before, ChunkItem, Since};
-use super::{Chunk, Frame, Item, Reading, ReadingRef};
+use super::{Chunk, Frame, Item, Learnt, Reading, ReadingRef};
 
 /// Takes a collector's numbers of one round, item by item, and makes a [`Frame`] of them.
 ///
@@ -479,7 +479,7 @@ impl<'c> Maker<'c> {
         for (at, reading) in series.iter().enumerate() {
             let place = old.as_ref().and_then(|(chunk_at, chunk, places)| {
                 // Mostly the same readings in the same order.
-                let is_it = |place: &usize| chunk.series()[*place].is(reading);
+                let is_it = |place: &usize| chunk.series()[*place].same(reading);
                 let same = Some(places.start + at).filter(|place| places.contains(place) && is_it(place));
                 let place = same.or_else(|| places.clone().find(is_it))?;
                 Some((*chunk_at, place as u32))
@@ -504,24 +504,24 @@ impl Writer<'_> {
     /// Adds the number of a built-in reading.
     #[inline]
     pub fn push(&mut self, reading: &'static Reading, value: f64) {
-        if !self.push_expected(reading, value) {
+        if !self.push_expected(|own| own.is(reading), value) {
             self.push_other(ReadingRef::Static(reading), value);
         }
     }
 
     /// [`Writer::push`] for a reading that was learnt at run time.
     #[inline]
-    pub fn push_learnt(&mut self, reading: &Arc<Reading>, value: f64) {
-        if !self.push_expected(reading, value) {
+    pub fn push_learnt(&mut self, reading: &Arc<Learnt>, value: f64) {
+        if !self.push_expected(|own| own.is_learnt(reading), value) {
             self.push_other(ReadingRef::Shared(Arc::clone(reading)), value);
         }
     }
 
     #[inline]
-    fn push_expected(&mut self, reading: &Reading, value: f64) -> bool {
+    fn push_expected(&mut self, is_it: impl FnOnce(&ReadingRef) -> bool, value: f64) -> bool {
         let To::Step { next, end } = &mut self.to else { return false };
         let recorder = &mut *self.recorder;
-        let is_it = *next < *end && recorder.chunks[recorder.round.at.chunk].series()[*next].is(reading);
+        let is_it = *next < *end && is_it(&recorder.chunks[recorder.round.at.chunk].series()[*next]);
         if is_it {
             *next += 1;
             recorder.round.values.push(value);
@@ -533,7 +533,7 @@ impl Writer<'_> {
     fn push_other(&mut self, reading: ReadingRef, value: f64) {
         if self.to == To::Unknown {
             self.to = self.recorder.other_item(self.item);
-            if self.push_expected(&reading, value) {
+            if self.push_expected(|own| own.same(&reading), value) {
                 return;
             }
         }
@@ -567,15 +567,15 @@ impl Drop for Writer<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Family, Label, face};
+    use crate::model::{Family, Label, Scheme, face};
 
-    static BYTES: Reading = reading("bytes");
-    static DROPS: Reading = reading("drops");
-    static ERRORS: Reading = reading("errors");
+    static BYTES: Reading = reading(&Family::counter("bytes", "", ""));
+    static DROPS: Reading = reading(&Family::counter("drops", "", ""));
+    static ERRORS: Reading = reading(&Family::counter("errors", "", ""));
 
-    const fn reading(name: &'static str) -> Reading {
+    const fn reading(family: &'static Family<'static>) -> Reading {
         const LABELS: &[Label] = &[Label::key("device", 0)];
-        Reading { native: face(Family::counter(name, "", ""), LABELS), node: None, otel: None }
+        Reading { native: face(family, LABELS), node: None, otel: None }
     }
 
     /// What a frame says: each item with its readings' names and numbers.
@@ -583,7 +583,7 @@ mod tests {
         let mut said = Vec::new();
         for (chunk, values) in frame.parts() {
             for ((item, reading), value) in chunk.each().zip(values) {
-                let name = reading.native.as_ref().unwrap().family.name.to_string();
+                let name = reading.face(Scheme::Native).unwrap().family.name.to_owned();
                 said.push((item.item.value(0).to_owned(), name, *value));
             }
         }
@@ -777,7 +777,7 @@ mod tests {
                         if random(12) > 0 {
                             let value = (time_ms * 10 + which as i64) as f64;
                             out.push(reading, value);
-                            let name = reading.native.as_ref().unwrap().family.name.to_string();
+                            let name = reading.face(Scheme::Native).unwrap().family.name.to_owned();
                             numbers.push((item.value(0).to_owned(), name, value));
                         }
                     }

@@ -135,7 +135,7 @@ mod tests {
     use super::*;
     use crate::model::{Family, Item, Reading, everywhere};
 
-    static VALUE: Reading = everywhere!(Family::gauge("test_value", "", "A value."), &[]);
+    static VALUE: Reading = everywhere!(&Family::gauge("test_value", "", "A value."), &[]);
 
     /// Does in each round what the script says.
     struct Scripted(Vec<fn() -> Result<(), CollectError>>);

@@ -137,12 +137,12 @@ mod tests {
     use crate::telemetry::{CollectorStatus, Subjects};
 
     static PLAIN: Reading = Reading {
-        native: face(Family::counter("test_bytes_total", "bytes", "A test."), &[]),
-        node: face(Family::counter("node_test_bytes_total", "bytes", "A test."), &[]),
+        native: face(&Family::counter("test_bytes_total", "bytes", "A test."), &[]),
+        node: face(&Family::counter("node_test_bytes_total", "bytes", "A test."), &[]),
         otel: None,
     };
     static OWN: Reading =
-        everywhere!(Family::counter("test_bytes_total", "bytes", "A test."), &[Label::constant("own", "yes")]);
+        everywhere!(&Family::counter("test_bytes_total", "bytes", "A test."), &[Label::constant("own", "yes")]);
 
     fn frame(source: &str, reading: &'static Reading) -> Frame {
         let mut out = Recorder::new(source, 10);

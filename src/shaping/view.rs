@@ -67,17 +67,17 @@ impl View {
             for place in chunk.places(at) {
                 let reading = &chunk.series()[place];
                 let Some(face) = reading.face(scheme) else { continue };
-                let rules: *const [Label] = &*face.labels;
+                let rules: *const [Label] = face.labels;
                 let labels = match known.iter().find(|(of, _)| std::ptr::eq(*of, rules)) {
                     Some((_, labels)) => labels.clone(),
                     None => {
-                        let labels = labels(face, &item.item, extra);
+                        let labels = labels(&face, &item.item, extra);
                         known.push((rules, labels.clone()));
                         labels
                     }
                 };
                 let mut hasher = DefaultHasher::new();
-                (&face.family.name, &labels).hash(&mut hasher);
+                (face.family.name, &labels).hash(&mut hasher);
                 series.push(ViewSeries {
                     reading: reading.clone(),
                     scheme,
@@ -124,8 +124,8 @@ impl View {
 
 impl ViewSeries {
     /// The family that it belongs to.
-    pub fn family(&self) -> &Family {
-        &self.face().family
+    pub fn family(&self) -> Family<'_> {
+        self.face().family
     }
 
     /// Its number, where `values` are those of its chunk.
@@ -144,7 +144,7 @@ impl ViewSeries {
         self.face().factor
     }
 
-    fn face(&self) -> &Face {
+    fn face(&self) -> Face<'_> {
         // A view has no series without one.
         self.reading.face(self.scheme).expect("a series that is seen has a face in its scheme")
     }
@@ -152,7 +152,7 @@ impl ViewSeries {
 
 /// The labels of a series: its own, and of `extra` those whose names it has not. A label of an
 /// empty value is none.
-fn labels(face: &Face, item: &Item, extra: &Labels) -> Labels {
+fn labels(face: &Face<'_>, item: &Item, extra: &Labels) -> Labels {
     let own = face.labels.iter().map(|label| match label {
         Label::Key { name, at, prefix } => (*name, [prefix, item.value(*at)].concat()),
         Label::Constant { name, value } => (*name, (*value).to_owned()),

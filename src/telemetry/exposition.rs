@@ -19,13 +19,13 @@ const DESTINATION_OUTCOME: &[Label] = &[Label::key("destination", 0), Label::key
 const DESTINATION_REASON: &[Label] = &[Label::key("destination", 0), Label::key("reason", 1)];
 
 static BUILD_INFO: Reading = everywhere!(
-    Family::gauge("metricsd_build_info", "", "Always 1; version, commit and target of the running metricsd."),
+    &Family::gauge("metricsd_build_info", "", "Always 1; version, commit and target of the running metricsd."),
     BUILD
 );
 static COLLECTIONS: Reading =
-    everywhere!(Family::counter("metricsd_collections_total", "", "Collections since the start."), &[]);
+    everywhere!(&Family::counter("metricsd_collections_total", "", "Collections since the start."), &[]);
 static SKIPPED: Reading = everywhere!(
-    Family::counter(
+    &Family::counter(
         "metricsd_collections_skipped_total",
         "",
         "Collections that did not take place because an earlier one took too long, or that the clock gave no time to."
@@ -33,15 +33,15 @@ static SKIPPED: Reading = everywhere!(
     &[]
 );
 static CLOCK_STEPS: Reading = everywhere!(
-    Family::counter("metricsd_clock_steps_total", "", "Steps of the wall clock that were noticed, by direction."),
+    &Family::counter("metricsd_clock_steps_total", "", "Steps of the wall clock that were noticed, by direction."),
     DIRECTION
 );
 static COLLECTOR_DURATION: Reading = everywhere!(
-    Family::gauge("metricsd_collector_duration_seconds", "seconds", "How long the collector's last round took."),
+    &Family::gauge("metricsd_collector_duration_seconds", "seconds", "How long the collector's last round took."),
     COLLECTOR
 );
 static COLLECTOR_SUCCESS: Reading = everywhere!(
-    Family::gauge(
+    &Family::gauge(
         "metricsd_collector_success",
         "",
         "Whether the collector's last round gave numbers; absent where the host has no such thing."
@@ -49,11 +49,11 @@ static COLLECTOR_SUCCESS: Reading = everywhere!(
     COLLECTOR
 );
 static COLLECTOR_SERIES: Reading = everywhere!(
-    Family::gauge("metricsd_collector_series", "", "Series that the collector's last round gave."),
+    &Family::gauge("metricsd_collector_series", "", "Series that the collector's last round gave."),
     COLLECTOR
 );
 static SERIES_REFUSED: Reading = everywhere!(
-    Family::counter(
+    &Family::counter(
         "metricsd_series_refused_total",
         "",
         "Samples that were not taken from a collector: over its cap of series, or the same series twice."
@@ -61,11 +61,11 @@ static SERIES_REFUSED: Reading = everywhere!(
     COLLECTOR_REASON
 );
 static SAMPLES_SENT: Reading = everywhere!(
-    Family::counter("metricsd_destination_samples_sent_total", "", "Samples that were delivered."),
+    &Family::counter("metricsd_destination_samples_sent_total", "", "Samples that were delivered."),
     DESTINATION
 );
 static BYTES_SENT: Reading = everywhere!(
-    Family::counter(
+    &Family::counter(
         "metricsd_destination_bytes_sent_total",
         "bytes",
         "Body bytes that were delivered, as they went over the wire."
@@ -73,11 +73,11 @@ static BYTES_SENT: Reading = everywhere!(
     DESTINATION
 );
 static REQUESTS: Reading = everywhere!(
-    Family::counter("metricsd_destination_requests_total", "", "Requests to the destination by how they ended."),
+    &Family::counter("metricsd_destination_requests_total", "", "Requests to the destination by how they ended."),
     DESTINATION_OUTCOME
 );
 static SAMPLES_DROPPED: Reading = everywhere!(
-    Family::counter(
+    &Family::counter(
         "metricsd_destination_samples_dropped_total",
         "",
         "Samples that will not reach the destination, by reason."
@@ -85,15 +85,15 @@ static SAMPLES_DROPPED: Reading = everywhere!(
     DESTINATION_REASON
 );
 static QUEUE_BYTES: Reading = everywhere!(
-    Family::gauge("metricsd_destination_queue_bytes", "bytes", "Bytes that wait for delivery."),
+    &Family::gauge("metricsd_destination_queue_bytes", "bytes", "Bytes that wait for delivery."),
     DESTINATION
 );
 static QUEUE_FRAMES: Reading = everywhere!(
-    Family::gauge("metricsd_destination_queue_frames", "", "Request bodies that wait for delivery."),
+    &Family::gauge("metricsd_destination_queue_frames", "", "Request bodies that wait for delivery."),
     DESTINATION
 );
 static QUEUE_OLDEST: Reading = everywhere!(
-    Family::gauge(
+    &Family::gauge(
         "metricsd_destination_queue_oldest_seconds",
         "seconds",
         "Age of the oldest request body that waits for delivery; 0 where none does."
@@ -101,7 +101,7 @@ static QUEUE_OLDEST: Reading = everywhere!(
     DESTINATION
 );
 static LAST_SUCCESS: Reading = everywhere!(
-    Family::gauge(
+    &Family::gauge(
         "metricsd_destination_last_success_timestamp_seconds",
         "seconds",
         "When the last request was delivered, in seconds since the UNIX epoch."
@@ -251,7 +251,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::model::Refused;
+    use crate::model::{Refused, Scheme};
     use crate::telemetry::{DestinationState, Round};
 
     fn telemetry() -> Telemetry {
@@ -301,10 +301,10 @@ mod tests {
     fn value(frame: &Frame, name: &str, labels: &[(&'static str, &str)]) -> Option<f64> {
         let found = frame.parts().flat_map(|(chunk, values)| chunk.each().zip(values));
         let mut found = found.filter(|((item, reading), _)| {
-            let face = reading.native.as_ref().unwrap();
-            let own = face.labels.iter().map(|label| match label {
-                Label::Key { name, at, .. } => (*name, item.item.value(*at)),
-                Label::Constant { name, value } => (*name, *value),
+            let face = reading.face(Scheme::Native).unwrap();
+            let own = face.labels.iter().map(|label| match *label {
+                Label::Key { name, at, .. } => (name, item.item.value(at)),
+                Label::Constant { name, value } => (name, value),
             });
             face.family.name == name && own.eq(labels.iter().copied())
         });

@@ -11,24 +11,24 @@ use crate::host::{KernelFile, Scratch};
 use crate::model::{Family, Item, Reading, Recorder, everywhere};
 
 static CPU: Reading = everywhere!(
-    Family::counter("process_cpu_seconds_total", "seconds", "Total user and system CPU time spent in seconds."),
+    &Family::counter("process_cpu_seconds_total", "seconds", "Total user and system CPU time spent in seconds."),
     &[]
 );
 static RESIDENT: Reading =
-    everywhere!(Family::gauge("process_resident_memory_bytes", "bytes", "Resident memory size in bytes."), &[]);
+    everywhere!(&Family::gauge("process_resident_memory_bytes", "bytes", "Resident memory size in bytes."), &[]);
 static VIRTUAL: Reading =
-    everywhere!(Family::gauge("process_virtual_memory_bytes", "bytes", "Virtual memory size in bytes."), &[]);
+    everywhere!(&Family::gauge("process_virtual_memory_bytes", "bytes", "Virtual memory size in bytes."), &[]);
 static VIRTUAL_MAX: Reading = everywhere!(
-    Family::gauge("process_virtual_memory_max_bytes", "bytes", "Maximum amount of virtual memory available in bytes."),
+    &Family::gauge("process_virtual_memory_max_bytes", "bytes", "Maximum amount of virtual memory available in bytes."),
     &[]
 );
-static OPEN_FDS: Reading = everywhere!(Family::gauge("process_open_fds", "", "Number of open file descriptors."), &[]);
+static OPEN_FDS: Reading = everywhere!(&Family::gauge("process_open_fds", "", "Number of open file descriptors."), &[]);
 static MAX_FDS: Reading =
-    everywhere!(Family::gauge("process_max_fds", "", "Maximum number of open file descriptors."), &[]);
+    everywhere!(&Family::gauge("process_max_fds", "", "Maximum number of open file descriptors."), &[]);
 static THREADS: Reading =
-    everywhere!(Family::gauge("process_threads", "", "Number of OS threads in the process."), &[]);
+    everywhere!(&Family::gauge("process_threads", "", "Number of OS threads in the process."), &[]);
 static START_TIME: Reading = everywhere!(
-    Family::gauge(
+    &Family::gauge(
         "process_start_time_seconds",
         "seconds",
         "Start time of the process since the UNIX epoch in seconds."
@@ -118,6 +118,7 @@ fn parse_stat(bytes: &[u8]) -> Option<Stat> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Scheme;
 
     const LINE: &[u8] = b"1164 (a) b) (c) S 1 1164 1164 0 -1 4194304 220 0 0 0 17 4 0 0 20 0 5 0 8411 7405568 512 \
         18446744073709551615 1 1 0 0 0 0 0 4096 0 0 0 0 17 1 0 0 0 0 0 0 0 0 0 0 0 0 0\n";
@@ -143,7 +144,7 @@ mod tests {
         let frame = out.finish(0);
         assert_eq!(out.take_refused().max_series, 0);
         let all = frame.parts().flat_map(|(chunk, values)| chunk.series().iter().zip(values));
-        let all: Vec<(&str, f64)> = all.map(|(r, v)| (&*r.native.as_ref().unwrap().family.name, *v)).collect();
+        let all: Vec<(&str, f64)> = all.map(|(r, v)| (r.face(Scheme::Native).unwrap().family.name, *v)).collect();
         let value = |name: &str| all.iter().find(|(of, _)| *of == name).map(|(_, value)| *value);
         assert_eq!(value("process_start_time_seconds"), Some(1_700_000_000.5));
         assert!(value("process_resident_memory_bytes").unwrap() > 100_000.0);

@@ -74,10 +74,10 @@ fn code(text: &str) -> String {
     if text.is_empty() { String::new() } else { format!("`{text}`") }
 }
 
-fn family(metric: &Family, labels: &str) -> Vec<String> {
+fn family(metric: Family<'_>, labels: &str) -> Vec<String> {
     let labels: Vec<String> = labels.split(", ").map(code).collect();
     vec![
-        code(&metric.name),
+        code(metric.name),
         metric.kind.as_str().to_owned(),
         metric.unit.to_string(),
         labels.join(", "),
@@ -106,9 +106,9 @@ fn own_metrics() -> String {
     let frame = Exposition::new(&telemetry).frame(&telemetry, 0);
     let mut rows: Vec<Vec<String>> = Vec::new();
     for reading in frame.chunks.iter().flat_map(|chunk| chunk.series()) {
-        let face = reading.native.as_ref().unwrap();
+        let face = reading.face(Scheme::Native).unwrap();
         let names: Vec<&str> = face.labels.iter().map(|label| label.name()).collect();
-        let row = family(&face.family, &names.join(", "));
+        let row = family(face.family, &names.join(", "));
         if !rows.contains(&row) {
             rows.push(row);
         }

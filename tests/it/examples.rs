@@ -155,7 +155,7 @@ fn the_dashboard_shows_every_family_of_the_host_or_its_percentage() {
     ];
     let shown: BTreeSet<&str> = names(&all).collect();
     for metric in native() {
-        let name: &str = &metric.name;
+        let name: &str = metric.name;
         assert!(shown.contains(name) != left_out.contains(&name), "{name}");
     }
 }

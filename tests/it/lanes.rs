@@ -17,12 +17,12 @@ use crate::support::peer::{Peer, Received, Reply};
 use crate::support::wait_for;
 
 static FIRST: Reading = Reading {
-    native: face(Family::gauge("test_first", "", "First."), &[Label::key("disk", 0)]),
+    native: face(&Family::gauge("test_first", "", "First."), &[Label::key("disk", 0)]),
     node: None,
     otel: None,
 };
 static SECOND: Reading =
-    Reading { native: face(Family::counter("test_second_total", "", "Second."), &[]), node: None, otel: None };
+    Reading { native: face(&Family::counter("test_second_total", "", "Second."), &[]), node: None, otel: None };
 
 /// A lane on its threads.
 pub struct Running {

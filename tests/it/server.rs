@@ -15,7 +15,7 @@ use metricsd::telemetry::{CollectorState, CollectorStatus, DestinationStatus, Ro
 const LIMIT: Duration = Duration::from_secs(40);
 
 static VALUE: Reading = Reading {
-    native: face(Family::gauge("test_value", "", "A number."), &[Label::key("series", 0)]),
+    native: face(&Family::gauge("test_value", "", "A number."), &[Label::key("series", 0)]),
     node: None,
     otel: None,
 };

@@ -21,14 +21,14 @@ use crate::support::program::TempDir;
 
 const LABELS: &[Label] = &[Label::key("at", 0), Label::key("long", 1)];
 static GAUGE: Reading =
-    Reading { native: face(Family::gauge("test_value_bytes", "bytes", "A value."), LABELS), node: None, otel: None };
+    Reading { native: face(&Family::gauge("test_value_bytes", "bytes", "A value."), LABELS), node: None, otel: None };
 static COUNTER: Reading = Reading {
-    native: face(Family::counter("test_things_total", "", "Things, of which there are many."), LABELS),
+    native: face(&Family::counter("test_things_total", "", "Things, of which there are many."), LABELS),
     node: None,
     otel: None,
 };
 /// Not seen by the names that are asked for.
-static HIDDEN: Reading = Reading { native: None, node: face(Family::gauge("node_x", "", "X."), LABELS), otel: None };
+static HIDDEN: Reading = Reading { native: None, node: face(&Family::gauge("node_x", "", "X."), LABELS), otel: None };
 
 const VERSIONS: [Version; 2] = [Version::V1, Version::V2];
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::mountinfo::Mount;
 use super::select::has_own_numbers;
 use crate::host::{FsUsage, HostPaths, StatFs};
-use crate::model::{Face, Family, Item, Kind, Label, Reading, Recorder, face};
+use crate::model::{Family, Item, Kind, Label, Named, Reading, Recorder, face};
 
 const NATIVE: &[Label] = &[Label::key("device", 0), Label::key("fstype", 2), Label::key("mountpoint", 1)];
 const OTEL_USED: &[Label] = &otel("used");
@@ -23,32 +23,39 @@ const fn otel(state: &'static str) -> [Label; 5] {
     ]
 }
 
-const fn usage(labels: &'static [Label]) -> Option<Face> {
-    face(Family::new(Kind::UpDown, "system.filesystem.usage", "By", "Space of the file system by its state."), labels)
+const fn usage(labels: &'static [Label]) -> Option<Named> {
+    const USAGE: Family =
+        Family::new(Kind::UpDown, "system.filesystem.usage", "By", "Space of the file system by its state.");
+    face(&USAGE, labels)
 }
 
-const fn inodes(labels: &'static [Label]) -> Option<Face> {
-    let help = "Inodes of the file system by their state.";
-    face(Family::new(Kind::UpDown, "system.filesystem.inodes.usage", "{inodes}", help), labels)
+const fn inodes(labels: &'static [Label]) -> Option<Named> {
+    const USAGE: Family = Family::new(
+        Kind::UpDown,
+        "system.filesystem.inodes.usage",
+        "{inodes}",
+        "Inodes of the file system by their state.",
+    );
+    face(&USAGE, labels)
 }
 
 static TOTAL: Reading = Reading {
-    native: face(Family::gauge("system_disk_total_bytes", "bytes", "Size of the file system."), NATIVE),
-    node: face(Family::gauge("node_filesystem_size_bytes", "", "Size of the file system."), NATIVE),
+    native: face(&Family::gauge("system_disk_total_bytes", "bytes", "Size of the file system."), NATIVE),
+    node: face(&Family::gauge("node_filesystem_size_bytes", "", "Size of the file system."), NATIVE),
     otel: None,
 };
 static USED: Reading = Reading {
-    native: face(Family::gauge("system_disk_used_bytes", "bytes", "Space of the file system that is in use."), NATIVE),
+    native: face(&Family::gauge("system_disk_used_bytes", "bytes", "Space of the file system that is in use."), NATIVE),
     node: None,
     otel: usage(OTEL_USED),
 };
 static FREE: Reading = Reading {
     native: face(
-        Family::gauge("system_disk_free_bytes", "bytes", "Space that an ordinary user can still write to."),
+        &Family::gauge("system_disk_free_bytes", "bytes", "Space that an ordinary user can still write to."),
         NATIVE,
     ),
     node: face(
-        Family::gauge("node_filesystem_avail_bytes", "", "Space that an ordinary user can still write to."),
+        &Family::gauge("node_filesystem_avail_bytes", "", "Space that an ordinary user can still write to."),
         NATIVE,
     ),
     otel: usage(OTEL_FREE),
@@ -56,7 +63,7 @@ static FREE: Reading = Reading {
 static FREE_FOR_ROOT: Reading = Reading {
     native: None,
     node: face(
-        Family::gauge("node_filesystem_free_bytes", "", "Space that is free, what root alone can have included."),
+        &Family::gauge("node_filesystem_free_bytes", "", "Space that is free, what root alone can have included."),
         NATIVE,
     ),
     otel: None,
@@ -64,7 +71,7 @@ static FREE_FOR_ROOT: Reading = Reading {
 static RESERVED: Reading = Reading { native: None, node: None, otel: usage(OTEL_RESERVED) };
 static USAGE: Reading = Reading {
     native: face(
-        Family::gauge(
+        &Family::gauge(
             "system_disk_usage_percent",
             "percent",
             "Share in use of the space that ordinary users can have, as df shows it.",
@@ -75,32 +82,32 @@ static USAGE: Reading = Reading {
     otel: None,
 };
 static INODES: Reading = Reading {
-    native: face(Family::gauge("system_disk_inodes", "", "Inodes of the file system."), NATIVE),
-    node: face(Family::gauge("node_filesystem_files", "", "Inodes of the file system."), NATIVE),
+    native: face(&Family::gauge("system_disk_inodes", "", "Inodes of the file system."), NATIVE),
+    node: face(&Family::gauge("node_filesystem_files", "", "Inodes of the file system."), NATIVE),
     otel: None,
 };
 static INODES_FREE: Reading = Reading {
-    native: face(Family::gauge("system_disk_inodes_free", "", "Inodes that are not in use."), NATIVE),
-    node: face(Family::gauge("node_filesystem_files_free", "", "Inodes that are not in use."), NATIVE),
+    native: face(&Family::gauge("system_disk_inodes_free", "", "Inodes that are not in use."), NATIVE),
+    node: face(&Family::gauge("node_filesystem_files_free", "", "Inodes that are not in use."), NATIVE),
     otel: inodes(OTEL_FREE),
 };
 static INODES_USED: Reading = Reading { native: None, node: None, otel: inodes(OTEL_USED) };
 static READ_ONLY: Reading = Reading {
-    native: face(Family::gauge("system_disk_read_only", "", "1 where nothing can be written, else 0."), NATIVE),
-    node: face(Family::gauge("node_filesystem_readonly", "", "1 where nothing can be written, else 0."), NATIVE),
+    native: face(&Family::gauge("system_disk_read_only", "", "1 where nothing can be written, else 0."), NATIVE),
+    node: face(&Family::gauge("node_filesystem_readonly", "", "1 where nothing can be written, else 0."), NATIVE),
     otel: None,
 };
 static ERROR: Reading = Reading {
     native: None,
     node: face(
-        Family::gauge("node_filesystem_device_error", "", "1 where the file system could not be asked, else 0."),
+        &Family::gauge("node_filesystem_device_error", "", "1 where the file system could not be asked, else 0."),
         NATIVE,
     ),
     otel: None,
 };
 static STUCK: Reading = Reading {
     native: face(
-        Family::gauge(
+        &Family::gauge(
             "system_disk_stuck",
             "",
             "1 while a network or FUSE file system does not answer, 0 while it does.",

@@ -115,8 +115,8 @@ pub fn write(parts: &[Part<'_>], boot_ms: Option<i64>, ended: &[Ended], out: &mu
         drafts.push(Draft {
             refs_end: refs.len(),
             kind: family.kind,
-            help: symbols.add(&family.help),
-            unit: symbols.add(&family.unit),
+            help: symbols.add(family.help),
+            unit: symbols.add(family.unit),
             start_ms: start_ms(one, part, boot_ms),
         });
     }
@@ -387,7 +387,7 @@ mod tests {
     fn a_small_message_is_as_specified() {
         static CORE: &[Label] = &[Label::key("core", 0)];
         static READING: Reading = Reading {
-            native: face(Family::counter("test_bytes_total", "bytes", "Bytes."), CORE),
+            native: face(&Family::counter("test_bytes_total", "bytes", "Bytes."), CORE),
             node: None,
             otel: None,
         };

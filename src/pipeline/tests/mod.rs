@@ -18,7 +18,7 @@ const BUILT: i64 = 1_762_300_000_000;
 const NOW: i64 = 1_778_000_000_000;
 const HOUR: i64 = 3_600_000;
 
-static VALUE: model::Reading = everywhere!(Family::gauge("test_value", "", "A value."), &[]);
+static VALUE: model::Reading = everywhere!(&Family::gauge("test_value", "", "A value."), &[]);
 
 /// Pushes how often it was asked.
 struct Counting(f64);

@@ -79,7 +79,7 @@ pub const NAMES: [(&str, Rule); 41] = [
 #[test]
 #[ignore = "needs prometheus: make e2e"]
 fn every_native_metric_agrees_with_the_kernels_own_figures() {
-    let known: BTreeSet<&str> = native().map(|metric| &*metric.name).collect();
+    let known: BTreeSet<&str> = native().map(|metric| metric.name).collect();
     assert_eq!(known, NAMES.iter().map(|(name, _)| *name).collect(), "the list above is not complete");
 
     let dir = TempDir::new();

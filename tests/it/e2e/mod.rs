@@ -92,7 +92,7 @@ fn prometheus_scrapes_the_page_and_knows_each_metric_and_its_type() {
     let metadata = metadata.as_array().unwrap();
     for metric in native() {
         // OpenMetrics names a counter's family without its suffix.
-        let family = metric.name.strip_suffix("_total").unwrap_or(&metric.name);
+        let family = metric.name.strip_suffix("_total").unwrap_or(metric.name);
         let Some(known) = metadata.iter().find(|known| known["metric"] == family) else {
             assert_eq!(metric.name, "system_disk_stuck", "Prometheus knows nothing of it");
             continue;
@@ -100,7 +100,7 @@ fn prometheus_scrapes_the_page_and_knows_each_metric_and_its_type() {
         assert_eq!(known["type"], metric.kind.as_str(), "{}", metric.name);
         assert_eq!(known["help"], *metric.help, "{}", metric.name);
         // OpenMetrics has a word for the unit where the name ends with it.
-        let unit = if family.ends_with(&format!("_{}", metric.unit)) { &*metric.unit } else { "" };
+        let unit = if family.ends_with(&format!("_{}", metric.unit)) { metric.unit } else { "" };
         assert_eq!(known["unit"], unit, "{}", metric.name);
     }
 }

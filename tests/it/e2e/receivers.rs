@@ -104,13 +104,13 @@ fn prometheus_3_takes_remote_write_2_and_its_metadata() {
         found = passed.into_iter().map(|(name, metadata, _)| (name, metadata)).collect();
         (is_complete && seen.iter().all(|name| found.contains_key(*name))).then_some(())
     });
-    for metric in native().filter(|metric| seen.contains(&&*metric.name)) {
+    for metric in native().filter(|metric| seen.contains(&metric.name)) {
         let kind = match metric.kind {
             Kind::Counter => 1,
             _ => 2,
         };
         let expected = (kind, metric.help.to_string(), metric.unit.to_string());
-        assert_eq!(found[&*metric.name], expected, "{}", metric.name);
+        assert_eq!(found[metric.name], expected, "{}", metric.name);
     }
 }
 

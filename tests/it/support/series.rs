@@ -4,6 +4,6 @@ use metricsd::collectors;
 use metricsd::model::{Family, Scheme};
 
 /// The native families of all collectors.
-pub fn native() -> impl Iterator<Item = &'static Family> {
+pub fn native() -> impl Iterator<Item = Family<'static>> {
     collectors::families(Scheme::Native).into_iter().map(|(family, _)| family)
 }
