@@ -86,17 +86,19 @@ pub enum Mode {
     Check,
     /// `-spool`: list what waits on disk.
     Spool,
+    /// `-list`: print which collectors and metrics there are.
+    List(Format),
     /// `-once`: print one round, ship nothing.
     Once(Format, Scheme),
 }
 
-/// How `-once` prints.
+/// How `-once` and `-list` print.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Format {
-    /// Prometheus text.
+    /// Prometheus text; `-list`: tables.
     #[default]
     Prom,
-    /// The payload of `http_json`.
+    /// The payload of `http_json`; `-list`: one object.
     Json,
 }
 
@@ -151,6 +153,7 @@ struct Typed {
     root: Option<PathBuf>,
     log_level: Option<LevelFilter>,
     check: bool,
+    list: bool,
     once: bool,
     spool: bool,
     health: Option<String>,
@@ -160,7 +163,7 @@ struct Typed {
     version: bool,
 }
 
-static FLAGS: [Flag; 11] = [
+static FLAGS: [Flag; 12] = [
     Flag {
         name: "config",
         takes: Takes::Value("FILE", |typed, value| {
@@ -190,6 +193,12 @@ static FLAGS: [Flag; 11] = [
         help: "collect one round, print it and exit; ships nothing",
     },
     Flag {
+        name: "list",
+        takes: Takes::Switch(|typed, on| typed.list = on),
+        help: "list the collectors (on or off, what they read and need, whether this host has\n\
+               it) and all metrics with their names in each scheme, and exit",
+    },
+    Flag {
         name: "spool",
         takes: Takes::Switch(|typed, on| typed.spool = on),
         help: "list what waits on disk for each destination, or for none, and exit",
@@ -208,7 +217,7 @@ static FLAGS: [Flag; 11] = [
             typed.format = Some(format(&value.to_string_lossy())?);
             Ok(())
         }),
-        help: "what -once prints: prom or json (default prom)",
+        help: "what -once prints: prom or json (default prom); -list prints tables or json",
     },
     Flag {
         name: "naming",
@@ -250,21 +259,27 @@ pub fn parse(
         }
     }
     if let Some(url) = typed.health {
-        let others = typed.check || typed.once || typed.spool || typed.format.is_some() || typed.naming.is_some();
+        let modes = typed.check || typed.list || typed.once || typed.spool;
+        let others = modes || typed.format.is_some() || typed.naming.is_some();
         if others || typed.config.is_some() || typed.root.is_some() {
             return Err(UsageError::Flag("-health asks another process; it stands alone".to_owned()));
         }
         return Ok(Command::Health(url));
     }
-    let mode = match (typed.check, typed.once, typed.spool) {
-        (true, false, false) => Mode::Check,
-        (false, true, false) => Mode::Once(typed.format.unwrap_or_default(), typed.naming.unwrap_or_default()),
-        (false, false, true) => Mode::Spool,
-        (false, false, false) => Mode::Serve,
-        _ => return Err(UsageError::Flag("-check, -once and -spool exclude each other".to_owned())),
-    };
-    if typed.format.is_some() && !typed.once {
-        return Err(UsageError::Flag("-format goes with -once".to_owned()));
+    let (format, naming) = (typed.format.unwrap_or_default(), typed.naming.unwrap_or_default());
+    let modes = [
+        (typed.check, Mode::Check),
+        (typed.list, Mode::List(format)),
+        (typed.once, Mode::Once(format, naming)),
+        (typed.spool, Mode::Spool),
+    ];
+    let mut asked = modes.into_iter().filter_map(|(is_asked, mode)| is_asked.then_some(mode));
+    let mode = asked.next().unwrap_or(Mode::Serve);
+    if asked.next().is_some() {
+        return Err(UsageError::Flag("-check, -list, -once and -spool exclude each other".to_owned()));
+    }
+    if typed.format.is_some() && !typed.once && !typed.list {
+        return Err(UsageError::Flag("-format goes with -once and -list".to_owned()));
     }
     if typed.naming.is_some() && !typed.once {
         return Err(UsageError::Flag("-naming goes with -once".to_owned()));
@@ -481,10 +496,11 @@ mod tests {
             (&["-log-level", "warning"], "-log-level: expected debug, info, warn or error, got \"warning\""),
             (&["-once", "-format", "otlp-json"], "not available in this version"),
             (&["-once", "-format", "xml"], "expected prom or json"),
-            (&["-format", "json"], "-format goes with -once"),
+            (&["-format", "json"], "-format goes with -once and -list"),
             (&["-naming", "otel"], "-naming goes with -once"),
             (&["-once", "-naming", "node"], "expected native, node_exporter, otel, got \"node\""),
             (&["-check", "-once"], "exclude each other"),
+            (&["-list", "-once"], "exclude each other"),
             (&["-health"], "-health needs a value: -health URL"),
             (&["-health", "localhost:8080"], "-health: expected a URL such as http://"),
             (&["-health", "http://h/", "-check"], "-health asks another process; it stands alone"),

@@ -203,6 +203,8 @@ pub struct Info {
     range: Range,
     /// The fields of an object, or of each in a list of objects.
     pub inner: Option<&'static dyn Fields>,
+    /// Whether other objects have the same fields, which the documentation tells of once.
+    is_alike: bool,
 }
 
 /// A kind of value.
@@ -240,6 +242,30 @@ enum Range {
     Words(&'static [&'static str]),
 }
 
+impl Info {
+    /// The same field by another name, with another sentence: one of many that are alike.
+    pub fn called(self, name: &'static str, doc: &'static str) -> Info {
+        Info { name, doc, ..self }
+    }
+
+    /// An object with these fields, which speak for it. Others may have the same ones.
+    pub fn object(name: &'static str, fields: &'static dyn Fields) -> Info {
+        let (default, range) = (DefaultValue::EmptyMap, Range::None);
+        let inner = Some(fields);
+        Info {
+            name,
+            shape: Shape::Object,
+            default,
+            doc: "",
+            variable: None,
+            is_secret: false,
+            range,
+            inner,
+            is_alike: true,
+        }
+    }
+}
+
 impl<S> Fields for Table<S> {
     fn infos(&self) -> Vec<Info> {
         (self.fields)().into_iter().flat_map(Field::infos).collect()
@@ -256,7 +282,7 @@ impl<S> Field<S> {
         };
         let (shape, range) = self.takes.kind();
         let Field { name, default, doc, variable, is_secret, .. } = *self;
-        vec![Info { name, shape, default, doc, variable, is_secret, range, inner }]
+        vec![Info { name, shape, default, doc, variable, is_secret, range, inner, is_alike: false }]
     }
 }
 

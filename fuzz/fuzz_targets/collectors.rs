@@ -71,8 +71,8 @@ fuzz_target!(|input: &[u8]| {
     let mut chosen: Vec<(Box<dyn Collector>, Recorder)> = built
         .fast
         .into_iter()
-        .filter(|fast| names.contains(&fast.name))
-        .map(|fast| (fast.collector, Recorder::new(fast.name, settings.max_series)))
+        .filter(|fast| names.contains(&fast.plan.name))
+        .map(|fast| (fast.collector, Recorder::new(fast.plan.name, settings.max_series)))
         .collect();
     let mut scratch = Scratch::new();
     let mut bodies: [Box<dyn Encoder>; 3] = [

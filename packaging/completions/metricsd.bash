@@ -17,6 +17,6 @@ _metricsd() {
         -root | --root) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -d -- "$cur"); return ;;
     esac
     if [[ $cur = --* ]]; then dash=-; fi
-    mapfile -t COMPREPLY < <(compgen -P "$dash" -W '-config -log-level -check -once -spool -health -format -naming -root -help -version' -- "${cur#"$dash"}")
+    mapfile -t COMPREPLY < <(compgen -P "$dash" -W '-config -log-level -check -once -list -spool -health -format -naming -root -help -version' -- "${cur#"$dash"}")
 }
 complete -F _metricsd metricsd

@@ -3,6 +3,7 @@
 mod check;
 mod health;
 mod lanes;
+mod list;
 mod logging;
 mod notify;
 mod once;
@@ -75,6 +76,7 @@ fn run(invocation: Invocation) -> Exit {
     match invocation.mode {
         Mode::Check => check(&config, &paths),
         Mode::Spool => spool::list(&config),
+        Mode::List(format) => list::list(&config, &paths, format),
         Mode::Once(format, naming) => once::once(&config, &paths, format, naming, &host_name),
         // Not earlier: what hangs before this, such as a configuration from a pipe, can be interrupted.
         Mode::Serve => {

@@ -1,5 +1,6 @@
 //! `-once`: one round of everything, printed.
 
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,14 +11,14 @@ use super::service::start_slow;
 use super::threads::Threads;
 use super::{complain, print, warn};
 use crate::cli::{Exit, Format};
-use crate::collectors::{self, Due};
+use crate::collectors::{self, Due, Settings};
 use crate::config::Config;
 use crate::formats::{json, text};
 use crate::host::{HostPaths, SystemStatFs, boottime, wall_ms};
 use crate::model::{Batch, Frame, Resource, Scheme};
 use crate::pipeline::{Clock, Collectors, Fanout, HANGS_AFTER, Progress, Pulse, Scheduler, Sign, read_clocks};
 use crate::shaping::Perspective;
-use crate::telemetry::{Subjects, Telemetry, rfc3339};
+use crate::telemetry::{CollectorStatus, Subjects, Telemetry, rfc3339};
 
 /// No second round comes before the program has ended.
 const NO_SECOND_ROUND: Duration = Duration::from_secs(24 * 3600);
@@ -28,8 +29,8 @@ pub fn once(config: &Config, paths: &HostPaths, format: Format, naming: Scheme, 
         warn(&format!("the clock says {}, so it is not set", rfc3339(wall_ms())));
     }
     let resource = Arc::new(Resource { host: host_name.into(), boot_ms: None });
-    let frames = match collect(config, paths, &resource) {
-        Ok(frames) => frames,
+    let frames = match collect(&config.collectors, paths, &resource) {
+        Ok((frames, _)) => frames,
         Err(error) => {
             complain(&format!("cannot start a thread: {error}"));
             return Exit::Internal;
@@ -44,12 +45,16 @@ pub fn once(config: &Config, paths: &HostPaths, format: Format, naming: Scheme, 
 }
 
 /// The first round of a scheduler like any other, which sends nothing: what it has collected
-/// is what its pages would show.
-fn collect(config: &Config, paths: &HostPaths, resource: &Arc<Resource>) -> std::io::Result<Vec<Frame>> {
-    let built = collectors::build(&config.collectors, paths, Arc::new(SystemStatFs));
-    let slow: Vec<(&str, Due)> = built.slow.iter().map(|named| (named.name, Arc::clone(&named.due))).collect();
+/// is what its pages would show. And how each collector fared.
+pub fn collect(
+    settings: &Settings,
+    paths: &HostPaths,
+    resource: &Arc<Resource>,
+) -> io::Result<(Vec<Frame>, Vec<Arc<CollectorStatus>>)> {
+    let built = collectors::build(settings, paths, Arc::new(SystemStatFs));
+    let slow: Vec<(&str, Due)> = built.slow.iter().map(|named| (named.plan.name, Arc::clone(&named.due))).collect();
     let patience = built.slow.iter().map(|named| named.deadline).max().unwrap_or_default();
-    let (collectors, statuses, workers) = Collectors::new(built, config.collectors.max_series);
+    let (collectors, statuses, workers) = Collectors::new(built, settings.max_series);
     let mut threads = Threads::new();
     start_slow(&mut threads, workers)?;
     let telemetry = Arc::new(Telemetry::new(boottime(), wall_ms(), Subjects::default()));
@@ -77,7 +82,7 @@ fn collect(config: &Config, paths: &HostPaths, resource: &Arc<Resource>) -> std:
             log::warn!("collector {name}: gave nothing within {patience:?}");
         }
     }
-    Ok(telemetry.latest.frames())
+    Ok((telemetry.latest.frames(), statuses))
 }
 
 /// Waits for a sign, at most until `until`. Whether it was given.

@@ -1,10 +1,10 @@
 //! CPU time by core and mode, and usage between two rounds, from `/proc/stat`.
 
 use super::collector::{CollectError, Collector, Tick};
+use super::definition::{Definition, Made};
 use super::keyed;
 use super::parse::{ParseError, fields, lines, u64, whole};
-use super::settings::Settings;
-use crate::fields::{DefaultValue, Field, Takes};
+use super::settings::Preset;
 use crate::host::{HostPaths, KernelFile, Scratch, user_hz};
 use crate::model::{Family, Item, Kind, Label, Named, Reading, Recorder, face};
 
@@ -134,7 +134,7 @@ const fn processes(labels: &'static [Label]) -> Option<Named> {
 }
 
 /// Everything this collector may give.
-pub static READINGS: &[&[Reading]] = &[
+static READINGS: &[&[Reading]] = &[
     std::slice::from_ref(&USAGE),
     std::slice::from_ref(&USAGE_TOTAL),
     std::slice::from_ref(&COUNT),
@@ -144,13 +144,18 @@ pub static READINGS: &[&[Reading]] = &[
     &COUNTS,
 ];
 
-/// Its fields of `collector`.
-pub static FIELDS: [Field<Settings>; 1] = [Field::new(
-    "enable_cpu",
-    Takes::Bool(|s, on| s.enable_cpu = on),
-    DefaultValue::Bool(true),
-    "CPU usage and seconds by mode.",
-)];
+/// What it says about itself.
+pub static DEFINITION: Definition = Definition {
+    name: "cpu",
+    switch: "enable_cpu",
+    about: "CPU usage and seconds by mode; tasks and interrupts.",
+    note: "busy is everything but idle and iowait; the total is over the cores that are online",
+    preset: Some(Preset::Basic),
+    reads: &["/proc/stat"],
+    readings: READINGS,
+    build: |parts| Made::Fast(Box::new(Cpu::new(parts.host))),
+    ..Definition::PLAIN
+};
 
 const COLUMNS: usize = 10;
 const USER: usize = 0;

@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use super::collector::{CollectError, Collector, Tick};
+use super::definition::{Definition, Made};
 use super::filter::{EXCLUDE, Filter, INCLUDE};
 use super::keyed;
 use super::parse::{ParseError, fields, lines, u64, whole};
-use super::settings::{DISKS_LEFT_OUT, Settings};
-use crate::fields::{DefaultValue, Field, Inner, Table, Takes};
+use super::settings::{COMMON, Given, Preset};
+use crate::fields::{DefaultValue, Field, Inner, Table};
 use crate::host::{HostPaths, KernelFile, Scratch};
 use crate::model::{Family, Item, Kind, Label, Reading, Recorder, face, scaled};
 
@@ -215,23 +216,37 @@ static COLUMNS: [Reading; 17] = [
 ];
 
 /// Everything this collector may give.
-pub static READINGS: &[&[Reading]] = &[&COLUMNS];
+static READINGS: &[&[Reading]] = &[&COLUMNS];
 
-/// Its fields of `collector`.
-pub static FIELDS: [Field<Settings>; 2] = [
-    Field::new(
-        "enable_disk",
-        Takes::Bool(|s, on| s.enable_disk = on),
-        DefaultValue::Bool(true),
-        "Disk I/O and the space of file systems.",
-    ),
-    Field::new(
-        "disk",
-        Takes::Object(&Inner { table: &FILTER, of: |s: &mut Settings| &mut s.disk }),
-        DefaultValue::EmptyMap,
-        "",
-    ),
-];
+/// What it says about itself.
+pub static DEFINITION: Definition = Definition {
+    name: "disk",
+    switch: "enable_disk",
+    about: "I/O of disks; the switch of `filesystem` follows this one where it says nothing itself.",
+    note: "whole disks, device-mapper and md; not partitions, loop, RAM and zram devices, CD and floppy drives",
+    preset: Some(Preset::Basic),
+    reads: &["/proc/diskstats", "/sys/block"],
+    readings: READINGS,
+    section: &SECTION,
+    build: |parts| Made::Fast(Box::new(Disk::new(&parts.settings.own::<Disks>("disk").0, parts.host))),
+    ..Definition::PLAIN
+};
+
+static SECTION: Table<Given> = Table::new(|| COMMON.iter().chain([&OWN]).collect());
+static OWN: Field<Given> = Field::all_of(&Inner { table: &FILTER, of: |s: &mut Given| &mut s.own::<Disks>().0 });
+
+/// Default of `collector.disk.exclude`.
+const DISKS_LEFT_OUT: [&str; 1] = ["(loop|ram|zram|sr|fd)[0-9]+"];
+
+/// Which block devices show their I/O; by rule whole disks, dm and md.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Disks(pub Filter);
+
+impl Default for Disks {
+    fn default() -> Disks {
+        Disks(Filter::excluding(&DISKS_LEFT_OUT))
+    }
+}
 
 static FILTER_FIELDS: [Field<Filter>; 2] = [
     Field::new(
@@ -470,7 +485,7 @@ mod tests {
         if !have_fixtures() {
             return;
         }
-        let usual = Settings::default().disk;
+        let usual = Disks::default().0;
         let vm = [("vda", 3360686080.0, 10737419264.0), ("vdb", 157810688.0, 220200960.0)];
         assert_eq!(seen("vm", &usual), vm.map(|(name, read, written)| (name.to_owned(), read, written)));
         let old = seen("old-kernel", &usual);
@@ -512,7 +527,7 @@ mod tests {
         if !have_fixtures() {
             return;
         }
-        let seen = |scheme| of_device(scheme, &fixture("vm"), &Settings::default().disk, "vda");
+        let seen = |scheme| of_device(scheme, &fixture("vm"), &Disks::default().0, "vda");
         let native = [
             ("system_disk_read_count_total{device=vda}", 84734.0),
             ("system_disk_read_bytes_total{device=vda}", 3_360_686_080.0),

@@ -1,9 +1,9 @@
 //! Load averages, from `/proc/loadavg`.
 
 use super::collector::{CollectError, Collector, Tick};
+use super::definition::{Definition, Made};
 use super::parse::{ParseError, f64, fields, whole};
-use super::settings::Settings;
-use crate::fields::{DefaultValue, Field, Takes};
+use super::settings::Preset;
 use crate::host::{HostPaths, KernelFile, Scratch};
 use crate::model::{Family, Item, Reading, Recorder, face};
 
@@ -60,11 +60,19 @@ static LOAD: [Reading; 3] = [
 ];
 
 /// Everything this collector may give.
-pub static READINGS: &[&[Reading]] = &[&LOAD];
+static READINGS: &[&[Reading]] = &[&LOAD];
 
-/// Its fields of `collector`.
-pub static FIELDS: [Field<Settings>; 1] =
-    [Field::new("enable_load", Takes::Bool(|s, on| s.enable_load = on), DefaultValue::Bool(true), "Load averages.")];
+/// What it says about itself.
+pub static DEFINITION: Definition = Definition {
+    name: "load",
+    switch: "enable_load",
+    about: "Load averages.",
+    preset: Some(Preset::Basic),
+    reads: &["/proc/loadavg"],
+    readings: READINGS,
+    build: |parts| Made::Fast(Box::new(Load::new(parts.host))),
+    ..Definition::PLAIN
+};
 
 /// The collector.
 #[derive(Debug)]

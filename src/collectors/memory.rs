@@ -1,10 +1,10 @@
 //! Memory and swap, from `/proc/meminfo`.
 
 use super::collector::{CollectError, Collector, Tick};
+use super::definition::{Definition, Made};
 use super::keys::{self, Keys};
 use super::parse::{ParseError, fields, lines, u64, whole};
-use super::settings::Settings;
-use crate::fields::{DefaultValue, Field, Takes};
+use super::settings::Preset;
 use crate::host::{HostPaths, KernelFile, Scratch};
 use crate::model::{Family, Item, Kind, Label, Learnt, Reading, Recorder, Scheme, Writer, face};
 
@@ -100,7 +100,7 @@ const SIZE: u8 = 1;
 const PLAIN: u8 = 0;
 
 /// node_exporter's families of the keys that kernels have.
-pub fn known_keys() -> Vec<Learnt> {
+fn known_keys() -> Vec<Learnt> {
     let of =
         |kind, list: &str| list.split_whitespace().filter_map(|name| key(name.as_bytes(), kind)).collect::<Vec<_>>();
     let [sizes, plain] = KNOWN_KEYS;
@@ -108,7 +108,7 @@ pub fn known_keys() -> Vec<Learnt> {
 }
 
 /// Everything this collector may give, but for the families of keys.
-pub static READINGS: &[&[Reading]] = &[
+static READINGS: &[&[Reading]] = &[
     std::slice::from_ref(&TOTAL),
     std::slice::from_ref(&USED),
     std::slice::from_ref(&AVAILABLE),
@@ -119,13 +119,19 @@ pub static READINGS: &[&[Reading]] = &[
     &STATES,
 ];
 
-/// Its fields of `collector`.
-pub static FIELDS: [Field<Settings>; 1] = [Field::new(
-    "enable_memory",
-    Takes::Bool(|s, on| s.enable_memory = on),
-    DefaultValue::Bool(true),
-    "Memory and swap.",
-)];
+/// What it says about itself.
+pub static DEFINITION: Definition = Definition {
+    name: "memory",
+    switch: "enable_memory",
+    about: "Memory and swap.",
+    note: "on kernels without `MemAvailable` it is estimated from free, buffers, cached, reclaimable slab and shared memory",
+    preset: Some(Preset::Basic),
+    reads: &["/proc/meminfo"],
+    readings: READINGS,
+    keys: known_keys,
+    build: |parts| Made::Fast(Box::new(Memory::new(parts.host))),
+    ..Definition::PLAIN
+};
 
 /// The collector.
 #[derive(Debug)]

@@ -1,10 +1,13 @@
 //! The collectors, one file each, and the one ordered table of them all.
 //!
-//! A new collector is a file here, a row in `TABLE`, a fixture and a row in the README.
+//! A new collector is a file here and its line in `TABLE`.
 
 mod collector;
 pub mod cpu;
+mod definition;
 pub mod disk;
+pub mod entropy;
+mod fields;
 pub mod filesystem;
 mod filter;
 mod keyed;
@@ -13,6 +16,8 @@ pub mod load;
 pub mod memory;
 pub mod network;
 mod parse;
+#[allow(dead_code, reason = "the first collector of many small files comes next")]
+mod partial;
 mod settings;
 #[cfg(test)]
 mod testing;
@@ -21,28 +26,53 @@ pub mod uptime;
 use std::sync::Arc;
 use std::time::Duration;
 
-use self::filesystem::RemoteMounts;
-use crate::fields::{DefaultValue, Field, Table, Takes};
+use self::definition::{Parts, Shared};
 use crate::host::{HostPaths, StatFs};
-use crate::model::{Family, Label, Reading, Scheme};
+use crate::model::{Face, Family, Label, Labels, Reading, ReadingRef, Scheme};
 
 pub use collector::{CollectError, Collector, Due, Tick};
+pub use definition::{Definition, Made};
+pub use fields::FIELDS;
 pub use filter::{Filter, Pattern};
 pub use parse::ParseError;
-pub use settings::{FilesystemSettings, Settings};
+pub use settings::{Given, Preset, Settings};
 
-/// A collector that answers at once, to be called each tick.
-pub struct Named {
+/// All collectors, in the order in which they run and their metrics are shown.
+static TABLE: &[&Definition] = &[
+    &cpu::DEFINITION,
+    &memory::DEFINITION,
+    &load::DEFINITION,
+    &uptime::DEFINITION,
+    &disk::DEFINITION,
+    &filesystem::DEFINITION,
+    &filesystem::REMOTE,
+    &network::DEFINITION,
+    &entropy::DEFINITION,
+];
+
+/// What is to be known of a collector that is on, to run it.
+#[derive(Clone, Debug)]
+pub struct Plan {
     /// As `/health` and the logs call it.
     pub name: &'static str,
+    /// Time between two of its rounds; none: it is called in each.
+    pub interval: Option<Duration>,
+    /// Labels of all its series.
+    pub labels: Labels,
+}
+
+/// A collector that answers at once, to be called on the beat.
+pub struct Named {
+    /// What is to be known of it.
+    pub plan: Plan,
     /// The collector.
     pub collector: Box<dyn Collector>,
 }
 
 /// A collector that may hang, to be called on a thread of its own.
 pub struct NamedSlow {
-    /// As `/health` and the logs call it.
-    pub name: &'static str,
+    /// What is to be known of it.
+    pub plan: Plan,
     /// The collector.
     pub collector: Box<dyn Collector>,
     /// Asked each tick, cheap: whether to call it at all. It may depend on what a fast
@@ -63,143 +93,30 @@ pub struct Built {
 impl Built {
     /// The names of all, fast ones first.
     pub fn names(&self) -> impl Iterator<Item = &'static str> {
-        self.fast.iter().map(|named| named.name).chain(self.slow.iter().map(|named| named.name))
+        self.fast.iter().map(|named| named.plan.name).chain(self.slow.iter().map(|named| named.plan.name))
     }
 
     /// Forgets those that are named.
     pub fn leave_out(&mut self, names: &[&str]) {
-        self.fast.retain(|named| !names.contains(&named.name));
-        self.slow.retain(|named| !names.contains(&named.name));
+        self.fast.retain(|named| !names.contains(&named.plan.name));
+        self.slow.retain(|named| !names.contains(&named.plan.name));
     }
 }
 
-/// What collectors are built from.
-struct Parts<'a> {
-    settings: &'a Settings,
-    host: &'a HostPaths,
-    statfs: Arc<dyn StatFs>,
-    /// Found by `filesystem`, asked by `filesystem_remote`.
-    remote: Arc<RemoteMounts>,
-}
-
-/// What a slow collector that keeps a limit of its own may take beyond it: for a machine that
-/// is busy, not for the collector.
-const SPARE: Duration = Duration::from_secs(5);
-
-/// A row of the table.
-struct Row {
-    name: &'static str,
-    /// What it may give that no row before does.
-    readings: &'static [&'static [Reading]],
-    /// Its fields of the object `collector` in the configuration.
-    fields: &'static [Field<Settings>],
-    enabled: fn(&Settings) -> bool,
-    /// Whether two settings that enable it are the same to it, the cap of series aside.
-    same: fn(&Settings, &Settings) -> bool,
-    build: fn(&Parts<'_>) -> Made,
-}
-
-enum Made {
-    Fast(Box<dyn Collector>),
-    /// With its deadline.
-    Slow(Box<dyn Collector>, Due, Duration),
-}
-
-/// What each collector may be told, and what all are (`collector`).
-pub static FIELDS: Table<Settings> = Table::new(|| TABLE.iter().flat_map(|row| row.fields).chain(&OF_ALL).collect());
-
-static OF_ALL: [Field<Settings>; 1] = [Field::new(
-    "max_series",
-    Takes::Whole(1..=1_000_000, |s, series| s.max_series = series as usize),
-    DefaultValue::Whole(settings::MAX_SERIES as u64),
-    "Series that one collector may give a round; more are refused and counted.",
-)];
-
-/// All collectors, in the order in which they run and their metrics are shown.
-static TABLE: &[Row] = &[
-    Row {
-        name: "cpu",
-        readings: cpu::READINGS,
-        fields: &cpu::FIELDS,
-        enabled: |settings| settings.enable_cpu,
-        same: |_, _| true,
-        build: |parts| Made::Fast(Box::new(cpu::Cpu::new(parts.host))),
-    },
-    Row {
-        name: "memory",
-        readings: memory::READINGS,
-        fields: &memory::FIELDS,
-        enabled: |settings| settings.enable_memory,
-        same: |_, _| true,
-        build: |parts| Made::Fast(Box::new(memory::Memory::new(parts.host))),
-    },
-    Row {
-        name: "load",
-        readings: load::READINGS,
-        fields: &load::FIELDS,
-        enabled: |settings| settings.enable_load,
-        same: |_, _| true,
-        build: |parts| Made::Fast(Box::new(load::Load::new(parts.host))),
-    },
-    Row {
-        name: "uptime",
-        readings: uptime::READINGS,
-        fields: &uptime::FIELDS,
-        enabled: |settings| settings.enable_uptime,
-        same: |_, _| true,
-        build: |parts| Made::Fast(Box::new(uptime::Uptime::new(parts.host))),
-    },
-    Row {
-        name: "disk",
-        readings: disk::READINGS,
-        fields: &disk::FIELDS,
-        enabled: |settings| settings.enable_disk,
-        same: |a, b| a.disk == b.disk,
-        build: |parts| Made::Fast(Box::new(disk::Disk::new(&parts.settings.disk, parts.host))),
-    },
-    Row {
-        name: "filesystem",
-        readings: filesystem::READINGS,
-        fields: &filesystem::FIELDS,
-        enabled: |settings| settings.enable_disk,
-        same: |a, b| a.filesystem == b.filesystem,
-        build: |parts| {
-            let (statfs, remote) = (Arc::clone(&parts.statfs), Arc::clone(&parts.remote));
-            Made::Fast(Box::new(filesystem::Filesystem::new(&parts.settings.filesystem, parts.host, statfs, remote)))
-        },
-    },
-    Row {
-        name: "filesystem_remote",
-        readings: filesystem::REMOTE_READINGS,
-        fields: &[],
-        enabled: |settings| settings.enable_disk,
-        same: |a, b| a.filesystem == b.filesystem,
-        build: |parts| {
-            let (statfs, remote) = (Arc::clone(&parts.statfs), Arc::clone(&parts.remote));
-            let collector = filesystem::Remote::new(&parts.settings.filesystem, statfs, Arc::clone(&remote));
-            let deadline = parts.settings.filesystem.timeout + SPARE;
-            Made::Slow(Box::new(collector), Arc::new(move || remote.due()), deadline)
-        },
-    },
-    Row {
-        name: "network",
-        readings: network::READINGS,
-        fields: &network::FIELDS,
-        enabled: |settings| settings.enable_network,
-        same: |a, b| a.network == b.network,
-        build: |parts| Made::Fast(Box::new(network::Network::new(&parts.settings.network, parts.host))),
-    },
-];
-
 /// Builds the collectors that `settings` ask for. Reads nothing yet.
 pub fn build(settings: &Settings, host: &HostPaths, statfs: Arc<dyn StatFs>) -> Built {
-    let parts = Parts { settings, host, statfs, remote: Arc::default() };
+    let parts = Parts { settings, host, statfs, shared: Shared::default() };
     let mut built = Built { fast: Vec::new(), slow: Vec::new() };
-    for row in TABLE.iter().filter(|row| (row.enabled)(settings)) {
-        let name = row.name;
-        match (row.build)(&parts) {
-            Made::Fast(collector) => built.fast.push(Named { name, collector }),
-            Made::Slow(collector, due, deadline) => built.slow.push(NamedSlow { name, collector, due, deadline }),
+    for definition in TABLE.iter().filter(|definition| definition.is_on(settings)) {
+        let given = settings.given(definition.section_name());
+        let plan = Plan {
+            name: definition.name,
+            interval: given.and_then(|given| given.interval),
+            labels: given.map_or(Labels::EMPTY, Given::labels),
+        };
+        match (definition.build)(&parts) {
+            Made::Fast(collector) => built.fast.push(Named { plan, collector }),
+            Made::Slow(collector, due, deadline) => built.slow.push(NamedSlow { plan, collector, due, deadline }),
         }
     }
     built
@@ -207,29 +124,52 @@ pub fn build(settings: &Settings, host: &HostPaths, statfs: Arc<dyn StatFs>) -> 
 
 /// The names of the collectors that `a` and `b` both ask for, and to which they say the same.
 pub fn unchanged<'a>(a: &'a Settings, b: &'a Settings) -> impl Iterator<Item = &'static str> + 'a {
-    let rows = TABLE.iter().filter(|_| a.max_series == b.max_series);
-    rows.filter(|row| (row.enabled)(a) && (row.enabled)(b) && (row.same)(a, b)).map(|row| row.name)
+    let all = TABLE.iter().filter(|_| a.max_series == b.max_series);
+    all.filter(|one| one.is_on(a) && one.is_on(b) && one.is_same(a, b)).map(|one| one.name)
+}
+
+/// All collectors, in the table's order.
+pub fn definitions() -> impl Iterator<Item = &'static Definition> {
+    TABLE.iter().copied()
 }
 
 /// The names of all collectors, in the table's order.
 pub fn names() -> impl Iterator<Item = &'static str> {
-    TABLE.iter().map(|row| row.name)
+    TABLE.iter().map(|definition| definition.name)
 }
 
-/// What collectors can give, in the table's order, each with the name of its collector.
-pub fn readings() -> impl Iterator<Item = (&'static str, &'static Reading)> {
-    TABLE.iter().flat_map(|row| row.readings.iter().flat_map(|some| some.iter()).map(|reading| (row.name, reading)))
+/// What built-in readings a collector has.
+fn built_in(definition: &Definition) -> impl Iterator<Item = &'static Reading> + use<> {
+    definition.readings.iter().flat_map(|some| some.iter())
 }
 
-/// The families that collectors can give in `scheme`, each once, in the table's order, with the
-/// names of its labels in order.
+/// Everything that a collector can give, of keys those that kernels are known to have.
+pub fn readings_of(definition: &Definition) -> Vec<ReadingRef> {
+    built_in(definition)
+        .map(ReadingRef::Static)
+        .chain((definition.keys)().into_iter().map(|key| ReadingRef::Shared(Arc::new(key))))
+        .collect()
+}
+
+/// The families of built-in names that collectors can give in `scheme`, each once, in the table's
+/// order, with the names of its labels in order.
 pub fn families(scheme: Scheme) -> Vec<(Family<'static>, Vec<&'static str>)> {
+    families_where(scheme, &|_| true)
+}
+
+/// The same of the collectors of `preset` that no smaller one has.
+pub fn families_of(scheme: Scheme, preset: Preset) -> Vec<(Family<'static>, Vec<&'static str>)> {
+    families_where(scheme, &|definition| definition.preset == Some(preset))
+}
+
+fn families_where(scheme: Scheme, is_one: &dyn Fn(&Definition) -> bool) -> Vec<(Family<'static>, Vec<&'static str>)> {
     let mut families: Vec<(Family<'_>, Vec<&str>)> = Vec::new();
-    for face in readings().filter_map(|(_, reading)| reading.face(scheme)) {
-        if families.iter().all(|(known, _)| known.name != face.family.name) {
-            let mut labels: Vec<&str> = face.labels.iter().map(Label::name).collect();
+    let readings = definitions().filter(|definition| is_one(definition)).flat_map(built_in);
+    for Face { family, labels, .. } in readings.filter_map(|reading| reading.face(scheme)) {
+        if families.iter().all(|(known, _)| known.name != family.name) {
+            let mut labels: Vec<&str> = labels.iter().map(Label::name).collect();
             labels.sort_unstable();
-            families.push((face.family, labels));
+            families.push((family, labels));
         }
     }
     families
@@ -239,6 +179,7 @@ pub fn families(scheme: Scheme) -> Vec<(Family<'static>, Vec<&'static str>)> {
 mod tests {
     use std::collections::{HashMap, HashSet};
 
+    use super::filesystem::FilesystemSettings;
     use super::*;
     use crate::host::{Scratch, SystemStatFs};
     use crate::model::{Kind, ReadingRef, Recorder};
@@ -247,16 +188,26 @@ mod tests {
     fn the_table_builds_what_the_settings_ask_for() {
         let names = |settings: &Settings| {
             let built = build(settings, &HostPaths::default(), Arc::new(SystemStatFs));
-            let fast: Vec<_> = built.fast.iter().map(|fast| fast.name).collect();
-            let slow: Vec<_> = built.slow.iter().map(|slow| slow.name).collect();
+            let fast: Vec<_> = built.fast.iter().map(|fast| fast.plan.name).collect();
+            let slow: Vec<_> = built.slow.iter().map(|slow| slow.plan.name).collect();
             (fast, slow)
         };
         let (fast, slow) = names(&Settings::default());
         assert_eq!(fast, ["cpu", "memory", "load", "uptime", "disk", "filesystem", "network"]);
         assert_eq!(slow, ["filesystem_remote"]);
-        let (fast, slow) = names(&Settings { enable_disk: false, enable_load: false, ..Settings::default() });
-        assert_eq!(fast, ["cpu", "memory", "uptime", "network"]);
+        let switched = |preset, switches: &[(&'static str, bool)]| {
+            let mut settings = Settings { preset, ..Settings::default() };
+            switches.iter().for_each(|(name, on)| settings.switch(name, *on));
+            names(&settings)
+        };
+        let (fast, slow) = switched(Preset::Basic, &[("disk", false), ("load", false)]);
+        assert_eq!(fast, ["cpu", "memory", "uptime", "network"], "the space of file systems goes with the disks");
         assert!(slow.is_empty());
+        let (fast, slow) = switched(Preset::Basic, &[("disk", false), ("filesystem", true), ("cpu", false)]);
+        assert_eq!(fast, ["memory", "load", "uptime", "filesystem", "network"]);
+        assert_eq!(slow, ["filesystem_remote"]);
+        assert_eq!(switched(Preset::None, &[("load", true)]).0, ["load"]);
+        assert!(switched(Preset::None, &[]).0.is_empty());
     }
 
     #[test]
@@ -271,13 +222,21 @@ mod tests {
         };
         assert_eq!(unchanged(default()), all);
         assert_eq!(unchanged(Settings { max_series: 7, ..default() }), without(&all));
-        assert_eq!(unchanged(Settings { enable_cpu: false, ..default() }), without(&["cpu"]));
-        assert_eq!(unchanged(Settings { disk: Filter::excluding(&["x"]), ..default() }), without(&["disk"]));
-        assert_eq!(unchanged(Settings { network: Filter::excluding(&["x"]), ..default() }), without(&["network"]));
-        let filesystem = FilesystemSettings { timeout: Duration::from_secs(1), ..Default::default() };
+        let given = |name, change: fn(&mut Given)| {
+            let mut settings = default();
+            change(settings.give(name));
+            unchanged(settings)
+        };
+        assert_eq!(given("cpu", |cpu| cpu.on = Some(false)), without(&["cpu"]));
+        assert_eq!(given("cpu", |cpu| cpu.on = Some(true)), all, "it was on before");
+        assert_eq!(given("cpu", |cpu| cpu.interval = Some(Duration::from_secs(60))), without(&["cpu"]));
+        let disk = |disk: &mut Given| disk.own::<disk::Disks>().0 = Filter::excluding(&["x"]);
+        assert_eq!(given("disk", disk), without(&["disk"]));
+        let network = |network: &mut Given| network.own::<network::Interfaces>().0 = Filter::excluding(&["x"]);
+        assert_eq!(given("network", network), without(&["network"]));
+        let timeout = |given: &mut Given| given.own::<FilesystemSettings>().timeout = Duration::from_secs(1);
         // The two share what one of them finds, so they stay or go together.
-        let both = ["filesystem", "filesystem_remote"];
-        assert_eq!(unchanged(Settings { filesystem, ..default() }), without(&both));
+        assert_eq!(given("filesystem", timeout), without(&["filesystem", "filesystem_remote"]));
     }
 
     #[test]
@@ -285,7 +244,7 @@ mod tests {
         for scheme in Scheme::ALL {
             let mut families: HashMap<&str, Family<'_>> = HashMap::new();
             let mut series = HashSet::new();
-            for face in readings().filter_map(|(_, reading)| reading.face(scheme)) {
+            for face in definitions().flat_map(built_in).filter_map(|reading| reading.face(scheme)) {
                 let Family { name, help, unit, kind } = face.family;
                 let first = families.entry(name).or_insert(face.family);
                 assert_eq!((first.help, first.unit, first.kind), (help, unit, kind), "{name}");
@@ -306,16 +265,16 @@ mod tests {
 
     #[test]
     fn what_is_given_stands_in_the_table() {
-        let named: HashSet<_> = readings().map(|(_, reading)| std::ptr::from_ref(reading)).collect();
+        let named: HashSet<_> = definitions().flat_map(built_in).map(std::ptr::from_ref).collect();
         let mut built = build(&Settings::default(), &HostPaths::default(), Arc::new(SystemStatFs));
         let tick = Tick { wall_ms: 0, monotonic: Duration::ZERO };
         let mut scratch = Scratch::new();
         for fast in &mut built.fast {
-            let mut out = Recorder::new(fast.name, 10_000);
+            let mut out = Recorder::new(fast.plan.name, 10_000);
             fast.collector.prime(&tick, &mut scratch);
             match fast.collector.collect(&tick, &mut scratch, &mut out) {
                 // A sandbox may lack a file, or have none of a thing.
-                Err(error) => println!("{}: {error}", fast.name),
+                Err(error) => println!("{}: {error}", fast.plan.name),
                 Ok(()) => {
                     let frame = out.finish(0);
                     for (chunk, values) in frame.parts() {

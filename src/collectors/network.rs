@@ -1,11 +1,12 @@
 //! Traffic of network interfaces, from `/proc/net/dev`.
 
 use super::collector::{CollectError, Collector, Tick};
+use super::definition::{Definition, Made};
 use super::filter::{EXCLUDE, Filter, INCLUDE};
 use super::keyed;
 use super::parse::{ParseError, fields, lines, u64, whole};
-use super::settings::{INTERFACES_LEFT_OUT, Settings};
-use crate::fields::{DefaultValue, Field, Inner, Table, Takes};
+use super::settings::{COMMON, Given, Preset};
+use crate::fields::{DefaultValue, Field, Inner, Table};
 use crate::host::{HostPaths, KernelFile, Scratch};
 use crate::model::{Family, Item, Label, Reading, Recorder, face};
 
@@ -172,23 +173,37 @@ static TRAFFIC: [Reading; COLUMNS] = [
 ];
 
 /// Everything this collector may give.
-pub static READINGS: &[&[Reading]] = &[&TRAFFIC];
+static READINGS: &[&[Reading]] = &[&TRAFFIC];
 
-/// Its fields of `collector`.
-pub static FIELDS: [Field<Settings>; 2] = [
-    Field::new(
-        "enable_network",
-        Takes::Bool(|s, on| s.enable_network = on),
-        DefaultValue::Bool(true),
-        "Network interfaces.",
-    ),
-    Field::new(
-        "network",
-        Takes::Object(&Inner { table: &FILTER, of: |s: &mut Settings| &mut s.network }),
-        DefaultValue::EmptyMap,
-        "",
-    ),
-];
+/// What it says about itself.
+pub static DEFINITION: Definition = Definition {
+    name: "network",
+    switch: "enable_network",
+    about: "Network interfaces.",
+    note: "`lo` too; not `veth*`, `cali*` and Docker's `br-*`",
+    preset: Some(Preset::Basic),
+    reads: &["/proc/self/net/dev"],
+    readings: READINGS,
+    section: &SECTION,
+    build: |parts| Made::Fast(Box::new(Network::new(&parts.settings.own::<Interfaces>("network").0, parts.host))),
+    ..Definition::PLAIN
+};
+
+static SECTION: Table<Given> = Table::new(|| COMMON.iter().chain([&OWN]).collect());
+static OWN: Field<Given> = Field::all_of(&Inner { table: &FILTER, of: |s: &mut Given| &mut s.own::<Interfaces>().0 });
+
+/// Default of `collector.network.exclude`.
+const INTERFACES_LEFT_OUT: [&str; 3] = ["veth.*", "cali.*", "br-[0-9a-f]{12}"];
+
+/// Which interfaces are shown; by rule all.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Interfaces(pub Filter);
+
+impl Default for Interfaces {
+    fn default() -> Interfaces {
+        Interfaces(Filter::excluding(&INTERFACES_LEFT_OUT))
+    }
+}
 
 static FILTER_FIELDS: [Field<Filter>; 2] = [
     Field::new(
@@ -442,7 +457,7 @@ mod tests {
 
     #[test]
     fn virtual_interfaces_of_containers_are_left_out() {
-        let mut network = Network::new(&Settings::default().network, &HostPaths::default());
+        let mut network = Network::new(&Interfaces::default().0, &HostPaths::default());
         let zeros = "0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0\n";
         let seen = round(
             &mut network,

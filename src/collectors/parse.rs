@@ -83,6 +83,12 @@ pub fn f64(field: &[u8]) -> Option<f64> {
     std::str::from_utf8(field).ok()?.parse().ok()
 }
 
+/// The number that is all that stands in a file.
+pub fn one_number(text: &[u8]) -> Result<u64, ParseError> {
+    let content = whole(text)?.trim_ascii();
+    u64(content).ok_or_else(|| ParseError::expected(1, "a number", content))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

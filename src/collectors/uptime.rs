@@ -1,9 +1,9 @@
 //! How long the host has been up, and since when, from `/proc/uptime` and `/proc/stat`.
 
 use super::collector::{CollectError, Collector, Tick};
+use super::definition::{Definition, Made};
 use super::parse::{ParseError, f64, fields, lines, u64, whole};
-use super::settings::Settings;
-use crate::fields::{DefaultValue, Field, Takes};
+use super::settings::Preset;
 use crate::host::{HostPaths, KernelFile, ReadError, Scratch};
 use crate::model::{Family, Item, Reading, Recorder, face};
 
@@ -40,16 +40,20 @@ static TIME: Reading = Reading {
 };
 
 /// Everything this collector may give.
-pub static READINGS: &[&[Reading]] =
+static READINGS: &[&[Reading]] =
     &[std::slice::from_ref(&UPTIME), std::slice::from_ref(&BOOT_TIME), std::slice::from_ref(&TIME)];
 
-/// Its fields of `collector`.
-pub static FIELDS: [Field<Settings>; 1] = [Field::new(
-    "enable_uptime",
-    Takes::Bool(|s, on| s.enable_uptime = on),
-    DefaultValue::Bool(true),
-    "Uptime and boot time.",
-)];
+/// What it says about itself.
+pub static DEFINITION: Definition = Definition {
+    name: "uptime",
+    switch: "enable_uptime",
+    about: "Uptime and boot time.",
+    preset: Some(Preset::Basic),
+    reads: &["/proc/uptime", "/proc/stat"],
+    readings: READINGS,
+    build: |parts| Made::Fast(Box::new(Uptime::new(parts.host))),
+    ..Definition::PLAIN
+};
 
 /// How far the wall clock may move against the uptime before the boot time is read again.
 const CLOCK_MOVED_SECONDS: f64 = 2.0;

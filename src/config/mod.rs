@@ -28,7 +28,7 @@ use crate::http::Env;
 pub use env::{host_paths, process_env, process_env_names, unknown_variables, variables};
 pub use loaded::Config;
 pub use problem::{Problem, Problems};
-pub use root::rows;
+pub use root::{fields, rows};
 
 /// The file that is read where none was named, if it is there.
 pub const DEFAULT_FILE: &str = "config.json";

@@ -13,7 +13,7 @@ use super::loaded::Config;
 use super::problem::Path;
 use super::shipper;
 use crate::collectors;
-use crate::fields::{self, DefaultValue, Field, Inner, Notes, Row, Table, Takes};
+use crate::fields::{self, DefaultValue, Field, Fields, Inner, Notes, Row, Table, Takes};
 use crate::http::Env;
 use crate::lane::{
     Budget, DEFAULT_MEMORY_MAX_BYTES, GivenLabels, LANE_TABLE, LaneFields, SPOOL_TABLE, SpoolFields, SpoolMode,
@@ -122,6 +122,11 @@ fn one_more(list: &mut Vec<LaneFields>) -> &mut LaneFields {
     &mut list[last]
 }
 
+/// The fields of the whole configuration.
+pub fn fields() -> &'static dyn Fields {
+    &ROOT
+}
+
 /// All fields, in the order of the documentation.
 pub fn rows() -> Vec<Row> {
     fields::rows(&ROOT)
@@ -133,6 +138,7 @@ pub(super) fn read(cx: &Context<'_>, tree: &Value<'_>, host_name: &str) -> Confi
     let whole = Item::new(tree, Path::default(), false);
     fill::object(cx, tree, Path::default(), &ROOT, &mut ROOT.fill(&mut root));
     let mut notes = Notes::default();
+    notes.within("collector", |notes| root.collector.settings.check(root.collector.interval, notes));
     let Root { log_level, server, collector, labels, shipper, shippers, spool } = root;
     let mut settings = common_spool(cx.env, spool.total_max_bytes());
     notes.within("spool", |notes| spool.settle(&mut settings, notes));

@@ -29,7 +29,7 @@ pub struct Variable {
 }
 
 /// All fields below `fields`, in their order. Objects and lists of objects are there through their fields;
-/// a list whose objects have the fields of an object before it has a row of its own alone.
+/// where they are those of an object before it, as in a list of such, there is its own row alone.
 pub fn rows(fields: &dyn Fields) -> Vec<Row> {
     let mut rows = Vec::new();
     add_rows("", fields, &mut Vec::new(), &mut rows);
@@ -45,10 +45,10 @@ fn add_rows(prefix: &str, fields: &dyn Fields, seen: &mut Vec<*const ()>, rows: 
         }
         let Some(inner) = info.inner else { continue };
         let table = std::ptr::from_ref(inner).cast::<()>();
+        if seen.contains(&table) && (info.is_alike || info.shape == Shape::Objects) {
+            continue;
+        }
         if info.shape == Shape::Objects {
-            if seen.contains(&table) {
-                continue;
-            }
             path.push_str("[]");
         }
         seen.push(table);

@@ -45,6 +45,7 @@ fn unit_in_words(unit: &str) -> Cow<'_, str> {
         "us" => "microseconds",
         "ns" => "nanoseconds",
         "By" => "bytes",
+        "bit" => "bits",
         "KiBy" => "kibibytes",
         "MiBy" => "mebibytes",
         "GiBy" => "gibibytes",

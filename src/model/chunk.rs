@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use super::{Item, ReadingRef, Scheme};
+use super::{Item, Labels, ReadingRef, Scheme};
 
 /// Since when an item's counters count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +43,7 @@ pub struct Chunk {
     id: u64,
     items: Box<[ChunkItem]>,
     series: Box<[ReadingRef]>,
+    labels: Labels,
     before: Before,
     views: Box<[Slot]>,
 }
@@ -57,12 +58,13 @@ impl Chunk {
     /// How many views have room in a chunk: those of the pages, one for each scheme.
     pub const SLOTS: usize = Scheme::ALL.len();
 
-    /// A chunk with an id that no other one of this process has, and room for [`Chunk::SLOTS`] views.
-    pub(super) fn new(items: Vec<ChunkItem>, series: Vec<ReadingRef>, before: Before) -> Chunk {
+    /// A chunk of a source with these labels, with an id that no other one of this process has,
+    /// and room for [`Chunk::SLOTS`] views.
+    pub(super) fn new(items: Vec<ChunkItem>, series: Vec<ReadingRef>, labels: Labels, before: Before) -> Chunk {
         static NEXT_ID: AtomicU64 = AtomicU64::new(1);
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
         let views = (0..Chunk::SLOTS).map(|_| OnceLock::new()).collect();
-        Chunk { id, items: items.into(), series: series.into(), before, views }
+        Chunk { id, items: items.into(), series: series.into(), labels, before, views }
     }
 
     /// Unique in this process; never used again, also when the chunk is gone.
@@ -99,6 +101,11 @@ impl Chunk {
     /// Each series with its item.
     pub fn each(&self) -> impl Iterator<Item = (&ChunkItem, &ReadingRef)> {
         self.items.iter().enumerate().flat_map(|(at, item)| self.series[self.places(at)].iter().map(move |r| (item, r)))
+    }
+
+    /// Labels that its source has, for all of its series that have none of that name themselves.
+    pub fn labels(&self) -> &Labels {
+        &self.labels
     }
 
     /// Where its series come from.

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::chunk::{Before, ChunkItem, Since};
-use super::{Chunk, Frame, Item, Learnt, Reading, ReadingRef};
+use super::{Chunk, Frame, Item, Labels, Learnt, Reading, ReadingRef};
 
 /// Takes a collector's numbers of one round, item by item, and makes a [`Frame`] of them.
 ///
@@ -15,6 +15,7 @@ use super::{Chunk, Frame, Item, Learnt, Reading, ReadingRef};
 #[derive(Debug)]
 pub struct Recorder {
     source: Arc<str>,
+    labels: Labels,
     max_series: usize,
     /// Of the last good round.
     chunks: Arc<[Arc<Chunk>]>,
@@ -103,6 +104,7 @@ impl Recorder {
     pub fn new(source: impl Into<Arc<str>>, max_series: usize) -> Recorder {
         Recorder {
             source: source.into(),
+            labels: Labels::EMPTY,
             max_series,
             chunks: Arc::from([]),
             known: HashSet::new(),
@@ -111,6 +113,11 @@ impl Recorder {
             round: Round::default(),
             refused: Refused::default(),
         }
+    }
+
+    /// The same for a source whose series all get `labels`, unless they have one of that name.
+    pub fn with_labels(self, labels: Labels) -> Recorder {
+        Recorder { labels, ..self }
     }
 
     /// Begins an item. `item` should be the object of the last round. Each item comes once a
@@ -355,7 +362,7 @@ impl Recorder {
                 }
                 Piece::Made(group) => group,
             };
-            let mut maker = Maker::new(&self.chunks);
+            let mut maker = Maker::new(&self.chunks, &self.labels);
             let mut begin = 0;
             for mut item in group.items {
                 let end = item.end as usize;
@@ -455,6 +462,7 @@ impl Group {
 /// A chunk that is being made.
 struct Maker<'c> {
     old: &'c [Arc<Chunk>],
+    labels: &'c Labels,
     items: Vec<ChunkItem>,
     series: Vec<ReadingRef>,
     chunks: Vec<u64>,
@@ -462,8 +470,8 @@ struct Maker<'c> {
 }
 
 impl<'c> Maker<'c> {
-    fn new(old: &'c [Arc<Chunk>]) -> Maker<'c> {
-        Maker { old, items: Vec::new(), series: Vec::new(), chunks: Vec::new(), places: Vec::new() }
+    fn new(old: &'c [Arc<Chunk>], labels: &'c Labels) -> Maker<'c> {
+        Maker { old, labels, items: Vec::new(), series: Vec::new(), chunks: Vec::new(), places: Vec::new() }
     }
 
     /// Adds an item, which the last round had at `before`.
@@ -496,7 +504,7 @@ impl<'c> Maker<'c> {
         let before =
             Before { chunks: std::mem::take(&mut self.chunks).into(), places: std::mem::take(&mut self.places).into() };
         let series = std::mem::take(&mut self.series);
-        (!items.is_empty()).then(|| Arc::new(Chunk::new(items, series, before)))
+        (!items.is_empty()).then(|| Arc::new(Chunk::new(items, series, self.labels.clone(), before)))
     }
 }
 

@@ -4,6 +4,7 @@ mod clock;
 mod done;
 mod fanout;
 mod handover;
+mod pace;
 mod runner;
 mod schedule;
 mod scheduler;

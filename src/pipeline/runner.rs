@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::collectors::{CollectError, Collector, Tick};
 use crate::host::{Scratch, monotonic};
-use crate::model::{Frame, Recorder};
+use crate::model::{Frame, Labels, Recorder};
 use crate::telemetry::{CollectorState, CollectorStatus, Round, Throttle, panic_message};
 
 /// A host that has too many series has them each round; said at the first one and each hour.
@@ -39,9 +39,14 @@ impl Collected {
 }
 
 impl Runner {
-    /// A runner for `collector`, which may give `max_series` series a round.
-    pub fn new(collector: Box<dyn Collector>, status: Arc<CollectorStatus>, max_series: usize) -> Runner {
-        let recorder = Recorder::new(status.name(), max_series);
+    /// A runner for `collector`, which may give `max_series` series a round. All of them get `labels`.
+    pub fn new(
+        collector: Box<dyn Collector>,
+        status: Arc<CollectorStatus>,
+        max_series: usize,
+        labels: Labels,
+    ) -> Runner {
+        let recorder = Recorder::new(status.name(), max_series).with_labels(labels);
         Runner { collector, recorder, status, said: None, max_series, capped: Throttle::new(CAPPED_EVERY) }
     }
 
@@ -157,7 +162,7 @@ mod tests {
             || Ok(()),
         ];
         let status = Arc::new(CollectorStatus::new("test"));
-        let mut runner = Runner::new(Box::new(Scripted(script)), Arc::clone(&status), 10);
+        let mut runner = Runner::new(Box::new(Scripted(script)), Arc::clone(&status), 10, Labels::EMPTY);
         let tick = Tick { wall_ms: 1, monotonic: Duration::ZERO };
         let mut scratch = Scratch::new();
         let mut seen = Vec::new();

@@ -130,7 +130,7 @@ impl Scheduler {
     pub(super) fn next_call(&mut self, sleeps: impl Fn(Duration)) -> Option<Call> {
         loop {
             if let Some(round) = &mut self.progress.round {
-                if let Some(call) = self.collectors.call_to_collect(&mut round.at, &round.tick) {
+                if let Some(call) = self.collectors.call_to_collect(&mut round.at, &round.tick, self.interval) {
                     return Some(call);
                 }
                 self.end_round();
@@ -247,7 +247,7 @@ impl Scheduler {
         }
         self.publish(tick.wall_ms, stamp, frames);
         for slow in &mut self.collectors.slow {
-            if slow.tick(&tick, stamp) {
+            if slow.tick(&tick, stamp, self.interval) {
                 self.telemetry.latest.remove(slow.name());
             }
         }

@@ -9,9 +9,10 @@ use std::time::Duration;
 use crossbeam_channel::Receiver;
 
 use super::done::{Done, HandIn};
+use super::pace::Pace;
 use super::runner::{Collected, Runner};
 use super::slow::{self, SlowHandle, SlowWorker};
-use crate::collectors::{Built, Tick};
+use crate::collectors::{Built, Named, NamedSlow, Tick};
 use crate::host::{Scratch, monotonic};
 use crate::model::Frame;
 use crate::telemetry::CollectorStatus;
@@ -42,6 +43,7 @@ pub struct Collectors {
 /// A fast collector's place.
 struct Slot {
     status: Arc<CollectorStatus>,
+    pace: Pace,
     content: Content,
     /// How often it has hung, and when last (CLOCK_MONOTONIC).
     hung: (u32, Duration),
@@ -118,21 +120,25 @@ impl Fresh {
     /// Gives each collector its runner.
     pub fn new(built: Built, max_series: usize, hand_in: &HandIn) -> Fresh {
         let mut statuses = Vec::new();
-        let mut status_of = |name| {
+        let mut status_of = |name: &'static str| {
             let status = Arc::new(CollectorStatus::new(name));
             statuses.push(Arc::clone(&status));
             status
         };
-        let slot = |status: Arc<CollectorStatus>, collector| {
-            let runner = Box::new(Runner::new(collector, Arc::clone(&status), max_series));
-            Slot { status, content: Content::Unprimed(runner, Duration::ZERO), hung: (0, Duration::ZERO) }
+        let mut slot = |Named { plan, collector }| {
+            let status = status_of(plan.name);
+            let runner = Box::new(Runner::new(collector, Arc::clone(&status), max_series, plan.labels));
+            let content = Content::Unprimed(runner, Duration::ZERO);
+            Slot { status, pace: Pace::new(plan.interval), content, hung: (0, Duration::ZERO) }
         };
-        let fast = built.fast.into_iter().map(|named| slot(status_of(named.name), named.collector)).collect();
+        let fast = built.fast.into_iter().map(&mut slot).collect();
         let (mut slow, mut workers) = (Vec::new(), Vec::new());
         for named in built.slow {
-            let status = status_of(named.name);
-            let runner = Runner::new(named.collector, Arc::clone(&status), max_series);
-            let (handle, worker) = slow::slow(runner, status, named.due, named.deadline, hand_in.clone());
+            let NamedSlow { plan, collector, due, deadline } = named;
+            let status = status_of(plan.name);
+            let runner = Runner::new(collector, Arc::clone(&status), max_series, plan.labels);
+            let pace = Pace::new(plan.interval);
+            let (handle, worker) = slow::slow(runner, status, due, pace, deadline, hand_in.clone());
             slow.push(handle);
             workers.push(worker);
         }
@@ -225,11 +231,11 @@ impl Collectors {
     }
 
     /// Takes out the first that is to be called in a round, from the slot `at` on, which is
-    /// set behind it.
-    pub(super) fn call_to_collect(&mut self, at: &mut usize, tick: &Tick) -> Option<Call> {
+    /// set behind it. Rounds are `beat` apart.
+    pub(super) fn call_to_collect(&mut self, at: &mut usize, tick: &Tick, beat: Duration) -> Option<Call> {
         while let Some(slot) = self.slots.get_mut(*at) {
             *at += 1;
-            if matches!(slot.content, Content::Primed(_)) {
+            if matches!(slot.content, Content::Primed(_)) && slot.pace.is_turn(tick.monotonic, beat) {
                 return slot.call(tick, CallKind::Collect(None));
             }
         }
@@ -307,7 +313,7 @@ impl Collectors {
         }
         let mut frames = Vec::with_capacity(self.slots.len());
         let mut at = 0;
-        while let Some(mut call) = self.call_to_collect(&mut at, tick) {
+        while let Some(mut call) = self.call_to_collect(&mut at, tick, Duration::ZERO) {
             call.run(scratch);
             match self.back(call) {
                 Back::Gave(frame) => frames.push(frame),

@@ -11,6 +11,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::clock::{Stamp, read_clocks};
 use super::done::{Done, HandIn, SlowRound};
+use super::pace::Pace;
 use super::runner::Runner;
 use crate::collectors::{Due, Tick};
 use crate::host::Scratch;
@@ -19,6 +20,7 @@ use crate::telemetry::CollectorStatus;
 /// The scheduler's end.
 pub struct SlowHandle {
     due: Due,
+    pace: Pace,
     pokes: Sender<Tick>,
     running: Option<Running>,
     deadline: Duration,
@@ -49,11 +51,12 @@ pub fn slow(
     runner: Runner,
     status: Arc<CollectorStatus>,
     due: Due,
+    pace: Pace,
     deadline: Duration,
     hand_in: HandIn,
 ) -> (SlowHandle, SlowWorker) {
     let (poke, pokes) = bounded(1);
-    let handle = SlowHandle { due, pokes: poke, running: None, deadline, status: Arc::clone(&status) };
+    let handle = SlowHandle { due, pace, pokes: poke, running: None, deadline, status: Arc::clone(&status) };
     (handle, SlowWorker { status, runner, pokes, hand_in })
 }
 
@@ -69,10 +72,10 @@ impl SlowHandle {
     }
 
     /// Starts a round if none is under way and there is something to collect. Whether one is
-    /// over its deadline: then its last numbers are not those of now.
-    pub fn tick(&mut self, tick: &Tick, stamp: Option<Stamp>) -> bool {
+    /// over its deadline: then its last numbers are not those of now. Ticks are `beat` apart.
+    pub fn tick(&mut self, tick: &Tick, stamp: Option<Stamp>, beat: Duration) -> bool {
         let Some(running) = &mut self.running else {
-            if (self.due)() && self.pokes.try_send(*tick).is_ok() {
+            if (self.due)() && self.pace.is_turn(tick.monotonic, beat) && self.pokes.try_send(*tick).is_ok() {
                 self.running = Some(Running { since: tick.monotonic, stamp, late: false });
             }
             return false;

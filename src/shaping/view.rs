@@ -71,7 +71,7 @@ impl View {
                 let labels = match known.iter().find(|(of, _)| std::ptr::eq(*of, rules)) {
                     Some((_, labels)) => labels.clone(),
                     None => {
-                        let labels = labels(&face, &item.item, extra);
+                        let labels = labels(&face, &item.item, chunk.labels(), extra);
                         known.push((rules, labels.clone()));
                         labels
                     }
@@ -150,16 +150,19 @@ impl ViewSeries {
     }
 }
 
-/// The labels of a series: its own, and of `extra` those whose names it has not. A label of an
-/// empty value is none.
-fn labels(face: &Face<'_>, item: &Item, extra: &Labels) -> Labels {
+/// The labels of a series: its own, then those of its source, then `extra`, each where it has none
+/// of that name yet. A label of an empty value is none.
+fn labels(face: &Face<'_>, item: &Item, of_source: &Labels, extra: &Labels) -> Labels {
     let own = face.labels.iter().map(|label| match label {
         Label::Key { name, at, prefix } => (*name, [prefix, item.value(*at)].concat()),
         Label::Constant { name, value } => (*name, (*value).to_owned()),
     });
-    let own: Vec<(&str, String)> = own.collect();
-    let more = extra.iter().filter(|(name, _)| own.iter().all(|(own, _)| own != name));
-    let more: Vec<(&str, String)> = more.map(|(name, value)| (name, value.to_owned())).collect();
+    let mut all: Vec<(&str, String)> = own.collect();
+    for (name, value) in of_source.iter().chain(extra.iter()) {
+        if all.iter().all(|(known, _)| *known != name) {
+            all.push((name, value.to_owned()));
+        }
+    }
     // Names of ours are valid, and each stands once.
-    Labels::new(own.into_iter().chain(more)).unwrap_or(Labels::EMPTY)
+    Labels::new(all).unwrap_or(Labels::EMPTY)
 }

@@ -5,6 +5,7 @@
 //! the man pages and completions.
 
 mod completions;
+mod example;
 mod manual;
 
 use std::fmt::Write as _;
@@ -92,6 +93,18 @@ fn metrics() -> String {
     table(&FAMILY, families.map(|(metric, labels)| family(metric, &labels.join(", "))))
 }
 
+fn collectors_table() -> String {
+    let row = |definition: &collectors::Definition| {
+        let reads: Vec<String> = definition.reads.iter().copied().map(code).collect();
+        let switch = definition.part_of.map_or_else(|| definition.switch.to_owned(), |whole| format!("enable_{whole}"));
+        let preset = definition.preset.map_or("", |preset| preset.as_str());
+        let about = [definition.about.trim_end_matches('.'), definition.note].join("; ");
+        let about = about.trim_end_matches("; ").to_owned();
+        vec![code(definition.name), code(preset), code(&switch), reads.join(", "), definition.needs.to_owned(), about]
+    };
+    table(&["collector", "preset", "switch", "reads", "needs", "what it tells of"], collectors::definitions().map(row))
+}
+
 /// A program's own page after a collection and a delivery, so that every family is on it.
 fn own_metrics() -> String {
     let collector = CollectorStatus::new("cpu");
@@ -152,8 +165,9 @@ fn help() -> String {
 fn the_readmes_tables_are_those_of_the_code() {
     let readme = read("README.md");
     let mut expected = readme.clone();
-    let sections: [Section; 6] = [
+    let sections: [Section; 7] = [
         ("metrics", metrics),
+        ("collectors", collectors_table),
         ("own metrics", own_metrics),
         ("configuration", configuration),
         ("environment", environment),
@@ -225,12 +239,8 @@ fn labels_are_those_of_the_samples() {
 }
 
 #[test]
-fn every_collector_has_its_row_in_the_readme() {
-    let readme = read("README.md");
-    let rows = readme.lines().skip_while(|line| !line.starts_with("| collector |")).skip(2);
-    let named: Vec<&str> = rows.map_while(|line| line.strip_prefix("| `")?.split('`').next()).collect();
-    let names: Vec<&str> = collectors::names().collect();
-    assert_eq!(named, names, "the README's table of collectors against the code's");
+fn the_example_configuration_is_that_of_the_code() {
+    is("config.example.json", &read("config.example.json"), &example::example());
 }
 
 #[test]

@@ -4,6 +4,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use metricsd::collectors::{self, Preset};
+use metricsd::model::Scheme;
+
 use crate::support::pki::Authority;
 use crate::support::program::{TempDir, metricsd, run};
 use crate::support::series::native;
@@ -134,7 +137,7 @@ fn dashboard_and_alerts_name_only_what_there_is() {
 }
 
 #[test]
-fn the_dashboard_shows_every_family_of_the_host_or_its_percentage() {
+fn the_dashboard_shows_every_family_of_the_basic_preset_or_its_percentage() {
     let all = dashboard_expressions().join("\n");
     // Said by others that are there: percentages, sums, and the time of the start.
     let left_out = [
@@ -154,8 +157,8 @@ fn the_dashboard_shows_every_family_of_the_host_or_its_percentage() {
         "system_disk_read_only",
     ];
     let shown: BTreeSet<&str> = names(&all).collect();
-    for metric in native() {
-        let name: &str = metric.name;
+    for metric in collectors::families_of(Scheme::Native, Preset::Basic) {
+        let name: &str = metric.0.name;
         assert!(shown.contains(name) != left_out.contains(&name), "{name}");
     }
 }

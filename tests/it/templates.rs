@@ -414,8 +414,8 @@ fn samples_mean_the_same_to_every_encoder_also_when_series_end() {
     let settings = collectors::Settings::default();
     fs::write(dir.path().join("proc/1/mountinfo"), table).unwrap();
     let built = collectors::build(&settings, &HostPaths::below(dir.path()), Arc::new(Sizes));
-    let fast = built.fast.into_iter().find(|fast| fast.name == "filesystem").unwrap();
-    let (mut collector, mut recorder) = (fast.collector, Recorder::new(fast.name, 1000));
+    let fast = built.fast.into_iter().find(|fast| fast.plan.name == "filesystem").unwrap();
+    let (mut collector, mut recorder) = (fast.collector, Recorder::new(fast.plan.name, 1000));
     let mut scratch = Scratch::new();
     let mut encoders: [(Box<dyn Encoder>, bool); 3] = [
         (Box::new(RemoteWrite::new(Version::V1, native())), true),

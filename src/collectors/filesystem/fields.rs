@@ -1,16 +1,49 @@
-//! The fields of `collector.filesystem`.
+//! What `collector.filesystem` may say.
+
+use std::time::Duration;
 
 use super::super::filter::{EXCLUDE, Filter, INCLUDE};
-use super::super::settings::{FilesystemSettings, MOUNT_POINTS_LEFT_OUT, Settings, TYPES_LEFT_OUT};
+use super::super::settings::{COMMON, Given};
 use crate::fields::{DefaultValue, Field, Inner, Table, Takes, WAIT};
 
-/// The fields of `collector` that are this collector's. `enable_disk` switches it too.
-pub static FIELDS: [Field<Settings>; 1] = [Field::new(
-    "filesystem",
-    Takes::Object(&Inner { table: &TABLE, of: |s: &mut Settings| &mut s.filesystem }),
-    DefaultValue::EmptyMap,
-    "",
-)];
+/// Default of `collector.filesystem.exclude_mountpoints`.
+const MOUNT_POINTS_LEFT_OUT: [&str; 2] = [
+    "/(var/lib/docker|var/lib/containers|var/lib/kubelet/pods|run/containerd|run/docker|run/credentials|run/user)/.+",
+    "/(proc|sys|dev)(/.*)?",
+];
+
+/// Default of `collector.filesystem.exclude_types`: memory, read-only images, and what the kernel only shows as a
+/// file system.
+const TYPES_LEFT_OUT: [&str; 2] = [
+    "tmpfs|devtmpfs|ramfs|rootfs|squashfs|erofs|overlay|aufs|iso9660",
+    "autofs|binfmt_misc|bpf|cgroup2?|configfs|cpuset|debugfs|devpts|efivarfs|fuse\\.(lxcfs|portal|gvfsd-fuse|snapfuse)|fusectl|hugetlbfs|mqueue|nsfs|proc|pstore|resctrl|rpc_pipefs|securityfs|selinuxfs|sysfs|tracefs",
+];
+
+/// Which file systems show their space (`collector.filesystem.*`).
+#[derive(Clone, Debug, PartialEq)]
+pub struct FilesystemSettings {
+    /// By mount point, as the host sees it.
+    pub mountpoint: Filter,
+    /// By type, as mountinfo has it (`ext4`, `nfs4`, `fuse.sshfs`).
+    pub fstype: Filter,
+    /// How long a network or FUSE mount may take before it counts as stuck.
+    pub timeout: Duration,
+}
+
+impl Default for FilesystemSettings {
+    fn default() -> FilesystemSettings {
+        FilesystemSettings {
+            mountpoint: Filter::excluding(&MOUNT_POINTS_LEFT_OUT),
+            fstype: Filter::excluding(&TYPES_LEFT_OUT),
+            timeout: Duration::from_secs(5),
+        }
+    }
+}
+
+/// The fields of its object in `collector`.
+pub static SECTION: Table<Given> = Table::new(|| COMMON.iter().chain([&ALL]).collect());
+
+static ALL: Field<Given> = Field::all_of(&Inner { table: &TABLE, of: |s: &mut Given| s.own::<FilesystemSettings>() });
 
 static TABLE: Table<FilesystemSettings> = Table::new(|| OWN.iter().collect());
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::collector::{CollectError, Collector, Tick};
-use super::super::settings::FilesystemSettings;
+use super::fields::FilesystemSettings;
 use super::mountinfo::{self, Mount};
 use super::place::{Answer, Place};
 use super::remote::RemoteMounts;

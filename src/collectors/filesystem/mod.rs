@@ -1,5 +1,6 @@
 //! Space of file systems: the local ones on the beat, those that may hang on threads of their own.
 
+mod definition;
 mod fields;
 mod local;
 pub mod mountinfo;
@@ -10,7 +11,5 @@ mod select;
 #[cfg(test)]
 mod testing;
 
-pub use fields::FIELDS;
-pub use local::Filesystem;
-pub use place::{READINGS, REMOTE_READINGS};
-pub use remote::{Remote, RemoteMounts};
+pub use definition::{DEFINITION, REMOTE};
+pub use fields::FilesystemSettings;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::super::collector::{CollectError, Collector, Tick};
 use super::super::keyed;
-use super::super::settings::FilesystemSettings;
+use super::fields::FilesystemSettings;
 use super::place::{Answer, Place};
 use super::probe::{Outcome, Prober};
 use crate::host::{FsUsage, Scratch, StatFs};

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use super::super::settings::FilesystemSettings;
+use super::fields::FilesystemSettings;
 use super::mountinfo::Mount;
 
 /// A parent chain longer than this is a loop, which a torn file may hold.

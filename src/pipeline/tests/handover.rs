@@ -55,7 +55,7 @@ struct Held {
 fn fragile(name: &'static str, hangs_in: &[usize]) -> (Named, Held) {
     let ((asked, is_asked), (go, gone)) = (unbounded(), bounded(0));
     let collector = Box::new(Fragile { name, calls: 0, hangs_in: hangs_in.to_vec(), asked, go: gone });
-    (Named { name, collector }, Held { asked: is_asked, go })
+    (Named { plan: plan(name), collector }, Held { asked: is_asked, go })
 }
 
 impl Held {

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 
 use super::*;
-use crate::collectors::{Built, CollectError, Collector, Named, NamedSlow, Tick};
+use crate::collectors::{Built, CollectError, Collector, Named, NamedSlow, Plan, Tick};
 use crate::host::{Scratch, monotonic};
-use crate::model::{self, Batch, Family, Item, Recorder, Resource, everywhere};
+use crate::model::{self, Batch, Family, Item, Labels, Recorder, Resource, everywhere};
 use crate::telemetry::{CollectorState, CollectorStatus, StepDirection, Subjects, Telemetry};
 
 /// 2025-11-05, and half a year later.
@@ -43,15 +43,19 @@ impl Collector for Hanging {
     }
 }
 
+fn plan(name: &'static str) -> Plan {
+    Plan { name, interval: None, labels: Labels::EMPTY }
+}
+
 fn counting(name: &'static str) -> Named {
-    Named { name, collector: Box::new(Counting(0.0)) }
+    Named { plan: plan(name), collector: Box::new(Counting(0.0)) }
 }
 
 /// A slow collector, what it says when asked, and what lets it go on.
 fn hanging(name: &'static str) -> (NamedSlow, Receiver<()>, Sender<()>) {
     let ((asked, is_asked), (go, gone)) = (unbounded(), bounded(0));
     let collector = Box::new(Hanging(asked, gone));
-    (NamedSlow { name, collector, due: Arc::new(|| true), deadline: Duration::MAX }, is_asked, go)
+    (NamedSlow { plan: plan(name), collector, due: Arc::new(|| true), deadline: Duration::MAX }, is_asked, go)
 }
 
 /// A scheduler on its thread.
@@ -301,7 +305,7 @@ impl Collector for Primed {
 fn a_slow_collector_is_primed_and_given_up_when_its_deadline_is_over() {
     let ((asked, is_asked), (go, gone)) = (unbounded(), bounded(0));
     let slow = NamedSlow {
-        name: "slow",
+        plan: plan("slow"),
         collector: Box::new(Primed(asked, gone)),
         due: Arc::new(|| true),
         // The test's clock goes on by a second each tick.
