@@ -10,6 +10,7 @@ use nix::sys::signal::Signal;
 
 use crate::support::peer::{Peer, Reply};
 use crate::support::program::{Daemon, TempDir, metricsd, run};
+use crate::support::spool::{first_frame, has_frame};
 use crate::support::wait_for;
 
 /// A peer that is down until it is told otherwise.
@@ -97,8 +98,8 @@ fn an_outage_and_a_restart_in_it_leave_no_gap_and_keep_the_order() {
 /// Flips a bit in the payload of the first frame of a segment: `docs/spool.md` says where that is.
 fn damage_first(segment: &Path) {
     let mut bytes = std::fs::read(segment).unwrap();
-    let header = u32::from_le_bytes(bytes[12..16].try_into().unwrap()) as usize;
-    bytes[2 * header + 40 + 3] ^= 1;
+    let frame = first_frame(&bytes).unwrap();
+    bytes[frame + 40 + 3] ^= 1;
     std::fs::write(segment, bytes).unwrap();
 }
 
@@ -261,13 +262,10 @@ fn a_tick_that_a_destination_sits_on_is_on_disk_long_before_the_next_one() {
         peer.url("/in")
     );
     let mut daemon = Daemon::start(dir.path(), &config);
-    wait_for("the tick to be on disk", || {
-        let mut files = std::fs::read_dir(dir.path().join("spool/remote")).unwrap();
-        files.any(|entry| entry.unwrap().path().extension().is_some_and(|e| e == "seg")).then_some(())
-    });
+    let first = wait_for("the request", || peer.received().first().map(|request| time_of(&request.body)));
+    wait_for("the tick to be on disk", || has_frame(&dir.path().join("spool/remote")).then_some(()));
     daemon.signal(Signal::SIGKILL);
     daemon.wait();
-    let first = time_of(&peer.received()[0].body);
     hung.store(false, Ordering::Relaxed);
     let _daemon = Daemon::start(dir.path(), &config);
     let second = wait_for("the tick from before", || peer.received().get(1).cloned());

@@ -6,6 +6,7 @@ use nix::sys::signal::Signal;
 
 use crate::support::peer::{Peer, Reply};
 use crate::support::program::{Daemon, TempDir, metricsd, run};
+use crate::support::spool::has_frame;
 use crate::support::wait_for;
 
 /// A configuration with these destinations, each with more members, that all go to `peer`.
@@ -102,8 +103,7 @@ fn a_destination_may_have_its_spool_on_another_disk() {
     let config = config(dir.path(), &down, &shippers);
     let mut daemon = Daemon::start(dir.path(), &config);
     wait_for("some to wait on both disks", || {
-        let has = |home: &Path| std::fs::read_dir(home).is_ok_and(|files| files.count() > 1);
-        (has(&elsewhere.join("away")) && has(&dir.path().join("spool/stays"))).then_some(())
+        (has_frame(&elsewhere.join("away")) && has_frame(&dir.path().join("spool/stays"))).then_some(())
     });
     daemon.signal(Signal::SIGTERM);
     assert_eq!(daemon.wait(), 0);

@@ -9,6 +9,7 @@ pub mod prometheus;
 pub mod proxy;
 pub mod receivers;
 pub mod series;
+pub mod spool;
 pub mod tls_peer;
 
 use std::time::{Duration, Instant};
