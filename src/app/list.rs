@@ -10,7 +10,7 @@ use super::{complain, print};
 use crate::cli::{Exit, Format};
 use crate::collectors::{self, Definition};
 use crate::config::Config;
-use crate::host::HostPaths;
+use crate::host::{HostPaths, monotonic};
 use crate::model::{ReadingRef, Resource, Scheme};
 use crate::telemetry::{CollectorState, CollectorStatus};
 
@@ -100,7 +100,7 @@ fn metrics() -> impl Iterator<Item = Metric> {
 impl Collector {
     fn new(definition: &'static Definition, config: &Config, statuses: &[Arc<CollectorStatus>]) -> Collector {
         let status = statuses.iter().find(|status| status.name() == definition.name);
-        let last = status.and_then(|status| status.last());
+        let last = status.and_then(|status| status.last(monotonic()));
         let here = match last.as_ref().map(|round| round.state) {
             Some(CollectorState::Ok) => "yes",
             Some(CollectorState::Failed | CollectorState::Stale) => "fails",

@@ -14,7 +14,7 @@ use crate::cli::{Exit, Format};
 use crate::collectors::{self, Due, Settings};
 use crate::config::Config;
 use crate::formats::{json, text};
-use crate::host::{HostPaths, SystemStatFs, boottime, wall_ms};
+use crate::host::{HostPaths, SystemStatFs, boottime, monotonic, wall_ms};
 use crate::model::{Batch, Frame, Resource, Scheme};
 use crate::pipeline::{Clock, Collectors, Fanout, HANGS_AFTER, Progress, Pulse, Scheduler, Sign, read_clocks};
 use crate::shaping::Perspective;
@@ -77,7 +77,8 @@ pub fn collect(
     let mut sched = Sched::start(&mut threads, scheduler, HANGS_AFTER)?;
     wait(&mut sched, &mut threads, &signs, Sign::Round, None);
     if !wait(&mut sched, &mut threads, &signs, Sign::Complete, Some(Instant::now() + patience)) {
-        let is_late = |name: &str| statuses.iter().any(|status| status.name() == name && status.last().is_none());
+        let is_late =
+            |name: &str| statuses.iter().any(|status| status.name() == name && status.last(monotonic()).is_none());
         for (name, _) in slow.iter().filter(|(name, due)| due() && is_late(name)) {
             log::warn!("collector {name}: gave nothing within {patience:?}");
         }

@@ -169,7 +169,7 @@ mod tests {
         for _ in 0..5 {
             let collected = runner.collect(&tick, &mut scratch);
             let frame = runner.conclude(&tick, collected);
-            let last = status.last().unwrap();
+            let last = status.last(Duration::ZERO).unwrap();
             seen.push((frame.map(|frame| frame.values.len()), last.state, last.error));
         }
         assert_eq!(

@@ -252,7 +252,6 @@ impl Scheduler {
             }
         }
         let now = monotonic();
-        self.collectors.say_hanging(now);
         match stamp {
             Some(_) => self.telemetry.collected(now, self.progress.missed),
             None => self.telemetry.held(now, self.progress.missed),

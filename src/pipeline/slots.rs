@@ -270,7 +270,7 @@ impl Collectors {
                 let times = if now.saturating_sub(slot.hung.1) > LONGEST_REST { 0 } else { slot.hung.0 };
                 slot.hung = (times + 1, now);
                 self.lost.push(slot.name());
-                slot.say_hangs(now, since);
+                slot.status.hangs(since, "the others go on without it");
                 return Some((slot.name(), since));
             }
         }
@@ -286,17 +286,17 @@ impl Collectors {
         let Some(slot) = self.slots.iter_mut().find(|slot| Arc::ptr_eq(&slot.status, runner.status())) else {
             return false;
         };
-        slot.content = Content::Unprimed(runner, now + rest(slot.hung.0));
-        true
-    }
-
-    /// Tells those who ask of calls that have not come back.
-    pub(super) fn say_hanging(&self, now: Duration) {
-        for slot in &self.slots {
-            if let Content::Lost(since) = slot.content {
-                slot.say_hangs(now, since);
-            }
+        let rest = rest(slot.hung.0);
+        if let Content::Lost(since) = slot.content {
+            let next = match rest.as_secs() {
+                0 => "in the next round".to_owned(),
+                seconds => format!("after {seconds} s, as it has hung {} times", slot.hung.0),
+            };
+            let took = now.saturating_sub(since).as_secs();
+            slot.status.stale(format!("it hung: its call came back after {took} s; it is asked again {next}"));
         }
+        slot.content = Content::Unprimed(runner, now + rest);
+        true
     }
 
     /// Whether no slow collector has a round under way.
@@ -322,13 +322,6 @@ impl Collectors {
             }
         }
         frames
-    }
-}
-
-impl Slot {
-    fn say_hangs(&self, now: Duration, since: Duration) {
-        let seconds = now.saturating_sub(since).as_secs();
-        self.status.stale(format!("it hangs: its call has not come back for {seconds} s; the others go on without it"));
     }
 }
 

@@ -90,8 +90,8 @@ impl SlowHandle {
                 self.status.name(),
                 took.as_secs()
             );
+            self.status.hangs(running.since, "it is not asked again until then");
         }
-        self.status.stale(format!("it hangs: its call has not come back for {} s", took.as_secs()));
         true
     }
 

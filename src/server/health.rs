@@ -157,7 +157,7 @@ fn overdue(telemetry: &Telemetry, subjects: &Subjects, now: Now) -> Option<Durat
 
 /// None for a collector whose first round is still under way.
 fn collector(status: &CollectorStatus, now: Now, reasons: &mut Vec<String>) -> Option<Collector> {
-    let round = status.last()?;
+    let round = status.last(now.monotonic)?;
     let name = status.name();
     // "This host has no such thing" is no failure.
     if matches!(round.state, CollectorState::Failed | CollectorState::Stale) {
@@ -418,6 +418,21 @@ mod tests {
         // What was refused once, long ago, is in the counter only.
         telemetry.subjects().collectors[1].ended(round(CollectorState::Ok, START, None), Refused::default());
         assert_eq!(examine(&telemetry, after(1.0)).reasons.len(), 2);
+    }
+
+    #[test]
+    fn a_hang_is_as_old_as_when_it_is_asked_for() {
+        let telemetry = telemetry(3_600_000);
+        telemetry.subjects().collectors[0].hangs(after(2.0).monotonic, "the others go on");
+        for (at, age) in [(8.0, 6), (99.9, 97)] {
+            let said = format!("it hangs: its call has not come back for {age} s; the others go on");
+            let health = examine(&telemetry, after(at));
+            assert_eq!(health.reasons, [format!("collector disk is stale: {said}")]);
+            assert_eq!(health.collectors.0[0].1.error, Some(said));
+        }
+        telemetry.subjects().collectors[0]
+            .ended(round(CollectorState::Ok, after(100.0).monotonic, None), Refused::default());
+        assert_eq!(examine(&telemetry, after(101.0)).reasons, [""; 0]);
     }
 
     #[test]

@@ -45,6 +45,14 @@ pub struct Round {
     pub error: Option<String>,
 }
 
+/// A call that does not come back.
+#[derive(Clone, Copy, Debug)]
+struct Hang {
+    /// CLOCK_MONOTONIC.
+    since: Duration,
+    means: &'static str,
+}
+
 /// A collector's name, its last round and its totals.
 #[derive(Debug)]
 pub struct CollectorStatus {
@@ -55,6 +63,7 @@ pub struct CollectorStatus {
 #[derive(Debug, Default)]
 struct Inner {
     last: Option<Round>,
+    hang: Option<Hang>,
     /// Of the last round.
     last_refused: Refused,
     /// Since the start.
@@ -76,18 +85,30 @@ impl CollectorStatus {
     pub fn ended(&self, round: Round, refused: Refused) {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         inner.last = Some(round);
+        inner.hang = None;
         inner.last_refused = refused;
         inner.refused.max_series += refused.max_series;
         inner.refused.duplicate += refused.duplicate;
     }
 
-    /// The round under way is late; the last one's figures stay.
+    /// The call under way, which began at `since` (CLOCK_MONOTONIC), does not come back, and what
+    /// that means for the others. The last round's figures stay.
+    pub fn hangs(&self, since: Duration, means: &'static str) {
+        self.set_stale(None, Some(Hang { since, means }));
+    }
+
+    /// There is no round to tell of for this reason; the last one's figures stay.
     pub fn stale(&self, why: String) {
+        self.set_stale(Some(why), None);
+    }
+
+    fn set_stale(&self, error: Option<String>, hang: Option<Hang>) {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.hang = hang;
         match &mut inner.last {
             Some(round) => {
                 round.state = CollectorState::Stale;
-                round.error = Some(why);
+                round.error = error;
             }
             none => {
                 *none = Some(Round {
@@ -95,15 +116,22 @@ impl CollectorStatus {
                     at: Duration::ZERO,
                     duration: Duration::ZERO,
                     series: 0,
-                    error: Some(why),
+                    error,
                 });
             }
         }
     }
 
-    /// The last round, if one has ended.
-    pub fn last(&self) -> Option<Round> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner).last.clone()
+    /// The last round, if one has ended. Where a call hangs, its error says so, and for how long at
+    /// `now` (CLOCK_MONOTONIC).
+    pub fn last(&self, now: Duration) -> Option<Round> {
+        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = inner.last.clone()?;
+        if let Some(Hang { since, means }) = inner.hang {
+            let seconds = now.saturating_sub(since).as_secs();
+            last.error = Some(format!("it hangs: its call has not come back for {seconds} s; {means}"));
+        }
+        Some(last)
     }
 
     /// Samples refused since the start.

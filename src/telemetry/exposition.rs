@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::host::monotonic;
 use crate::model::{Family, Frame, Item, Label, Reading, Recorder, everywhere};
 
 use super::process::{self, Process};
@@ -201,7 +202,7 @@ impl CollectorItems {
     }
 
     fn record(&self, status: &CollectorStatus, out: &mut Recorder) {
-        if let Some(round) = status.last() {
+        if let Some(round) = status.last(monotonic()) {
             let mut out = out.item(&self.plain);
             out.push(&COLLECTOR_DURATION, round.duration.as_secs_f64());
             // Neither a success nor a failure: an alert on 0 must not fire on a host without disks.

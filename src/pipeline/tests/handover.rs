@@ -108,8 +108,12 @@ impl Running {
     }
 
     fn state(&self, name: &str) -> (CollectorState, String) {
+        self.state_at(name, monotonic())
+    }
+
+    fn state_at(&self, name: &str, now: Duration) -> (CollectorState, String) {
         let status = self.statuses.iter().find(|status| status.name() == name).unwrap();
-        let round = status.last().unwrap();
+        let round = status.last(now).unwrap();
         (round.state, round.error.unwrap_or_default())
     }
 
@@ -153,6 +157,30 @@ fn a_collector_that_hangs_is_left_behind_and_comes_back_primed_anew() {
     assert_eq!(*back.frames[1].values, [1.0, 5.0]);
     assert_eq!(running.state("hangs"), (CollectorState::Ok, String::new()));
     running.ends(0);
+    running.stop();
+}
+
+#[test]
+fn how_long_one_hangs_is_known_without_another_round_and_that_it_came_back_before_its_next() {
+    let (hangs, held) = fragile("hangs", &[1]);
+    let mut running = Running::start(built(vec![hangs, counting("a")]), Duration::from_secs(3600), &[NOW]);
+    let begun = monotonic();
+    held.is_asked(&[Prime, Collect]);
+    let called = monotonic();
+    running.take_over();
+    running.until(&["a"]);
+    let is_said =
+        |seconds: u64| format!("it hangs: its call has not come back for {seconds} s; the others go on without it");
+    // The call began between these two.
+    let (_, why) = running.state_at("hangs", called + Duration::from_secs(71));
+    assert!([71, 72].map(is_said).contains(&why) || called - begun > Duration::from_secs(1), "{why}");
+    assert_eq!(running.state_at("hangs", Duration::ZERO), (CollectorState::Stale, is_said(0)));
+    held.go.send(()).unwrap();
+    held.is_asked(&[Prime]);
+    wait(|| running.state("hangs").1.starts_with("it hung: its call came back after "));
+    let (state, why) = running.state("hangs");
+    assert_eq!(state, CollectorState::Stale);
+    assert!(why.ends_with(" s; it is asked again in the next round"), "{why}");
     running.stop();
 }
 

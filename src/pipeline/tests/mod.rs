@@ -314,7 +314,7 @@ fn a_slow_collector_is_primed_and_given_up_when_its_deadline_is_over() {
     let running = Running::start(Built { fast: vec![counting("a")], slow: vec![slow] }, QUICK, &[NOW]);
     let asked = || is_asked.recv_timeout(PATIENCE).unwrap();
     let has_numbers = || running.telemetry.latest.frames().iter().any(|frame| &*frame.source == "slow");
-    let state = || running.statuses.iter().find(|status| status.name() == "slow").unwrap().last();
+    let state = || running.statuses.iter().find(|status| status.name() == "slow").unwrap().last(monotonic());
     assert_eq!([asked(), asked()], ["prime", "collect"]);
     go.send(()).unwrap();
     // It may be late already on a machine that is busy; then it is asked once more.
