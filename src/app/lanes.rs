@@ -14,6 +14,8 @@ pub struct Running {
     pub settings: Settings,
     pub outlet: Arc<dyn Outlet>,
     pub threads: Vec<Id>,
+    /// Those of them that send.
+    senders: Vec<Id>,
     control: Control,
 }
 
@@ -22,6 +24,8 @@ pub struct Ending {
     pub name: String,
     /// Its threads that have not ended.
     pub threads: Vec<Id>,
+    /// Those that send, ended or not.
+    pub senders: Vec<Id>,
     pub control: Control,
 }
 
@@ -42,21 +46,24 @@ impl Running {
         let (inlet, control, lane) = Lane::new(settings, REFUSED_PAUSE, before);
         let name = &settings.name;
         let mut ids = Vec::new();
-        let mut start = |kind: &str, run: Box<dyn FnOnce() + Send>| -> io::Result<()> {
-            ids.push(threads.spawn(format!("{kind}-{name}"), run)?);
-            Ok(())
+        let mut senders = Vec::new();
+        let mut start = |kind: &str, run: Box<dyn FnOnce() + Send>| -> io::Result<Id> {
+            let id = threads.spawn(format!("{kind}-{name}"), run)?;
+            ids.push(id);
+            Ok(id)
         };
         let mut started = start("lane", Box::new(move || lane.worker.run()));
-        started = started.and_then(|()| start("keep", Box::new(move || lane.keeper.run())));
+        started = started.and_then(|_| start("keep", Box::new(move || lane.keeper.run())));
         for sender in lane.senders {
-            started = started.and_then(|()| start("send", Box::new(move || sender.run())));
+            started = started.and_then(|_| start("send", Box::new(move || sender.run())));
+            senders.extend(started.as_ref().ok());
         }
         if let Err(error) = started {
             // Without the word to begin, which goes with `control`, they end at once.
             threads.ask(&ids);
             return Err(error);
         }
-        Ok(Running { settings: settings.clone(), outlet: Arc::new(inlet), threads: ids, control })
+        Ok(Running { settings: settings.clone(), outlet: Arc::new(inlet), threads: ids, senders, control })
     }
 
     /// The threads begin; those of the lane before, if there is one, leave what they have to them.
@@ -80,8 +87,8 @@ impl Running {
 
     /// Asks the lane to end, and keeps what is needed to see to what it leaves.
     pub fn end(self) -> Ending {
-        let Running { settings, threads, control, .. } = self;
-        Ending { name: settings.name, threads, control }
+        let Running { settings, threads, senders, control, .. } = self;
+        Ending { name: settings.name, threads, senders, control }
     }
 
     /// The lane ends, and none comes after it that could send what it leaves on disk.

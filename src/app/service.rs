@@ -1,10 +1,11 @@
 //! Everything that runs: consumers are started first, producers stopped first.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use log::LevelFilter;
 
 use super::lanes::{Ending, Running};
@@ -17,7 +18,7 @@ use crate::cli::Exit;
 use crate::collectors;
 use crate::config::{Config, Source};
 use crate::host::{HostPaths, SystemStatFs, boottime, monotonic, wall_ms};
-use crate::lane::Control;
+use crate::lane::{GRACE, Unsaved};
 use crate::model::Resource;
 use crate::pipeline::{
     Clock, Collectors, Fanout, HANGS_AFTER, HandIn, Progress, Scheduler, SlowWorker, Update, read_clocks,
@@ -28,8 +29,12 @@ use crate::telemetry::{CollectorStatus, Subjects, Telemetry};
 /// From the first signal to the end, whatever hangs.
 const STOP_WITHIN: Duration = Duration::from_secs(9);
 
-/// What comes after it: writing down what is in memory, which takes milliseconds.
+/// What comes after it, for lanes that have not ended: writing down what is in memory, which
+/// takes milliseconds.
 const FINISH_WITHIN: Duration = Duration::from_millis(500);
+
+/// How much later than its grace a sender may end that hangs nowhere.
+const LEEWAY: Duration = Duration::from_millis(300);
 
 /// How much of that the scheduler may take for the round it is in. It reads the kernel's
 /// files, which takes milliseconds; where one of them hangs, lanes must not wait for it.
@@ -174,11 +179,24 @@ impl Service {
             log::warn!("a collector hangs; its round is left behind");
         }
         fanout.exchange(Vec::new());
-        let ending = ending.into_iter().chain(lanes.into_iter().map(Running::end));
-        let controls: Vec<Control> = ending.map(|lane| lane.control).collect();
+        let ending: Vec<Ending> = ending.into_iter().chain(lanes.into_iter().map(Running::end)).collect();
+        let left = STOP_WITHIN.saturating_sub(begun.elapsed());
+        threads.wait(left.min(GRACE + LEEWAY), signals);
+        for lane in &ending {
+            if threads.any_runs(&lane.senders) && !threads.is_hurried() {
+                log::warn!(
+                    "destination {}: what is under way to it did not end within the {} s that there are for it; it is \
+                     not waited for",
+                    lane.name,
+                    GRACE.as_secs()
+                );
+            }
+            lane.senders.iter().for_each(|id| threads.forgo(*id));
+            lane.control.finish();
+        }
         let left = threads.wait(STOP_WITHIN.saturating_sub(begun.elapsed()), signals);
+        cut_off(&ending);
         drop(server);
-        finish(controls);
         if threads.is_hurried() {
             log::warn!("a second signal: what is under way is not waited for");
         } else if !left.is_empty() {
@@ -188,20 +206,26 @@ impl Service {
     }
 }
 
-/// Sees to what senders that hang have left. Where a disk hangs as well, there is nothing to see to.
-fn finish(controls: Vec<Control>) {
-    let (done, over) = bounded::<()>(0);
-    let controls = Arc::new(controls);
-    let theirs = Arc::clone(&controls);
-    let finishing = std::thread::Builder::new().name("finish".to_owned()).spawn(move || {
-        theirs.iter().for_each(Control::finish);
-        drop(done);
-    });
-    if finishing.is_err() {
-        // No thread to be had: better to risk a wait than to lose something.
-        controls.iter().for_each(Control::finish);
-    } else if over.recv_timeout(FINISH_WITHIN) == Err(RecvTimeoutError::Timeout) {
-        log::warn!("a spool's disk hangs; what it has not taken is lost");
+/// Ends the lanes that have not ended, and says what is lost with those whose disk hangs.
+fn cut_off(lanes: &[Ending]) {
+    lanes.iter().for_each(|lane| lane.control.cut_off());
+    let until = Instant::now() + FINISH_WITHIN;
+    // A lane that came after another one has that one's queue.
+    let mut said = BTreeSet::new();
+    for lane in lanes {
+        let Err(Unsaved { requests, samples, batches }) = lane.control.wait_for_end(until) else { continue };
+        if !said.insert(&lane.name) {
+            continue;
+        }
+        let what = match (requests, batches) {
+            (0, 0) => "nothing waits in memory for it".to_owned(),
+            (_, 0) => format!("{requests} requests ({samples} samples) that it has not taken are lost"),
+            _ => format!(
+                "{requests} requests ({samples} samples) that it has not taken, and {batches} collections of which no \
+                 requests were made yet, are lost"
+            ),
+        };
+        log::warn!("destination {}: its spool's disk hangs; {what}", lane.name);
     }
 }
 

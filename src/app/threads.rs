@@ -111,6 +111,11 @@ impl Threads {
         self.running.remove(&ended.id).is_some_and(|running| !running.asked || ended.panicked)
     }
 
+    /// Whether one of these has not been heard to end.
+    pub fn any_runs(&self, ids: &[Id]) -> bool {
+        ids.iter().any(|id| self.running.contains_key(id))
+    }
+
     /// Whether a second signal ended one of the waits below.
     pub fn is_hurried(&self) -> bool {
         self.hurried

@@ -1,11 +1,12 @@
 //! The handle on a lane that runs: what a reload and the end have to say to it.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::telemetry::DestinationStatus;
 
 use super::learned::Learned;
-use super::queue::Queue;
+use super::queue::{Queue, Unsaved};
 use super::route::{Route, access, encoder, route};
 use super::settings::{Settings, SpoolSettings};
 use super::start::{Predecessor, Starter};
@@ -52,10 +53,22 @@ impl Control {
         self.queue.abandon(true);
     }
 
-    /// The program ends: what the lane has not delivered by now is put by, or lost and said
-    /// to be, also where a sender hangs. Waits for that: for ever where the disk hangs as well.
+    /// The program ends, and the grace is over: what the lane has not delivered by now is put by,
+    /// or lost and said to be, also where a sender hangs, as soon as the worker has ended. Does
+    /// not wait for that.
     pub fn finish(&self) {
-        self.queue.end();
+        self.queue.finish();
+    }
+
+    /// The same, whatever the worker has under way.
+    pub fn cut_off(&self) {
+        self.queue.cut_off();
+    }
+
+    /// Waits, until `until` at most, for what [`Control::finish`] and [`Control::cut_off`] begin.
+    /// Else what is in memory alone by then.
+    pub fn wait_for_end(&self, until: Instant) -> Result<(), Unsaved> {
+        self.queue.wait_for_end(until)
     }
 
     /// What is kept of a lane is kept so from now on.

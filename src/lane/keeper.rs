@@ -271,6 +271,8 @@ impl Keeper {
         let stats = self.stats();
         let kept = stats.waiting.samples;
         self.queue.parked(stats);
+        // Before what may hang: nobody else says it.
+        say_end(&self.name, lost, kept, abandoned.as_deref());
         self.save_series(true);
         if let Some(Err(error)) = self.spool.take().map(Spool::close) {
             log::warn!(
@@ -279,7 +281,6 @@ impl Keeper {
             );
         }
         self.share.set(0, None);
-        say_end(&self.name, lost, kept, abandoned.as_deref());
         self.queue.has_ended();
     }
 }

@@ -74,7 +74,7 @@ pub use file_path::file_path;
 pub use keeper::Keeper;
 pub use losses::lose;
 pub use mailbox::Inlet;
-pub use queue::GRACE;
+pub use queue::{GRACE, Unsaved};
 pub use sender::{REFUSED_PAUSE, Sender};
 pub use settings::{DEFAULT_MEMORY_MAX_BYTES, Kind, RetrySettings, Settings, SpoolMode, SpoolSettings, To};
 pub use worker::Worker;

@@ -52,6 +52,24 @@ fn a_destination_that_hangs_keeps_neither_the_end_nor_another_ones_data() {
     assert!(slow.received().len() as f64 >= collections, "what waited was delivered");
 }
 
+#[test]
+fn a_request_that_hangs_has_its_grace_and_is_named_and_nobody_else_is() {
+    let dir = TempDir::new();
+    let (hung, well) = (Peer::start(|_, _| Reply::Hang), Peer::start(|_, _| Reply::status(200)));
+    let mut daemon = Daemon::start(dir.path(), &config(&format!("{},{}", json("hung", &hung), json("well", &well))));
+    wait_for("a request to each", || (!hung.received().is_empty() && !well.received().is_empty()).then_some(()));
+    let begun = Instant::now();
+    assert_eq!(stop(&mut daemon), 0);
+    // Five seconds, a round that is under way, and a machine that is busy.
+    assert!((5..8).contains(&begun.elapsed().as_secs()), "it took {:?}", begun.elapsed());
+    let log = wait_for("the end of the log", || Some(daemon.log()).filter(|log| log.contains("stopped in")));
+    assert!(log.contains("destination hung: what is under way to it did not end within the 5 s"), "{log}");
+    assert!(log.contains("destination hung: ") && log.contains("they wait on disk for the next start"), "{log}");
+    for other in ["keep-", "left behind", "destination well: what"] {
+        assert!(!log.contains(other), "{log}");
+    }
+}
+
 /// A host in `dir` like the fixture `vm`, without its `loadavg`.
 fn host_without_loadavg(dir: &TempDir) {
     let vm = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/vm");

@@ -86,6 +86,17 @@ pub struct Left {
     pub on_disk: OnDisk,
 }
 
+/// What is in memory alone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unsaved {
+    /// Bodies, those in senders' hands included.
+    pub requests: u64,
+    /// Samples in them that were not sent, as far as is known.
+    pub samples: u64,
+    /// Batches of which there are no bodies yet.
+    pub batches: u64,
+}
+
 /// The list.
 #[derive(Debug, Default)]
 pub struct List {
@@ -127,6 +138,16 @@ impl List {
 
     pub fn has_unsaved(&self) -> bool {
         !self.payloads.is_empty()
+    }
+
+    /// What of it is on no disk.
+    pub fn unsaved(&self) -> Unsaved {
+        let is_unsaved = |listed: &&Listed| matches!(listed.on_disk, OnDisk::No | OnDisk::TooLarge);
+        self.bodies.iter().filter(is_unsaved).fold(Unsaved::default(), |sum, listed| Unsaved {
+            requests: sum.requests + 1,
+            samples: sum.samples + listed.samples(),
+            ..sum
+        })
     }
 
     pub fn front(&self) -> Option<&Listed> {

@@ -36,7 +36,7 @@ use self::list::{Left, OnDisk};
 use self::state::{Chore, Crew, End, QueueState};
 
 pub use self::keep::{Settled, Task, Write, Written};
-pub use self::list::InHand;
+pub use self::list::{InHand, Unsaved};
 pub use self::pause::{Failure, Ticket};
 pub use self::take::{GRACE, Next, SenderId};
 
@@ -153,16 +153,35 @@ impl Queue {
         is_abandoned.then(|| self.lock().settings.home(&self.name)).flatten()
     }
 
-    /// The keeper is to end it now, whatever senders have in hand. Waits until that is done.
-    pub fn end(&self) {
+    /// What senders have in hand is not waited for: the keeper is to end the queue as soon as
+    /// nothing more comes in.
+    pub fn finish(&self) {
+        self.lock().crew.unawaited = true;
+        self.keeper.notify_all();
+    }
+
+    /// The keeper is to end it now, whatever is still to come in.
+    pub fn cut_off(&self) {
         let mut state = self.lock();
         if state.end == End::No {
             state.end = End::Asked;
         }
-        self.keeper.notify_one();
+        self.keeper.notify_all();
+    }
+
+    /// Waits for its end, until `until` at most. Else what has not come to an end.
+    pub fn wait_for_end(&self, until: Instant) -> Result<(), Unsaved> {
+        let mut state = self.lock();
         while state.end != End::Done {
-            state = self.ended.wait(state).unwrap_or_else(PoisonError::into_inner);
+            let patience = until.saturating_duration_since(Instant::now());
+            if patience.is_zero() {
+                let mut unsaved = state.list.unsaved();
+                unsaved.batches = state.pending as u64 + u64::from(state.straight.is_some());
+                return Err(unsaved);
+            }
+            state = self.ended.wait_timeout(state, patience).unwrap_or_else(PoisonError::into_inner).0;
         }
+        Ok(())
     }
 
     /// Whether the disk takes what it is given, as far as is known.

@@ -62,11 +62,21 @@ pub struct Crew {
     pub last_chance_taken: bool,
     /// What is left is not sent any more.
     pub is_over: bool,
+    /// Nobody waits for what they have under way: once nothing more comes, the queue ends.
+    pub unawaited: bool,
 }
 
 impl Crew {
     pub fn new(generation: u64, present: usize) -> Crew {
-        Crew { generation, idle: 0, present, closed_at: None, last_chance_taken: false, is_over: false }
+        Crew {
+            generation,
+            idle: 0,
+            present,
+            closed_at: None,
+            last_chance_taken: false,
+            is_over: false,
+            unawaited: false,
+        }
     }
 }
 
@@ -206,7 +216,8 @@ impl QueueState {
         if self.crew.generation != generation || matches!(self.end, End::Begun | End::Done) {
             return Ok(Chore::Leave);
         }
-        if self.end == End::Asked {
+        let is_cut_short = self.crew.unawaited && self.crew.closed_at.is_some();
+        if self.end == End::Asked || is_cut_short {
             return Ok(Chore::End);
         }
         if self.moved.is_some() {

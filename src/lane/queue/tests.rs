@@ -207,6 +207,22 @@ fn in_memory_what_is_undelivered_at_the_end_is_lost_and_counted() {
 }
 
 #[test]
+fn the_end_that_waits_for_no_sender_waits_for_what_still_comes_in() {
+    let dir = Dir::new("unawaited");
+    let mut kept = kept(&SpoolSettings::behind(&dir.0));
+    kept.push(body(1, 10));
+    let _in_hand = kept.take().unwrap();
+    kept.queue.finish();
+    kept.push(body(2, 10));
+    let unsaved = Unsaved { requests: 2, samples: 6, batches: 0 };
+    assert_eq!(kept.queue.wait_for_end(Instant::now()), Err(unsaved));
+    kept.queue.close(kept.sender.generation);
+    kept.work();
+    assert_eq!(kept.queue.wait_for_end(Instant::now()), Ok(()));
+    assert_eq!((kept.dropped(DropReason::Shutdown), segments(&dir.0)), (0, 1));
+}
+
+#[test]
 fn what_is_delivered_at_once_never_touches_the_disk_however_many_bodies_it_is() {
     let dir = Dir::new("healthy");
     let mut kept = kept(&SpoolSettings::behind(&dir.0));
