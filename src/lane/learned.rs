@@ -27,6 +27,8 @@ struct Lessons {
     about: Kind,
     /// How many samples a body may have, and since when that is believed.
     most: Option<(u64, Duration)>,
+    /// What was said of that last.
+    said: Option<u64>,
     version: Version,
 }
 
@@ -77,12 +79,15 @@ impl Learned {
         most.min(limit)
     }
 
-    /// A body of more than `most` samples was too large.
-    pub fn at_most(&self, most: u64, now: Duration) {
+    /// A body of more than `most` samples was too large. Whether that is to be said: it is not
+    /// what was said last, and found out again.
+    pub fn at_most(&self, most: u64, now: Duration) -> bool {
         let mut lessons = self.lock();
         // Of two that were learned side by side the smaller one holds for both.
         let known = lessons.most.map_or(u64::MAX, |(known, _)| known);
-        lessons.most = Some((most.clamp(1, known), now));
+        let most = most.clamp(1, known);
+        lessons.most = Some((most, now));
+        lessons.said.replace(most) != Some(most)
     }
 
     /// Whether it takes the older format alone.
@@ -121,7 +126,7 @@ impl Learned {
 
 impl Lessons {
     fn none(about: &Kind) -> Lessons {
-        Lessons { about: about.clone(), most: None, version: Version::Asked }
+        Lessons { about: about.clone(), most: None, said: None, version: Version::Asked }
     }
 }
 
@@ -143,20 +148,20 @@ mod tests {
     fn the_smallest_size_counts_and_twice_as_much_is_tried_each_hour() {
         let learned = Learned::new(&kind("http://h/x", Options::default()));
         assert_eq!(learned.most(at(0)), 10_000);
-        learned.at_most(600, at(10));
-        learned.at_most(700, at(20));
+        assert!(learned.at_most(600, at(10)));
+        assert!(!learned.at_most(700, at(20)), "the smaller one holds, and was said");
         assert_eq!(learned.most(at(20)), 600);
         assert_eq!(learned.most(at(20 + 3599)), 600);
         assert_eq!(learned.most(at(20 + 3600)), 1200);
         assert_eq!(learned.most(at(20 + 3601)), 1200);
-        learned.at_most(600, at(4000));
+        assert!(!learned.at_most(600, at(4000)), "found out again");
         assert_eq!(learned.most(at(4001)), 600);
         for hour in 2..=5 {
             learned.most(at(hour * 3600 + 400));
         }
         assert_eq!(learned.most(at(6 * 3600)), 9600);
         assert_eq!(learned.most(at(7 * 3600)), 10_000, "never more than the format allows");
-        learned.at_most(0, at(8 * 3600));
+        assert!(learned.at_most(0, at(8 * 3600)));
         assert_eq!(learned.most(at(8 * 3600)), 1);
     }
 

@@ -106,10 +106,24 @@ impl Sender {
             }
         }
         if let Some(most) = parts.most() {
-            self.learned.at_most(most, monotonic());
-            log::debug!("destination {}: takes {most} samples in a request; sending no more from now on", self.name);
+            self.say_learned(most);
         }
         self.queue.settled(number);
+    }
+
+    /// Takes up that a request may have `most` samples, and says so where that is news.
+    fn say_learned(&self, most: u64) {
+        if !self.learned.at_most(most, monotonic()) {
+            return;
+        }
+        if let Some(hidden) = self.pass("takes fewer samples in a request") {
+            log::warn!(
+                "destination {}: answers 413 to larger requests: from now on none has more than {most} samples, whatever \
+                 waits included; raise its limit for fewer requests, more is tried once an hour{}",
+                self.name,
+                hidden_note(hidden),
+            );
+        }
     }
 
     /// Carries out what `answer` means for `part`: what is to be sent of it is in `parts` again.
@@ -128,6 +142,7 @@ impl Sender {
                         self.name,
                         body.bytes.len()
                     );
+                    self.status.sent_otherwise(Outcome::Divided);
                     self.queue.answered(ticket, false);
                     parts.was_too_large(&mut part);
                     parts.put_divided(&part, bodies);
@@ -144,6 +159,7 @@ impl Sender {
                 self.queue.answered(ticket, false);
                 match self.older(body, answer) {
                     Some(older) => {
+                        self.status.sent_otherwise(Outcome::Downgraded);
                         part.body = Arc::new(older);
                         parts.put_back(part);
                     }

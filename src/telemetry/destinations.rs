@@ -40,11 +40,17 @@ pub enum Outcome {
     Held,
     /// Refused for good: any other 4xx.
     Rejected,
+    /// Too large (413): sent again at once, in parts.
+    Divided,
+    /// Not in this format (415, or an answer that does not say what was written): sent again at
+    /// once, in an older one.
+    Downgraded,
 }
 
 impl Outcome {
     /// All of them, in the order of the metrics page.
-    pub const ALL: [Outcome; 4] = [Outcome::Delivered, Outcome::Retried, Outcome::Held, Outcome::Rejected];
+    pub const ALL: [Outcome; 6] =
+        [Outcome::Delivered, Outcome::Retried, Outcome::Held, Outcome::Rejected, Outcome::Divided, Outcome::Downgraded];
 
     /// The label's value.
     pub fn as_str(self) -> &'static str {
@@ -53,6 +59,8 @@ impl Outcome {
             Outcome::Retried => "retried",
             Outcome::Held => "held",
             Outcome::Rejected => "rejected",
+            Outcome::Divided => "divided",
+            Outcome::Downgraded => "downgraded",
         }
     }
 }
@@ -203,6 +211,12 @@ impl DestinationStatus {
         if state.0 != DestinationState::Ok || state.1.is_some() {
             *state = (DestinationState::Ok, None);
         }
+    }
+
+    /// A request ended so, and what it held is sent again at once: that says nothing of how the
+    /// destination is.
+    pub fn sent_otherwise(&self, outcome: Outcome) {
+        self.requests[outcome as usize].fetch_add(1, Ordering::Relaxed);
     }
 
     /// `samples` have arrived with a request that was refused otherwise.

@@ -74,7 +74,11 @@ static BYTES_SENT: Reading = everywhere!(
     DESTINATION
 );
 static REQUESTS: Reading = everywhere!(
-    &Family::counter("metricsd_destination_requests_total", "", "Requests to the destination by how they ended."),
+    &Family::counter(
+        "metricsd_destination_requests_total",
+        "",
+        "Requests to the destination by how they ended: delivered, retried, held, rejected, or sent again at once, divided or downgraded."
+    ),
     DESTINATION_OUTCOME
 );
 static SAMPLES_DROPPED: Reading = everywhere!(

@@ -12,7 +12,7 @@ use metricsd::telemetry::{DropReason, Outcome};
 
 use crate::lanes::{Running, V2, decode, http, json_to, remote_write_to, wrote};
 use crate::support::peer::{Peer, Received, Reply};
-use crate::support::program::TempDir;
+use crate::support::program::{Daemon, TempDir};
 use crate::support::wait_for;
 
 /// A series and a time.
@@ -98,6 +98,8 @@ fn the_size_that_a_413_taught_counts_for_what_waits_and_for_what_comes() {
         let large = received.iter().map(|request| samples(request).len()).filter(|size| *size > LIMIT);
         let large: Vec<usize> = large.skip_while(|size| *size == 1000).collect();
         assert_eq!(large, [500, 250, 125], "{version:?}");
+        // A whole tick, and these.
+        assert_eq!(status.requests(Outcome::Divided), 4, "{version:?}");
         let taken: Vec<Received> = received[attempts..].iter().filter(|r| samples(r).len() <= LIMIT).cloned().collect();
         let counts = counted(&taken);
         assert_eq!(counts.len(), 8000, "{version:?}: nothing is lost");
@@ -107,6 +109,28 @@ fn the_size_that_a_413_taught_counts_for_what_waits_and_for_what_comes() {
         let times: Vec<i64> = taken.iter().map(|request| samples(request)[0].1).collect();
         assert!(times.is_sorted(), "{version:?}");
     }
+}
+
+#[test]
+fn what_a_413_taught_is_said_once_and_its_requests_are_counted() {
+    let dir = TempDir::new();
+    let peer = limited(20, &Arc::new(AtomicBool::new(true)));
+    let config = format!(
+        r#"{{"server": {{"host": "127.0.0.1", "port": PORT}}, "collector": {{"interval_seconds": 0.05}},
+            "spool": {{"dir": "{}/spool"}},
+            "shipper": {{"name": "remote", "type": "prometheus_remote_write", "endpoint": "{}"}}}}"#,
+        dir.path().display(),
+        peer.url("/w")
+    );
+    let daemon = Daemon::start(dir.path(), &config);
+    let is_said = || daemon.log().matches("warn  destination remote: answers 413 to larger requests: ").count();
+    wait_for("the word", || (is_said() > 0).then_some(()));
+    let divided = || daemon.metric(r#"metricsd_destination_requests_total{destination="remote",outcome="divided"}"#);
+    let before = divided();
+    assert!(before > Some(0.0), "{before:?}");
+    let seen = peer.received().len();
+    wait_for("more requests", || (peer.received().len() > seen + 50).then_some(()));
+    assert_eq!((divided(), is_said()), (before, 1), "{}", daemon.log());
 }
 
 #[test]
@@ -199,6 +223,7 @@ fn one_415_counts_for_all_that_waits_on_disk_and_over_a_reload() {
     assert!(received[first_old..].iter().all(|request| !is_v2(request)), "no 2.0 again after the one that was refused");
     assert_eq!(counted(&received[first_old..]).len(), 15);
     assert_eq!(received.len() - first_old, 5);
+    assert_eq!(status.requests(Outcome::Downgraded), 1);
     assert!(DropReason::ALL.iter().all(|reason| status.samples_dropped(*reason) == 0));
 }
 
