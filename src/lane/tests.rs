@@ -236,7 +236,8 @@ fn while_the_disk_hangs_and_the_destination_is_down_what_is_in_memory_is_bounded
 fn ten_bodies_a_tick_to_a_destination_that_is_well_write_nothing() {
     for workers in [1, 3] {
         let lane = Running::start(&format!("ten-{workers}"), 10, workers, |_| ());
-        wait_for("the keeper to sleep", || lane.queue.keeper_sleeps());
+        // The first tick, too, is to find a sender that has begun to wait.
+        wait_for("an idle sender, and the keeper to sleep", || lane.queue.is_quiet() && lane.queue.keeper_sleeps());
         let before = (lane.faults.changes(), lane.queue.keeper_woken());
         for tick in 0..50 {
             lane.tick(tick);
