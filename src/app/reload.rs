@@ -24,6 +24,7 @@ use crate::lane::Control;
 use crate::model::Resource;
 use crate::pipeline::{Fresh, Update};
 use crate::server::{self, Bound, Security, Server, StartError};
+use crate::telemetry::rough_duration;
 
 /// A configuration that was checked, and what was made ready for it.
 pub struct Prepared {
@@ -90,7 +91,11 @@ impl Reloads {
         let outcome = outcome.unwrap_or_else(|| Err(Refused("it could not be read".to_owned())));
         match outcome.and_then(|prepared| service.take_up(prepared)) {
             Ok(()) => {
-                log::info!("reloaded in {:.1?}; collecting every {:?}", begun.elapsed(), service.config.interval);
+                log::info!(
+                    "reloaded in {}; collecting every {:?}",
+                    rough_duration(begun.elapsed()),
+                    service.config.interval
+                );
                 service.notify.reloaded("Reloaded");
                 service.telemetry.reloaded(None);
             }

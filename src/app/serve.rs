@@ -9,7 +9,7 @@ use super::service::{Service, Setup};
 use super::signals::Signal;
 use crate::cli::Exit;
 use crate::config::Config;
-use crate::telemetry::VERSION;
+use crate::telemetry::{VERSION, rough_duration};
 
 /// From start to end.
 pub fn serve(setup: Setup, config: Config) -> Exit {
@@ -22,7 +22,7 @@ pub fn serve(setup: Setup, config: Config) -> Exit {
         Ok(started) => started,
         Err(exit) => return exit,
     };
-    log::info!("started in {:.1?}; collecting every {:?}", begun.elapsed(), service.config.interval);
+    log::info!("started in {}; collecting every {:?}", rough_duration(begun.elapsed()), service.config.interval);
     let exit = wait(&mut service, &signals);
     service.stop(&signals);
     exit

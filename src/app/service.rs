@@ -24,7 +24,7 @@ use crate::pipeline::{
     Clock, Collectors, Fanout, HANGS_AFTER, HandIn, Progress, Scheduler, SlowWorker, Update, read_clocks,
 };
 use crate::server::{self, Server, StartError};
-use crate::telemetry::{CollectorStatus, Subjects, Telemetry};
+use crate::telemetry::{CollectorStatus, Subjects, Telemetry, rough_duration};
 
 /// From the first signal to the end, whatever hangs.
 const STOP_WITHIN: Duration = Duration::from_secs(9);
@@ -202,7 +202,7 @@ impl Service {
         } else if !left.is_empty() {
             log::warn!("what these threads have under way did not end in time and is left behind: {}", left.join(", "));
         }
-        log::info!("stopped in {:.1?}", begun.elapsed());
+        log::info!("stopped in {}", rough_duration(begun.elapsed()));
     }
 }
 

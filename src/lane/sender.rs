@@ -16,7 +16,7 @@ use super::start::{Role, Start};
 use super::verdict::{Answer, Verdict};
 use crate::formats::Piece;
 use crate::host::{monotonic, wall_ms};
-use crate::telemetry::{Causes, DestinationState, DestinationStatus, DropReason, Outcome};
+use crate::telemetry::{Causes, DestinationState, DestinationStatus, DropReason, Outcome, rough_duration};
 
 /// How often a destination that refuses us is asked again.
 pub const REFUSED_PAUSE: Duration = Duration::from_secs(60);
@@ -274,9 +274,10 @@ impl Sender {
         if let Some(hidden) = self.pass(&why) {
             let word = if state == DestinationState::Held { "refuses" } else { "failed" };
             log::warn!(
-                "destination {}: {word}: {why}; what waits is kept ({} bytes), trying again in {pause:.1?}{}",
+                "destination {}: {word}: {why}; what waits is kept ({} bytes), trying again {}{}",
                 self.name,
                 self.status.queue_bytes(),
+                after(pause),
                 hidden_note(hidden),
             );
         }
@@ -301,6 +302,23 @@ impl Sender {
     }
 }
 
+/// When it is tried again. Jitter draws pauses of next to nothing, too.
+fn after(pause: Duration) -> String {
+    if pause.as_millis() == 0 { "at once".to_owned() } else { format!("in {}", rough_duration(pause)) }
+}
+
 fn hidden_note(hidden: u64) -> String {
     if hidden == 0 { String::new() } else { format!(" ({hidden} more since the last such line)") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_of_nothing_is_none() {
+        for (micros, text) in [(0, "at once"), (40, "at once"), (2500, "in 2ms"), (3_600_000_000, "in 1h0m0s")] {
+            assert_eq!(after(Duration::from_micros(micros)), text);
+        }
+    }
 }

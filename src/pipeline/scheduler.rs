@@ -13,7 +13,7 @@ use super::slots::{Back, Call, Collectors, Fresh};
 use crate::collectors::Tick;
 use crate::host::monotonic;
 use crate::model::{Batch, Frame, Resource};
-use crate::telemetry::{StepDirection, Telemetry, rfc3339};
+use crate::telemetry::{StepDirection, Telemetry, rfc3339, rough_duration};
 
 /// How long before the first round the first reading is taken, for values that are
 /// differences of two: fifteen of the kernel's clock ticks, and ready 0.2 s after the start.
@@ -383,13 +383,16 @@ impl Scheduler {
         };
         for event in &ruling.events {
             match event {
-                Event::Slept(time) => log::info!("the machine slept for {time:.1?}; nothing was collected meanwhile"),
+                Event::Slept(time) => {
+                    log::info!("the machine slept for {}; nothing was collected meanwhile", rough_duration(*time))
+                }
                 Event::Stepped(direction, by) => {
+                    let by = rough_duration(*by);
                     self.telemetry.clock_stepped(*direction);
                     let word = direction.as_str();
                     match direction {
-                        StepDirection::Forward => log::info!("the clock was stepped {word} by {by:.1?}, to {now}"),
-                        StepDirection::Backward => log::warn!("the clock was stepped {word} by {by:.1?}, to {now}"),
+                        StepDirection::Forward => log::info!("the clock was stepped {word} by {by}, to {now}"),
+                        StepDirection::Backward => log::warn!("the clock was stepped {word} by {by}, to {now}"),
                     }
                 }
                 Event::Unset => hold(format!(
@@ -401,14 +404,20 @@ impl Scheduler {
                     self.telemetry.hold(None);
                 }
                 Event::Behind(by) => {
-                    hold(format!("the clock went back behind what was sent, by {by:.1?}; ticks are held until then"));
+                    hold(format!(
+                        "the clock went back behind what was sent, by {}; ticks are held until then",
+                        rough_duration(*by)
+                    ));
                 }
                 Event::CaughtUp(held) => {
                     log::info!("the clock has caught up; {held} ticks were held");
                     self.telemetry.hold(None);
                 }
                 Event::WentBack(by) => {
-                    log::warn!("what is sent from here on is {by:.1?} older than what was: the clock's time is taken");
+                    log::warn!(
+                        "what is sent from here on is {} older than what was: the clock's time is taken",
+                        rough_duration(*by)
+                    );
                     self.telemetry.hold(None);
                 }
             }

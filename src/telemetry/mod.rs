@@ -23,7 +23,7 @@ pub use exposition::Exposition;
 pub use latest::Latest;
 pub use subjects::Subjects;
 pub use throttle::{Causes, Throttle};
-pub use time_text::{go_duration, rfc3339};
+pub use time_text::{go_duration, rfc3339, rough_duration};
 
 /// metricsd's version, as in `Cargo.toml`.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -23,6 +23,17 @@ pub fn go_duration(duration: Duration) -> String {
     }
 }
 
+/// What was measured or drawn, for a person: `37ms`, `4.2s`, from a minute on as [`go_duration`].
+/// No finer: `0.0ns` is what a debug format makes of nothing.
+pub fn rough_duration(duration: Duration) -> String {
+    match duration.as_millis() {
+        0 => "less than 1ms".to_owned(),
+        ms @ 1..1000 => format!("{ms}ms"),
+        1000..60_000 => format!("{:.1}s", duration.as_secs_f64()),
+        _ => go_duration(duration),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -46,6 +57,23 @@ mod tests {
             assert_eq!(rfc3339(seconds * 1000), text);
         }
         assert_eq!(rfc3339(1_762_346_096_999), "2025-11-05T12:34:56Z");
+    }
+
+    #[test]
+    fn what_was_measured_is_said_as_a_person_would() {
+        for (micros, text) in [
+            (0, "less than 1ms"),
+            (999, "less than 1ms"),
+            (1000, "1ms"),
+            (37_800, "37ms"),
+            (999_999, "999ms"),
+            (1_000_000, "1.0s"),
+            (4_249_000, "4.2s"),
+            (60_000_000, "1m0s"),
+            (3_600_000_000, "1h0m0s"),
+        ] {
+            assert_eq!(rough_duration(Duration::from_micros(micros)), text);
+        }
     }
 
     #[test]

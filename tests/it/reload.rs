@@ -407,7 +407,7 @@ fn a_reload_ends_a_pause_that_the_peer_has_asked_for() {
     });
     let config = config(r#""interval_seconds": 0.1"#, &json("busy", &peer, ""));
     let mut lane = Reloaded::start(&config);
-    wait_for("the refusal", || (lane.said("trying again in 3600.0s") > 0).then_some(()));
+    wait_for("the refusal", || (lane.said("trying again in 1h0m0s") > 0).then_some(()));
     assert_eq!(peer.received().len(), 1);
     lane.reload(&config);
     wait_for("the backlog", || (peer.received().len() > 2).then_some(()));
