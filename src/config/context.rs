@@ -63,6 +63,15 @@ impl<'v> Item<'v> {
         item
     }
 
+    /// Whether the way of `steps` leads into an item of a list that is no object, `null` included.
+    fn has_no_object_on(&self, steps: &[Step], fields: &dyn Fields) -> bool {
+        let is_item = |length: &usize| matches!(steps[length - 1], Step::Index(_));
+        (1..steps.len()).filter(is_item).any(|length| {
+            let item = self.at(&steps[..length], fields);
+            item.value.is_some_and(|value| !matches!(value.data, Data::Object(_)))
+        })
+    }
+
     /// The value as it was written: never with variables replaced, which may be secrets, nor
     /// where a secret stands.
     fn described(&self) -> String {
@@ -109,6 +118,8 @@ impl<'a> Context<'a> {
             let path = at.path.to_string();
             let is_refused = |problem: &Problem| problem.path == path && variable.is_none_or(|v| v == problem.source);
             match severity {
+                // An item of a list that is no object was refused as a whole.
+                _ if item.has_no_object_on(&steps, fields) => {}
                 Severity::Warning => self.warning(at.origin, &at.path, in_words(&at, &fault)),
                 Severity::Problem if self.problems.borrow().iter().any(is_refused) => {}
                 Severity::Lack(length) if self.is_refused_within(&item.at(&steps[..length], fields).path) => {}

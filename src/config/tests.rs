@@ -441,6 +441,16 @@ fn names_are_unique_and_default_to_the_type() {
         problem(r#"{"shipper": {"type": "stdout"}, "shippers": [{"type": "stdout"}, {"type": "x", "y": 1}]}"#),
         "c.json:1:45: shippers: shippers and shipper are given together; move shipper into the list"
     );
+    // What is no object has no fields to be missing, and is not counted out of the list either.
+    assert_eq!(
+        problems(r#"{"shippers": [null, {"type": "stdout"}, 7, [], {"type": "stdout"}]}"#),
+        [
+            "c.json:1:15: shippers[0]: expected an object, got null",
+            "c.json:1:41: shippers[2]: expected an object, got 7",
+            "c.json:1:44: shippers[3]: expected an object, got a list",
+            "c.json:1:48: shippers[4]: the name \"stdout\" is shippers[1]'s already; give each its own name",
+        ]
+    );
     // The example's empty list may stay where someone fills in `shipper`.
     assert_eq!(loaded(r#"{"shipper": {"type": "stdout"}, "shippers": []}"#).lanes.len(), 1);
 }
