@@ -86,7 +86,10 @@ impl Keeper {
             Task::Open(settings) => self.open(&settings),
             Task::Write(write) => self.write(write),
             Task::Read => self.read(),
-            Task::Series => self.save_series(false),
+            Task::Series => {
+                self.save_series(false);
+                self.say_kept();
+            }
             Task::Upkeep => self.tidy(),
         }
         true
@@ -117,6 +120,11 @@ impl Keeper {
         if let (Some(options), Some(spool)) = (settings.options(&self.name), &mut self.spool) {
             spool.set_limits(&options);
         }
+        self.say_kept();
+    }
+
+    /// What was done with the disk is done.
+    fn say_kept(&mut self) {
         match self.spool {
             Some(_) => {
                 let stats = self.stats();

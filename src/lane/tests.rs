@@ -205,6 +205,31 @@ fn a_disk_that_hangs_keeps_nothing_from_a_destination_that_is_well() {
 }
 
 #[test]
+fn a_disk_that_hangs_is_named_whatever_it_hangs_in_though_no_tick_comes() {
+    let hang = |op: Op| {
+        let lane = Running::start(&format!("named-{op:?}"), 1, 1, |_| ());
+        if op == Op::Write {
+            lane.faults.hang(op);
+        }
+        lane.fail_once(0);
+        if op == Op::Remove {
+            wait_for("something on disk", || lane.segments() > 0);
+            lane.faults.hang(op);
+        }
+        lane.destination.set_down(false);
+        wait_for("the disk to hang", || lane.faults.hung() > 0);
+        let begun = Instant::now();
+        wait_for("the disk to be said to hang", || lane.status.trouble().is_some());
+        assert!(begun.elapsed() > Duration::from_secs(9), "{op:?}: after {:?}", begun.elapsed());
+        assert!(begun.elapsed() < Duration::from_secs(20), "{op:?}: after {:?}", begun.elapsed());
+        lane.faults.go_on();
+        wait_for("the disk to answer", || lane.status.trouble().is_none());
+        lane.stop();
+    };
+    std::thread::scope(|scope| [Op::Write, Op::Remove].map(|op| scope.spawn(move || hang(op))).map(drop));
+}
+
+#[test]
 fn while_the_disk_hangs_and_the_destination_is_down_what_is_in_memory_is_bounded_and_the_rest_counted() {
     const MAX: usize = 5_000;
     let lane = Running::start("bound", 1, 1, |spool| spool.memory_max_bytes = MAX);

@@ -46,6 +46,8 @@ pub struct DiskView {
     pub open_tried: Option<Instant>,
     /// What the keeper does there began then.
     pub busy_since: Option<Instant>,
+    /// A sender that waits will look whether it hangs.
+    pub is_watched: bool,
     /// Writing, or reading, failed then, and has not worked since.
     pub write_failed: Option<Instant>,
     pub read_failed: Option<Instant>,
@@ -73,6 +75,7 @@ impl DiskView {
             is_open: false,
             open_tried: None,
             busy_since: None,
+            is_watched: false,
             write_failed: None,
             read_failed: None,
             is_reading: false,
@@ -95,6 +98,12 @@ impl DiskView {
     /// Whether it takes what it is given, as far as is known.
     pub fn works(&self, now: Instant) -> bool {
         self.is_open && self.write_failed.is_none() && !self.hangs(now)
+    }
+
+    /// When it is to be said that it hangs, if what is under way is not over by then.
+    pub fn to_be_said_at(&self) -> Option<Instant> {
+        let since = self.busy_since.filter(|_| self.is_open && self.said == Said::Nothing)?;
+        Some(since + PATIENCE)
     }
 
     /// When it would have to be said to hang, if nothing changes.

@@ -128,8 +128,12 @@ impl Queue {
 
     fn task(&self, state: &mut QueueState, chore: Chore, now: Instant) -> Task {
         state.disk.is_reading = chore == Chore::Read;
-        if matches!(chore, Chore::Open | Chore::Write | Chore::Read | Chore::Upkeep) {
+        if matches!(chore, Chore::Open | Chore::Write | Chore::Read | Chore::Series | Chore::Upkeep) {
             state.disk.busy_since = Some(now);
+            // Once each ten seconds at most, and never where the disk is not touched.
+            if state.crew.idle > 0 && state.disk.to_be_said_at().is_some() && !state.disk.is_watched {
+                self.idle.notify_one();
+            }
         }
         match chore {
             Chore::Leave => Task::Leave,

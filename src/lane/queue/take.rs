@@ -72,8 +72,11 @@ impl Queue {
                 Wait::Paused(_) if sender.is_first && state.pause.is_on(now) => Some(now + LOOK),
                 _ => None,
             };
-            let until = [until, over, looks_at].into_iter().flatten().min();
             let is_idle = matches!(wait, Wait::Idle(_));
+            // No tick may come for long: whoever waits here says that a disk hangs.
+            let hangs_at = if is_idle { state.disk.to_be_said_at() } else { None };
+            state.disk.is_watched |= hangs_at.is_some();
+            let until = [until, over, looks_at, hangs_at].into_iter().flatten().min();
             state.crew.idle += usize::from(is_idle);
             let generation = state.crew.generation;
             state = match until {
@@ -83,6 +86,9 @@ impl Queue {
                     bell.wait_timeout(state, patience).unwrap_or_else(PoisonError::into_inner).0
                 }
             };
+            if hangs_at.is_some() {
+                state.disk.is_watched = false;
+            }
             if is_idle && state.crew.generation == generation {
                 state.crew.idle -= 1;
             }

@@ -207,6 +207,19 @@ fn in_memory_what_is_undelivered_at_the_end_is_lost_and_counted() {
 }
 
 #[test]
+fn the_list_of_series_is_written_to_the_disk_that_may_hang_too() {
+    let dir = Dir::new("series-hang");
+    let mut kept = kept(&SpoolSettings::behind(&dir.0));
+    kept.queue.series_changed();
+    let (settled, task) = kept.queue.task_due(kept.sender.generation).unwrap();
+    assert!(matches!(task, Task::Series), "{task:?}");
+    let hangs = |kept: &Kept| kept.queue.lock().disk.hangs(Instant::now() + PATIENCE);
+    assert!(hangs(&kept));
+    kept.keeper.carry_out(settled, task);
+    assert!(!hangs(&kept));
+}
+
+#[test]
 fn the_end_that_waits_for_no_sender_waits_for_what_still_comes_in() {
     let dir = Dir::new("unawaited");
     let mut kept = kept(&SpoolSettings::behind(&dir.0));
