@@ -215,9 +215,11 @@ fn a_disk_that_hangs_is_named_whatever_it_hangs_in_though_no_tick_comes() {
         if op == Op::Remove {
             wait_for("something on disk", || lane.segments() > 0);
             lane.faults.hang(op);
+            lane.destination.set_down(false);
         }
-        lane.destination.set_down(false);
+        // What is delivered before it is written is never written.
         wait_for("the disk to hang", || lane.faults.hung() > 0);
+        lane.destination.set_down(false);
         let begun = Instant::now();
         wait_for("the disk to be said to hang", || lane.status.trouble().is_some());
         assert!(begun.elapsed() > Duration::from_secs(9), "{op:?}: after {:?}", begun.elapsed());
