@@ -2,7 +2,7 @@
 
 use super::collector::{CollectError, Collector, Tick};
 use super::definition::{Definition, Made};
-use super::keyed;
+use super::keyed::{Keyed, Table};
 use super::parse::{ParseError, fields, lines, u64, whole};
 use super::settings::Preset;
 use crate::host::{HostPaths, KernelFile, Scratch, user_hz};
@@ -179,7 +179,7 @@ pub struct Cpu {
     /// Clock ticks a second.
     hz: u64,
     readings: Vec<Line>,
-    cores: Vec<Core>,
+    cores: Table<Core>,
     counts: Counts,
     host: Item,
 }
@@ -206,7 +206,7 @@ impl Cpu {
             file: KernelFile::new(host.proc("stat")).in_one_piece(),
             hz: user_hz(),
             readings: Vec::new(),
-            cores: Vec::new(),
+            cores: Table::default(),
             counts: Counts::default(),
             host: Item::new(&[]),
         }
@@ -221,18 +221,18 @@ impl Cpu {
 
     /// Brings the cores up to date with the readings.
     fn take(&mut self) {
-        for (at, reading) in self.readings.iter().enumerate() {
-            let same = |core: &Core| core.number == reading.number;
-            keyed::entry(&mut self.cores, at, same, || Core::new(reading.number)).take(reading, self.hz);
+        self.cores.begin();
+        for reading in &self.readings {
+            self.cores.entry(&reading.number, || Core::new(reading.number)).take(reading, self.hz);
         }
-        self.cores.truncate(self.readings.len());
+        self.cores.end();
     }
 
     fn emit(&self, out: &mut Recorder) {
         let percent = |busy: u64, all: u64| busy as f64 / all as f64 * 100.0;
         let seconds = |ticks: u64| ticks as f64 / self.hz as f64;
         let (mut busy, mut all) = (0, 0);
-        for core in &self.cores {
+        for core in self.cores.iter() {
             let mut out = out.item(&core.item);
             if let Some((core_busy, core_all)) = core.passed {
                 out.push(&USAGE, percent(core_busy, core_all));
@@ -258,6 +258,14 @@ impl Cpu {
                 out.push(reading, count as f64);
             }
         }
+    }
+}
+
+impl Keyed for Core {
+    type Key = u32;
+
+    fn key(&self) -> &u32 {
+        &self.number
     }
 }
 

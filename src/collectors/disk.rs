@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use super::collector::{CollectError, Collector, Tick};
 use super::definition::{Definition, Made};
 use super::filter::{EXCLUDE, Filter, INCLUDE};
-use super::keyed;
+use super::keyed::{Keyed, Table};
 use super::parse::{ParseError, fields, lines, u64, whole};
 use super::settings::{COMMON, Given, Preset};
-use crate::fields::{DefaultValue, Field, Inner, Table};
+use crate::fields::{self, DefaultValue, Field, Inner};
 use crate::host::{HostPaths, KernelFile, Scratch};
 use crate::model::{Family, Item, Kind, Label, Reading, Recorder, face, scaled};
 
@@ -232,7 +232,7 @@ pub static DEFINITION: Definition = Definition {
     ..Definition::PLAIN
 };
 
-static SECTION: Table<Given> = Table::new(|| COMMON.iter().chain([&OWN]).collect());
+static SECTION: fields::Table<Given> = fields::Table::new(|| COMMON.iter().chain([&OWN]).collect());
 static OWN: Field<Given> = Field::all_of(&Inner { table: &FILTER, of: |s: &mut Given| &mut s.own::<Disks>().0 });
 
 /// Default of `collector.disk.exclude`.
@@ -258,7 +258,7 @@ static FILTER_FIELDS: [Field<Filter>; 2] = [
     Field::new("exclude", EXCLUDE, DefaultValue::Texts(&DISKS_LEFT_OUT), "Devices left out in any case."),
 ];
 
-static FILTER: Table<Filter> = Table::new(|| FILTER_FIELDS.iter().collect());
+static FILTER: fields::Table<Filter> = fields::Table::new(|| FILTER_FIELDS.iter().collect());
 
 /// The kernel counts in sectors of this size, whatever the device's own are.
 const SECTOR_BYTES: f64 = 512.0;
@@ -270,7 +270,7 @@ pub struct Disk {
     /// A folder for each whole disk.
     block: PathBuf,
     filter: Filter,
-    devices: Vec<Device>,
+    devices: Table<Device>,
 }
 
 /// What is remembered of a device. Devices that are not shown are remembered too, so that
@@ -291,33 +291,26 @@ impl Disk {
             file: KernelFile::new(host.proc("diskstats")),
             block: host.sys("block"),
             filter: filter.clone(),
-            devices: Vec::new(),
+            devices: Table::default(),
         }
     }
 
     fn take(&mut self, text: &[u8]) -> Result<(), ParseError> {
-        let mut seen = 0;
+        self.devices.begin();
         for line in parse(whole(text)?) {
             let line = line?;
             let (filter, block) = (&self.filter, &self.block);
-            let device = keyed::entry(
-                &mut self.devices,
-                seen,
-                |device| *device.name == *line.name,
-                || Device::new(&line, filter, block),
-            );
-            device.io = line.io;
-            seen += 1;
+            self.devices.entry(line.name, || Device::new(&line, filter, block)).io = line.io;
         }
-        self.devices.truncate(seen);
-        if seen == 0 {
+        self.devices.end();
+        if self.devices.len() == 0 {
             return Err(ParseError { line: 1, what: "the file ends without a device".to_owned() });
         }
         Ok(())
     }
 
     fn emit(&self, out: &mut Recorder) {
-        for device in &self.devices {
+        for device in self.devices.iter() {
             let Some(item) = &device.item else { continue };
             let mut out = out.item(item);
             for (reading, number) in COLUMNS.iter().zip(device.io.columns()) {
@@ -326,6 +319,14 @@ impl Disk {
                 }
             }
         }
+    }
+}
+
+impl Keyed for Device {
+    type Key = [u8];
+
+    fn key(&self) -> &[u8] {
+        &self.name
     }
 }
 

@@ -3,10 +3,10 @@
 use super::collector::{CollectError, Collector, Tick};
 use super::definition::{Definition, Made};
 use super::filter::{EXCLUDE, Filter, INCLUDE};
-use super::keyed;
+use super::keyed::{Keyed, Table};
 use super::parse::{ParseError, fields, lines, u64, whole};
 use super::settings::{COMMON, Given, Preset};
-use crate::fields::{DefaultValue, Field, Inner, Table};
+use crate::fields::{self, DefaultValue, Field, Inner};
 use crate::host::{HostPaths, KernelFile, Scratch};
 use crate::model::{Family, Item, Label, Reading, Recorder, face};
 
@@ -189,7 +189,7 @@ pub static DEFINITION: Definition = Definition {
     ..Definition::PLAIN
 };
 
-static SECTION: Table<Given> = Table::new(|| COMMON.iter().chain([&OWN]).collect());
+static SECTION: fields::Table<Given> = fields::Table::new(|| COMMON.iter().chain([&OWN]).collect());
 static OWN: Field<Given> = Field::all_of(&Inner { table: &FILTER, of: |s: &mut Given| &mut s.own::<Interfaces>().0 });
 
 /// Default of `collector.network.exclude`.
@@ -215,7 +215,7 @@ static FILTER_FIELDS: [Field<Filter>; 2] = [
     Field::new("exclude", EXCLUDE, DefaultValue::Texts(&INTERFACES_LEFT_OUT), "Interfaces left out in any case."),
 ];
 
-static FILTER: Table<Filter> = Table::new(|| FILTER_FIELDS.iter().collect());
+static FILTER: fields::Table<Filter> = fields::Table::new(|| FILTER_FIELDS.iter().collect());
 
 /// Eight of receiving, eight of sending.
 const COLUMNS: usize = 16;
@@ -225,7 +225,7 @@ const COLUMNS: usize = 16;
 pub struct Network {
     file: KernelFile,
     filter: Filter,
-    interfaces: Vec<Interface>,
+    interfaces: Table<Interface>,
 }
 
 /// What is remembered of an interface, shown or not.
@@ -244,26 +244,19 @@ impl Network {
         Network {
             file: KernelFile::first_of(host.of_process("net/dev")),
             filter: filter.clone(),
-            interfaces: Vec::new(),
+            interfaces: Table::default(),
         }
     }
 
     fn take(&mut self, text: &[u8]) -> Result<(), ParseError> {
-        let mut seen = 0;
+        self.interfaces.begin();
         for line in parse(whole(text)?) {
             let line = line?;
             let filter = &self.filter;
-            let interface = keyed::entry(
-                &mut self.interfaces,
-                seen,
-                |interface| *interface.name == *line.name,
-                || Interface::new(line.name, filter),
-            );
-            interface.traffic = line.traffic;
-            seen += 1;
+            self.interfaces.entry(line.name, || Interface::new(line.name, filter)).traffic = line.traffic;
         }
-        self.interfaces.truncate(seen);
-        if seen == 0 {
+        self.interfaces.end();
+        if self.interfaces.len() == 0 {
             // Every network namespace has at least `lo`.
             return Err(ParseError {
                 line: lines(text).count(),
@@ -274,13 +267,21 @@ impl Network {
     }
 
     fn emit(&self, out: &mut Recorder) {
-        for interface in &self.interfaces {
+        for interface in self.interfaces.iter() {
             let Some(item) = &interface.item else { continue };
             let mut out = out.item(item);
             for (reading, number) in TRAFFIC.iter().zip(interface.traffic) {
                 out.push(reading, number as f64);
             }
         }
+    }
+}
+
+impl Keyed for Interface {
+    type Key = [u8];
+
+    fn key(&self) -> &[u8] {
+        &self.name
     }
 }
 

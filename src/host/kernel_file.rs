@@ -66,6 +66,7 @@ pub struct KernelFile {
     /// The file in use, and which of the candidates it is.
     open: Option<(usize, File)>,
     in_one_piece: bool,
+    has_lines_of_their_own: bool,
 }
 
 impl KernelFile {
@@ -80,7 +81,7 @@ impl KernelFile {
     /// Without a candidate.
     pub fn first_of(candidates: Vec<PathBuf>) -> KernelFile {
         assert!(!candidates.is_empty(), "a kernel file has a path");
-        KernelFile { candidates, open: None, in_one_piece: false }
+        KernelFile { candidates, open: None, in_one_piece: false, has_lines_of_their_own: false }
     }
 
     /// A file that the kernel prints as one record (`single_open` in its source): a read
@@ -88,6 +89,22 @@ impl KernelFile {
     pub fn in_one_piece(mut self) -> KernelFile {
         self.in_one_piece = true;
         self
+    }
+
+    /// A file whose lines stand each for itself: of one that is too large, the lines up to the
+    /// bound are read. [`is_cut`] tells.
+    pub fn of_lines(mut self) -> KernelFile {
+        self.has_lines_of_their_own = true;
+        self
+    }
+
+    fn read_open(&self, file: &File, path: &Path, buffer: &mut Vec<u8>) -> Result<usize, ReadError> {
+        match read_whole(file, path, self.in_one_piece, buffer) {
+            Err(ReadError::TooLarge(_)) if self.has_lines_of_their_own => {
+                Ok(buffer.iter().rposition(|b| *b == b'\n').map_or(0, |last| last + 1))
+            }
+            read => read,
+        }
     }
 
     /// Whether the text may differ from what was read last: false only where the kernel
@@ -115,7 +132,7 @@ impl KernelFile {
     /// a module that went away and came back has another inode.
     pub fn read<'s>(&mut self, scratch: &'s mut Scratch) -> Result<&'s [u8], ReadError> {
         if let Some((at, file)) = &self.open {
-            match read_whole(file, &self.candidates[*at], self.in_one_piece, &mut scratch.bytes) {
+            match self.read_open(file, &self.candidates[*at], &mut scratch.bytes) {
                 Ok(len) => return Ok(&scratch.bytes[..len]),
                 Err(_) => self.open = None,
             }
@@ -127,7 +144,7 @@ impl KernelFile {
                     io::ErrorKind::NotFound => ReadError::Missing(path.clone()),
                     _ => ReadError::Io(path.clone(), error),
                 })
-                .and_then(|file| read_whole(&file, path, self.in_one_piece, &mut scratch.bytes).map(|len| (file, len)));
+                .and_then(|file| self.read_open(&file, path, &mut scratch.bytes).map(|len| (file, len)));
             match read {
                 Ok((file, len)) => {
                     self.open = Some((at, file));
@@ -149,6 +166,14 @@ impl KernelFile {
         Err(first_error.unwrap_or_else(|| ReadError::Missing(self.candidates[0].clone())))
     }
 }
+
+/// Whether a text of [`KernelFile::of_lines`] is not all of its file. A line is never as long.
+pub fn is_cut(text: &[u8]) -> bool {
+    text.len() > MAX_BYTES - LONGEST_LINE
+}
+
+/// A line of a kernel file that is longer is none of what we read.
+const LONGEST_LINE: usize = 64 << 10;
 
 /// Opens a file and never waits for it: below a root that is no host's, a name may be a FIFO,
 /// and whoever opens one otherwise waits for a writer. The kernel's own files know no difference.
@@ -245,6 +270,15 @@ mod tests {
         assert!(matches!(missing, Err(ReadError::Missing(_))));
         let directory = KernelFile::new("/").read(&mut scratch).map(drop);
         assert!(matches!(directory, Err(ReadError::Io(..))));
+        let path = std::env::temp_dir().join(format!("metricsd-too-large-{}", std::process::id()));
+        let line = "0123456789\n";
+        std::fs::write(&path, line.repeat(MAX_BYTES / line.len() + 1)).unwrap();
+        let whole = KernelFile::new(&path).read(&mut scratch).map(drop);
+        assert!(matches!(whole, Err(ReadError::TooLarge(_))));
+        let lines = KernelFile::new(&path).of_lines().read(&mut scratch).unwrap().to_vec();
+        assert_eq!(lines.len(), MAX_BYTES / line.len() * line.len());
+        assert!(is_cut(&lines) && lines.ends_with(b"\n") && !is_cut(b"a\n"));
+        std::fs::remove_file(&path).unwrap();
         let endless = KernelFile::new("/dev/zero").read(&mut scratch).map(drop);
         assert!(matches!(endless, Err(ReadError::TooLarge(_))));
     }

@@ -9,7 +9,7 @@ mod paths;
 mod statfs;
 
 pub use clock::{boottime, monotonic, wall_ms};
-pub use kernel_file::{KernelFile, ReadError, Scratch};
+pub use kernel_file::{KernelFile, ReadError, Scratch, is_cut};
 pub use paths::HostPaths;
 pub use statfs::{FsUsage, StatFs, SystemStatFs};
 

@@ -31,6 +31,14 @@ pub trait StatFs: Send + Sync {
     fn device(&self, path: &Path) -> io::Result<(u32, u32)>;
 }
 
+/// What is left of `whole`, by an answer. A server that is over its quota answers a number below
+/// zero, which is a large one here; none is larger than the whole.
+fn part_of(part: u64, whole: u64) -> u64 {
+    let is_below_zero =
+        part > u64::MAX / 2 || (part > whole && part > u64::from(u32::MAX / 2) && part <= u64::from(u32::MAX));
+    if is_below_zero { 0 } else { part.min(whole) }
+}
+
 /// The running kernel.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemStatFs;
@@ -45,12 +53,14 @@ impl StatFs for SystemStatFs {
         let bytes = |blocks| u64::from(blocks).saturating_mul(u64::from(unit));
         #[allow(clippy::useless_conversion)]
         let count = |inodes| u64::from(inodes);
+        #[allow(clippy::useless_conversion)]
+        let part = |part, whole| part_of(u64::from(part), u64::from(whole));
         Ok(FsUsage {
             total: bytes(stat.blocks()),
-            free: bytes(stat.blocks_free()),
-            available: bytes(stat.blocks_available()),
+            free: part(stat.blocks_free(), stat.blocks()).saturating_mul(u64::from(unit)),
+            available: part(stat.blocks_available(), stat.blocks()).saturating_mul(u64::from(unit)),
             inodes: count(stat.files()),
-            inodes_free: count(stat.files_free()),
+            inodes_free: part(stat.files_free(), stat.files()),
         })
     }
 
@@ -58,5 +68,20 @@ impl StatFs for SystemStatFs {
         let dev = std::fs::symlink_metadata(path)?.dev();
         let (major, minor) = (nix::sys::stat::major(dev), nix::sys::stat::minor(dev));
         Ok((major as u32, minor as u32))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_below_zero_is_nothing_and_none_is_above_the_whole() {
+        assert_eq!(part_of(7, 10), 7);
+        assert_eq!(part_of(0, 10), 0);
+        assert_eq!(part_of(12, 10), 10);
+        assert_eq!(part_of((-1000_i64) as u64, 10), 0);
+        assert_eq!(part_of(u64::from((-1000_i32) as u32), 10), 0, "where the C type has 32 bits");
+        assert_eq!(part_of(3_000_000_000, 4_000_000_000), 3_000_000_000);
     }
 }

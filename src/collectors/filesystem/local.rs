@@ -16,7 +16,7 @@ use super::mountinfo::{self, Mount};
 use super::place::{Answer, Place};
 use super::remote::RemoteMounts;
 use super::select;
-use crate::host::{FsUsage, HostPaths, KernelFile, Scratch, StatFs};
+use crate::host::{FsUsage, HostPaths, KernelFile, Scratch, StatFs, is_cut};
 use crate::model::Recorder;
 
 /// The collector of local file systems.
@@ -33,6 +33,8 @@ pub struct Filesystem {
     said: HashSet<PathBuf>,
     /// When to choose anew although the text is the same: while something is left out.
     look_again_at: Option<Duration>,
+    /// It was said that the table is too large.
+    said_cut: bool,
 }
 
 /// A mount of the host's reaches a container's namespace a moment after the host's table
@@ -57,7 +59,7 @@ impl Filesystem {
         remote: Arc<RemoteMounts>,
     ) -> Filesystem {
         Filesystem {
-            file: KernelFile::first_of(host.of_process("mountinfo")),
+            file: KernelFile::first_of(host.of_process("mountinfo")).of_lines(),
             host: host.clone(),
             settings: settings.clone(),
             statfs,
@@ -66,6 +68,7 @@ impl Filesystem {
             local: Vec::new(),
             said: HashSet::new(),
             look_again_at: None,
+            said_cut: false,
         }
     }
 
@@ -79,6 +82,14 @@ impl Filesystem {
                 if let Some(bad) = bad {
                     log::warn!("{}; this mount is left out", bad.of(self.file.path()));
                 }
+                if is_cut(text) && !std::mem::replace(&mut self.said_cut, true) {
+                    log::warn!(
+                        "{} holds more than {} mounts, which are more bytes than are read of it; those behind are \
+                         left out",
+                        self.file.path().display(),
+                        mounts.len()
+                    );
+                }
                 self.text.clear();
                 self.text.extend_from_slice(text);
                 self.select(&mounts);
@@ -91,14 +102,19 @@ impl Filesystem {
     /// Chooses the mounts anew. Places that stay keep their labels, so that their series do.
     fn select(&mut self, mounts: &[Mount]) {
         let by_id: HashMap<u64, &Mount> = mounts.iter().map(|mount| (mount.id, mount)).collect();
-        let known: Vec<Arc<Place>> =
-            self.local.iter().map(|entry| &entry.place).chain(self.remote.get().iter()).cloned().collect();
+        let remote_before = self.remote.get();
+        let known = self.local.iter().map(|entry| &entry.place).chain(remote_before.iter());
+        // There may be thousands, and each change of the table asks for all of them.
+        let known: HashMap<&Path, &Arc<Place>> = known.map(|place| (&*place.mountpoint, place)).collect();
+        let failing: HashSet<*const Place> =
+            self.local.iter().filter(|entry| entry.failing).map(|entry| Arc::as_ptr(&entry.place)).collect();
         let place = |mount: &Mount| {
             let parent = by_id.get(&mount.parent).copied();
-            let same = known.iter().find(|place| place.is_of(mount, parent));
-            same.cloned().unwrap_or_else(|| Arc::new(Place::new(mount, parent, &self.host)))
+            let same = known.get(&*mount.mountpoint).filter(|place| place.is_of(mount, parent));
+            same.map_or_else(|| Arc::new(Place::new(mount, parent, &self.host)), |place| Arc::clone(place))
         };
         let (mut local, mut remote, mut left_out) = (Vec::new(), Vec::new(), HashSet::new());
+        let mut shown = HashSet::new();
         for group in select::select(mounts, &self.settings) {
             // Even a look at it may hang. Rather one that is looked at elsewhere than a worse one.
             let first = group[0];
@@ -109,15 +125,20 @@ impl Filesystem {
             let mut why = None;
             let at_once = group.iter().filter(|candidate| !candidate.may_hang);
             let visible =
-                at_once.map(|candidate| place(candidate.mount)).find(|place| match place.check(&*self.statfs) {
-                    Ok(()) => true,
+                at_once.map(|candidate| place(candidate.mount)).find_map(|place| match place.check(&*self.statfs) {
+                    Ok(device) => Some((place, device)),
                     Err(error) => {
                         why.get_or_insert(error);
-                        false
+                        None
                     }
                 });
             match (visible, why) {
-                (Some(place), _) => local.push(LocalMount { place, usage: None, failing: false }),
+                // A directory of a subvolume that is shown has its numbers.
+                (Some((_, device)), _) if !shown.insert(device) && select::has_subvolumes(first.mount) => {}
+                (Some((place, _)), _) => {
+                    let failing = failing.contains(&Arc::as_ptr(&place));
+                    local.push(LocalMount { place, usage: None, failing });
+                }
                 (None, why) => {
                     // Another one of them may be visible, where only a thread of its own may look.
                     if let Some(candidate) = group.iter().find(|candidate| candidate.may_hang) {
@@ -131,9 +152,6 @@ impl Filesystem {
                     left_out.insert(mountpoint.clone());
                 }
             }
-        }
-        for entry in &mut local {
-            entry.failing = self.local.iter().any(|old| old.failing && Arc::ptr_eq(&old.place, &entry.place));
         }
         self.local = local;
         self.said = left_out;
@@ -271,6 +289,37 @@ mod tests {
         let mut host = Host::new("fs-btrfs-hidden", &format!("{ROOT}2 1 0:40 /@ /b rw - btrfs /dev/md0 rw\n"));
         host.statfs.show_device(Path::new("/b"), (8, 1));
         assert_eq!(host.totals().len(), 1);
+    }
+
+    #[test]
+    fn each_subvolume_is_shown_and_a_directory_in_one_is_not() {
+        let mounts = "1 0 0:40 /@ / rw - btrfs /dev/sda2 rw\n\
+                      2 1 0:40 /@home/ann /srv/ann rw - btrfs /dev/sda2 rw\n\
+                      3 1 0:40 /@home /home rw - btrfs /dev/sda2 rw\n\
+                      4 1 8:1 / /boot rw - ext4 /dev/sda1 rw\n\
+                      5 1 0:40 /@home /mnt/again rw - btrfs /dev/sda2 rw\n";
+        let mut host = Host::new("fs-subvolumes", mounts);
+        for (path, number) in [("/", 41), ("/home", 42), ("/srv/ann", 42), ("/mnt/again", 42)] {
+            host.statfs.show_device(Path::new(path), (0, number));
+        }
+        let labels = |source: &str, kind: &str, at: &str| format!("{{device={source},fstype={kind},mountpoint={at}}}");
+        let expected = [
+            labels("/dev/sda2", "btrfs", "/"),
+            labels("/dev/sda2", "btrfs", "/home"),
+            labels("/dev/sda1", "ext4", "/boot"),
+        ];
+        assert_eq!(host.totals(), expected);
+    }
+
+    #[test]
+    fn of_a_table_that_is_too_large_the_mounts_up_to_the_bound_are_shown() {
+        let overlay =
+            |at: usize| format!("{at} 1 0:{at} / /o/{at} rw - overlay overlay {}\n", "lowerdir=/l".repeat(1000));
+        let mounts: String = (100..600).map(overlay).collect();
+        assert!(mounts.len() > 5 << 20);
+        let mut host = Host::new("fs-large", &format!("{ROOT}{mounts}{}", ROOT.replace("1 0 8:1 / /", "9 1 8:2 / /z")));
+        assert_eq!(host.totals(), ["{device=/dev/sda1,fstype=ext4,mountpoint=/}"]);
+        assert!(host.collector.said_cut);
     }
 
     #[test]

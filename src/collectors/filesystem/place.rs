@@ -183,8 +183,8 @@ impl Place {
     /// In a container a mount of the host's can be missing below `HOST_ROOT` (no mount
     /// propagation), or be covered; its numbers would then be another file system's. Types
     /// whose files carry numbers of their own only must not show those of the file system
-    /// below them.
-    pub fn check(&self, statfs: &dyn StatFs) -> io::Result<()> {
+    /// below them. Gives the number that is visible.
+    pub fn check(&self, statfs: &dyn StatFs) -> io::Result<(u32, u32)> {
         let visible = statfs.device(&self.path)?;
         let wrong = if has_own_numbers(&self.fstype) { self.below == Some(visible) } else { visible != self.device };
         if wrong {
@@ -193,7 +193,7 @@ impl Place {
                 visible.0, visible.1, self.device.0, self.device.1
             )));
         }
-        Ok(())
+        Ok(visible)
     }
 
     /// Asks for the numbers.

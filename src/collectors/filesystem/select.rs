@@ -24,8 +24,10 @@ pub struct Candidate<'m> {
 /// Left out are what the patterns exclude, what has no device and is not known to be a real
 /// file system, and mounts that are hidden below another one. Mounts of the same device
 /// number show the same numbers, so one of them stands for all: rather one of the whole
-/// than of a part of it (a bind mount, a subvolume), rather one that answers at once, rather
-/// the shorter mount point.
+/// than of a part of it (a bind mount), rather one that answers at once, rather the shorter
+/// mount point. Subvolumes are file systems of their own to whoever looks for space, as to
+/// `df`, though the table gives them one number; so there each directory that is mounted is a
+/// list of its own, that of a subvolume in front of those of what is in it.
 pub fn select<'m>(mounts: &'m [Mount], settings: &FilesystemSettings) -> Vec<Vec<Candidate<'m>>> {
     let mut groups: Vec<Vec<Candidate<'_>>> = Vec::new();
     let mut group_of = HashMap::new();
@@ -34,7 +36,8 @@ pub fn select<'m>(mounts: &'m [Mount], settings: &FilesystemSettings) -> Vec<Vec
         if !shown(mount, settings) || tree.is_hidden(at) {
             continue;
         }
-        let group = *group_of.entry(mount.device).or_insert_with(|| {
+        let part = has_subvolumes(mount).then_some(&*mount.root);
+        let group = *group_of.entry((mount.device, part)).or_insert_with(|| {
             groups.push(Vec::new());
             groups.len() - 1
         });
@@ -46,7 +49,20 @@ pub fn select<'m>(mounts: &'m [Mount], settings: &FilesystemSettings) -> Vec<Vec
             (mount.root != Path::new("/"), *may_hang, mount.mountpoint.as_os_str().len())
         });
     }
+    // Stable, and of no effect but among the parts of one file system.
+    let first_of: HashMap<(u32, u32), usize> =
+        groups.iter().enumerate().rev().map(|(at, g)| (g[0].mount.device, at)).collect();
+    groups.sort_by_cached_key(|group| {
+        let mount = group[0].mount;
+        (first_of[&mount.device], if has_subvolumes(mount) { mount.root.components().count() } else { 0 })
+    });
     groups
+}
+
+/// Whether directories of it may be file systems to whoever looks for space, each with a number
+/// that only a look at it shows.
+pub fn has_subvolumes(mount: &Mount) -> bool {
+    mount.fstype == "btrfs"
 }
 
 fn shown(mount: &Mount, settings: &FilesystemSettings) -> bool {
@@ -347,7 +363,17 @@ mod tests {
         assert_eq!(of("vm"), ["/", "/boot/efi", "/mnt/my data", "/mnt/tab\tand\\slash", "/mnt/home", "/mnt/media"]);
         assert_eq!(
             of("numa64"),
-            ["/", "/boot", "/boot/efi", "/var/lib", "/srv/images", "/srv/backup", "/srv/tenants", "/tank/vms"]
+            [
+                "/",
+                "/boot",
+                "/boot/efi",
+                "/var/lib",
+                "/srv/images",
+                "/srv/backup",
+                "/srv/tenants",
+                "/srv/tenants/home",
+                "/tank/vms"
+            ]
         );
         assert_eq!(of("container-v1"), ["/"]);
         assert_eq!(of("old-kernel"), ["/", "/boot", "/data", "/home"]);
