@@ -50,17 +50,17 @@ impl StatFs for SystemStatFs {
         let unit = if stat.fragment_size() == 0 { stat.block_size() } else { stat.fragment_size() };
         // The C types' widths differ between targets (32-bit ARM), hence the conversions.
         #[allow(clippy::useless_conversion)]
-        let bytes = |blocks| u64::from(blocks).saturating_mul(u64::from(unit));
+        let (unit, blocks, inodes) = (u64::from(unit), u64::from(stat.blocks()), u64::from(stat.files()));
         #[allow(clippy::useless_conversion)]
-        let count = |inodes| u64::from(inodes);
+        let blocks_of = |part| part_of(u64::from(part), blocks).saturating_mul(unit);
         #[allow(clippy::useless_conversion)]
-        let part = |part, whole| part_of(u64::from(part), u64::from(whole));
+        let inodes_free = part_of(u64::from(stat.files_free()), inodes);
         Ok(FsUsage {
-            total: bytes(stat.blocks()),
-            free: part(stat.blocks_free(), stat.blocks()).saturating_mul(u64::from(unit)),
-            available: part(stat.blocks_available(), stat.blocks()).saturating_mul(u64::from(unit)),
-            inodes: count(stat.files()),
-            inodes_free: part(stat.files_free(), stat.files()),
+            total: blocks.saturating_mul(unit),
+            free: blocks_of(stat.blocks_free()),
+            available: blocks_of(stat.blocks_available()),
+            inodes,
+            inodes_free,
         })
     }
 
