@@ -49,7 +49,7 @@ fn main() {
             std::hint::black_box(collectors.round(&tick, &mut scratch, |_| ()));
         });
         let resource = Arc::new(Resource { host: "host-1".into(), boot_ms: Some(1_699_000_000_000) });
-        let batch = Batch { time_ms: tick.wall_ms, resource, frames };
+        let batch = Batch::new(tick.wall_ms, resource, frames);
         remote_write(&batch);
     }
     for series in [100, 10_000] {
@@ -104,7 +104,7 @@ fn batch(series: usize) -> Batch {
         out.item(&Item::new(&[&format!("sd{at}")])).push(&VALUE, at as f64 * 1234.5);
     }
     let resource = Arc::new(Resource { host: "host-1".into(), boot_ms: None });
-    Batch { time_ms: 1_700_000_000_000, resource, frames: vec![out.finish(1_700_000_000_000)] }
+    Batch::new(1_700_000_000_000, resource, vec![out.finish(1_700_000_000_000)])
 }
 
 /// Runs `work` for about half a second after a warm-up; prints the median of batches.

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use super::threads::{Id, Threads};
 use crate::lane::{Control, Inlet, Lane, REFUSED_PAUSE, Settings};
 use crate::model::Batch;
-use crate::pipeline::Outlet;
+use crate::pipeline::{Outlet, Way};
 use crate::telemetry::{DestinationState, DestinationStatus};
 
 /// A lane. It is asked to end by dropping its outlet, and every clone of it.
 pub struct Running {
     pub settings: Settings,
-    pub outlet: Arc<dyn Outlet>,
+    outlet: Arc<dyn Outlet>,
     pub threads: Vec<Id>,
     /// Those of them that send.
     senders: Vec<Id>,
@@ -73,6 +73,11 @@ impl Running {
         // The queue may have been kept otherwise before.
         self.control.move_spool(&self.settings.spool);
         log::info!("destination {}: {}", self.settings.name, self.settings.kind);
+    }
+
+    /// Where what is collected goes in.
+    pub fn way(&self) -> Way {
+        Way { outlet: Arc::clone(&self.outlet), own_metrics: self.settings.own_metrics }
     }
 
     /// How the destination is doing.

@@ -127,7 +127,7 @@ fn page(frames: Vec<Frame>, resource: Arc<Resource>, from: &Perspective, format:
     match format {
         Format::Prom => text::render(&frames, from, text::Format::Prometheus, &mut page),
         Format::Json => {
-            let batch = Batch { time_ms: wall_ms(), resource, frames };
+            let batch = Batch::new(wall_ms(), resource, frames);
             let mut bytes = json::payload(&batch, from);
             bytes.push(b'\n');
             page = String::from_utf8_lossy(&bytes).into_owned();

@@ -262,7 +262,7 @@ impl Service {
                 self.lanes.push(lane);
             }
         }
-        self.fanout.exchange(self.lanes.iter().map(|lane| Arc::clone(&lane.outlet)).collect());
+        self.fanout.exchange(self.lanes.iter().map(Running::way).collect());
         for gone in old {
             self.let_go(gone, config);
         }

@@ -100,7 +100,7 @@ impl Service {
         let mut lanes = lanes.collect::<io::Result<Vec<Running>>>().map_err(no_thread)?;
         lanes.iter_mut().for_each(Running::begin);
         let fanout = Arc::new(Fanout::default());
-        fanout.exchange(lanes.iter().map(|lane| Arc::clone(&lane.outlet)).collect());
+        fanout.exchange(lanes.iter().map(Running::way).collect());
 
         let built = collectors::build(&config.collectors, &setup.paths, Arc::new(SystemStatFs));
         let (runners, statuses, workers) = Collectors::new(built, config.collectors.max_series);

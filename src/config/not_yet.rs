@@ -6,7 +6,7 @@ use crate::fields::any_of;
 use crate::formats;
 
 /// Fields, each with what may be said of it all the same. Those of `shipper` are those of each of `shippers`.
-const FIELDS: [(&str, Off); 15] = [
+const FIELDS: [(&str, Off); 14] = [
     ("endpoints", Off::EmptyList),
     ("endpoints_files", Off::Never),
     ("transforms", Off::Never),
@@ -20,7 +20,6 @@ const FIELDS: [(&str, Off); 15] = [
     ("server.allow_config_edit", Off::Never),
     ("collector.enable_gpu", Off::False),
     ("shipper.send", Off::Never),
-    ("shipper.own_metrics", Off::Never),
     ("shipper.transforms", Off::Never),
 ];
 

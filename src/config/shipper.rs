@@ -80,7 +80,8 @@ fn lane(shipper: LaneFields, common: &Common<'_>, notes: &mut Notes) -> Option<S
     warn_of_unused(&shipper, format, notes);
 
     let name = name_of(&shipper);
-    let LaneFields { mut options, naming, labels, retry, workers, drain_rate, spool: own_spool, http, .. } = shipper;
+    let LaneFields { mut options, naming, own_metrics, labels, retry, workers, drain_rate, .. } = shipper;
+    let (own_spool, http) = (shipper.spool, shipper.http);
     let url = match &place {
         Some(Place::Url(url)) => Some(url.clone()),
         _ => None,
@@ -116,7 +117,7 @@ fn lane(shipper: LaneFields, common: &Common<'_>, notes: &mut Notes) -> Option<S
     }
     // Each was checked, and a map holds no name twice.
     let labels = Labels::new(all).ok()?;
-    Some(Settings { name: name?, naming, labels, kind, spool, workers, drain_rate, retry })
+    Some(Settings { name: name?, naming, own_metrics, labels, kind, spool, workers, drain_rate, retry })
 }
 
 /// Where a destination is.

@@ -5,21 +5,22 @@
 //! that it had. What is compared is what the destination sees: views, by identity, over the
 //! whole source, so that chunks that are cut anew end nothing. What costs something are the
 //! chunks that have changed.
+//!
+//! A source that is not in a batch's roster ends all that it had, at once.
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::names::prometheus_name;
 use super::sent::{Sent, SentSeries, named};
-use crate::model::{Batch, Chunk, Frame};
+use crate::model::{Batch, Chunk, Frame, Roster};
 use crate::shaping::{Perspective, ViewSeries};
 
-/// A source that sent something before a restart or a reload has so long, and so many
-/// batches, to give its first frame; then what it sent has ended. A slow source needs a few
-/// seconds for its first frame. Later than five minutes nobody asks any more: a receiver's
-/// own patience is over.
-const FIRST_FRAME_WITHIN_MS: i64 = 10_000;
-const FIRST_FRAME_BATCHES: u32 = 3;
+/// A source that sent something before a restart or a reload has so long to give its first frame,
+/// or two of its intervals where these are longer; then what it sent has ended. A slow source
+/// needs a few seconds for its first frame, and one round may fail.
+const FIRST_FRAME_WITHIN: Duration = Duration::from_secs(10);
 
 /// A source that was not heard of for so long is forgotten, once there are many.
 const FORGET_AFTER_MS: i64 = 3_600_000;
@@ -45,8 +46,11 @@ pub struct Ledger {
     sources: Vec<Source>,
     ended: Vec<Ended>,
     revision: u64,
-    /// Batches since something was inherited, and the time of the first of them.
-    since: Option<(u32, i64)>,
+    /// What the last batch said; none as long as none has said anything.
+    roster: Option<Arc<Roster>>,
+    /// The time of the first batch since something was inherited, while sources are waited for;
+    /// `i64::MAX` before that one.
+    waits_since: Option<i64>,
 }
 
 #[derive(Debug)]
@@ -62,7 +66,7 @@ struct Source {
 impl Ledger {
     /// A ledger of nothing, of what is seen `from` there.
     pub fn new(from: Perspective) -> Ledger {
-        Ledger { from, sources: Vec::new(), ended: Vec::new(), revision: 0, since: None }
+        Ledger { from, sources: Vec::new(), ended: Vec::new(), revision: 0, roster: None, waits_since: None }
     }
 
     /// Takes note of a batch. Allocates nothing while the series are those of the last time.
@@ -78,11 +82,23 @@ impl Ledger {
                 self.revision += 1;
             }
         }
-        if self.since.is_some() {
-            self.give_up_on_inherited(batch.time_ms);
+        let is_told = match (&self.roster, &batch.roster) {
+            (Some(old), Some(new)) => !Arc::ptr_eq(old, new),
+            (old, new) => old.is_none() && new.is_some(),
+        };
+        if is_told {
+            self.roster.clone_from(&batch.roster);
+        }
+        let may_end = is_told || self.waits_since.is_some();
+        if may_end {
+            self.end_sources(batch.time_ms);
         }
         if !self.ended.is_empty() {
             self.keep_ended_that_nobody_gives();
+        }
+        if may_end {
+            // Not earlier: what has ended says by their places who ended it.
+            self.sources.retain(|source| source.chunks.is_some() || !source.inherited.is_empty());
         }
     }
 
@@ -116,7 +132,7 @@ impl Ledger {
                 Some(source) => source.inherited.extend(series),
                 None => self.sources.push(Source { inherited: series, ..Source::new(name) }),
             }
-            self.since = Some((0, 0));
+            self.waits_since = Some(i64::MAX);
         }
         self.revision += 1;
     }
@@ -139,23 +155,27 @@ impl Ledger {
         at
     }
 
-    /// Ends what was inherited from sources that do not come any more.
-    fn give_up_on_inherited(&mut self, time_ms: i64) {
-        let Some((batches, first_ms)) = &mut self.since else { return };
-        if *batches == 0 {
-            *first_ms = time_ms;
+    /// Ends all of the sources that are not there any more, and what was inherited from those
+    /// that do not come.
+    fn end_sources(&mut self, time_ms: i64) {
+        // A clock that went back has everybody wait anew.
+        let since_ms = self.waits_since.map_or(time_ms, |since_ms| since_ms.min(time_ms));
+        let waited = Duration::from_millis(u64::try_from(time_ms.saturating_sub(since_ms)).unwrap_or_default());
+        let mut waits = false;
+        for (at, source) in self.sources.iter_mut().enumerate() {
+            let interval = self.roster.as_ref().map(|roster| roster.interval_of(&source.name));
+            match interval {
+                Some(None) => source.end(at, time_ms, &self.from, &mut self.ended),
+                _ if source.inherited.is_empty() => continue,
+                Some(Some(interval)) if waited < FIRST_FRAME_WITHIN.max(interval.saturating_mul(2)) => waits = true,
+                None if waited < FIRST_FRAME_WITHIN => waits = true,
+                _ => source.end_inherited(at, time_ms, &mut self.ended),
+            }
         }
-        *batches += 1;
-        if *batches <= FIRST_FRAME_BATCHES || time_ms.saturating_sub(*first_ms) < FIRST_FRAME_WITHIN_MS {
-            return;
+        self.waits_since = waits.then_some(since_ms);
+        if !self.ended.is_empty() {
+            self.revision += 1;
         }
-        self.since = None;
-        for (source, of) in self.sources.iter_mut().enumerate().filter(|(_, source)| source.chunks.is_none()) {
-            let inherited = of.inherited.drain(..);
-            self.ended.extend(inherited.map(|series| Ended { time_ms, series, identity: None, source }));
-        }
-        self.sources.retain(|source| source.chunks.is_some());
-        self.revision += 1;
     }
 
     /// A series that moved from one source to another has not ended: a marker beside its
@@ -193,6 +213,21 @@ impl Ledger {
 impl Source {
     fn new(name: Arc<str>) -> Source {
         Source { name, chunks: None, time_ms: i64::MIN, inherited: Vec::new() }
+    }
+
+    /// Ends what it was sent before and has not given since.
+    fn end_inherited(&mut self, source: usize, time_ms: i64, ended: &mut Vec<Ended>) {
+        let inherited = std::mem::take(&mut self.inherited).into_iter();
+        ended.extend(inherited.map(|series| Ended { time_ms, series, identity: None, source }));
+    }
+
+    /// Ends all that it has.
+    fn end(&mut self, source: usize, time_ms: i64, from: &Perspective, ended: &mut Vec<Ended>) {
+        self.end_inherited(source, time_ms, ended);
+        self.each(from, |one| {
+            ended.push(Ended { time_ms, series: SentSeries::of(one), identity: Some(one.identity), source });
+        });
+        self.chunks = None;
     }
 
     /// Calls `with` for each series that its last frame gave, as it is seen `from` there.
@@ -261,7 +296,7 @@ mod tests {
 
     fn batch(time_ms: i64, frames: Vec<Frame>) -> Batch {
         let resource = Arc::new(Resource { host: "host-1".into(), boot_ms: Some(500) });
-        Batch { time_ms, resource, frames }
+        Batch::new(time_ms, resource, frames)
     }
 
     /// A frame of `source` with labels built anew, one series for each of `disks`.
@@ -329,10 +364,53 @@ mod tests {
             assert_eq!(update(&mut new, 3, vec![disks("d", 3, &["a"])]), []);
             assert_eq!(update(&mut new, 10_001, vec![disks("d", 10_001, &["a"])]), []);
             let slow = [("test_bytes_total,x,z1".to_owned(), 10_002)];
-            assert_eq!(update(&mut new, 10_002, vec![disks("d", 10_002, &["a"])]), slow, "a source that is no more");
+            assert_eq!(update(&mut new, 10_002, vec![disks("d", 10_002, &["a"])]), slow, "it does not come any more");
             assert_eq!(new.sent().len(), 1);
             assert_eq!(update(&mut new, 20_000, vec![disks("d", 20_000, &["a"])]), []);
         }
+    }
+
+    /// A roster of sources with their intervals in seconds.
+    fn roster(sources: &[(&str, u64)]) -> Option<Arc<Roster>> {
+        let of = |(name, seconds): &(&str, u64)| ((*name).into(), Duration::from_secs(*seconds));
+        Some(Arc::new(Roster::new(sources.iter().map(of))))
+    }
+
+    #[test]
+    fn what_was_inherited_waits_for_two_intervals_of_its_source_and_for_none_of_one_that_is_gone() {
+        let mut before = Ledger::new(testing::from(Labels::EMPTY));
+        let all = ["d", "quick", "slow", "gone"].map(|source| disks(source, 1, &[source]));
+        update(&mut before, 1, all.into());
+        let mut after = Ledger::new(testing::from(Labels::EMPTY));
+        after.inherit(before.sent());
+        let roster = roster(&[("d", 1), ("quick", 1), ("slow", 60)]);
+        let mut update = |seconds: i64| {
+            let frames = vec![disks("d", seconds * 1000, &["d"])];
+            after.update(&Batch { roster: roster.clone(), ..batch(seconds * 1000, frames) });
+            told(after.ended())
+        };
+        assert_eq!(update(1000), [("test_bytes_total,gone".to_owned(), 1_000_000)]);
+        assert_eq!(update(1009), []);
+        assert_eq!(update(1010), [("test_bytes_total,quick".to_owned(), 1_010_000)]);
+        assert_eq!(update(1119), []);
+        assert_eq!(update(1120), [("test_bytes_total,slow".to_owned(), 1_120_000)]);
+        assert_eq!(update(1121), []);
+        assert_eq!(after.sent().len(), 1);
+    }
+
+    #[test]
+    fn a_source_that_is_not_configured_any_more_ends_what_it_gave() {
+        let mut sources = Ledger::new(testing::from(Labels::EMPTY));
+        let (both, one) = (roster(&[("d", 1), ("e", 1)]), roster(&[("d", 1)]));
+        let mut update = |time_ms: i64, roster: &Option<Arc<Roster>>, frames: Vec<Frame>| {
+            sources.update(&Batch { roster: roster.clone(), ..batch(time_ms, frames) });
+            told(sources.ended())
+        };
+        assert_eq!(update(1, &both, vec![disks("d", 1, &["a"]), disks("e", 1, &["x", "y"])]), []);
+        assert_eq!(update(2, &both, vec![disks("d", 2, &["a"])]), [], "it may only have failed");
+        let gone = [("test_bytes_total,y".to_owned(), 3)];
+        assert_eq!(update(3, &one, vec![disks("d", 3, &["a", "x"])]), gone, "another source gives x");
+        assert_eq!(update(4, &one, vec![disks("d", 4, &["a", "x"])]), []);
     }
 
     #[test]

@@ -40,7 +40,7 @@ pub fn series(family: &Family, labels: &Labels) -> (Item, Arc<Learnt>) {
 /// A batch of one frame.
 pub fn batch(time_ms: i64, samples: &[(&Family, &Labels, f64)]) -> Batch {
     let resource = Arc::new(Resource { host: "host-1".into(), boot_ms: None });
-    Batch { time_ms, resource, frames: vec![frame("test", time_ms, samples)] }
+    Batch::new(time_ms, resource, vec![frame("test", time_ms, samples)])
 }
 
 /// The one body that `batch` is, and what became of its samples; an empty one where there is none.

@@ -42,6 +42,8 @@ pub struct LaneFields {
     pub labels: GivenLabels,
     /// `naming`.
     pub naming: Scheme,
+    /// `own_metrics`.
+    pub own_metrics: bool,
     /// Pauses between attempts.
     pub retry: RetrySettings,
     /// Requests under way at a time, 1 to 16.
@@ -62,6 +64,7 @@ impl Default for LaneFields {
             endpoint: None,
             options: Options::default(),
             naming: Scheme::default(),
+            own_metrics: false,
             labels: GivenLabels::new(),
             retry: RetrySettings::default(),
             workers: 1,
@@ -95,7 +98,7 @@ static TYPE: LazyLock<Field<LaneFields>> = LazyLock::new(|| {
     Field::new("type", Takes::Text(set_type), DefaultValue::Required, &TYPES).variable("MC_SHIPPER_TYPE")
 });
 
-static FIELDS: [Field<LaneFields>; 10] = [
+static FIELDS: [Field<LaneFields>; 11] = [
     Field::new(
         "name",
         Takes::Text(set_name),
@@ -118,6 +121,12 @@ static FIELDS: [Field<LaneFields>; 10] = [
         Takes::Word(&NAMINGS, |s: &mut LaneFields, at| s.naming = Scheme::ALL[at]),
         DefaultValue::Text(NAMINGS[0]),
         "By which names it is sent: metricsd's own, those of Prometheus' node_exporter, or OpenTelemetry's.",
+    ),
+    Field::new(
+        "own_metrics",
+        Takes::Bool(|s: &mut LaneFields, own| s.own_metrics = own),
+        DefaultValue::Bool(false),
+        "Also send metricsd's own metrics, as `/metrics` has them, and `up`, which is 1.",
     ),
     Field::new(
         "labels",

@@ -18,6 +18,8 @@ pub struct Settings {
     pub name: String,
     /// By which names it is sent.
     pub naming: Scheme,
+    /// Whether metricsd's own metrics, and `up`, are sent too.
+    pub own_metrics: bool,
     /// Labels for every metric of this destination: the global ones, overridden by the
     /// destination's own. A metric's own label of the same name wins over both.
     pub labels: Labels,

@@ -110,6 +110,7 @@ impl Running {
         let settings = Settings {
             name: "test".to_owned(),
             naming: crate::model::Scheme::Native,
+            own_metrics: false,
             labels: Labels::EMPTY,
             kind: Kind { format: &json::STDOUT, options: Options::default(), to: To::Stdout },
             spool,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Chunk;
+use super::{Chunk, Roster};
 
 /// One source's numbers of one moment: as many values as its chunks have series.
 #[derive(Clone, Debug)]
@@ -53,9 +53,16 @@ pub struct Batch {
     pub resource: Arc<Resource>,
     /// The frames, in the collectors' order.
     pub frames: Vec<Frame>,
+    /// Which sources there are; none: nobody says, so that none has ended by not being there.
+    pub roster: Option<Arc<Roster>>,
 }
 
 impl Batch {
+    /// Frames of sources of which nobody says whether there are others.
+    pub fn new(time_ms: i64, resource: Arc<Resource>, frames: Vec<Frame>) -> Batch {
+        Batch { time_ms, resource, frames, roster: None }
+    }
+
     /// How many readings it holds.
     pub fn readings(&self) -> usize {
         self.frames.iter().map(|frame| frame.values.len()).sum()

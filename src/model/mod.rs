@@ -18,6 +18,7 @@ mod item;
 mod labels;
 mod reading;
 mod recorder;
+mod roster;
 mod scheme;
 
 pub use chunk::{Before, Chunk, ChunkItem, Since, Slot};
@@ -28,4 +29,5 @@ pub use labels::{Labels, LabelsError};
 pub(crate) use reading::everywhere;
 pub use reading::{Face, Label, Learnt, Named, Reading, ReadingRef, face, scaled};
 pub use recorder::{Recorder, Refused, Writer};
+pub use roster::Roster;
 pub use scheme::Scheme;

@@ -120,6 +120,12 @@ impl Recorder {
         Recorder { labels, ..self }
     }
 
+    /// The same where what counts in the first round did not begin with the host, but at
+    /// `since_ms`, in wall-clock milliseconds.
+    pub fn since(self, since_ms: i64) -> Recorder {
+        Recorder { last_ms: Some(since_ms), ..self }
+    }
+
     /// Begins an item. `item` should be the object of the last round. Each item comes once a
     /// round, with all its numbers; over the cap of series the last items are refused and
     /// counted, each as a whole.

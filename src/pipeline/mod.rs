@@ -4,6 +4,7 @@ mod clock;
 mod done;
 mod fanout;
 mod handover;
+mod own;
 mod pace;
 mod runner;
 mod schedule;
@@ -15,7 +16,7 @@ mod tests;
 
 pub use clock::{Clock, Reading, read_clocks};
 pub use done::HandIn;
-pub use fanout::{Fanout, Outlet};
+pub use fanout::{Fanout, Outlet, Way};
 pub use handover::{Beat, HANGS_AFTER, Look, Watch};
 pub use scheduler::{Progress, Pulse, Scheduler, Sign, Update};
 pub use slots::{Collectors, Fresh};

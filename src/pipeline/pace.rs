@@ -17,6 +17,11 @@ impl Pace {
         Pace { interval, last: None }
     }
 
+    /// Time between two turns, where rounds are `beat` apart.
+    pub fn interval(&self, beat: Duration) -> Duration {
+        self.interval.map_or(beat, |interval| interval.max(beat))
+    }
+
     /// Whether the round at `now` (CLOCK_MONOTONIC) is a turn, where rounds are `beat` apart. The
     /// first one is. A round may come a little early or late, so the nearest one counts.
     pub fn is_turn(&mut self, now: Duration, beat: Duration) -> bool {
@@ -48,5 +53,7 @@ mod tests {
         assert_eq!(turns(Some(3000), &[0, 9000, 10_000, 11_000, 12_000]), "xx..x");
         // The beat has become slower than the interval.
         assert_eq!(turns(Some(500), &[0, 1000, 2000]), "xxx");
+        let between = |interval: Option<u64>| Pace::new(interval.map(ms)).interval(ms(1000));
+        assert_eq!([None, Some(3000), Some(500)].map(between), [1000, 3000, 1000].map(ms));
     }
 }

@@ -8,11 +8,12 @@ use crossbeam_channel::{Receiver, TryRecvError, select};
 use super::clock::{Clock, Event, Reading, Ruling, Stamp};
 use super::done::{Done, SlowRound};
 use super::fanout::Fanout;
+use super::own::Own;
 use super::schedule::Grid;
 use super::slots::{Back, Call, Collectors, Fresh};
 use crate::collectors::Tick;
 use crate::host::monotonic;
-use crate::model::{Batch, Frame, Resource};
+use crate::model::{Batch, Frame, Resource, Roster};
 use crate::telemetry::{StepDirection, Telemetry, rfc3339, rough_duration};
 
 /// How long before the first round the first reading is taken, for values that are
@@ -96,6 +97,10 @@ pub struct Progress {
     priming: Option<Tick>,
     /// Sources that a reload has taken away, and whose end is still to be sent.
     ended: Vec<&'static str>,
+    /// Which sources there are; none until somebody is to be told.
+    roster: Option<Arc<Roster>>,
+    /// metricsd's own metrics, for the lanes that want them.
+    own: Own,
     /// When the lanes are to be told that a while has passed since the last batch.
     nudge_at: Option<Duration>,
     /// When the supervisor was last told anything.
@@ -189,7 +194,7 @@ impl Scheduler {
         );
         self.telemetry.latest.remove(name);
         if let Some(Round { tick, stamp, at, frames }) = self.progress.round.take() {
-            self.publish(tick.wall_ms, stamp, frames);
+            self.publish(tick.wall_ms, stamp, frames, false);
             self.begin_round(at);
         }
     }
@@ -216,6 +221,7 @@ impl Scheduler {
         self.progress.ended.retain(|gone| !order.contains(gone));
         self.progress.priming = None;
         self.resource = resource;
+        self.progress.roster = None;
         if interval != std::mem::replace(&mut self.interval, interval) {
             if let Some((grid, last)) = &mut self.progress.grid {
                 // What would have been due since the last round had the interval been the new
@@ -245,7 +251,7 @@ impl Scheduler {
             let last: Vec<Frame> = gone.map(|source| Frame::ended(source, tick.wall_ms)).collect();
             frames.extend(last);
         }
-        self.publish(tick.wall_ms, stamp, frames);
+        self.publish(tick.wall_ms, stamp, frames, true);
         for slow in &mut self.collectors.slow {
             if slow.tick(&tick, stamp, self.interval) {
                 self.telemetry.latest.remove(slow.name());
@@ -279,8 +285,9 @@ impl Scheduler {
     }
 
     /// What was read at a tick that was held has no time to be sent with; whoever pulls
-    /// brings a time of their own.
-    fn publish(&mut self, time_ms: i64, stamp: Option<Stamp>, frames: Vec<Frame>) {
+    /// brings a time of their own. `is_tick`: metricsd's own metrics go with it, where they are
+    /// wanted.
+    fn publish(&mut self, time_ms: i64, stamp: Option<Stamp>, frames: Vec<Frame>, is_tick: bool) {
         for frame in &frames {
             if frame.values.is_empty() {
                 self.telemetry.latest.remove(&frame.source);
@@ -288,12 +295,22 @@ impl Scheduler {
                 self.telemetry.latest.put(frame);
             }
         }
-        if stamp.is_none() || self.fanout.is_empty() || frames.is_empty() {
+        if stamp.is_none() || self.fanout.is_empty() {
             return;
         }
-        self.fanout.put(&Arc::new(Batch { time_ms, resource: Arc::clone(&self.resource), frames }));
+        let Progress { roster, own, .. } = &mut self.progress;
+        let interval = self.interval;
+        let roster = roster.get_or_insert_with(|| {
+            let sources = self.collectors.sources(interval);
+            Arc::new(Roster::new(sources.map(|(name, interval)| (name.into(), interval))))
+        });
+        let batch = Batch { time_ms, resource: Arc::clone(&self.resource), frames, roster: Some(Arc::clone(roster)) };
+        let telemetry = &self.telemetry;
+        let went = self.fanout.put(batch, |batch| own.with(batch, telemetry, interval, is_tick));
         // With a shorter interval the next batch comes before that, and says as much.
-        self.progress.nudge_at = (self.interval >= NUDGE).then(|| monotonic() + NUDGE);
+        if went {
+            self.progress.nudge_at = (interval >= NUDGE).then(|| monotonic() + NUDGE);
+        }
     }
 
     /// Sleeps, publishing what slow collectors finish meanwhile.
@@ -368,7 +385,7 @@ impl Scheduler {
             self.telemetry.missed(1);
             stamp = None;
         }
-        self.publish(frame.time_ms, stamp, vec![frame]);
+        self.publish(frame.time_ms, stamp, vec![frame], false);
     }
 
     /// Says what happened to the clock.

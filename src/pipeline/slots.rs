@@ -178,6 +178,13 @@ impl Collectors {
         self.hand_in.clone()
     }
 
+    /// Their names, those of the slow ones too, each with the time between two of its rounds
+    /// where the `beat` is that long.
+    pub(super) fn sources(&self, beat: Duration) -> impl Iterator<Item = (&'static str, Duration)> {
+        let fast = self.slots.iter().map(move |slot| (slot.name(), slot.pace.interval(beat)));
+        fast.chain(self.slow.iter().map(move |slow| (slow.name(), slow.interval(beat))))
+    }
+
     /// How many fast ones there are.
     pub(super) fn len(&self) -> usize {
         self.slots.len()

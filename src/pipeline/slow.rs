@@ -66,6 +66,11 @@ impl SlowHandle {
         self.status.name()
     }
 
+    /// The time between two of its rounds, where the beat is that long.
+    pub fn interval(&self, beat: Duration) -> Duration {
+        self.pace.interval(beat)
+    }
+
     /// Whether `round` is of this one.
     pub fn gave(&self, round: &SlowRound) -> bool {
         Arc::ptr_eq(&self.status, &round.status)

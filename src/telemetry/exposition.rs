@@ -1,4 +1,4 @@
-//! metricsd's own numbers as metrics, for its `/metrics` page.
+//! metricsd's own numbers as metrics, for its `/metrics` page and for destinations that want them.
 
 use std::sync::Arc;
 
@@ -19,6 +19,11 @@ const DESTINATION: &[Label] = &[Label::key("destination", 0)];
 const DESTINATION_OUTCOME: &[Label] = &[Label::key("destination", 0), Label::key("outcome", 1)];
 const DESTINATION_REASON: &[Label] = &[Label::key("destination", 0), Label::key("reason", 1)];
 
+/// The source of metricsd's own metrics.
+pub const OWN: &str = "metricsd";
+
+static UP: Reading =
+    everywhere!(&Family::gauge("up", "", "Always 1: as a scrape of metricsd that succeeded has it."), &[]);
 static BUILD_INFO: Reading = everywhere!(
     &Family::gauge("metricsd_build_info", "", "Always 1; version, commit and target of the running metricsd."),
     BUILD
@@ -123,6 +128,9 @@ pub struct Exposition {
     recorder: Recorder,
     /// What the recorder and the items are for.
     subjects: Arc<Subjects>,
+    /// Only where it is sent: whoever asks for a page sees by that whether it is there, and has
+    /// an `up` of its own.
+    up: Option<Item>,
     build: Item,
     itself: Item,
     steps: [Item; StepDirection::ALL.len()],
@@ -147,19 +155,29 @@ struct DestinationItems {
 
 /// Series of a collector and of a destination, at most; with what there is once, they
 /// bound the frame.
-const SERIES_ONCE: usize = 3 + StepDirection::ALL.len() + process::SERIES;
+const SERIES_ONCE: usize = 4 + StepDirection::ALL.len() + process::SERIES;
 const SERIES_PER_COLLECTOR: usize = 5;
 const SERIES_PER_DESTINATION: usize = 6 + Outcome::ALL.len() + DropReason::ALL.len();
 
 impl Exposition {
-    /// For the collectors and destinations of `telemetry`.
+    /// For a page, of the collectors and destinations of `telemetry`.
     pub fn new(telemetry: &Telemetry) -> Exposition {
+        Exposition::with(telemetry, None)
+    }
+
+    /// For destinations: the same, and `up`.
+    pub fn sent(telemetry: &Telemetry) -> Exposition {
+        Exposition::with(telemetry, Some(Item::of_kind("up", &[])))
+    }
+
+    fn with(telemetry: &Telemetry, up: Option<Item>) -> Exposition {
         let subjects = telemetry.subjects();
         let max_series = SERIES_ONCE
             + subjects.collectors.len() * SERIES_PER_COLLECTOR
             + subjects.destinations.len() * SERIES_PER_DESTINATION;
         Exposition {
-            recorder: Recorder::new("metricsd", max_series),
+            recorder: Recorder::new(OWN, max_series).since(telemetry.started_wall_ms),
+            up,
             build: Item::of_kind("build", &[VERSION, COMMIT, TARGET]),
             itself: Item::new(&[]),
             steps: StepDirection::ALL.map(|direction| Item::of_kind("step", &[direction.as_str()])),
@@ -173,9 +191,12 @@ impl Exposition {
     /// The numbers as they are at `wall_ms`, in milliseconds since the UNIX epoch.
     pub fn frame(&mut self, telemetry: &Telemetry, wall_ms: i64) -> Frame {
         if !Arc::ptr_eq(&self.subjects, &telemetry.subjects()) {
-            *self = Exposition::new(telemetry);
+            *self = Exposition::with(telemetry, self.up.take());
         }
         let out = &mut self.recorder;
+        if let Some(up) = &self.up {
+            out.item(up).push(&UP, 1.0);
+        }
         out.item(&self.build).push(&BUILD_INFO, 1.0);
         let mut itself = out.item(&self.itself);
         itself.push(&COLLECTIONS, telemetry.collections() as f64);
@@ -256,7 +277,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::model::{Refused, Scheme};
+    use crate::model::{Refused, Scheme, Since};
     use crate::telemetry::{DestinationState, Round};
 
     fn telemetry() -> Telemetry {
@@ -353,6 +374,18 @@ mod tests {
         assert_eq!(get("metricsd_destination_last_success_timestamp_seconds", &[prom]), Some(1_700_000_000.25));
         assert_eq!(get("metricsd_destination_last_success_timestamp_seconds", &[("destination", "new")]), None);
         assert_eq!(get("process_start_time_seconds", &[]), Some(1_699_999_000.0));
+    }
+
+    #[test]
+    fn up_is_sent_and_on_no_page_and_counters_count_since_the_start() {
+        let telemetry = telemetry();
+        let frame = |mut exposition: Exposition| exposition.frame(&telemetry, 1_700_000_002_500);
+        let (page, sent) = (frame(Exposition::new(&telemetry)), frame(Exposition::sent(&telemetry)));
+        assert_eq!((value(&page, "up", &[]), value(&sent, "up", &[])), (None, Some(1.0)));
+        assert_eq!(sent.values.len(), page.values.len() + 1);
+        assert_eq!(&*sent.source, "metricsd");
+        let mut items = sent.chunks.iter().flat_map(|chunk| chunk.items());
+        assert!(items.all(|item| item.since == Since::Ms(1_699_999_000_000)));
     }
 
     #[test]

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 pub use collectors::{CollectorState, CollectorStatus, Round};
 pub use destinations::{DestinationState, DestinationStatus, DropReason, Outcome};
-pub use exposition::Exposition;
+pub use exposition::{Exposition, OWN};
 pub use latest::Latest;
 pub use subjects::Subjects;
 pub use throttle::{Causes, Throttle};

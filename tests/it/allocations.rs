@@ -94,7 +94,7 @@ fn steady_tick(host: &str) -> (usize, u64, Vec<u64>) {
         let before = COUNT.get();
         let frames = collectors.round(&tick, &mut scratch, |_| ());
         let collected = COUNT.get() - before;
-        let batch = Batch { time_ms: tick.wall_ms, resource: Arc::clone(&resource), frames };
+        let batch = Batch::new(tick.wall_ms, Arc::clone(&resource), frames);
         let encoded = encoders.iter_mut().zip(&mut rooms).map(|(encoder, bodies)| {
             let before = COUNT.get();
             encoder.encode(&batch, 10_000, bodies);

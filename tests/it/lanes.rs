@@ -47,6 +47,7 @@ impl Running {
         let settings = Settings {
             name: "test".to_owned(),
             naming: Scheme::Native,
+            own_metrics: false,
             labels: Labels::of(&[("job", "metricsd"), ("instance", "host-1")]),
             kind,
             spool,
@@ -69,7 +70,7 @@ impl Running {
         self.recorder.item(&Item::new(&[])).push(&SECOND, 0.5);
         let resource = Arc::new(Resource { host: "host-1".into(), boot_ms: None });
         let frames = vec![self.recorder.finish(time_ms)];
-        self.inlet.as_ref().unwrap().put(&Arc::new(Batch { time_ms, resource, frames }));
+        self.inlet.as_ref().unwrap().put(&Arc::new(Batch::new(time_ms, resource, frames)));
     }
 
     /// One tick of so many samples.
@@ -80,7 +81,7 @@ impl Running {
         }
         let resource = Arc::new(Resource { host: "host-1".into(), boot_ms: None });
         let frames = vec![recorder.finish(time_ms)];
-        self.inlet.as_ref().unwrap().put(&Arc::new(Batch { time_ms, resource, frames }));
+        self.inlet.as_ref().unwrap().put(&Arc::new(Batch::new(time_ms, resource, frames)));
     }
 
     /// Takes up settings that are different.

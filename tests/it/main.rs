@@ -18,6 +18,7 @@ mod learned;
 mod losses;
 mod naming;
 mod notify;
+mod own_metrics;
 mod privileges;
 mod reload;
 mod rules;

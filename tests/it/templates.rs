@@ -167,7 +167,7 @@ fn every_fixture_host_s_bodies_are_the_plain_encoder_s() {
             for round in 0..5 {
                 let tick = Tick { wall_ms: 1_700_000_000_000 + round * 1000, monotonic: monotonic() };
                 let frames = collectors.round(&tick, &mut scratch, |_| ());
-                pair.encode(&Batch { time_ms: tick.wall_ms, resource: Arc::clone(&resource), frames });
+                pair.encode(&Batch::new(tick.wall_ms, Arc::clone(&resource), frames));
             }
             let (ours, plain) = pair.sizes;
             assert!(ours * 100 <= plain * 115, "{}: {ours} bytes, packed by snap {plain}", dir.display());
@@ -268,7 +268,7 @@ fn bodies_are_the_plain_encoder_s_and_hold_each_sample_once_whatever_comes_and_g
                 frames.push(round(recorder, items, time_ms - late, &mut random));
             }
             let resource = Arc::new(Resource { host: "h".into(), boot_ms: Some(1) });
-            let (_, bodies) = all.encode(&Batch { time_ms, resource, frames });
+            let (_, bodies) = all.encode(&Batch::new(time_ms, resource, frames));
             if let Some(body) = bodies.first().filter(|_| random.below(8) == 0) {
                 all.divide(body, &mut random);
             }
@@ -292,7 +292,7 @@ fn bodies_beyond_the_reach_of_a_copy_are_the_plain_encoder_s() {
         for time_ms in [1_700_000_000_000, 1_700_000_001_000, 1_700_000_002_000, 1] {
             let frame = round(&mut recorder, &items, time_ms, &mut random);
             let resource = Arc::new(Resource { host: "h".into(), boot_ms: None });
-            all.encode(&Batch { time_ms, resource, frames: vec![frame] });
+            all.encode(&Batch::new(time_ms, resource, vec![frame]));
         }
     }
 }
@@ -307,7 +307,7 @@ fn batch_of(sizes: &[usize]) -> Batch {
         out.finish(1000)
     };
     let resource = Arc::new(Resource { host: "h".into(), boot_ms: None });
-    Batch { time_ms: 1000, resource, frames: sizes.iter().enumerate().map(frame).collect() }
+    Batch::new(1000, resource, sizes.iter().enumerate().map(frame).collect())
 }
 
 #[test]
@@ -431,7 +431,7 @@ fn samples_mean_the_same_to_every_encoder_also_when_series_end() {
         let tick = Tick { wall_ms: time_ms, monotonic: Duration::from_secs(round as u64) };
         collector.collect(&tick, &mut scratch, &mut recorder).unwrap();
         let resource = Arc::new(Resource { host: "h".into(), boot_ms: None });
-        let batch = Batch { time_ms, resource, frames: vec![recorder.finish(time_ms)] };
+        let batch = Batch::new(time_ms, resource, vec![recorder.finish(time_ms)]);
         for (encoder, ends) in &mut encoders {
             let mut bodies = Bodies::default();
             let encoded = encoder.encode(&batch, 10_000, &mut bodies);

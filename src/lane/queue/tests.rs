@@ -41,6 +41,7 @@ fn settings(name: &str, spool: &SpoolSettings) -> Settings {
     Settings {
         name: name.to_owned(),
         naming: crate::model::Scheme::Native,
+        own_metrics: false,
         labels: Labels::EMPTY,
         kind: Kind { format: &json::STDOUT, options: Options::default(), to: To::Stdout },
         spool: spool.clone(),

@@ -10,7 +10,7 @@ use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use super::*;
 use crate::collectors::{Built, CollectError, Collector, Named, NamedSlow, Plan, Tick};
 use crate::host::{Scratch, monotonic};
-use crate::model::{self, Batch, Family, Item, Labels, Recorder, Resource, everywhere};
+use crate::model::{self, Batch, Family, Frame, Item, Labels, Recorder, Resource, everywhere};
 use crate::telemetry::{CollectorState, CollectorStatus, StepDirection, Subjects, Telemetry};
 
 /// 2025-11-05, and half a year later.
@@ -58,6 +58,11 @@ fn hanging(name: &'static str) -> (NamedSlow, Receiver<()>, Sender<()>) {
     (NamedSlow { plan: plan(name), collector, due: Arc::new(|| true), deadline: Duration::MAX }, is_asked, go)
 }
 
+/// A way into a lane that does so with what it is given.
+fn way(own_metrics: bool, put: impl Fn(&Arc<Batch>) + Send + Sync + 'static) -> Way {
+    Way { outlet: Arc::new(put), own_metrics }
+}
+
 /// A scheduler on its thread.
 struct Running {
     telemetry: Arc<Telemetry>,
@@ -82,7 +87,7 @@ impl Running {
         let hand_in = collectors.hand_in();
         let (put, batches) = unbounded();
         let fanout = Fanout::default();
-        fanout.exchange(vec![Arc::new(move |batch: &Arc<Batch>| drop(put.send(Arc::clone(batch))))]);
+        fanout.exchange(vec![way(false, move |batch: &Arc<Batch>| drop(put.send(Arc::clone(batch))))]);
         let telemetry = Arc::new(Telemetry::new(Duration::ZERO, 0, Subjects::default()));
         let (updates, updated) = unbounded();
         let scheduler = Scheduler {
@@ -341,15 +346,43 @@ fn a_slow_collector_is_primed_and_given_up_when_its_deadline_is_over() {
 fn a_lane_ends_with_the_last_holder_of_its_outlet() {
     let (put, got) = unbounded::<i64>();
     let fanout = Fanout::default();
-    fanout.exchange(vec![Arc::new(move |batch: &Arc<Batch>| _ = put.send(batch.time_ms))]);
-    let batch = Arc::new(Batch {
-        time_ms: 7,
-        resource: Arc::new(Resource { host: "h".into(), boot_ms: None }),
-        frames: Vec::new(),
-    });
-    fanout.put(&batch);
+    fanout.exchange(vec![way(false, move |batch: &Arc<Batch>| _ = put.send(batch.time_ms))]);
+    let resource = Arc::new(Resource { host: "h".into(), boot_ms: None });
+    let batch = Batch::new(7, resource, vec![Frame::ended("gone", 7)]);
+    assert!(fanout.put(batch.clone(), Batch::clone));
     fanout.exchange(Vec::new());
-    fanout.put(&batch);
+    assert!(!fanout.put(batch, Batch::clone));
     assert_eq!(got.iter().collect::<Vec<_>>(), [7]);
     assert!(fanout.is_empty());
+}
+
+#[test]
+fn only_a_lane_that_wants_them_has_the_own_metrics_and_it_has_them_where_nothing_else_is_collected() {
+    let ((put, plain), (put_own, own)) = (unbounded::<Arc<Batch>>(), unbounded::<Arc<Batch>>());
+    let fanout = Fanout::default();
+    let resource = Arc::new(Resource { host: "h".into(), boot_ms: None });
+    let telemetry = Telemetry::new(Duration::ZERO, 1000, Subjects::default());
+    let mut owner = own::Own::default();
+    let roster = Some(Arc::new(model::Roster::new([("cpu".into(), QUICK)])));
+    let mut tick = |frames: Vec<Frame>, is_tick: bool| {
+        let batch = Batch { roster: roster.clone(), ..Batch::new(2000, Arc::clone(&resource), frames) };
+        fanout.put(batch, |batch| owner.with(batch, &telemetry, QUICK, is_tick))
+    };
+    let sources = |got: &Receiver<Arc<Batch>>| -> Vec<Vec<String>> {
+        let of = |batch: Arc<Batch>| batch.frames.iter().map(|frame| frame.source.to_string()).collect();
+        got.try_iter().map(of).collect()
+    };
+    let lane = |put: Sender<Arc<Batch>>| move |batch: &Arc<Batch>| drop(put.send(Arc::clone(batch)));
+    fanout.exchange(vec![way(false, lane(put)), way(true, lane(put_own))]);
+    assert!(tick(vec![Frame::ended("cpu", 2000)], true));
+    assert!(tick(Vec::new(), true));
+    assert!(tick(vec![Frame::ended("cpu", 2000)], false), "between two ticks");
+    assert_eq!(sources(&plain), [["cpu"], ["cpu"]]);
+    let own: Vec<Arc<Batch>> = own.try_iter().collect();
+    let seen: Vec<Vec<&str>> = own.iter().map(|b| b.frames.iter().map(|frame| &*frame.source).collect()).collect();
+    assert_eq!(seen, [&["cpu", "metricsd"][..], &["metricsd"], &["cpu"]]);
+    let rosters: Vec<_> = own.iter().map(|batch| batch.roster.clone().unwrap()).collect();
+    assert!(rosters.iter().all(|roster| Arc::ptr_eq(roster, &rosters[0])), "it is the same as long as nothing changes");
+    assert_eq!(rosters[0].interval_of("metricsd"), Some(QUICK));
+    assert_eq!(rosters[0].interval_of("cpu"), Some(QUICK));
 }
