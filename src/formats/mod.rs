@@ -4,15 +4,19 @@
 //! ships, and the configuration, ask that one; neither knows any format by name.
 
 mod body;
+mod changes;
 mod compiled;
 mod encoder;
 mod format;
+mod identities;
 pub mod json;
 mod ledger;
 mod names;
 mod options;
 pub mod remote_write;
 mod sent;
+mod series_list;
+mod series_record;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod text;
@@ -27,6 +31,7 @@ pub use format::{Answered, Format, Limits, Over, OwnField, Signal, Written};
 pub use options::{Compression, Options};
 pub use remote_write::Version as RemoteWriteVersion;
 pub use sent::{Sent, SentSeries};
+pub use series_list::Extent;
 
 /// Every format.
 pub static ALL: [&Format; 4] = [&remote_write::FORMAT, &json::HTTP, &json::FILE, &json::STDOUT];

@@ -76,7 +76,8 @@ impl BodyMaker {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Which series the destination has, with the revision of that, where it `is_due`. None as
+    /// Which series the destination has, with the revision of that, where it `is_due`: as it is
+    /// now, and to be written down without the encoder. None as
     /// long as nothing was sent, or what was sent earlier is not known: what is written down of
     /// that still holds.
     pub fn sent_where(&self, is_due: impl FnOnce(u64) -> bool) -> Option<(u64, Sent)> {

@@ -6,7 +6,7 @@
 //! staleness rule, minutes later: nothing is lost.
 
 use std::fs;
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -14,10 +14,7 @@ use std::time::{Duration, Instant};
 use nix::libc;
 
 use super::settings::{SpoolMode, SpoolSettings};
-use crate::formats::Sent;
-
-/// A list of the largest host is a few megabytes; more is not a list of ours.
-const MAX_BYTES: u64 = 16 << 20;
+use crate::formats::{Extent, Sent};
 
 /// Links are not followed, and opening a pipe does not wait.
 const FLAGS: i32 = libc::O_NOFOLLOW | libc::O_NONBLOCK;
@@ -48,17 +45,24 @@ impl SeriesFile {
 
     /// What an earlier life had sent; none where it is not known.
     pub fn load(&self) -> Option<Sent> {
-        let mut bytes = Vec::new();
-        let file = fs::OpenOptions::new().read(true).custom_flags(FLAGS).open(&self.path).ok()?;
+        let mut file = fs::OpenOptions::new().read(true).custom_flags(FLAGS).open(&self.path).ok()?;
         // Whatever else has that name, a pipe for one, may never end.
-        if file.metadata().is_ok_and(|meta| meta.is_file()) {
-            file.take(MAX_BYTES + 1).read_to_end(&mut bytes).ok()?;
+        let is_file = file.metadata().is_ok_and(|meta| meta.is_file());
+        let read = if is_file { Sent::read(&mut file) } else { Err(io::ErrorKind::InvalidData.into()) };
+        let path = self.path.display();
+        match read {
+            Ok((sent, Extent::Whole)) => Some(sent),
+            Ok((sent, Extent::Part)) => {
+                log::warn!(
+                    "{path} is damaged; of some series that ended meanwhile it is not said that they have ended"
+                );
+                Some(sent)
+            }
+            Err(_) => {
+                log::warn!("{path} is damaged; series that ended meanwhile are not said to have ended");
+                None
+            }
         }
-        let sent = if bytes.len() as u64 <= MAX_BYTES { Sent::from_bytes(&bytes) } else { None };
-        if sent.is_none() {
-            log::warn!("{} is damaged; series that ended meanwhile are not said to have ended", self.path.display());
-        }
-        sent
     }
 
     /// Whether `revision` is not what is on disk, and is to be written now; `last` is for
@@ -67,15 +71,17 @@ impl SeriesFile {
         self.saved.is_none_or(|(saved, since)| saved != revision && (last || since.elapsed() >= REST))
     }
 
-    /// Puts `sent` in the place of what is there. A crash leaves the one or the other.
+    /// Puts `sent` in the place of what is there, one piece after the other. A crash leaves the
+    /// one or the other.
     pub fn save(&mut self, revision: u64, sent: &Sent) -> io::Result<()> {
         // Also where it fails: a disk that is full is not asked again each second for this.
         self.saved = Some((revision, Instant::now()));
         let tmp = self.path.with_extension("series.tmp");
         let mut options = fs::OpenOptions::new();
-        let file = options.write(true).create(true).truncate(true).mode(0o600).custom_flags(FLAGS).open(&tmp)?;
-        io::Write::write_all(&mut &file, &sent.to_bytes())?;
-        fs::rename(&tmp, &self.path)
+        let mut file = options.write(true).create(true).truncate(true).mode(0o600).custom_flags(FLAGS).open(&tmp)?;
+        let written = sent.write(&mut file).and_then(|()| fs::rename(&tmp, &self.path));
+        // Half of it is of no use, and where the disk is full somebody else has use for the room.
+        written.inspect_err(|_| _ = fs::remove_file(&tmp))
     }
 }
 
@@ -88,18 +94,22 @@ mod tests {
         let dir = std::env::temp_dir().join(format!("metricsd-series-{}", std::process::id()));
         fs::create_dir_all(&dir).unwrap();
         let mut file = SeriesFile::new(&dir, "remote");
-        assert_eq!(file.load(), None);
+        assert!(file.load().is_none());
         assert!(file.is_due(3, false));
         file.save(3, &Sent::default()).unwrap();
         assert!(!file.is_due(3, true) && file.is_due(4, true));
         assert!(!file.is_due(4, false), "not so soon after the last one");
-        assert_eq!(file.load(), Some(Sent::default()));
+        assert_eq!(file.load().map(|sent| sent.len()), Some(0));
         let path = dir.join("remote.series");
+        assert!(!dir.join("remote.series.tmp").exists());
+        let whole = fs::read(&path).unwrap();
+        fs::write(&path, &whole[..whole.len() - 1]).unwrap();
+        assert_eq!(file.load().map(|sent| sent.len()), Some(0), "what stands in front of the damage");
         fs::write(&path, "not a list").unwrap();
-        assert_eq!(file.load(), None);
+        assert!(file.load().is_none());
         fs::remove_file(&path).unwrap();
         nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
-        assert_eq!(file.load(), None, "and nobody waits for somebody to write into a pipe");
+        assert!(file.load().is_none(), "and nobody waits for somebody to write into a pipe");
         fs::remove_dir_all(&dir).unwrap();
         assert!(file.save(5, &Sent::default()).is_err());
         assert!(!file.is_due(5, true));

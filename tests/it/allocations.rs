@@ -1,4 +1,4 @@
-//! What a steady tick allocates: a few blocks, however many series there are.
+//! What a steady tick allocates: a few blocks, however many series there are; and what other work takes at most.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -8,18 +8,19 @@ use std::sync::Arc;
 use metricsd::collectors::{self, Tick};
 use metricsd::formats::Compression;
 use metricsd::formats::{
-    Bodies, Encoder,
+    Bodies, Encoder, Extent, Sent,
     json::Json,
     remote_write::{RemoteWrite, Version},
 };
 use metricsd::host::{HostPaths, Scratch, SystemStatFs, monotonic};
-use metricsd::model::{Batch, Labels, Resource, Scheme};
+use metricsd::model::{Batch, Family, Item, Label, Labels, Reading, Recorder, Resource, Scheme, face};
 use metricsd::pipeline::Collectors;
 use metricsd::shaping::Perspective;
 
 thread_local! {
     static COUNT: Cell<u64> = const { Cell::new(0) };
     static BYTES: Cell<isize> = const { Cell::new(0) };
+    static MOST: Cell<isize> = const { Cell::new(0) };
 }
 
 /// The bytes that this thread has asked for and not given back.
@@ -29,7 +30,20 @@ pub fn bytes_in_use() -> isize {
 
 fn used(change: isize) {
     // At a thread's very end the count is gone.
-    let _ = BYTES.try_with(|bytes| bytes.set(bytes.get() + change));
+    let now = BYTES.try_with(|bytes| {
+        bytes.set(bytes.get() + change);
+        bytes.get()
+    });
+    let _ = now.map(|now| MOST.try_with(|most| most.set(most.get().max(now))));
+}
+
+/// What `work` gives, and how many bytes more than before this thread had asked for while it
+/// was done, at most.
+fn most_during<T>(work: impl FnOnce() -> T) -> (T, isize) {
+    let before = BYTES.get();
+    MOST.set(before);
+    let done = work();
+    (done, MOST.get() - before)
 }
 
 /// The system's allocator, counting what each thread asks of it.
@@ -115,4 +129,52 @@ fn a_steady_tick_takes_a_few_blocks_however_many_series_there_are() {
     assert_eq!((small, large), (COLLECT, COLLECT));
     assert_eq!(small_encoded, large_encoded);
     assert_eq!(small_encoded, ENCODE);
+}
+
+static DEVICE: &[Label] = &[Label::key("device", 0)];
+static READ: Reading = Reading {
+    native: face(&Family::counter("test_read_bytes_total", "bytes", "Bytes read."), DEVICE),
+    node: None,
+    otel: None,
+};
+
+/// A hundred thousand series of ten sources.
+fn many(resource: &Arc<Resource>) -> Batch {
+    let frames = (0..10).map(|source| {
+        let mut out = Recorder::new(format!("source-{source}"), 10_000);
+        for device in 0..10_000 {
+            out.item(&Item::new(&[&format!("device-{source}-{device}")])).push(&READ, 1.0);
+        }
+        out.finish(1_700_000_000_000)
+    });
+    Batch::new(1_700_000_000_000, Arc::clone(resource), frames.collect())
+}
+
+#[test]
+fn the_list_of_what_was_sent_is_written_and_read_piece_by_piece() {
+    let resource = Arc::new(Resource { host: "host-1".into(), boot_ms: None });
+    let batch = many(&resource);
+    let encoder = || RemoteWrite::new(Version::V1, from(Labels::of(&[("job", "metricsd"), ("instance", "host-1")])));
+    let mut before = encoder();
+    let mut bodies = Bodies::default();
+    before.encode(&batch, 10_000, &mut bodies);
+    bodies.drain().for_each(drop);
+
+    let mut file = Vec::with_capacity(16 << 20);
+    let (_, written) = most_during(|| before.sent().write(&mut file).unwrap());
+    // What is gathered and what it is packed into, 64 KiB each and a bit, snappy's table, and a chunk's view.
+    println!("written: {} bytes, with {written} more in memory", file.len());
+    assert!(written < 400 << 10, "{written} bytes to write {}", file.len());
+
+    // What is kept is what was read, and one block unpacked.
+    let (sent, read) = most_during(|| Sent::read(&mut &file[..]).unwrap());
+    println!("read: {read} bytes in memory");
+    assert_eq!((sent.0.len(), sent.1), (100_000, Extent::Whole));
+    assert!(read < file.len() as isize + (400 << 10), "{read} bytes to read {}", file.len());
+
+    // It is all of it: nothing has ended.
+    let mut after = encoder();
+    after.inherit(sent.0);
+    let encoded = after.encode(&batch, 10_000, &mut bodies);
+    assert_eq!((encoded.samples, encoded.markers), (100_000, 0));
 }
