@@ -29,6 +29,24 @@ static VALUE: Reading = Reading {
     otel: None,
 };
 
+/// What a device of [`churn`] has.
+static OF_A_DEVICE: [Reading; 8] = [
+    of(&Family::counter("bench_read_bytes_total", "bytes", "Bytes read.")),
+    of(&Family::counter("bench_read_count_total", "", "Reads.")),
+    of(&Family::counter("bench_write_bytes_total", "bytes", "Bytes written.")),
+    of(&Family::counter("bench_write_count_total", "", "Writes.")),
+    of(&Family::gauge("bench_total_bytes", "bytes", "Size.")),
+    of(&Family::gauge("bench_used_bytes", "bytes", "Used.")),
+    of(&Family::gauge("bench_free_bytes", "bytes", "Free.")),
+    of(&Family::gauge("bench_usage_percent", "percent", "Usage.")),
+];
+
+const DEVICE: &[Label] = &[Label::key("device", 0)];
+
+const fn of(family: &'static Family<'static>) -> Reading {
+    Reading { native: face(family, DEVICE), node: None, otel: None }
+}
+
 /// What is seen by native names, with `labels` added.
 fn from(labels: Labels) -> Perspective {
     Perspective::new(Scheme::Native, labels)
@@ -52,6 +70,7 @@ fn main() {
         let batch = Batch::new(tick.wall_ms, resource, frames);
         remote_write(&batch);
     }
+    [1, 10].into_iter().for_each(churn);
     for series in [100, 10_000] {
         let batch = batch(series);
         remote_write(&batch);
@@ -63,6 +82,53 @@ fn main() {
             text::render(&batch.frames, &from(Labels::EMPTY), text::Format::Prometheus, &mut page);
         });
     }
+}
+
+/// Of how many series [`churn`] is, and how many devices are renamed in each of its ticks.
+const CHURN: (usize, usize) = (100_000, 13);
+
+/// What it costs when of a hundred thousand series a hundred are others in each tick, scattered
+/// over all: in one source, and in ten.
+fn churn(sources: usize) {
+    let (series, renamed) = CHURN;
+    let devices = series / OF_A_DEVICE.len();
+    let mut names: Vec<Item> = (0..devices).map(|at| Item::new(&[&format!("device-{at}")])).collect();
+    let mut recorders: Vec<Recorder> =
+        (0..sources).map(|source| Recorder::new(format!("source-{source}"), series)).collect();
+    let resource = Arc::new(Resource { host: "host-1".into(), boot_ms: None });
+    let mut encoder = RemoteWrite::new(Version::V1, from(Labels::of(&[("instance", "host-1"), ("job", "metricsd")])));
+    let mut bodies = Bodies::default();
+    let mut encode = |tick: usize, renamed: usize| {
+        for at in 0..renamed {
+            names[at * devices / renamed + tick % 7] = Item::new(&[&format!("device-{at}-{tick}")]);
+        }
+        let time_ms = 1_700_000_000_000 + tick as i64;
+        let frames = recorders.iter_mut().zip(names.chunks(devices.div_ceil(sources))).map(|(out, names)| {
+            for name in names {
+                let mut out = out.item(name);
+                OF_A_DEVICE.iter().for_each(|reading| out.push(reading, tick as f64 * 1234.5));
+            }
+            out.finish(time_ms)
+        });
+        let batch = Batch::new(time_ms, Arc::clone(&resource), frames.collect());
+        let before = cpu();
+        encoder.encode(&batch, 10_000, &mut bodies);
+        let took = cpu() - before;
+        bodies.drain().for_each(drop);
+        took
+    };
+    let mut median = |first: usize, renamed: usize| {
+        let mut all: Vec<Duration> = (first..first + 15).map(|tick| encode(tick, renamed)).collect();
+        all.sort();
+        us(all[7])
+    };
+    median(0, renamed);
+    let (churning, steady) = (median(15, renamed), median(30, 0));
+    println!(
+        "{:<48} {churning:>10.2} us {:>9.2} times a steady tick ({steady:.2} us)",
+        format!("churn, {} of {series} series, sources: {sources}", renamed * OF_A_DEVICE.len()),
+        churning / steady
+    );
 }
 
 /// Both versions, made anew each time and from a template, and the one's bytes against the

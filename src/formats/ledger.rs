@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use super::changes::changes;
 use super::identities::Identities;
-use super::sent::{One, Past, Sent, SentSeries, SentSource, known_as};
+use super::sent::{One, Past, Sent, SentSeries, SentSource};
 use crate::model::{Batch, Chunk, Frame, Roster};
 use crate::shaping::{Perspective, ViewSeries};
 
@@ -110,9 +110,9 @@ impl Ledger {
         }
     }
 
-    /// The series that ended with the last batch.
-    pub fn ended(&self) -> &[Ended] {
-        &self.ended
+    /// The series that ended with the last batch, once.
+    pub fn take_ended(&mut self) -> Vec<Ended> {
+        std::mem::take(&mut self.ended)
     }
 
     /// Changes when [`Ledger::sent`] does.
@@ -215,15 +215,15 @@ impl Ledger {
         }
         // Rare, and what is inherited has no such index: what is given is looked through.
         let inherited = ended.iter().filter(|one| one.identity.is_none());
-        let mut inherited: HashSet<u64> = inherited.map(|one| known_as(one.series.identity())).collect();
+        let mut inherited: HashSet<u64> = inherited.map(|one| one.series.known_as()).collect();
         if !inherited.is_empty() {
             for source in sources.iter() {
                 source.each(from, |one| _ = inherited.remove(&One::Seen(one).known_as()));
             }
             let seen = ended.iter().filter(|one| one.identity.is_some());
-            seen.for_each(|one| _ = inherited.remove(&known_as(one.series.identity())));
+            seen.for_each(|one| _ = inherited.remove(&one.series.known_as()));
             // Of those that are left each is told once, whoever had it.
-            ended.retain(|one| one.identity.is_some() || inherited.remove(&known_as(one.series.identity())));
+            ended.retain(|one| one.identity.is_some() || inherited.remove(&one.series.known_as()));
         }
     }
 }
@@ -317,7 +317,7 @@ mod tests {
     /// What ended: name and labels without the configuration's, and when.
     fn told(ended: &[Ended]) -> Vec<(String, i64)> {
         let text = |ended: &Ended| {
-            let labels: Vec<String> = ended.series.labels.iter().map(|(_, value)| value.to_string()).collect();
+            let labels: Vec<&str> = ended.series.record().labels.into_iter().map(|(_, value)| value).collect();
             (labels.join(","), ended.time_ms)
         };
         ended.iter().map(text).collect()
@@ -337,7 +337,7 @@ mod tests {
 
     fn update(sources: &mut Ledger, time_ms: i64, frames: Vec<Frame>) -> Vec<(String, i64)> {
         sources.update(&batch(time_ms, frames));
-        told(sources.ended())
+        told(&sources.take_ended())
     }
 
     /// As a file's content.
@@ -425,7 +425,7 @@ mod tests {
         let mut update = |seconds: i64| {
             let frames = vec![disks("d", seconds * 1000, &["d"])];
             after.update(&Batch { roster: roster.clone(), ..batch(seconds * 1000, frames) });
-            told(after.ended())
+            told(&after.take_ended())
         };
         assert_eq!(update(1000), [("test_bytes_total,gone".to_owned(), 1_000_000)]);
         assert_eq!(update(1009), []);
@@ -442,7 +442,7 @@ mod tests {
         let (both, one) = (roster(&[("d", 1), ("e", 1)]), roster(&[("d", 1)]));
         let mut update = |time_ms: i64, roster: &Option<Arc<Roster>>, frames: Vec<Frame>| {
             sources.update(&Batch { roster: roster.clone(), ..batch(time_ms, frames) });
-            told(sources.ended())
+            told(&sources.take_ended())
         };
         assert_eq!(update(1, &both, vec![disks("d", 1, &["a"]), disks("e", 1, &["x", "y"])]), []);
         assert_eq!(update(2, &both, vec![disks("d", 2, &["a"])]), [], "it may only have failed");

@@ -30,7 +30,7 @@ pub use encoder::{Bodies, Encoded, Encoder};
 pub use format::{Answered, Format, Limits, Over, OwnField, Signal, Written};
 pub use options::{Compression, Options};
 pub use remote_write::Version as RemoteWriteVersion;
-pub use sent::{Sent, SentSeries};
+pub use sent::Sent;
 pub use series_list::Extent;
 
 /// Every format.

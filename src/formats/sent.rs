@@ -14,25 +14,16 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use super::names::prometheus_name;
-use super::series_record::{self, Record};
-use crate::model::{Chunk, Kind, Labels};
+use super::series_record::{self, Record, write_series};
+use crate::model::{Chunk, Labels};
 use crate::shaping::{Perspective, ViewSeries};
 
 /// The label that holds the metric's name.
-pub const NAME: &str = "__name__";
+const NAME: &str = "__name__";
 
-/// A series as its receiver knows it.
+/// A series as its receiver knows it, by itself. As bytes, since very many may end at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SentSeries {
-    /// All labels, `__name__` and those of the configuration among them, sorted by name.
-    pub labels: Box<[(Box<str>, Box<str>)]>,
-    /// What its values were.
-    pub kind: Kind,
-    /// Its metric's help.
-    pub help: Box<str>,
-    /// Its metric's unit.
-    pub unit: Box<str>,
-}
+pub struct SentSeries(Box<[u8]>);
 
 impl SentSeries {
     /// `series` as it is sent.
@@ -40,9 +31,15 @@ impl SentSeries {
         One::Seen(series).to_series()
     }
 
-    /// The labels, borrowed: what tells a series from every other one.
-    pub fn identity(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.labels.iter().map(|(name, value)| (&**name, &**value))
+    /// What it is, and its labels, `__name__` and those of the configuration among them.
+    pub fn record(&self) -> Record<'_> {
+        // It was written by `One::write`.
+        series_record::read_series(&mut &*self.0).expect("a series that was written as one")
+    }
+
+    /// What tells it from every other one.
+    pub fn known_as(&self) -> u64 {
+        known_as(self.record().labels.into_iter())
     }
 }
 
@@ -54,7 +51,7 @@ pub fn named<'l>(name: &'l str, labels: &'l Labels) -> impl Iterator<Item = (&'l
 }
 
 /// What tells a series with these labels, sorted by name, from every other one: their hash.
-pub fn known_as<'l>(labels: impl Iterator<Item = (&'l str, &'l str)>) -> u64 {
+fn known_as<'l>(labels: impl Iterator<Item = (&'l str, &'l str)>) -> u64 {
     let mut hasher = DefaultHasher::new();
     labels.for_each(|label| label.hash(&mut hasher));
     hasher.finish()
@@ -134,19 +131,23 @@ impl One<'_> {
 
     /// By itself.
     pub(super) fn to_series(&self) -> SentSeries {
-        let owned = |(name, value): (&str, &str)| (name.into(), value.into());
+        let mut bytes = Vec::new();
+        self.write(&mut bytes);
+        SentSeries(bytes.into())
+    }
+
+    /// Writes it as a record.
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
         match self {
             One::Seen(one) => {
                 let family = one.family();
-                let labels = named(&prometheus_name(family), &one.labels).map(owned).collect();
-                SentSeries { labels, kind: family.kind, help: family.help.into(), unit: family.unit.into() }
+                let name = prometheus_name(family);
+                let count = one.labels.iter().len() + 1;
+                write_series(family.kind, [family.help, family.unit], count, named(&name, &one.labels), out);
             }
-            One::Read(Record { kind, help, unit, labels }) => SentSeries {
-                labels: labels.iter().copied().map(owned).collect(),
-                kind: *kind,
-                help: (*help).into(),
-                unit: (*unit).into(),
-            },
+            One::Read(Record { kind, help, unit, labels }) => {
+                write_series(*kind, [help, unit], labels.len(), labels.iter().copied(), out);
+            }
         }
     }
 }
@@ -155,6 +156,7 @@ impl One<'_> {
 pub(super) mod tests {
     use super::*;
     use crate::formats::testing::{self, TOTAL, USAGE};
+    use crate::model::Kind;
 
     /// By source, each series in words, in their order.
     pub fn listed(sent: &Sent) -> Vec<(String, Vec<SentSeries>)> {
@@ -190,9 +192,9 @@ pub(super) mod tests {
         sent.past().for_each(|past| past.each(|one| all.push((one.known_as(), one.to_series()))));
         let (known, first) = &all[0];
         let labels = [("__name__", "test_bytes_total"), ("device", "sda"), ("job", "metricsd")];
-        assert!(first.identity().eq(labels));
-        assert_eq!(*known, known_as(labels.into_iter()));
-        assert_eq!((first.kind, &*first.help, &*first.unit), (Kind::Counter, "Bytes.", "bytes"));
+        assert_eq!((*known, first.known_as()), (known_as(labels.into_iter()), *known));
+        let Record { kind, help, unit, labels: own } = first.record();
+        assert_eq!((kind, help, unit, &own[..]), (Kind::Counter, "Bytes.", "bytes", &labels[..]));
         assert!(all[1..].iter().all(|(other, _)| other != known));
     }
 }

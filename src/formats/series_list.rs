@@ -21,9 +21,8 @@
 
 use std::io::{self, Read, Write};
 
-use super::names::prometheus_name;
-use super::sent::{One, Past, Sent, SentSource, named};
-use super::series_record::{Record, read_count, read_series, read_text, write_series, write_text};
+use super::sent::{One, Past, Sent, SentSource};
+use super::series_record::{read_count, read_series, read_text, write_text};
 
 const MAGIC: &[u8; 8] = b"MDSERIES";
 const VERSION: u8 = 3;
@@ -132,7 +131,7 @@ impl<'w> Blocks<'w> {
 
     fn add(&mut self, one: &One<'_>) -> io::Result<()> {
         let before = self.plain.len();
-        write_one(one, &mut self.plain);
+        one.write(&mut self.plain);
         let len = self.plain.len() - before;
         if self.source.len() + len > MAX_BLOCK {
             self.plain.truncate(before);
@@ -252,20 +251,6 @@ fn read_before(bytes: &[u8]) -> Option<Sent> {
     Some(sent)
 }
 
-fn write_one(one: &One<'_>, out: &mut Vec<u8>) {
-    match one {
-        One::Seen(one) => {
-            let family = one.family();
-            let name = prometheus_name(family);
-            let count = one.labels.iter().len() + 1;
-            write_series(family.kind, [family.help, family.unit], count, named(&name, &one.labels), out);
-        }
-        One::Read(Record { kind, help, unit, labels }) => {
-            write_series(*kind, [help, unit], labels.len(), labels.iter().copied(), out);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -312,9 +297,9 @@ mod tests {
         let (sent, extent) = read(&file(&[&plain])).unwrap();
         assert_eq!(extent, Extent::Whole);
         let [(source, series)] = &listed(&sent)[..] else { panic!("{sent:?}") };
-        let one = &series[0];
-        assert_eq!((&**source, one.kind, &*one.help, &*one.unit), ("cpu", Kind::Gauge, "Help.", "percent"));
-        assert!(one.identity().eq([("__name__", "n"), ("a", "b")]));
+        let one = series[0].record();
+        assert_eq!((&**source, one.kind, one.help, one.unit), ("cpu", Kind::Gauge, "Help.", "percent"));
+        assert_eq!(one.labels, [("__name__", "n"), ("a", "b")]);
     }
 
     #[test]
@@ -328,7 +313,7 @@ mod tests {
         assert_eq!(extent, Extent::Whole);
         let names: Vec<(String, Vec<String>)> = listed(&sent)
             .into_iter()
-            .map(|(source, all)| (source, all.iter().map(|one| one.labels[0].1.to_string()).collect()))
+            .map(|(source, all)| (source, all.iter().map(|one| one.record().labels[0].1.to_owned()).collect()))
             .collect();
         assert_eq!(names, [("disk".into(), vec!["a".into(), "b".into()]), ("cpu".into(), vec!["c".into()])]);
         for at in 0..bytes.len() {

@@ -10,6 +10,7 @@ use prost::encoding::{decode_varint, encode_varint};
 use crate::model::Kind;
 
 /// A series.
+#[derive(Debug)]
 pub struct Record<'b> {
     /// What its values were.
     pub kind: Kind,

@@ -23,6 +23,7 @@ mod privileges;
 mod reload;
 mod rules;
 mod secrets;
+mod series_list;
 mod server;
 mod server_tls;
 mod shutdown;

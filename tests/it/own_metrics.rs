@@ -13,9 +13,10 @@ use crate::support::wait_for;
 const STALE: u64 = 0x7ff0_0000_0000_0002;
 
 /// A series as it is written in PromQL, without `instance`, and its value.
-type Series = BTreeMap<String, f64>;
+pub type Series = BTreeMap<String, f64>;
 
-fn series(request: &Received) -> Series {
+/// What is in a request of remote write 1.0.
+pub fn series(request: &Received) -> Series {
     let of = |series: prometheus_remote_write::TimeSeries| {
         let labels = series.labels.iter().filter(|label| !["__name__", "instance"].contains(&&*label.name));
         let labels: Vec<String> = labels.map(|label| format!("{}={}", label.name, label.value)).collect();
@@ -26,7 +27,8 @@ fn series(request: &Received) -> Series {
     decode(&request.body).timeseries.into_iter().map(of).collect()
 }
 
-fn is_stale(value: &f64) -> bool {
+/// Whether it says that its series has ended.
+pub fn is_stale(value: &f64) -> bool {
     value.to_bits() == STALE
 }
 

@@ -140,10 +140,9 @@ impl RemoteWrite {
     /// Writes bodies of whole messages. What has ended goes behind all that lives, as far as
     /// there is room for it, and then into bodies of its own. Gives how many samples were
     /// written besides these, and how many could not be.
-    fn write(&mut self, batch: &Batch, most: usize, out: &mut Bodies) -> (u64, u64) {
+    fn write(&mut self, batch: &Batch, ended: &[Ended], most: usize, out: &mut Bodies) -> (u64, u64) {
         let parts = parts(batch, &self.from, &mut self.views);
-        let ended = self.ledger.ended().to_vec();
-        let mut left = &ended[..];
+        let mut left = ended;
         let mut unencodable = 0;
         let mut runs = runs(&parts, most).peekable();
         while let Some(run) = runs.next() {
@@ -212,16 +211,16 @@ impl Encoder for RemoteWrite {
     fn encode(&mut self, batch: &Batch, most: u64, out: &mut Bodies) -> Encoded {
         let most = usize::try_from(most).unwrap_or(usize::MAX).max(1);
         self.ledger.update(batch);
-        let markers = self.ledger.ended().len() as u64;
+        let ended = self.ledger.take_ended();
         // Pieces are not cut inside a chunk, which a limit learnt from a receiver may ask for.
         let in_pieces = self.version == Version::V1
             && batch.readings() > SMALL
             && batch.frames.iter().all(|frame| frame.chunks.iter().all(|chunk| chunk.len() <= most));
         let (samples, unencodable) = match self.kept.as_mut().filter(|_| in_pieces) {
-            Some(kept) => (kept.pieces.write(batch, &self.from, self.ledger.ended(), most, out), 0),
-            None => self.write(batch, most, out),
+            Some(kept) => (kept.pieces.write(batch, &self.from, &ended, most, out), 0),
+            None => self.write(batch, &ended, most, out),
         };
-        Encoded { samples, markers, unencodable }
+        Encoded { samples, markers: ended.len() as u64, unencodable }
     }
 
     fn content(&self) -> Content {

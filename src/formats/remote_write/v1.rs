@@ -44,7 +44,7 @@ pub fn write(parts: &[Part<'_>], ended: &[Ended], out: &mut Message) {
 /// Writes the last samples of series that have ended.
 pub fn write_ended(ended: &[Ended], out: &mut Vec<u8>) {
     for ended in ended {
-        write_series(ended.series.identity(), &[(STALE, ended.time_ms)], out);
+        write_series(ended.series.record().labels.into_iter(), &[(STALE, ended.time_ms)], out);
     }
 }
 

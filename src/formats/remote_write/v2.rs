@@ -121,15 +121,16 @@ pub fn write(parts: &[Part<'_>], boot_ms: Option<i64>, ended: &[Ended], out: &mu
         });
     }
     for ended in ended {
-        for (name, value) in &ended.series.labels {
+        let series = ended.series.record();
+        for (name, value) in series.labels {
             refs.extend([symbols.add(name), symbols.add(value)]);
         }
         // With its metadata: a receiver takes none for a change of it.
         drafts.push(Draft {
             refs_end: refs.len(),
-            kind: ended.series.kind,
-            help: symbols.add(&ended.series.help),
-            unit: symbols.add(&ended.series.unit),
+            kind: series.kind,
+            help: symbols.add(series.help),
+            unit: symbols.add(series.unit),
             start_ms: 0,
         });
     }
