@@ -7,6 +7,7 @@ use super::threads::{Id, Threads};
 use crate::lane::{Control, Inlet, Lane, REFUSED_PAUSE, Settings};
 use crate::model::Batch;
 use crate::pipeline::{Outlet, Way};
+use crate::shaping::Combinations;
 use crate::telemetry::{DestinationState, DestinationStatus};
 
 /// A lane. It is asked to end by dropping its outlet, and every clone of it.
@@ -27,6 +28,11 @@ pub struct Ending {
     /// Those that send, ended or not.
     pub senders: Vec<Id>,
     pub control: Control,
+}
+
+/// From where `lanes` look.
+pub fn combinations(lanes: &[Settings]) -> Combinations {
+    Combinations::of(lanes.iter().map(Settings::perspective))
 }
 
 impl Outlet for Inlet {

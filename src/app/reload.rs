@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use crossbeam_channel::{Receiver, bounded, never};
 
-use super::lanes::{Ending, Running};
+use super::lanes::{Ending, Running, combinations};
 use super::level;
 use super::logging;
 use super::service::{Service, Setup, start_slow};
@@ -170,7 +170,7 @@ impl Service {
         let order: Vec<&'static str> = built.names().collect();
         let kept: Vec<&'static str> = collectors::unchanged(&self.config.collectors, &config.collectors).collect();
         built.leave_out(&kept);
-        let mut fresh = Fresh::new(built, config.collectors.max_series, &self.hand_in);
+        let mut fresh = Fresh::new(built, config.collectors.max_series, &self.views, &self.hand_in);
         let slow = start_slow(&mut self.threads, std::mem::take(&mut fresh.workers));
         // From here on a failure has threads to take back; with what they wait on they end.
         let slow = slow.inspect_err(|_| self.threads.ask(&new_threads)).map_err(no_thread)?;
@@ -193,6 +193,11 @@ impl Service {
             self.setup.host_name = host_name;
         }
         self.exchange_lanes(&config, started);
+        // Behind them: chunks that are made from here on are for the lanes of now.
+        let views = combinations(&config.lanes);
+        if views != combinations(&self.config.lanes) {
+            self.views.change(views.count());
+        }
         self.exchange_collectors(&order, &kept, &fresh, slow);
         self.config = config;
         self.tell();

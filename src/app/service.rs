@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use log::LevelFilter;
 
-use super::lanes::{Ending, Running};
+use super::lanes::{Ending, Running, combinations};
 use super::notify::Notify;
 use super::sched::Sched;
 use super::signals::{self, Signal};
@@ -19,7 +19,7 @@ use crate::collectors;
 use crate::config::{Config, Source};
 use crate::host::{HostPaths, SystemStatFs, boottime, monotonic, wall_ms};
 use crate::lane::{GRACE, Unsaved};
-use crate::model::Resource;
+use crate::model::{Resource, ViewSlots};
 use crate::pipeline::{
     Clock, Collectors, Fanout, HANGS_AFTER, HandIn, Progress, Scheduler, SlowWorker, Update, read_clocks,
 };
@@ -70,6 +70,8 @@ pub struct Service {
     /// The threads of the slow ones among them.
     pub(super) slow: Vec<(&'static str, Id)>,
     pub(super) hand_in: HandIn,
+    /// For how many views there is room in what is collected.
+    pub(super) views: ViewSlots,
     /// To the scheduler, which stops when this is dropped.
     pub(super) updates: Sender<Update>,
     /// None only where a reload moved it to a place that it could not come back from.
@@ -104,7 +106,8 @@ impl Service {
 
         let built = collectors::build(&config.collectors, &setup.paths, Arc::new(SystemStatFs));
         let (runners, statuses, workers) = Collectors::new(built, config.collectors.max_series);
-        let hand_in = runners.hand_in();
+        let (hand_in, views) = (runners.hand_in(), runners.views());
+        views.change(combinations(&config.lanes).count());
         let slow = start_slow(&mut threads, workers).map_err(no_thread)?;
         let boot_ms = boot_ms(&setup.paths);
         let (updates, updated) = unbounded();
@@ -134,6 +137,7 @@ impl Service {
             collectors: statuses,
             slow,
             hand_in,
+            views,
             updates,
             boot_ms,
             server: Some(server),

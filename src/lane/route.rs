@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use crate::formats::{Encoder, Format};
 use crate::http::Access;
-use crate::shaping::Perspective;
 
 use super::settings::{Settings, To};
 use super::transport::{self, Transport};
@@ -16,8 +15,7 @@ pub(crate) struct Route {
 }
 
 pub(super) fn encoder(settings: &Settings) -> Box<dyn Encoder> {
-    let from = Perspective::new(settings.naming, settings.labels.clone());
-    (settings.kind.format.encoder)(&settings.kind.options, from)
+    (settings.kind.format.encoder)(&settings.kind.options, settings.perspective())
 }
 
 /// What the senders of a lane share, where it goes over the network.

@@ -9,6 +9,7 @@ use super::budget::Budget;
 use crate::formats::{Format, Options};
 use crate::http::HttpSettings;
 use crate::model::{Labels, Scheme};
+use crate::shaping::Perspective;
 use crate::spool::{DEFAULT_MAX_BYTES, DEFAULT_SYNC_INTERVAL, SyncPolicy};
 
 /// One destination (`shipper`, or one of `shippers`).
@@ -37,6 +38,11 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// From where the destination looks.
+    pub fn perspective(&self) -> Perspective {
+        Perspective::new(self.naming, self.labels.clone())
+    }
+
     /// How many senders there are.
     pub fn senders(&self) -> usize {
         if self.kind.format.ordered { 1 } else { self.workers.max(1) }

@@ -55,15 +55,18 @@ impl Chunk {
     /// How many series a chunk is made to hold. An item is never divided, so there may be more.
     pub const SIZE: usize = 64;
 
-    /// How many views have room in a chunk: those of the pages, one for each scheme.
-    pub const SLOTS: usize = Scheme::ALL.len();
-
     /// A chunk of a source with these labels, with an id that no other one of this process has,
-    /// and room for [`Chunk::SLOTS`] views.
-    pub(super) fn new(items: Vec<ChunkItem>, series: Vec<ReadingRef>, labels: Labels, before: Before) -> Chunk {
+    /// and room for a view by each scheme alone and `slots` more.
+    pub(super) fn new(
+        items: Vec<ChunkItem>,
+        series: Vec<ReadingRef>,
+        labels: Labels,
+        before: Before,
+        slots: usize,
+    ) -> Chunk {
         static NEXT_ID: AtomicU64 = AtomicU64::new(1);
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
-        let views = (0..Chunk::SLOTS).map(|_| OnceLock::new()).collect();
+        let views = (0..Scheme::ALL.len() + slots).map(|_| OnceLock::new()).collect();
         Chunk { id, items: items.into(), series: series.into(), labels, before, views }
     }
 
@@ -113,8 +116,13 @@ impl Chunk {
         &self.before
     }
 
-    /// The room for the view of that number; none where the chunk was made with less.
-    pub fn slot(&self, at: usize) -> Option<&Slot> {
-        self.views.get(at)
+    /// The room for the view by the names of `scheme` and without further labels.
+    pub fn slot(&self, scheme: Scheme) -> &Slot {
+        &self.views[scheme.index()]
+    }
+
+    /// The room for other views: whichever is asked for first takes the first that is free.
+    pub fn slots(&self) -> &[Slot] {
+        &self.views[Scheme::ALL.len()..]
     }
 }

@@ -20,6 +20,7 @@ mod reading;
 mod recorder;
 mod roster;
 mod scheme;
+mod view_slots;
 
 pub use chunk::{Before, Chunk, ChunkItem, Since, Slot};
 pub use family::{Family, Kind};
@@ -31,3 +32,4 @@ pub use reading::{Face, Label, Learnt, Named, Reading, ReadingRef, face, scaled}
 pub use recorder::{Recorder, Refused, Writer};
 pub use roster::Roster;
 pub use scheme::Scheme;
+pub use view_slots::ViewSlots;

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::chunk::{Before, ChunkItem, Since};
+use super::view_slots::{Asked, ViewSlots};
 use super::{Chunk, Frame, Item, Labels, Learnt, Reading, ReadingRef};
 
 /// Takes a collector's numbers of one round, item by item, and makes a [`Frame`] of them.
@@ -27,6 +28,9 @@ pub struct Recorder {
     last_ms: Option<i64>,
     round: Round,
     refused: Refused,
+    slots: ViewSlots,
+    /// For which views there is room in `chunks`.
+    asked: Asked,
 }
 
 /// What has come in this round.
@@ -112,6 +116,8 @@ impl Recorder {
             last_ms: None,
             round: Round::default(),
             refused: Refused::default(),
+            slots: ViewSlots::default(),
+            asked: Asked::default(),
         }
     }
 
@@ -124,6 +130,11 @@ impl Recorder {
     /// `since_ms`, in wall-clock milliseconds.
     pub fn since(self, since_ms: i64) -> Recorder {
         Recorder { last_ms: Some(since_ms), ..self }
+    }
+
+    /// The same, whose chunks have room for as many views as `slots` says.
+    pub fn with_slots(self, slots: &ViewSlots) -> Recorder {
+        Recorder { slots: slots.clone(), ..self }
     }
 
     /// Begins an item. `item` should be the object of the last round. Each item comes once a
@@ -286,6 +297,7 @@ impl Recorder {
         }
         self.close();
         self.cut();
+        self.make_room();
         let is_same = self.round.pieces.len() == self.chunks.len()
             && self.round.pieces.iter().all(|piece| matches!(piece, Piece::Kept(_)));
         if !is_same {
@@ -295,6 +307,21 @@ impl Recorder {
         self.clear();
         self.last_ms = Some(time_ms);
         Frame { source: Arc::clone(&self.source), chunks: Arc::clone(&self.chunks), time_ms, values }
+    }
+
+    /// Where other views are asked for than the chunks have room for, none of them is kept.
+    fn make_room(&mut self) {
+        let asked = self.slots.now();
+        if asked == std::mem::replace(&mut self.asked, asked) {
+            return;
+        }
+        for piece in &mut self.round.pieces {
+            if let Piece::Kept(at) = piece {
+                let mut group = Group::default();
+                group.add(&self.chunks[*at]);
+                *piece = Piece::Made(group);
+            }
+        }
     }
 
     /// Takes the last items away that are over the cap, where others have come in front of them.
@@ -368,7 +395,7 @@ impl Recorder {
                 }
                 Piece::Made(group) => group,
             };
-            let mut maker = Maker::new(&self.chunks, &self.labels);
+            let mut maker = Maker::new(&self.chunks, &self.labels, self.asked.count());
             let mut begin = 0;
             for mut item in group.items {
                 let end = item.end as usize;
@@ -473,11 +500,12 @@ struct Maker<'c> {
     series: Vec<ReadingRef>,
     chunks: Vec<u64>,
     places: Vec<Option<(u32, u32)>>,
+    slots: usize,
 }
 
 impl<'c> Maker<'c> {
-    fn new(old: &'c [Arc<Chunk>], labels: &'c Labels) -> Maker<'c> {
-        Maker { old, labels, items: Vec::new(), series: Vec::new(), chunks: Vec::new(), places: Vec::new() }
+    fn new(old: &'c [Arc<Chunk>], labels: &'c Labels, slots: usize) -> Maker<'c> {
+        Maker { old, labels, items: Vec::new(), series: Vec::new(), chunks: Vec::new(), places: Vec::new(), slots }
     }
 
     /// Adds an item, which the last round had at `before`.
@@ -510,7 +538,7 @@ impl<'c> Maker<'c> {
         let before =
             Before { chunks: std::mem::take(&mut self.chunks).into(), places: std::mem::take(&mut self.places).into() };
         let series = std::mem::take(&mut self.series);
-        (!items.is_empty()).then(|| Arc::new(Chunk::new(items, series, self.labels.clone(), before)))
+        (!items.is_empty()).then(|| Arc::new(Chunk::new(items, series, self.labels.clone(), before, self.slots)))
     }
 }
 
@@ -638,6 +666,30 @@ mod tests {
         let third = round(&mut recorder, &names(100), 3);
         assert!(Arc::ptr_eq(&first.chunks, &third.chunks));
         assert_eq!(said(&third)[3], ("eth1".to_owned(), "drops".to_owned(), 0.5));
+    }
+
+    #[test]
+    fn where_other_views_are_asked_for_all_chunks_are_made_anew_once() {
+        let slots = ViewSlots::default();
+        slots.change(1);
+        let mut recorder = Recorder::new("network", 1000).with_slots(&slots);
+        let mut all = names(100);
+        let room = |frame: &Frame| frame.chunks.iter().map(|chunk| chunk.slots().len()).collect::<Vec<_>>();
+        let first = round(&mut recorder, &all, 1000);
+        assert_eq!(room(&first), [1; 4]);
+        // Also where as many are asked for as before, since their room is taken.
+        slots.change(1);
+        all.push(Item::new(&["new"]));
+        let second = round(&mut recorder, &all, 2000);
+        assert_eq!(room(&second), [1; 4]);
+        assert!(ids(&second).iter().all(|id| !ids(&first).contains(id)));
+        assert_eq!(second.chunks[3].items()[3].since, Since::Start);
+        assert_eq!(second.chunks[3].items()[4].since, Since::Ms(1000));
+        assert_eq!(said(&second)[..200], said(&round(&mut recorder, &all, 3000))[..200]);
+        slots.change(2);
+        let third = round(&mut recorder, &all, 4000);
+        assert_eq!(room(&third), [2; 4]);
+        assert!(Arc::ptr_eq(&third.chunks, &round(&mut recorder, &all, 5000).chunks));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::collectors::{CollectError, Collector, Tick};
 use crate::host::{Scratch, monotonic};
-use crate::model::{Frame, Labels, Recorder};
+use crate::model::{Frame, Labels, Recorder, ViewSlots};
 use crate::telemetry::{CollectorState, CollectorStatus, Round, Throttle, panic_message};
 
 /// A host that has too many series has them each round; said at the first one and each hour.
@@ -39,14 +39,16 @@ impl Collected {
 }
 
 impl Runner {
-    /// A runner for `collector`, which may give `max_series` series a round. All of them get `labels`.
+    /// A runner for `collector`, which may give `max_series` series a round, in chunks with room
+    /// for `views`. All of them get `labels`.
     pub fn new(
         collector: Box<dyn Collector>,
         status: Arc<CollectorStatus>,
         max_series: usize,
         labels: Labels,
+        views: &ViewSlots,
     ) -> Runner {
-        let recorder = Recorder::new(status.name(), max_series).with_labels(labels);
+        let recorder = Recorder::new(status.name(), max_series).with_labels(labels).with_slots(views);
         Runner { collector, recorder, status, said: None, max_series, capped: Throttle::new(CAPPED_EVERY) }
     }
 
@@ -162,7 +164,8 @@ mod tests {
             || Ok(()),
         ];
         let status = Arc::new(CollectorStatus::new("test"));
-        let mut runner = Runner::new(Box::new(Scripted(script)), Arc::clone(&status), 10, Labels::EMPTY);
+        let views = ViewSlots::default();
+        let mut runner = Runner::new(Box::new(Scripted(script)), Arc::clone(&status), 10, Labels::EMPTY, &views);
         let tick = Tick { wall_ms: 1, monotonic: Duration::ZERO };
         let mut scratch = Scratch::new();
         let mut seen = Vec::new();

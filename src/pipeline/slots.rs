@@ -14,7 +14,7 @@ use super::runner::{Collected, Runner};
 use super::slow::{self, SlowHandle, SlowWorker};
 use crate::collectors::{Built, Named, NamedSlow, Tick};
 use crate::host::{Scratch, monotonic};
-use crate::model::Frame;
+use crate::model::{Frame, ViewSlots};
 use crate::telemetry::CollectorStatus;
 
 /// How many threads may be lost to collectors of one name. A second one can be where a reload
@@ -35,6 +35,7 @@ pub struct Collectors {
     pub(super) slow: Vec<SlowHandle>,
     pub(super) done: Receiver<Done>,
     hand_in: HandIn,
+    views: ViewSlots,
     /// The names of those whose call hangs on a thread that was left behind with it, also of
     /// those whose slot is gone.
     lost: Vec<&'static str>,
@@ -118,7 +119,7 @@ pub struct Fresh {
 
 impl Fresh {
     /// Gives each collector its runner.
-    pub fn new(built: Built, max_series: usize, hand_in: &HandIn) -> Fresh {
+    pub fn new(built: Built, max_series: usize, views: &ViewSlots, hand_in: &HandIn) -> Fresh {
         let mut statuses = Vec::new();
         let mut status_of = |name: &'static str| {
             let status = Arc::new(CollectorStatus::new(name));
@@ -127,7 +128,7 @@ impl Fresh {
         };
         let mut slot = |Named { plan, collector }| {
             let status = status_of(plan.name);
-            let runner = Box::new(Runner::new(collector, Arc::clone(&status), max_series, plan.labels));
+            let runner = Box::new(Runner::new(collector, Arc::clone(&status), max_series, plan.labels, views));
             let content = Content::Unprimed(runner, Duration::ZERO);
             Slot { status, pace: Pace::new(plan.interval), content, hung: (0, Duration::ZERO) }
         };
@@ -136,7 +137,7 @@ impl Fresh {
         for named in built.slow {
             let NamedSlow { plan, collector, due, deadline } = named;
             let status = status_of(plan.name);
-            let runner = Runner::new(collector, Arc::clone(&status), max_series, plan.labels);
+            let runner = Runner::new(collector, Arc::clone(&status), max_series, plan.labels, views);
             let pace = Pace::new(plan.interval);
             let (handle, worker) = slow::slow(runner, status, due, pace, deadline, hand_in.clone());
             slow.push(handle);
@@ -169,8 +170,9 @@ impl Collectors {
     /// each of the workers is to be run on a thread of its own.
     pub fn new(built: Built, max_series: usize) -> (Collectors, Vec<Arc<CollectorStatus>>, Vec<SlowWorker>) {
         let (hand_in, done) = HandIn::new();
-        let Fresh { fast, slow, statuses, workers } = Fresh::new(built, max_series, &hand_in);
-        (Collectors { slots: fast, slow, done, hand_in, lost: Vec::new() }, statuses, workers)
+        let views = ViewSlots::default();
+        let Fresh { fast, slow, statuses, workers } = Fresh::new(built, max_series, &views, &hand_in);
+        (Collectors { slots: fast, slow, done, hand_in, views, lost: Vec::new() }, statuses, workers)
     }
 
     /// Where other threads hand in.
@@ -183,6 +185,11 @@ impl Collectors {
     pub(super) fn sources(&self, beat: Duration) -> impl Iterator<Item = (&'static str, Duration)> {
         let fast = self.slots.iter().map(move |slot| (slot.name(), slot.pace.interval(beat)));
         fast.chain(self.slow.iter().map(move |slow| (slow.name(), slow.interval(beat))))
+    }
+
+    /// For how many views their chunks have room.
+    pub fn views(&self) -> ViewSlots {
+        self.views.clone()
     }
 
     /// How many fast ones there are.

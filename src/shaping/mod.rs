@@ -1,5 +1,7 @@
 //! What a destination or a page sees of what was read: by which names, with which labels. Pure.
 
+mod combinations;
 mod view;
 
+pub use combinations::Combinations;
 pub use view::{Perspective, View, ViewSeries};

@@ -2,7 +2,9 @@
 //!
 //! A view is compiled once for a chunk and a [`Perspective`], and goes with the chunk.
 
+use std::any::Any;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::slice;
 use std::sync::Arc;
 
 use crate::model::{Chunk, Face, Family, Item, Label, Labels, ReadingRef, Scheme};
@@ -22,21 +24,26 @@ impl Perspective {
         Perspective { scheme, labels }
     }
 
-    /// The view of `chunk` from here. One without further labels stays with the chunk, for all
-    /// the pages that show it; whoever adds labels keeps its own.
+    /// The view of `chunk` from here. It stays with the chunk, for all that look from here,
+    /// where there is room for it: by a scheme alone there always is, with labels there is where
+    /// the chunk's recorder was told of it.
     pub fn view(&self, chunk: &Chunk) -> Arc<View> {
-        let compile = || Arc::new(View::new(chunk, self.scheme, &self.labels));
-        let slot = chunk.slot(self.scheme.index()).filter(|_| self.labels.is_empty());
-        let Some(slot) = slot else { return compile() };
-        let view = Arc::clone(slot.get_or_init(|| compile()));
-        // Nothing else is ever put there.
-        view.downcast().unwrap_or_else(|_| compile())
+        let slots = if self.labels.is_empty() { slice::from_ref(chunk.slot(self.scheme)) } else { chunk.slots() };
+        let compile = || Arc::new(View::new(chunk, self));
+        for slot in slots {
+            let view: &Arc<dyn Any + Send + Sync> = slot.get_or_init(|| compile());
+            if view.downcast_ref::<View>().is_some_and(|view| view.from == *self) {
+                return Arc::clone(view).downcast().unwrap_or_else(|_| compile());
+            }
+        }
+        compile()
     }
 }
 
 /// A chunk's series as they are seen.
 #[derive(Debug)]
 pub struct View {
+    from: Perspective,
     series: Box<[ViewSeries]>,
     /// For each series its place in the chunk and its factor; none: all of the chunk's, as they are.
     gather: Option<Box<[(u32, f64)]>>,
@@ -58,7 +65,9 @@ pub struct ViewSeries {
 }
 
 impl View {
-    fn new(chunk: &Chunk, scheme: Scheme, extra: &Labels) -> View {
+    fn new(chunk: &Chunk, from: &Perspective) -> View {
+        let Perspective { scheme, labels: extra } = from;
+        let scheme = *scheme;
         let mut series = Vec::new();
         // Readings of one item mostly have the same labels.
         let mut known: Vec<(*const [Label], Labels)> = Vec::new();
@@ -90,7 +99,7 @@ impl View {
         }
         let is_all = series.len() == chunk.len() && series.iter().all(|one: &ViewSeries| one.factor() == 1.0);
         let gather = (!is_all).then(|| series.iter().map(|one| (one.place, one.factor())).collect());
-        View { series: series.into(), gather }
+        View { from: from.clone(), series: series.into(), gather }
     }
 
     /// The series that are seen, in the chunk's order.
@@ -165,4 +174,48 @@ fn labels(face: &Face<'_>, item: &Item, of_source: &Labels, extra: &Labels) -> L
     }
     // Names of ours are valid, and each stands once.
     Labels::new(all).unwrap_or(Labels::EMPTY)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Frame, Reading, Recorder, ViewSlots, face};
+
+    static DEVICE: &[Label] = &[Label::key("device", 0)];
+    static READ: Reading = Reading {
+        native: face(&Family::counter("test_read_bytes_total", "bytes", "Bytes read."), DEVICE),
+        node: face(&Family::counter("node_read_bytes_total", "bytes", "Bytes read."), DEVICE),
+        otel: None,
+    };
+
+    /// A frame in one chunk that has room for so many views.
+    fn frame(slots: u32) -> Frame {
+        let room = ViewSlots::default();
+        room.change(slots);
+        let mut out = Recorder::new("disk", 10).with_slots(&room);
+        out.item(&Item::new(&["sda"])).push(&READ, 1.0);
+        out.finish(1)
+    }
+
+    fn from(scheme: Scheme, job: &str) -> Perspective {
+        Perspective::new(scheme, Labels::of(&[("job", job)]))
+    }
+
+    #[test]
+    fn who_looks_from_the_same_place_shares_a_view() {
+        let frame = frame(2);
+        let chunk = &frame.chunks[0];
+        let [a, b] = ["a", "b"].map(|job| from(Scheme::Native, job).view(chunk));
+        assert!(Arc::ptr_eq(&a, &from(Scheme::Native, "a").view(chunk)));
+        assert!(Arc::ptr_eq(&b, &from(Scheme::Native, "b").view(chunk)));
+        assert!(!Arc::ptr_eq(&a, &b));
+        // By a scheme alone there is always room.
+        let page = Perspective::new(Scheme::Native, Labels::EMPTY);
+        assert!(Arc::ptr_eq(&page.view(chunk), &page.view(chunk)));
+        // Beyond what was asked for a view is as good, and the asker's own.
+        let more = from(Scheme::NodeExporter, "a");
+        assert!(!Arc::ptr_eq(&more.view(chunk), &more.view(chunk)));
+        assert_eq!(more.view(chunk).series()[0].family().name, "node_read_bytes_total");
+        assert!(Arc::ptr_eq(&b, &from(Scheme::Native, "b").view(chunk)));
+    }
 }

@@ -9,7 +9,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use prometheus_remote_write::WriteRequest;
 
+use crate::lanes::decode;
 use crate::support::peer::{Peer, Received, Reply};
 use crate::support::program::{Daemon, TempDir, free_port, metricsd};
 use crate::support::wait_for;
@@ -218,6 +220,28 @@ fn collectors_and_interval_change_and_what_is_off_is_gone() {
     program.reload(&config(QUICK, ""));
     wait_for("the load again", || program.daemon.metric("system_load_1m"));
     wait_for("its row", || program.daemon.metric("metricsd_collector_success{collector=\"load\"}"));
+}
+
+/// All chunks are made anew for other views; the series are those of before.
+#[test]
+fn a_destination_that_comes_with_other_labels_ends_no_series_of_another_one() {
+    let (same, other) = (ok(), ok());
+    let to = |name: &str, peer: &Peer| {
+        let endpoint = peer.url("/write");
+        format!(
+            r#"{{"name": "{name}", "type": "prometheus_remote_write", "endpoint": "{endpoint}", "labels": {{"for": "{name}"}}}}"#
+        )
+    };
+    let collector = r#""interval_seconds": 0.05, "enable_disk": false, "enable_network": false"#;
+    let mut program = Reloaded::start(&config(collector, &to("same", &same)));
+    wait_for("ticks", || (same.received().len() > 2).then_some(()));
+    program.reload(&config(collector, &[to("other", &other), to("same", &same)].join(",")));
+    wait_for("ticks of both", || (other.received().len() > 5).then_some(()));
+    let requests: Vec<_> = same.received().iter().map(|request| decode(&request.body)).collect();
+    let series = |request: &WriteRequest| request.timeseries.iter().map(|one| one.labels.clone()).collect::<Vec<_>>();
+    assert!(requests.iter().all(|request| series(request) == series(&requests[0])));
+    let samples = requests.iter().flat_map(|request| &request.timeseries).flat_map(|one| &one.samples);
+    assert!(samples.clone().all(|sample| !sample.value.is_nan()), "{samples:?}");
 }
 
 #[test]

@@ -282,7 +282,7 @@ mod tests {
 
     use super::*;
     use crate::formats::testing::{self, COUNT, USAGE};
-    use crate::model::{Family, Labels};
+    use crate::model::{Family, Labels, Recorder, ViewSlots};
 
     fn none() -> Content {
         content(&[])
@@ -317,6 +317,29 @@ mod tests {
                 ("A=first,__name__=test_count,core=not this one,job=metricsd".to_owned(), 0.0, 1_700_000_000_123),
             ]
         );
+    }
+
+    #[test]
+    fn chunks_that_are_made_anew_for_other_views_end_nothing() {
+        let slots = ViewSlots::default();
+        let mut recorder = Recorder::new("test", 10_000).with_slots(&slots);
+        // More than a small batch has, so that it is made of pieces.
+        let all: Vec<_> =
+            (0..SMALL + 1).map(|at| testing::series(&USAGE, &Labels::of(&[("core", &at.to_string())]))).collect();
+        let mut encoder = RemoteWrite::new(Version::V1, testing::from(Labels::of(&[("job", "metricsd")])));
+        let mut last = Vec::new();
+        for time_ms in 1..9 {
+            if time_ms % 3 == 0 {
+                slots.change(1);
+            }
+            all.iter().for_each(|(item, reading)| recorder.item(item).push_learnt(reading, 1.5));
+            let frames = vec![recorder.finish(time_ms)];
+            let ids: Vec<u64> = frames[0].chunks.iter().map(|chunk| chunk.id()).collect();
+            assert_eq!(ids != std::mem::replace(&mut last, ids.clone()), time_ms == 1 || time_ms % 3 == 0);
+            let (body, encoded) = testing::encode(&mut encoder, &Batch { frames, ..testing::batch(time_ms, &[]) });
+            assert_eq!(encoded, Encoded { samples: SMALL as u64 + 1, markers: 0, unencodable: 0 });
+            assert_eq!(decode(&body).timeseries.len(), SMALL + 1);
+        }
     }
 
     #[test]

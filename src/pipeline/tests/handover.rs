@@ -289,7 +289,7 @@ fn a_reload_fills_or_removes_the_slot_of_one_that_hangs() {
     running.take_over();
     running.until(&["a"]);
     let (new, renewed) = fragile("x", &[]);
-    running.update(vec!["a", "x"], Fresh::new(built(vec![new]), 100, &running.hand_in));
+    running.update(vec!["a", "x"], Fresh::new(built(vec![new]), 100, &ViewSlots::default(), &running.hand_in));
     renewed.is_asked(&[Prime, Collect]);
     // The series of the one that is gone end, once.
     let batch = running.until(&["a", "x", "gone"]);
@@ -311,7 +311,10 @@ fn one_that_a_reload_brings_may_hang_in_its_priming() {
     let mut running = Running::start(built(vec![counting("a")]), Duration::from_secs(3600), &[NOW]);
     running.batch();
     let (new, held) = fragile("new", &[0]);
-    running.update(vec!["a", "new", "b"], Fresh::new(built(vec![new, counting("b")]), 100, &running.hand_in));
+    running.update(
+        vec!["a", "new", "b"],
+        Fresh::new(built(vec![new, counting("b")]), 100, &ViewSlots::default(), &running.hand_in),
+    );
     held.is_asked(&[Prime]);
     running.take_over();
     running.until(&["a", "b"]);
@@ -327,11 +330,11 @@ fn a_name_costs_two_threads_at_most_however_often_it_is_made_anew() {
     one.is_asked(&[Prime, Collect]);
     running.take_over();
     let (second, two) = fragile("x", &[0]);
-    running.update(vec!["a", "x"], Fresh::new(built(vec![second]), 100, &running.hand_in));
+    running.update(vec!["a", "x"], Fresh::new(built(vec![second]), 100, &ViewSlots::default(), &running.hand_in));
     two.is_asked(&[Prime]);
     running.take_over();
     let (third, three) = fragile("x", &[]);
-    running.update(vec!["a", "x"], Fresh::new(built(vec![third]), 100, &running.hand_in));
+    running.update(vec!["a", "x"], Fresh::new(built(vec![third]), 100, &ViewSlots::default(), &running.hand_in));
     running.times(20);
     assert!(three.asked.is_empty());
     one.go.send(()).unwrap();

@@ -10,7 +10,7 @@ use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use super::*;
 use crate::collectors::{Built, CollectError, Collector, Named, NamedSlow, Plan, Tick};
 use crate::host::{Scratch, monotonic};
-use crate::model::{self, Batch, Family, Frame, Item, Labels, Recorder, Resource, everywhere};
+use crate::model::{self, Batch, Family, Frame, Item, Labels, Recorder, Resource, ViewSlots, everywhere};
 use crate::telemetry::{CollectorState, CollectorStatus, StepDirection, Subjects, Telemetry};
 
 /// 2025-11-05, and half a year later.
@@ -254,7 +254,7 @@ fn a_reload_changes_the_interval_and_keeps_collectors_whose_settings_stay() {
     let of = |pairs: &[(&str, f64)]| pairs.iter().map(|(name, value)| (name.to_string(), *value)).collect::<Vec<_>>();
     assert_eq!(values(&running.batch()), of(&[("a", 1.0), ("b", 1.0), ("c", 1.0)]));
     // b is made anew, c goes, and d comes before a.
-    let fresh = Fresh::new(fast(&["d", "b"]), 100, &running.hand_in);
+    let fresh = Fresh::new(fast(&["d", "b"]), 100, &ViewSlots::default(), &running.hand_in);
     running.update(vec!["d", "a", "b"], fresh);
     let batch = running.batch();
     assert_eq!(values(&batch), of(&[("d", 1.0), ("a", 2.0), ("b", 1.0), ("c", -1.0)]), "c ends");
@@ -272,7 +272,7 @@ fn a_slow_collector_that_a_reload_took_away_gives_nothing_any_more() {
     let running = Running::start(Built { fast: vec![counting("a")], slow: vec![old] }, QUICK, &[NOW]);
     old_asked.recv().unwrap();
     let built = Built { fast: Vec::new(), slow: vec![new] };
-    let mut fresh = Fresh::new(built, 100, &running.hand_in);
+    let mut fresh = Fresh::new(built, 100, &ViewSlots::default(), &running.hand_in);
     for worker in std::mem::take(&mut fresh.workers) {
         std::thread::spawn(move || worker.run());
     }
