@@ -192,13 +192,13 @@ fn write_payload(
 
 impl Texts {
     fn new(view: Arc<View>) -> Texts {
-        let texts = view.series().iter().map(texts_of).collect();
+        let texts = view.series().map(|one| texts_of(&one)).collect();
         Texts { view, texts }
     }
 }
 
 /// A series' text in front of its value and behind it.
-fn texts_of(series: &ViewSeries) -> (Box<str>, Box<str>) {
+fn texts_of(series: &ViewSeries<'_>) -> (Box<str>, Box<str>) {
     let before = format!("{{\"name\":{},\"value\":", quoted(series.family().name));
     let labels: Vec<String> = series.labels.iter().map(|(n, v)| format!("{}:{}", quoted(n), quoted(v))).collect();
     let after = format!(",\"type\":\"{}\",\"labels\":{{{}}}}}", series.family().kind.as_str(), labels.join(","));

@@ -264,9 +264,9 @@ impl Source {
     }
 
     /// Calls `with` for each series that its last frame gave, as it is seen `from` there.
-    fn each(&self, from: &Perspective, mut with: impl FnMut(&ViewSeries)) {
+    fn each(&self, from: &Perspective, mut with: impl FnMut(ViewSeries<'_>)) {
         for chunk in self.chunks.iter().flat_map(|chunks| chunks.iter()) {
-            from.view(chunk).series().iter().for_each(&mut with);
+            from.view(chunk).series().for_each(&mut with);
         }
     }
 

@@ -15,8 +15,8 @@ use std::sync::Arc;
 
 use super::names::prometheus_name;
 use super::series_record::{self, Record, write_series};
-use crate::model::{Chunk, Labels};
-use crate::shaping::{Perspective, ViewSeries};
+use crate::model::Chunk;
+use crate::shaping::{Perspective, ViewLabels, ViewSeries};
 
 /// The label that holds the metric's name.
 const NAME: &str = "__name__";
@@ -27,7 +27,7 @@ pub struct SentSeries(Box<[u8]>);
 
 impl SentSeries {
     /// `series` as it is sent.
-    pub fn of(series: &ViewSeries) -> SentSeries {
+    pub fn of(series: ViewSeries<'_>) -> SentSeries {
         One::Seen(series).to_series()
     }
 
@@ -44,7 +44,7 @@ impl SentSeries {
 }
 
 /// All labels of a series of that name as it is sent: its own and its name, sorted by name.
-pub fn named<'l>(name: &'l str, labels: &'l Labels) -> impl Iterator<Item = (&'l str, &'l str)> {
+pub fn named<'l>(name: &'l str, labels: ViewLabels<'l>) -> impl Iterator<Item = (&'l str, &'l str)> {
     let before = labels.iter().take_while(|(name, _)| *name < NAME);
     let behind = labels.iter().skip_while(|(name, _)| *name < NAME);
     before.chain([(NAME, name)]).chain(behind)
@@ -83,7 +83,7 @@ pub(super) enum Past {
 /// One of them.
 pub(super) enum One<'a> {
     /// Of a chunk.
-    Seen(&'a ViewSeries),
+    Seen(ViewSeries<'a>),
     /// Of a file.
     Read(Record<'a>),
 }
@@ -112,7 +112,7 @@ impl Past {
         match self {
             Past::Seen(from, chunks) => {
                 for chunk in chunks.iter() {
-                    from.view(chunk).series().iter().for_each(|one| with(One::Seen(one)));
+                    from.view(chunk).series().for_each(|one| with(One::Seen(one)));
                 }
             }
             Past::Read(block) => series_record::each(block, |record| with(One::Read(record))),
@@ -124,7 +124,7 @@ impl One<'_> {
     /// What tells it from every other one.
     pub(super) fn known_as(&self) -> u64 {
         match self {
-            One::Seen(one) => known_as(named(&prometheus_name(one.family()), &one.labels)),
+            One::Seen(one) => known_as(named(&prometheus_name(one.family()), one.labels)),
             One::Read(record) => known_as(record.labels.iter().copied()),
         }
     }
@@ -143,7 +143,7 @@ impl One<'_> {
                 let family = one.family();
                 let name = prometheus_name(family);
                 let count = one.labels.iter().len() + 1;
-                write_series(family.kind, [family.help, family.unit], count, named(&name, &one.labels), out);
+                write_series(family.kind, [family.help, family.unit], count, named(&name, one.labels), out);
             }
             One::Read(Record { kind, help, unit, labels }) => {
                 write_series(*kind, [help, unit], labels.len(), labels.iter().copied(), out);
@@ -157,6 +157,7 @@ pub(super) mod tests {
     use super::*;
     use crate::formats::testing::{self, TOTAL, USAGE};
     use crate::model::Kind;
+    use crate::model::Labels;
 
     /// By source, each series in words, in their order.
     pub fn listed(sent: &Sent) -> Vec<(String, Vec<SentSeries>)> {

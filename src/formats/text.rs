@@ -13,8 +13,8 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use super::names::prometheus_name;
-use crate::model::{Family, Frame, Kind, Labels};
-use crate::shaping::{Perspective, View, ViewSeries};
+use crate::model::{Family, Frame, Kind};
+use crate::shaping::{Perspective, View, ViewLabels};
 
 /// Which of the two formats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,9 +46,9 @@ pub fn render<'a>(frames: impl IntoIterator<Item = &'a Frame>, from: &Perspectiv
     let mut at = 0;
     while let Some(&(family, ..)) = page.samples.get(at) {
         let name = page.head(&page.families[family as usize], format, out);
-        for (_, series, value) in page.samples[at..].iter().take_while(|(f, ..)| *f == family) {
+        for (_, view, series, value) in page.samples[at..].iter().take_while(|(f, ..)| *f == family) {
             out.push_str(name);
-            write_labels(&series.labels, out);
+            write_labels(view.get(*series as usize).labels, out);
             out.push(' ');
             write_number(*value, out);
             out.push('\n');
@@ -64,7 +64,8 @@ pub fn render<'a>(frames: impl IntoIterator<Item = &'a Frame>, from: &Perspectiv
 struct Page<'a> {
     families: Vec<Head<'a>>,
     index: HashMap<Cow<'a, str>, u32>,
-    samples: Vec<(u32, &'a ViewSeries, f64)>,
+    /// Each with its family, as the series of that number in a view.
+    samples: Vec<(u32, &'a View, u32, f64)>,
 }
 
 /// A family with the name that it has on the page.
@@ -77,9 +78,9 @@ impl<'a> Page<'a> {
     fn group(parts: &'a [(Arc<View>, &'a [f64])]) -> Page<'a> {
         let mut page = Page { families: Vec::new(), index: HashMap::new(), samples: Vec::new() };
         for (view, values) in parts {
-            for series in view.series() {
+            for (at, series) in view.series().enumerate() {
                 let family = page.family(series.family());
-                page.samples.push((family, series, series.value(values)));
+                page.samples.push((family, view, at as u32, series.value(values)));
             }
         }
         // Stable: within a family, samples stay in the order in which they were collected.
@@ -145,7 +146,7 @@ fn has_unit(family: &str, unit: &str) -> bool {
 }
 
 /// `{name="value",...}`, sorted by name; nothing where there are none.
-fn write_labels(labels: &Labels, out: &mut String) {
+fn write_labels(labels: ViewLabels<'_>, out: &mut String) {
     let mut separator = '{';
     for (name, value) in labels.iter() {
         out.push(separator);
@@ -201,7 +202,7 @@ mod tests {
 
     use super::*;
     use crate::formats::testing;
-    use crate::model::Scheme;
+    use crate::model::{Labels, Scheme};
 
     static TEMPERATURE: Family = Family::gauge("room_temperature_celsius", "celsius", "How \"warm\" it is.\\nice\nday");
     static READ: Family = Family::counter("disk_read_bytes_total", "bytes", "Bytes read.");

@@ -3,10 +3,12 @@
 //! A view is compiled once for a chunk and a [`Perspective`], and goes with the chunk.
 
 use std::any::Any;
+use std::borrow::Cow;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::slice;
 use std::sync::Arc;
 
+use super::label_table::{self, LabelTable, ViewLabels};
 use crate::model::{Chunk, Face, Family, Item, Label, Labels, ReadingRef, Scheme};
 
 /// From where somebody looks.
@@ -40,71 +42,111 @@ impl Perspective {
     }
 }
 
-/// A chunk's series as they are seen.
+/// A chunk's series as they are seen. There may be a hundred thousand series, each in several
+/// views: what they have in common stands here once, and the rest is numbers.
 #[derive(Debug)]
 pub struct View {
     from: Perspective,
-    series: Box<[ViewSeries]>,
+    series: Box<[Own]>,
+    /// What they are readings of, each once.
+    readings: Box<[ReadingRef]>,
+    labels: LabelTable,
     /// For each series its place in the chunk and its factor; none: all of the chunk's, as they are.
     gather: Option<Box<[(u32, f64)]>>,
 }
 
+/// What a series has of its own; the first two are numbers in what they have in common.
+#[derive(Debug)]
+struct Own {
+    reading: u32,
+    labels: u32,
+    place: u32,
+    item: u32,
+    identity: u64,
+}
+
 /// A series as it is seen.
-#[derive(Clone, Debug)]
-pub struct ViewSeries {
-    reading: ReadingRef,
+#[derive(Clone, Copy, Debug)]
+pub struct ViewSeries<'v> {
+    reading: &'v ReadingRef,
     scheme: Scheme,
     /// Its place in the chunk.
     pub place: u32,
     /// Which item of the chunk it belongs to.
     pub item: u32,
     /// All its labels, sorted by name.
-    pub labels: Labels,
+    pub labels: ViewLabels<'v>,
     /// What tells it from other series: a hash of its name and labels.
     pub identity: u64,
 }
 
+/// A reading is looked for among the first so many. Where there are more, an item is so large
+/// that it is a chunk by itself, and none of its readings comes again.
+const MOST_READINGS: usize = 4 * Chunk::SIZE;
+
 impl View {
     fn new(chunk: &Chunk, from: &Perspective) -> View {
-        let Perspective { scheme, labels: extra } = from;
-        let scheme = *scheme;
-        let mut series = Vec::new();
+        let mut series = Vec::with_capacity(chunk.len());
+        let mut readings: Vec<ReadingRef> = Vec::new();
+        let mut labels = label_table::Maker::default();
         // Readings of one item mostly have the same labels.
-        let mut known: Vec<(*const [Label], Labels)> = Vec::new();
+        let mut known: Vec<(*const [Label], u32)> = Vec::new();
         for (at, item) in chunk.items().iter().enumerate() {
             known.clear();
+            let mut expected = 0;
             for place in chunk.places(at) {
                 let reading = &chunk.series()[place];
-                let Some(face) = reading.face(scheme) else { continue };
+                let Some(face) = reading.face(from.scheme) else { continue };
+                let of = number(&mut readings, expected, reading);
+                expected = of + 1;
                 let rules: *const [Label] = face.labels;
-                let labels = match known.iter().find(|(of, _)| std::ptr::eq(*of, rules)) {
-                    Some((_, labels)) => labels.clone(),
-                    None => {
-                        let labels = labels(&face, &item.item, chunk.labels(), extra);
-                        known.push((rules, labels.clone()));
-                        labels
-                    }
-                };
-                let mut hasher = DefaultHasher::new();
-                (face.family.name, &labels).hash(&mut hasher);
-                series.push(ViewSeries {
-                    reading: reading.clone(),
-                    scheme,
-                    place: place as u32,
-                    item: at as u32,
-                    labels,
-                    identity: hasher.finish(),
+                let set = known.iter().find(|(of, _)| std::ptr::eq(*of, rules)).map(|(_, set)| *set);
+                let set = set.unwrap_or_else(|| {
+                    let set = labels.add(labels_of(&face, &item.item, chunk.labels(), &from.labels));
+                    known.push((rules, set));
+                    set
                 });
+                let (reading, place, item) = (of as u32, place as u32, at as u32);
+                series.push(Own { reading, labels: set, place, item, identity: 0 });
             }
         }
-        let is_all = series.len() == chunk.len() && series.iter().all(|one: &ViewSeries| one.factor() == 1.0);
-        let gather = (!is_all).then(|| series.iter().map(|one| (one.place, one.factor())).collect());
-        View { from: from.clone(), series: series.into(), gather }
+        let (readings, labels) = (readings.into(), labels.make());
+        let mut view = View { from: from.clone(), series: series.into(), readings, labels, gather: None };
+        for at in 0..view.series.len() {
+            let one = view.one(&view.series[at]);
+            let mut hasher = DefaultHasher::new();
+            one.family().name.hash(&mut hasher);
+            one.labels.iter().for_each(|label| label.hash(&mut hasher));
+            view.series[at].identity = hasher.finish();
+        }
+        if view.len() < chunk.len() || view.series().any(|one| one.factor() != 1.0) {
+            view.gather = Some(view.series().map(|one| (one.place, one.factor())).collect());
+        }
+        view
+    }
+
+    fn one<'v>(&'v self, own: &Own) -> ViewSeries<'v> {
+        ViewSeries {
+            reading: &self.readings[own.reading as usize],
+            scheme: self.from.scheme,
+            place: own.place,
+            item: own.item,
+            labels: self.labels.set(own.labels),
+            identity: own.identity,
+        }
     }
 
     /// The series that are seen, in the chunk's order.
-    pub fn series(&self) -> &[ViewSeries] {
-        &self.series
+    pub fn series(&self) -> impl ExactSizeIterator<Item = ViewSeries<'_>> + Clone {
+        self.series.iter().map(|own| self.one(own))
+    }
+
+    /// The series of that number among them.
+    ///
+    /// # Panics
+    /// If there are fewer.
+    pub fn get(&self, at: usize) -> ViewSeries<'_> {
+        self.one(&self.series[at])
     }
 
     /// How many series are seen.
@@ -131,9 +173,9 @@ impl View {
     }
 }
 
-impl ViewSeries {
+impl<'v> ViewSeries<'v> {
     /// The family that it belongs to.
-    pub fn family(&self) -> Family<'_> {
+    pub fn family(&self) -> Family<'v> {
         self.face().family
     }
 
@@ -153,27 +195,44 @@ impl ViewSeries {
         self.face().factor
     }
 
-    fn face(&self) -> Face<'_> {
+    fn face(&self) -> Face<'v> {
         // A view has no series without one.
         self.reading.face(self.scheme).expect("a series that is seen has a face in its scheme")
     }
 }
 
-/// The labels of a series: its own, then those of its source, then `extra`, each where it has none
-/// of that name yet. A label of an empty value is none.
-fn labels(face: &Face<'_>, item: &Item, of_source: &Labels, extra: &Labels) -> Labels {
-    let own = face.labels.iter().map(|label| match label {
-        Label::Key { name, at, prefix } => (*name, [prefix, item.value(*at)].concat()),
-        Label::Constant { name, value } => (*name, (*value).to_owned()),
-    });
-    let mut all: Vec<(&str, String)> = own.collect();
-    for (name, value) in of_source.iter().chain(extra.iter()) {
-        if all.iter().all(|(known, _)| *known != name) {
-            all.push((name, value.to_owned()));
-        }
+/// The number of `reading`, which is `expected`, as items are mostly alike.
+fn number(readings: &mut Vec<ReadingRef>, expected: usize, reading: &ReadingRef) -> usize {
+    if readings.get(expected).is_some_and(|other| other.same(reading)) {
+        return expected;
     }
-    // Names of ours are valid, and each stands once.
-    Labels::new(all).unwrap_or(Labels::EMPTY)
+    let known = readings.iter().take(MOST_READINGS).position(|other| other.same(reading));
+    known.unwrap_or_else(|| {
+        readings.push(reading.clone());
+        readings.len() - 1
+    })
+}
+
+/// The labels of a series, sorted by name: its own, then those of its source, then `extra`, each
+/// where it has none of that name yet. A label of an empty value is none.
+fn labels_of<'t>(
+    face: &Face<'t>,
+    item: &'t Item,
+    of_source: &'t Labels,
+    extra: &'t Labels,
+) -> Vec<(&'t str, Cow<'t, str>)> {
+    let own = face.labels.iter().map(|label| match label {
+        Label::Key { name, at, prefix: "" } => (*name, item.value(*at).into()),
+        Label::Key { name, at, prefix } => (*name, [prefix, item.value(*at)].concat().into()),
+        Label::Constant { name, value } => (*name, (*value).into()),
+    });
+    let more = of_source.iter().chain(extra.iter()).map(|(name, value)| (name, value.into()));
+    let mut labels: Vec<_> = own.chain(more).collect();
+    // Where a name is given more than once, what counts stands in front.
+    labels.sort_by_key(|(name, _)| *name);
+    labels.dedup_by(|(name, _), (before, _)| name == before);
+    labels.retain(|(_, value): &(_, Cow<'_, str>)| !value.is_empty());
+    labels
 }
 
 #[cfg(test)]
@@ -215,7 +274,7 @@ mod tests {
         // Beyond what was asked for a view is as good, and the asker's own.
         let more = from(Scheme::NodeExporter, "a");
         assert!(!Arc::ptr_eq(&more.view(chunk), &more.view(chunk)));
-        assert_eq!(more.view(chunk).series()[0].family().name, "node_read_bytes_total");
+        assert_eq!(more.view(chunk).series().next().unwrap().family().name, "node_read_bytes_total");
         assert!(Arc::ptr_eq(&b, &from(Scheme::Native, "b").view(chunk)));
     }
 }

@@ -52,9 +52,9 @@ pub fn write_ended(ended: &[Ended], out: &mut Vec<u8>) {
 pub fn write_view(view: &View, frame: usize, time_ms: i64, values: &[f64], out: &mut Message) {
     let time_len = encoded_len_varint(time_ms as u64);
     let mut labels = Vec::new();
-    for (series, value) in view.series().iter().zip(values) {
+    for (series, value) in view.series().zip(values) {
         labels.clear();
-        write_labels(named(&prometheus_name(series.family()), &series.labels), &mut labels);
+        write_labels(named(&prometheus_name(series.family()), series.labels), &mut labels);
         write_head(&labels, time_len, &mut out.bytes);
         out.value(*value);
         encode_key(2, WireType::Varint, &mut out.bytes);

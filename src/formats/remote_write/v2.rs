@@ -101,14 +101,14 @@ struct Draft {
 
 /// Writes the whole message of these parts.
 pub fn write(parts: &[Part<'_>], boot_ms: Option<i64>, ended: &[Ended], out: &mut Message) {
-    let series = parts.iter().flat_map(|part| part.view.series().iter().map(move |one| (part, one)));
+    let series = parts.iter().flat_map(|part| part.view.series().map(move |one| (part, one)));
     let names: Vec<_> = series.clone().map(|(_, one)| prometheus_name(one.family())).collect();
     let mut symbols = Symbols::default();
     symbols.add("");
     let mut refs = Vec::new();
     let mut drafts = Vec::new();
     for ((part, one), name) in series.zip(&names) {
-        for (name, value) in named(name, &one.labels) {
+        for (name, value) in named(name, one.labels) {
             refs.extend([symbols.add(name), symbols.add(value)]);
         }
         let family = one.family();
@@ -117,7 +117,7 @@ pub fn write(parts: &[Part<'_>], boot_ms: Option<i64>, ended: &[Ended], out: &mu
             kind: family.kind,
             help: symbols.add(family.help),
             unit: symbols.add(family.unit),
-            start_ms: start_ms(one, part, boot_ms),
+            start_ms: start_ms(&one, part, boot_ms),
         });
     }
     for ended in ended {
@@ -143,7 +143,7 @@ pub fn write(parts: &[Part<'_>], boot_ms: Option<i64>, ended: &[Ended], out: &mu
     let live = parts
         .iter()
         .enumerate()
-        .flat_map(|(at, part)| part.view.series().iter().map(move |one| (at, part.time_ms, one.value(part.values))));
+        .flat_map(|(at, part)| part.view.series().map(move |one| (at, part.time_ms, one.value(part.values))));
     let ended = ended.iter().map(|ended| (usize::MAX, ended.time_ms, STALE));
     let mut start = 0;
     for (draft, (frame, time_ms, value)) in drafts.iter().zip(live.chain(ended)) {
@@ -198,7 +198,7 @@ fn write_series(draft: &Draft, refs: &[u32], frame: usize, time_ms: i64, value: 
 
 /// When a counter began to count, in milliseconds; 0 for everything else, and where that is
 /// not known.
-fn start_ms(series: &ViewSeries, part: &Part<'_>, boot_ms: Option<i64>) -> i64 {
+fn start_ms(series: &ViewSeries<'_>, part: &Part<'_>, boot_ms: Option<i64>) -> i64 {
     if series.family().kind != Kind::Counter {
         return 0;
     }
