@@ -78,17 +78,13 @@ pub struct Json {
     from: Perspective,
     compression: Compression,
     content: Content,
-    texts: Compiled<Texts>,
+    texts: Compiled<(Arc<View>, Arc<Texts>)>,
     text: Vec<u8>,
     numbers: Vec<f64>,
 }
 
-/// What is constant of a view.
-struct Texts {
-    view: Arc<View>,
-    /// The text in front of each value and behind it.
-    texts: Vec<(Box<str>, Box<str>)>,
-}
+/// What is constant of a view: the text in front of each value and behind it.
+struct Texts(Vec<(Box<str>, Box<str>)>);
 
 impl Json {
     /// What is seen `from` there.
@@ -155,7 +151,7 @@ fn gzip(text: &[u8], out: &mut Vec<u8>) {
 }
 
 fn write_payload(
-    texts: &mut Compiled<Texts>,
+    texts: &mut Compiled<(Arc<View>, Arc<Texts>)>,
     from: &Perspective,
     batch: &Batch,
     numbers: &mut Vec<f64>,
@@ -170,8 +166,12 @@ fn write_payload(
     for frame in &batch.frames {
         let mut compiled = texts.of(&frame.source);
         for (chunk, values) in frame.parts() {
-            let Texts { view, texts } = compiled.next(chunk, || Texts::new(from.view(chunk)));
-            for ((before, after), value) in texts.iter().zip(view.values(values, numbers)) {
+            let (view, texts) = compiled.next(chunk, || {
+                let view = from.view(chunk);
+                let texts = view.kept(|| Texts(view.series().map(|one| texts_of(&one)).collect()));
+                (view, texts)
+            });
+            for ((before, after), value) in texts.0.iter().zip(view.values(values, numbers)) {
                 if !value.is_finite() {
                     encoded.unencodable += 1;
                     continue;
@@ -188,13 +188,6 @@ fn write_payload(
     }
     out.extend_from_slice(b"]}");
     encoded
-}
-
-impl Texts {
-    fn new(view: Arc<View>) -> Texts {
-        let texts = view.series().map(|one| texts_of(&one)).collect();
-        Texts { view, texts }
-    }
 }
 
 /// A series' text in front of its value and behind it.

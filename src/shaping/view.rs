@@ -9,7 +9,7 @@ use std::slice;
 use std::sync::Arc;
 
 use super::label_table::{self, LabelTable, ViewLabels};
-use crate::model::{Chunk, Face, Family, Item, Label, Labels, ReadingRef, Scheme};
+use crate::model::{Chunk, Face, Family, Item, Label, Labels, ReadingRef, Scheme, Slot};
 
 /// From where somebody looks.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,7 +53,13 @@ pub struct View {
     labels: LabelTable,
     /// For each series its place in the chunk and its factor; none: all of the chunk's, as they are.
     gather: Option<Box<[(u32, f64)]>>,
+    /// What formats have made of it, each in the first place that was free.
+    kept: [Slot; KEPT],
 }
+
+/// How many formats keep something of a view: remote write 1.0 and JSON. Another one would keep
+/// its own.
+const KEPT: usize = 2;
 
 /// What a series has of its own; the first two are numbers in what they have in common.
 #[derive(Debug)]
@@ -111,7 +117,14 @@ impl View {
             }
         }
         let (readings, labels) = (readings.into(), labels.make());
-        let mut view = View { from: from.clone(), series: series.into(), readings, labels, gather: None };
+        let mut view = View {
+            from: from.clone(),
+            series: series.into(),
+            readings,
+            labels,
+            gather: None,
+            kept: Default::default(),
+        };
         for at in 0..view.series.len() {
             let one = view.one(&view.series[at]);
             let mut hasher = DefaultHasher::new();
@@ -123,6 +136,17 @@ impl View {
             view.gather = Some(view.series().map(|one| (one.place, one.factor())).collect());
         }
         view
+    }
+
+    /// What is made of it by `make`, once for all who keep the same of it.
+    pub fn kept<T: Send + Sync + 'static>(&self, mut make: impl FnMut() -> T) -> Arc<T> {
+        for slot in &self.kept {
+            let kept: &Arc<dyn Any + Send + Sync> = slot.get_or_init(|| Arc::new(make()));
+            if let Ok(kept) = Arc::clone(kept).downcast() {
+                return kept;
+            }
+        }
+        Arc::new(make())
     }
 
     fn one<'v>(&'v self, own: &Own) -> ViewSeries<'v> {
@@ -258,6 +282,15 @@ mod tests {
 
     fn from(scheme: Scheme, job: &str) -> Perspective {
         Perspective::new(scheme, Labels::of(&[("job", job)]))
+    }
+
+    #[test]
+    fn what_formats_keep_of_a_view_is_made_once_for_each_of_them() {
+        let view = from(Scheme::Native, "a").view(&frame(1).chunks[0]);
+        let (text, number) = (view.kept(|| "text".to_owned()), view.kept(|| 5_u64));
+        assert!(Arc::ptr_eq(&text, &view.kept(|| -> String { panic!("it is there") })));
+        assert!(Arc::ptr_eq(&number, &view.kept(|| -> u64 { panic!("it is there") })));
+        assert_eq!((&**text, *number, *view.kept(|| 'c')), ("text", 5, 'c'));
     }
 
     #[test]

@@ -13,7 +13,9 @@ use metricsd::formats::{
     remote_write::{RemoteWrite, Version},
 };
 use metricsd::host::{HostPaths, Scratch, SystemStatFs, monotonic};
-use metricsd::model::{Batch, Family, Item, Label, Labels, Reading, Recorder, Resource, Scheme, face};
+use metricsd::model::{
+    Batch, Family, Frame, Item, Label, Labels, Reading, Recorder, Resource, Scheme, ViewSlots, face,
+};
 use metricsd::pipeline::Collectors;
 use metricsd::shaping::Perspective;
 
@@ -177,4 +179,68 @@ fn the_list_of_what_was_sent_is_written_and_read_piece_by_piece() {
     after.inherit(sent.0);
     let encoded = after.encode(&batch, 10_000, &mut bodies);
     assert_eq!((encoded.samples, encoded.markers), (100_000, 0));
+}
+
+/// Of an interface: eight numbers, as `network` gives them by native names.
+static TRAFFIC: [Reading; 8] = [
+    of_interface(&Family::counter("system_network_bytes_sent_total", "bytes", "Bytes sent.")),
+    of_interface(&Family::counter("system_network_bytes_recv_total", "bytes", "Bytes received.")),
+    of_interface(&Family::counter("system_network_packets_sent_total", "", "Packets sent.")),
+    of_interface(&Family::counter("system_network_packets_recv_total", "", "Packets received.")),
+    of_interface(&Family::counter("system_network_errors_in_total", "", "Errors of receiving.")),
+    of_interface(&Family::counter("system_network_errors_out_total", "", "Errors of sending.")),
+    of_interface(&Family::counter("system_network_drop_in_total", "", "Packets dropped when received.")),
+    of_interface(&Family::counter("system_network_drop_out_total", "", "Packets dropped when sent.")),
+];
+
+const INTERFACE: &[Label] = &[Label::key("interface", 0)];
+
+const fn of_interface(family: &'static Family<'static>) -> Reading {
+    Reading { native: face(family, INTERFACE), node: None, otel: None }
+}
+
+fn interfaces(recorder: &mut Recorder, items: &[Item], time_ms: i64) -> Frame {
+    for (at, item) in items.iter().enumerate() {
+        let mut out = recorder.item(item);
+        TRAFFIC.iter().enumerate().for_each(|(nth, reading)| out.push(reading, (at * 1000 * nth) as f64));
+    }
+    recorder.finish(time_ms)
+}
+
+/// What is asked of the allocator, a series: what is seen of it, what remote write 1.0 keeps
+/// besides, and what another destination keeps that is sent the same.
+#[test]
+fn a_series_takes_its_few_bytes_once_however_many_destinations_see_the_same_of_it() {
+    const INTERFACES: usize = 1250;
+    let items: Vec<Item> = (0..INTERFACES).map(|at| Item::new(&[&format!("eth{at}")])).collect();
+    let a_series = |bytes: isize| bytes as f64 / (INTERFACES * TRAFFIC.len()) as f64;
+    let slots = ViewSlots::default();
+    slots.change(1);
+    let mut recorder = Recorder::new("network", 100_000).with_slots(&slots);
+    let resource = Arc::new(Resource { host: "host-1".into(), boot_ms: None });
+    let destination = || from(Labels::of(&[("instance", "host-1"), ("job", "metricsd")]));
+
+    let chunks = interfaces(&mut recorder, &items, 1_700_000_000_000).chunks;
+    let before = bytes_in_use();
+    chunks.iter().for_each(|chunk| drop(destination().view(chunk)));
+    let view = a_series(bytes_in_use() - before);
+
+    let mut bodies = Bodies::default();
+    let mut more = [(); 2].map(|()| {
+        let before = bytes_in_use();
+        let mut encoder = RemoteWrite::new(Version::V1, destination());
+        for time_ms in 1_700_000_000_001..1_700_000_000_004 {
+            let frames = vec![interfaces(&mut recorder, &items, time_ms)];
+            let batch = Batch::new(time_ms, Arc::clone(&resource), frames);
+            encoder.encode(&batch, 1000, &mut bodies);
+            bodies.drain().for_each(drop);
+        }
+        (encoder, a_series(bytes_in_use() - before))
+    });
+    let [(_, one), (_, another)] = &mut more;
+    println!("bytes a series: {view:.1} of a view, {one:.1} of remote write, {another:.1} of another destination");
+    assert!(view < 40.0, "{view}");
+    // What an encoder has once, such as room for a body, is among these.
+    assert!(*one < 45.0, "{one}");
+    assert!(*another < 12.0, "{another}");
 }

@@ -3,7 +3,8 @@
 //! Snappy's elements refer backwards only. So pieces that refer only into themselves can be set
 //! one behind the other, and a body is the sum of their unpacked lengths and then they. A chunk
 //! that comes again has a template ([`Template`]) into which only its numbers are put; one that
-//! comes for the first time is compressed as it is, since it may not come again.
+//! comes for the first time is compressed as it is, since it may not come again. The template
+//! stays with the view, for all destinations that are sent the same.
 
 use std::sync::Arc;
 
@@ -31,16 +32,15 @@ pub struct Pieces {
 /// What is known of a chunk.
 struct Piece {
     view: Arc<View>,
-    /// How long an encoded time is in the template.
-    time_len: usize,
-    known: Known,
+    /// None as long as it came once.
+    made: Option<Arc<Made>>,
 }
 
-enum Known {
-    /// It came once.
-    Seen,
-    /// It came again.
-    Made(Box<Template>),
+/// What is made of a view, for times of that encoded length.
+struct Made {
+    time_len: usize,
+    /// None where there can be none.
+    template: Option<Template>,
 }
 
 /// The body that is being made: elements from [`MARGIN`] on, up to `end`.
@@ -78,7 +78,7 @@ impl Pieces {
                 let mut is_new = false;
                 let piece = known.next(chunk, || {
                     is_new = true;
-                    Piece { view: from.view(chunk), time_len, known: Known::Seen }
+                    Piece { view: from.view(chunk), made: None }
                 });
                 let len = piece.view.len();
                 if len == 0 {
@@ -90,19 +90,26 @@ impl Pieces {
                 self.body.samples += len as u64;
                 samples += len as u64;
                 let values = piece.view.values(values, &mut self.values);
-                if let (Known::Made(template), true) = (&mut piece.known, piece.time_len == time_len) {
-                    self.body.add(template, frame.time_ms, values);
-                    continue;
+                let write = |holes, message: &mut Message| {
+                    message.bytes.clear();
+                    message.holes = holes;
+                    v1::write_view(&piece.view, 0, frame.time_ms, values, message);
+                };
+                let fits = |made: &Arc<Made>| made.time_len == time_len;
+                if !is_new && !piece.made.as_ref().is_some_and(fits) {
+                    let mut make = || {
+                        write(Some(Holes::default()), &mut self.message);
+                        Made { time_len, template: Template::new(&self.message, |_| 0) }
+                    };
+                    let made = piece.view.kept(&mut make);
+                    piece.made = Some(if fits(&made) { made } else { Arc::new(make()) });
                 }
-                self.message.bytes.clear();
-                self.message.holes = (!is_new).then(Holes::default);
-                v1::write_view(&piece.view, 0, frame.time_ms, values, &mut self.message);
-                match Template::new(&self.message, |_| 0).filter(|_| !is_new) {
-                    Some(mut template) => {
-                        self.body.add(&mut template, frame.time_ms, values);
-                        (piece.known, piece.time_len) = (Known::Made(Box::new(template)), time_len);
+                match piece.made.as_ref().and_then(|made| made.template.as_ref()) {
+                    Some(template) => self.body.add(template, frame.time_ms, values),
+                    None => {
+                        write(None, &mut self.message);
+                        self.body.pack(&self.message.bytes, &mut self.snappy, &mut self.packed);
                     }
-                    None => self.body.pack(&self.message.bytes, &mut self.snappy, &mut self.packed),
                 }
             }
         }
@@ -125,10 +132,9 @@ impl Pieces {
 
 impl Open {
     /// Adds a piece from its template.
-    fn add(&mut self, template: &mut Template, time_ms: i64, values: &[f64]) {
+    fn add(&mut self, template: &Template, time_ms: i64, values: &[f64]) {
         let begin = self.begin(template.longest());
-        template.set_times(|_| time_ms);
-        self.end = template.fill(values, &mut self.bytes, begin);
+        self.end = template.fill(values, |_| time_ms, &mut self.bytes, begin);
         self.unpacked += template.unpacked();
     }
 

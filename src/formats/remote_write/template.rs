@@ -90,6 +90,7 @@ pub struct Template {
     /// Where the elements in front of the first value end.
     first_end: usize,
     slots: Vec<Slot>,
+    /// In the order of their places.
     times: Vec<TimeByte>,
 }
 
@@ -131,20 +132,23 @@ impl Template {
         self.elements.len() + self.slots.len() * (1 + VALUE) + MOVE
     }
 
-    /// Puts the times in: `time_ms` of each class.
-    pub fn set_times(&mut self, time_ms: impl Fn(usize) -> i64) {
-        for time in &self.times {
-            // A byte of a varint: seven bits, and whether more follow.
-            let rest = time_ms(usize::from(time.class)) as u64 >> (7 * u32::from(time.byte));
-            self.elements[time.at as usize] = rest as u8 & 0x7f | u8::from(rest > 0x7f) << 7;
-        }
-    }
-
-    /// Writes the elements with these values to `body` from `to` on, which is [`MARGIN`] or
-    /// more; gives where they end. Behind them are bytes of no meaning.
-    pub fn fill(&self, values: &[f64], body: &mut [u8], mut to: usize) -> usize {
+    /// Writes the elements with these values, and with `time_ms` of each class, to `body` from
+    /// `to` on, which is [`MARGIN`] or more; gives where they end. Behind them are bytes of no
+    /// meaning.
+    pub fn fill(&self, values: &[f64], time_ms: impl Fn(usize) -> i64, body: &mut [u8], mut to: usize) -> usize {
         debug_assert_eq!(values.len(), self.slots.len());
         body[to..to + self.first_end].copy_from_slice(&self.elements[..self.first_end]);
+        let mut times = &self.times[..];
+        // The bytes of times among the elements up to `end`, those from `from` on being at `to`.
+        let mut set_times = |body: &mut [u8], from: usize, end: usize, to: usize| {
+            while let Some((time, later)) = times.split_first().filter(|(time, _)| (time.at as usize) < end) {
+                // A byte of a varint: seven bits, and whether more follow.
+                let rest = time_ms(usize::from(time.class)) as u64 >> (7 * u32::from(time.byte));
+                body[to + time.at as usize - from] = rest as u8 & 0x7f | u8::from(rest > 0x7f) << 7;
+                times = later;
+            }
+        };
+        set_times(body, 0, self.first_end, to);
         to += self.first_end;
         let mut from = self.first_end;
         let in_common = |bits: u64, at: u32| values.get(at as usize).map(|earlier| bits ^ earlier.to_bits());
@@ -174,6 +178,7 @@ impl Template {
                 body[begin..begin + len].copy_from_slice(&self.elements[from..end]);
                 body[begin] = body[begin].wrapping_add((high as u8) << 2);
             }
+            set_times(body, from, end, to + begin - COPY);
             to += begin - COPY + len;
             from = end;
         }
@@ -228,8 +233,7 @@ impl Templates {
         self.next = at + 1;
         let known = &mut self.known[at];
         known.used = self.clock;
-        let Some(template) = &mut known.template else { return false };
-        template.set_times(|part| parts[part].time_ms);
+        let Some(template) = &known.template else { return false };
         self.values.clear();
         for part in parts {
             self.values.extend_from_slice(part.view.values(part.values, &mut self.room));
@@ -238,7 +242,7 @@ impl Templates {
         if self.body.len() < needed {
             self.body.resize(needed, 0);
         }
-        let end = template.fill(&self.values, &mut self.body, MARGIN);
+        let end = template.fill(&self.values, |part| parts[part].time_ms, &mut self.body, MARGIN);
         encode_varint(template.unpacked as u64, out);
         out.extend_from_slice(&self.body[MARGIN..end]);
         true
