@@ -5,7 +5,8 @@ CARGO ?= cargo
 # Where cargo puts what it builds.
 TARGET := $(or $(CARGO_TARGET_DIR),$(CARGO_BUILD_TARGET_DIR),target)
 # What the tests of `make e2e` start, and the package of Debian and Ubuntu that has it.
-E2E_PROGRAMS := prometheus:prometheus promtool:prometheus free:procps openssl:openssl nginx:nginx
+E2E_PROGRAMS := prometheus:prometheus promtool:prometheus prometheus-node-exporter:prometheus-node-exporter \
+	free:procps openssl:openssl nginx:nginx
 
 .DEFAULT_GOAL := help
 .PHONY: help run build check fmt clippy doc fuzz-targets deny verbs test golden bench e2e e2e-packages-installed deb rpm e2e-packages fuzz clean
@@ -66,7 +67,7 @@ bench: ## what it costs: CPU of a tick against a bare loop, encoders, spool, mem
 
 # Where Debian's archive cannot be reached, and only then, the tests that need its newer
 # packages are skipped: the script prints why, they and we say so.
-e2e: e2e-packages-installed ## the tests against real peers (Debian packages: prometheus, procps, openssl, nginx; newer receivers in ~/.cache)
+e2e: e2e-packages-installed ## the tests against real peers (Debian packages: prometheus, prometheus-node-exporter, procps, openssl, nginx; newer receivers in ~/.cache)
 	@excuse=$$(tests/it/e2e/fetch-receivers) || exit 1; \
 	METRICSD_E2E_EXCUSE="$$excuse" $(CARGO) test --locked --test it -- --ignored e2e --test-threads 2 || exit 1; \
 	test -z "$$excuse" || echo "SKIPPED, with no receiver to test against: remote write 2.0 and VictoriaMetrics ($$excuse)"

@@ -5,6 +5,7 @@
 mod agreement;
 mod book;
 mod isolation;
+mod node_exporter;
 mod outage;
 mod receivers;
 mod rules;

@@ -2,6 +2,7 @@
 
 pub mod kernel;
 pub mod mounts;
+pub mod page;
 pub mod peer;
 pub mod pki;
 pub mod program;
