@@ -20,6 +20,8 @@ pub struct Runner {
     /// What the log was last told of it, so that it is told once.
     said: Option<String>,
     max_series: usize,
+    /// Its last good round had series.
+    gives: bool,
     /// For the log line on series over the cap.
     capped: Throttle,
 }
@@ -49,7 +51,8 @@ impl Runner {
         views: &ViewSlots,
     ) -> Runner {
         let recorder = Recorder::new(status.name(), max_series).with_labels(labels).with_slots(views);
-        Runner { collector, recorder, status, said: None, max_series, capped: Throttle::new(CAPPED_EVERY) }
+        let capped = Throttle::new(CAPPED_EVERY);
+        Runner { collector, recorder, status, said: None, max_series, gives: false, capped }
     }
 
     /// The collector's name.
@@ -79,7 +82,8 @@ impl Runner {
     }
 
     /// Ends the round that gave `collected`, and says how it went. None where it failed, or
-    /// where this host has no such thing.
+    /// where this host has no such thing; the first time after it had, an empty frame, which
+    /// ends its series.
     pub fn conclude(&mut self, tick: &Tick, collected: Collected) -> Option<Frame> {
         let Collected { result, begun, ended } = collected;
         let (frame, state, error) = match result {
@@ -89,6 +93,13 @@ impl Runner {
         };
         if frame.is_none() {
             self.recorder.discard();
+        }
+        let frame = match state {
+            CollectorState::Absent if self.gives => Some(self.recorder.finish(tick.wall_ms)),
+            _ => frame,
+        };
+        if let Some(frame) = &frame {
+            self.gives = !frame.values.is_empty();
         }
         self.say(state, error.as_deref());
         let series = frame.as_ref().map_or(0, |frame| frame.values.len());
@@ -161,6 +172,8 @@ mod tests {
             || Err(CollectError::Failed("torn".into())),
             || panic!("a bug"),
             || Err(CollectError::Absent("no such file".into())),
+            || Err(CollectError::Failed("torn".into())),
+            || Err(CollectError::Absent("no such file".into())),
             || Ok(()),
         ];
         let status = Arc::new(CollectorStatus::new("test"));
@@ -169,7 +182,7 @@ mod tests {
         let tick = Tick { wall_ms: 1, monotonic: Duration::ZERO };
         let mut scratch = Scratch::new();
         let mut seen = Vec::new();
-        for _ in 0..5 {
+        for _ in 0..7 {
             let collected = runner.collect(&tick, &mut scratch);
             let frame = runner.conclude(&tick, collected);
             let last = status.last(Duration::ZERO).unwrap();
@@ -181,6 +194,9 @@ mod tests {
                 (Some(1), CollectorState::Ok, None),
                 (None, CollectorState::Failed, Some("torn".into())),
                 (None, CollectorState::Failed, Some("panicked: a bug".into())),
+                // What it gave before has ended.
+                (Some(0), CollectorState::Absent, Some("no such file".into())),
+                (None, CollectorState::Failed, Some("torn".into())),
                 (None, CollectorState::Absent, Some("no such file".into())),
                 (Some(1), CollectorState::Ok, None),
             ]
