@@ -10,6 +10,7 @@ mod outage;
 mod receivers;
 mod rules;
 mod secured;
+mod soak;
 mod tls;
 
 use std::io::Write;

@@ -82,23 +82,27 @@ impl Prometheus {
 
     /// The answer to a query whose result has samples with their own times: `name[5m]`.
     pub fn samples(&self, query: &str) -> Vec<Series> {
-        let data = self.api("query", &[("query", query)]);
-        assert_eq!(data["resultType"], "matrix", "{query}");
-        let text = |value: &Value| value.as_str().unwrap().to_owned();
-        let series = |found: &Value| Series {
-            labels: found["metric"].as_object().unwrap().iter().map(|(n, v)| (n.clone(), text(v))).collect(),
-            samples: found["values"].as_array().unwrap().iter().map(sample).collect(),
-        };
-        data["result"].as_array().unwrap().iter().map(series).collect()
+        series(&self.api("query", &[("query", query)]), "matrix", query)
+    }
+
+    /// The same as at another time.
+    pub fn samples_at(&self, query: &str, time_ms: i64) -> Vec<Series> {
+        series(&self.api("query", &[("query", query), ("time", &seconds(time_ms))]), "matrix", query)
     }
 
     /// The value of a query that has one; none where nothing matches.
     pub fn value(&self, query: &str) -> Option<f64> {
-        let data = self.api("query", &[("query", query)]);
-        assert_eq!(data["resultType"], "vector", "{query}");
-        let results = data["result"].as_array().unwrap();
-        assert!(results.len() < 2, "{query} has several values: {data}");
-        Some(sample(&results.first()?["value"]).1)
+        only(&series(&self.api("query", &[("query", query)]), "vector", query), query)
+    }
+
+    /// The same as at another time.
+    pub fn value_at(&self, query: &str, time_ms: i64) -> Option<f64> {
+        only(&self.vector_at(query, time_ms), query)
+    }
+
+    /// What a query matches at a time, each with one value.
+    pub fn vector_at(&self, query: &str, time_ms: i64) -> Vec<Series> {
+        series(&self.api("query", &[("query", query), ("time", &seconds(time_ms))]), "vector", query)
     }
 
     /// `data` of a successful answer.
@@ -122,6 +126,30 @@ impl Drop for Prometheus {
             eprintln!("the server said:\n{}", self.output.text());
         }
     }
+}
+
+/// A time as the API takes it.
+fn seconds(time_ms: i64) -> String {
+    format!("{}.{:03}", time_ms / 1000, time_ms % 1000)
+}
+
+/// The series of an answer of that type.
+fn series(data: &Value, kind: &str, query: &str) -> Vec<Series> {
+    assert_eq!(data["resultType"], kind, "{query}");
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let series = |found: &Value| Series {
+        labels: found["metric"].as_object().unwrap().iter().map(|(n, v)| (n.clone(), text(v))).collect(),
+        samples: match &found["values"] {
+            Value::Array(values) => values.iter().map(sample).collect(),
+            _ => vec![sample(&found["value"])],
+        },
+    };
+    data["result"].as_array().unwrap().iter().map(series).collect()
+}
+
+fn only(found: &[Series], query: &str) -> Option<f64> {
+    assert!(found.len() < 2, "{query} has several values: {found:?}");
+    Some(found.first()?.samples[0].1)
 }
 
 /// `[1700000000.123, "1.5"]`.
