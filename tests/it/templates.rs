@@ -1,5 +1,6 @@
 //! Bodies from a template are those of the plain encoder: the same message, packed by ourselves.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -214,14 +215,17 @@ impl Random {
     fn churn(&mut self, items: &mut Vec<Gives>, largest: u64) {
         for _ in 0..self.below(4) {
             let at = self.below(items.len() as u64 + 1) as usize;
-            match self.below(8) {
-                0 | 1 => items.insert(at, self.item()),
+            match self.below(12) {
+                0 | 1 | 11 => items.insert(at, self.item()),
                 2 if at < items.len() => drop(items.remove(at)),
                 3 if at < items.len() => items[at] = self.item(),
                 4 if at < items.len() => items.swap(0, at),
                 5 if at < items.len() => items[at].readings = self.item().readings,
                 6 if self.below(10) == 0 => drop(items.drain(at..)),
                 7 if self.below(10) == 0 => (0..self.below(largest)).for_each(|_| items.push(self.item())),
+                8 if at < items.len() => items[at].item = self.item().item,
+                9 if at < items.len() => items[at..].rotate_left(1),
+                10 => items[..at].reverse(),
                 _ => {}
             }
         }
@@ -232,6 +236,29 @@ impl Random {
 struct Gives {
     item: Item,
     readings: Vec<&'static Reading>,
+}
+
+/// What became of chunks.
+#[derive(Debug, Default)]
+struct Chunks {
+    known: BTreeSet<u64>,
+    /// Chunks that were made of several, and those of which several were made.
+    merged: usize,
+    split: usize,
+    /// Frames of enough numbers for pieces, and others.
+    large: usize,
+    small: usize,
+}
+
+impl Chunks {
+    fn count(&mut self, frame: &Frame) {
+        let new: Vec<_> = frame.chunks.iter().filter(|chunk| self.known.insert(chunk.id())).collect();
+        let before: Vec<u64> = new.iter().flat_map(|chunk| chunk.before().chunks.iter().copied()).collect();
+        self.merged += new.iter().filter(|chunk| chunk.before().chunks.len() > 1).count();
+        self.split += before.len() - before.iter().collect::<BTreeSet<_>>().len();
+        let count = if frame.values.len() > 500 { &mut self.large } else { &mut self.small };
+        *count += 1;
+    }
 }
 
 /// A round of a source's items.
@@ -246,8 +273,14 @@ fn round(recorder: &mut Recorder, items: &[Gives], time_ms: i64, random: &mut Ra
 #[test]
 fn bodies_are_the_plain_encoder_s_and_hold_each_sample_once_whatever_comes_and_goes() {
     let mut random = Random(0x853c_49e6_748f_ea9b);
-    for (version, most) in VERSIONS.into_iter().flat_map(|version| [u64::MAX, 20, 9, 1].map(|most| (version, most))) {
-        let (largest, rounds) = if most > 20 { (600, 200) } else { (25, 80) };
+    let mut chunks = Chunks::default();
+    let limits = [u64::MAX, 1000, 100, 20, 9, 1];
+    for (version, most) in VERSIONS.into_iter().flat_map(|version| limits.map(|most| (version, most))) {
+        let (largest, rounds) = match most {
+            u64::MAX => (600, 100),
+            21.. => (600, 25),
+            _ => (25, 80),
+        };
         let mut all = Encoders::new(version, most);
         let mut sources: Vec<(Recorder, Vec<Gives>)> = ["a", "b", "c", "d"]
             .map(|name| (Recorder::new(name, 100_000), (0..random.below(largest)).map(|_| random.item()).collect()))
@@ -267,6 +300,7 @@ fn bodies_are_the_plain_encoder_s_and_hold_each_sample_once_whatever_comes_and_g
                 let late = if random.below(20) == 0 { random.below(300) as i64 } else { 0 };
                 frames.push(round(recorder, items, time_ms - late, &mut random));
             }
+            frames.iter().for_each(|frame| chunks.count(frame));
             let resource = Arc::new(Resource { host: "h".into(), boot_ms: Some(1) });
             let (_, bodies) = all.encode(&Batch::new(time_ms, resource, frames));
             if let Some(body) = bodies.first().filter(|_| random.below(8) == 0) {
@@ -277,6 +311,66 @@ fn bodies_are_the_plain_encoder_s_and_hold_each_sample_once_whatever_comes_and_g
         let (divided, with_markers) = all.divided;
         assert_eq!(divided > 0, most < u64::MAX, "{most}");
         assert!(most > 20 || with_markers > 0, "{most}");
+    }
+    let Chunks { merged, split, large, small, .. } = chunks;
+    assert!([merged, split, large, small].iter().all(|count| *count > 50), "{merged} {split} {large} {small}");
+}
+
+/// That the bodies of so many rounds hold these items' labels as they are, and are the plain encoder's.
+fn hold_every_label(items: &[Gives], versions: &[Version]) {
+    let mut random = Random(11);
+    for version in versions.iter().copied() {
+        let mut all = Encoders::new(version, u64::MAX);
+        let mut recorder = Recorder::new("s", 100_000);
+        // New, made a template of, and from that.
+        for at in 0..3 {
+            let time_ms = 1_700_000_000_000 + at;
+            let frame = round(&mut recorder, items, time_ms, &mut random);
+            let resource = Arc::new(Resource { host: "h".into(), boot_ms: None });
+            let (_, bodies) = all.encode(&Batch::new(time_ms, resource, vec![frame]));
+            let read = all.read_all(&bodies);
+            let label = |name: &'static str| {
+                let is_it = move |label: &&(String, String)| label.0 == name;
+                read.iter().map(move |(labels, _, _)| labels.iter().find(is_it).map_or("", |label| &*label.1))
+            };
+            let expected = |at: usize| {
+                items.iter().flat_map(move |gives| gives.readings.iter().map(move |_| gives.item.value(at)))
+            };
+            assert!(label("at").eq(expected(0)) && label("long").eq(expected(1)), "{version:?}, round {at}");
+        }
+    }
+}
+
+#[test]
+fn every_character_may_stand_in_a_label() {
+    let all: Vec<char> = ('\0'..=char::MAX).collect();
+    let texts: Vec<String> = all.chunks(1000).map(|some| some.iter().collect()).collect();
+    let gives = |text: &String| Gives { item: Item::new(&[text, ""]), readings: vec![&GAUGE, &COUNTER] };
+    let mut items: Vec<Gives> = texts.iter().map(gives).collect();
+    // Beyond 2,000 numbers a body of 1.0 is made of pieces, below it is made whole, as one of 2.0 is.
+    assert!(items.len() * 2 > 2000);
+    hold_every_label(&items, &[Version::V1]);
+    items.iter_mut().for_each(|gives| gives.readings = vec![&GAUGE]);
+    for some in items.chunks(90).step_by(4) {
+        hold_every_label(some, &VERSIONS);
+    }
+}
+
+#[test]
+fn a_label_may_be_a_megabyte_long() {
+    let mut random = Random(3);
+    let long = 1 << 20;
+    let same = "x".repeat(long);
+    let words = "metricsd ".repeat(long / 9);
+    let noise: String = (0..long).map(|_| char::from(b' ' + random.below(95) as u8)).collect();
+    let small = |at: usize| Gives { item: Item::new(&[&at.to_string(), ""]), readings: vec![&GAUGE, &COUNTER] };
+    for (count, versions) in [(3, &VERSIONS[..]), (1200, &[Version::V1])] {
+        let mut items: Vec<Gives> = (0..count).map(small).collect();
+        for (at, text) in [&same, &words, &noise].into_iter().enumerate() {
+            let item = Item::new(&[text, &at.to_string()]);
+            items.insert(at, Gives { item, readings: vec![&GAUGE] });
+        }
+        hold_every_label(&items, versions);
     }
 }
 
