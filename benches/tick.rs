@@ -3,9 +3,12 @@
 //! The bare loop is what no agent can do without: it keeps the same kernel files open,
 //! reads them, and posts a body of the same size over a kept-alive connection. Both are
 //! processes of their own; their CPU time is read with `clock_getcpuclockid`, to the
-//! nanosecond. Numbers are of one run on one machine: the ratio is what counts.
+//! nanosecond. Numbers are of one run on one machine: the ratio is what counts. Beside them,
+//! in the same run, an agent with a second destination that has other names.
 //!
-//! Before that, how large the program is and how soon it is ready.
+//! Before that, how large the program is and how soon it is ready. Each number has its budget
+//! beside it, and a mark where it is over; only the size, which is the same on every machine,
+//! makes the bench fail.
 //!
 //! `cargo bench --bench tick -- [--ticks N] [--interval SECONDS] [--binary FILE]`; the binary
 //! is the one just built, or another one, such as the static one.
@@ -16,10 +19,12 @@ use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use support::{Process, Sink, ready};
+use support::budget::{counted, end, measured, told};
+use support::{Process, Sink, ready, us};
 
 /// Ticks before the measurement: connections, caches and buffers settle.
 const WARM_UP: u32 = 10;
@@ -51,17 +56,16 @@ fn main() {
     // It is started elsewhere.
     let binary = fs::canonicalize(binary).unwrap().display().to_string();
     let size = fs::metadata(&binary).unwrap().len();
-    println!("{binary}: {:.2} MB   (budget 4, static)", size as f64 / 1e6);
+    println!("{binary}");
+    // The budget is the static one's, which is larger than the one that is linked to glibc.
+    counted("size", size as f64 / 1e6, "MB", 6.0);
     let mut starts: Vec<Duration> = (0..STARTS).map(|_| ready_after(&binary)).collect();
     starts.sort();
-    println!(
-        "ready after {:.0?} (median of {STARTS}; slowest {:.0?})   (budget 200 ms)",
-        starts[STARTS / 2],
-        starts[STARTS - 1]
-    );
-    for kind in ["prometheus_remote_write", "http_json"] {
-        compare(&binary, kind, ticks, interval);
-    }
+    measured(&format!("ready after (median of {STARTS})"), us(starts[STARTS / 2]) / 1e3, "ms", 200.0);
+    told("ready after, the slowest", us(starts[STARTS - 1]) / 1e3, "ms");
+    compare(&binary, "prometheus_remote_write", true, ticks, interval);
+    compare(&binary, "http_json", false, ticks, interval);
+    end();
 }
 
 /// The time from exec until it is ready, with the default configuration.
@@ -76,23 +80,61 @@ fn ready_after(binary: &str) -> Duration {
     begun.elapsed()
 }
 
-fn compare(binary: &str, kind: &str, ticks: u32, interval: f64) {
-    let ours = Sink::start();
-    let dir = std::env::temp_dir().join(format!("metricsd-bench-{}", std::process::id()));
-    fs::create_dir_all(&dir).unwrap();
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let config = format!(
-        r#"{{"server":{{"host":"127.0.0.1","port":{port}}},"collector":{{"interval_seconds":{interval}}},
-            "spool":{{"dir":"{}/spool"}},"shipper":{{"type":"{kind}","endpoint":"{}"}}}}"#,
-        dir.display(),
-        ours.url
-    );
-    let config_path = dir.join("config.json");
-    fs::write(&config_path, config).unwrap();
-    let agent =
-        Process(Command::new(binary).arg("-config").arg(&config_path).args(["-log-level", "warn"]).spawn().unwrap());
-    let body = ours.wait_for(3);
+/// An agent that is measured, and its destinations.
+struct Agent {
+    process: Process,
+    sinks: Vec<Sink>,
+    dir: PathBuf,
+}
 
+impl Agent {
+    /// The default configuration with a destination of type `kind` for each of `namings`.
+    fn start(binary: &str, kind: &str, namings: &[&str], interval: f64) -> Agent {
+        let sinks: Vec<Sink> = namings.iter().map(|_| Sink::start()).collect();
+        let dir = std::env::temp_dir().join(format!("metricsd-bench-{}-{}", std::process::id(), namings.len()));
+        fs::create_dir_all(&dir).unwrap();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let shipper = |(naming, sink): (&&str, &Sink)| {
+            format!(r#"{{"name":"{naming}","type":"{kind}","naming":"{naming}","endpoint":"{}"}}"#, sink.url)
+        };
+        let shippers: Vec<String> = namings.iter().zip(&sinks).map(shipper).collect();
+        let config = format!(
+            r#"{{"server":{{"host":"127.0.0.1","port":{port}}},"collector":{{"interval_seconds":{interval}}},
+                "spool":{{"dir":"{}/spool"}},"shippers":[{}]}}"#,
+            dir.display(),
+            shippers.join(",")
+        );
+        let path = dir.join("config.json");
+        fs::write(&path, config).unwrap();
+        let child = Command::new(binary).arg("-config").arg(&path).args(["-log-level", "warn"]).spawn().unwrap();
+        Agent { process: Process(child), sinks, dir }
+    }
+
+    fn now(&self) -> (Duration, usize) {
+        (self.process.cpu(), self.sinks[0].requests())
+    }
+
+    /// Ticks since `start`, and the CPU time of one in microseconds.
+    fn since(&self, start: (Duration, usize)) -> (usize, f64) {
+        let (cpu, requests) = self.now();
+        (requests - start.1, us(cpu - start.0) / (requests - start.1) as f64)
+    }
+
+    fn resident_mb(&self) -> f64 {
+        self.process.resident_kib() as f64 * 1024.0 / 1e6
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.dir);
+    }
+}
+
+fn compare(binary: &str, kind: &str, with_two: bool, ticks: u32, interval: f64) {
+    let one = Agent::start(binary, kind, &["native"], interval);
+    let two = with_two.then(|| Agent::start(binary, kind, &["native", "node_exporter"], interval));
+    let body = one.sinks[0].wait_for(3);
     let theirs = Sink::start();
     let bare = Process(
         Command::new(std::env::current_exe().unwrap())
@@ -102,30 +144,25 @@ fn compare(binary: &str, kind: &str, ticks: u32, interval: f64) {
             .unwrap(),
     );
     theirs.wait_for(WARM_UP as usize);
-    let pace = Duration::from_secs_f64(interval);
-    let (start, begun) = ((agent.cpu(), bare.cpu(), ours.requests(), theirs.requests()), Instant::now());
-    let (fds, threads) = (agent.open_files(), agent.threads());
-    std::thread::sleep(pace * ticks);
-    let ours_per_tick = (agent.cpu() - start.0) / (ours.requests() - start.2) as u32;
-    let bare_per_tick = (bare.cpu() - start.1) / (theirs.requests() - start.3) as u32;
-    println!(
-        "{kind}: {} ticks of {interval} s ({:.0?}), body {body} bytes",
-        ours.requests() - start.2,
-        begun.elapsed()
-    );
-    println!("  metricsd   {:>8.1} us CPU a tick, {:>6} KiB resident", us(ours_per_tick), agent.resident_kib());
-    println!("  bare loop  {:>8.1} us CPU a tick, {:>6} KiB resident", us(bare_per_tick), bare.resident_kib());
-    println!("  ratio      {:>8.2}   (budget 1.5)", us(ours_per_tick) / us(bare_per_tick));
-    println!(
-        "  metricsd gained {} file descriptors and {} threads",
-        agent.open_files() as i64 - fds as i64,
-        agent.threads() as i64 - threads as i64
-    );
-    fs::remove_dir_all(&dir).unwrap();
-}
-
-fn us(time: Duration) -> f64 {
-    time.as_secs_f64() * 1e6
+    let (start, begun) = ((one.now(), bare.cpu(), theirs.requests(), two.as_ref().map(Agent::now)), Instant::now());
+    let (fds, threads) = (one.process.open_files(), one.process.threads());
+    std::thread::sleep(Duration::from_secs_f64(interval) * ticks);
+    let (made, of_one) = one.since(start.0);
+    let of_bare = us(bare.cpu() - start.1) / (theirs.requests() - start.2) as f64;
+    println!("{kind}: {made} ticks of {interval} s ({:.0?}), body {body} bytes", begun.elapsed());
+    told("bare loop: CPU of a tick", of_bare / 1e3, "ms");
+    told("bare loop: resident", bare.resident_kib() as f64 * 1024.0 / 1e6, "MB");
+    told("one destination: CPU of a tick", of_one / 1e3, "ms");
+    measured("one destination: against the bare loop", of_one / of_bare, "", 1.4);
+    measured("one destination: resident, default configuration", one.resident_mb(), "MB", 5.0);
+    told("one destination: descriptors gained", one.process.open_files() as f64 - fds as f64, "");
+    told("one destination: threads gained", one.process.threads() as f64 - threads as f64, "");
+    if let (Some(two), Some(start)) = (&two, start.3) {
+        let (_, of_two) = two.since(start);
+        told("two, native and node_exporter: CPU of a tick", of_two / 1e3, "ms");
+        measured("two, native and node_exporter: against one", of_two / of_one, "", 1.4);
+        told("two, native and node_exporter: resident", two.resident_mb(), "MB");
+    }
 }
 
 /// The loop without an agent around it.

@@ -3,6 +3,9 @@
 
 #![allow(dead_code, reason = "each bench has its own copy, and its own needs")]
 
+pub mod budget;
+
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -11,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use nix::time::{clock_getcpuclockid, clock_gettime};
+use nix::time::{ClockId, clock_getcpuclockid, clock_gettime};
 use nix::unistd::Pid;
 
 /// Waits until /ready on `port` says 200.
@@ -109,14 +112,25 @@ impl Process {
         clock_gettime(clock).unwrap().into()
     }
 
+    /// CPU time of its threads, by their names; those of one name together.
+    pub fn cpu_of_threads(&self) -> BTreeMap<String, Duration> {
+        let mut all = BTreeMap::new();
+        for task in fs::read_dir(self.proc("task")).unwrap() {
+            let read = |file: &str| fs::read_to_string(task.as_ref().unwrap().path().join(file));
+            // One that ends meanwhile has little of it.
+            let (Ok(name), Ok(times)) = (read("comm"), read("schedstat")) else { continue };
+            let on_cpu = times.split_whitespace().next().and_then(|ns| ns.parse().ok()).unwrap_or_default();
+            *all.entry(name.trim().to_owned()).or_default() += Duration::from_nanos(on_cpu);
+        }
+        all
+    }
+
     fn proc(&self, file: &str) -> String {
         format!("/proc/{}/{file}", self.0.id())
     }
 
     pub fn status(&self, field: &str) -> usize {
-        let status = fs::read_to_string(self.proc("status")).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix(field)).unwrap();
-        line.trim_start_matches(':').split_whitespace().next().unwrap().parse().unwrap()
+        status(&self.proc("status"), field)
     }
 
     pub fn resident_kib(&self) -> usize {
@@ -130,6 +144,26 @@ impl Process {
     pub fn open_files(&self) -> usize {
         fs::read_dir(self.proc("fd")).unwrap().count()
     }
+}
+
+/// A field of this process's own `status`.
+pub fn own_status(field: &str) -> usize {
+    status("/proc/self/status", field)
+}
+
+fn status(path: &str, field: &str) -> usize {
+    let status = fs::read_to_string(path).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(field)).unwrap();
+    line.trim_start_matches(':').split_whitespace().next().unwrap().parse().unwrap()
+}
+
+/// What this thread has used of a CPU.
+pub fn thread_cpu() -> Duration {
+    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).unwrap().into()
+}
+
+pub fn us(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e6
 }
 
 impl Drop for Process {
