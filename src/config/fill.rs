@@ -13,7 +13,7 @@ use crate::nearest::did_you_mean;
 /// the fields refuse.
 pub(super) fn object(cx: &Context<'_>, value: &Value<'_>, path: Path, fields: &dyn Fields, fill: &mut dyn Fill) {
     let item = Item::new(value, path, false);
-    let Some(entries) = entries(cx, &item) else { return };
+    let Some(entries) = entries(cx, &item, is_comment) else { return };
     let infos = fields.infos();
     let mut seen = HashSet::new();
     for Entry { key, key_origin, value } in entries {
@@ -63,7 +63,7 @@ fn field(cx: &Context<'_>, item: &Item<'_>, info: &Info, fill: &mut dyn Fill) {
             }
         }
         (Shape::Map | Shape::Secrets, Some(Data::Object(_)), _) => {
-            for Entry { key, value, .. } in entries(cx, item).unwrap_or_default() {
+            for Entry { key, value, .. } in entries(cx, item, is_comment_of_a_map).unwrap_or_default() {
                 let item = Item::new(value, item.path.key(key), item.is_secret);
                 match value.data {
                     Data::Object(_) if info.shape == Shape::Secrets => {
@@ -102,12 +102,24 @@ fn check(cx: &Context<'_>, item: &Item<'_>, done: Done) {
     }
 }
 
-/// An object's entries; notes double keys, and that it is none.
-fn entries<'v>(cx: &Context<'_>, item: &Item<'v>) -> Option<&'v [Entry<'v>]> {
+/// Whether a key of an object is a comment, whatever its value is.
+fn is_comment(key: &str) -> bool {
+    key.starts_with(['_', '$']) || is_comment_of_a_map(key)
+}
+
+/// The same where keys are names of the operator's own: labels, headers and parameters may begin with
+/// `_` or `$`, and none of them with `//`.
+fn is_comment_of_a_map(key: &str) -> bool {
+    key.starts_with("//")
+}
+
+/// An object's entries without its comments; notes double keys, and that it is none.
+fn entries<'v>(cx: &Context<'_>, item: &Item<'v>, is_comment: fn(&str) -> bool) -> Option<Vec<&'v Entry<'v>>> {
     let Some(Data::Object(entries)) = item.value.map(|value| &value.data) else {
         cx.refuse(item, &Fault::expected("an object"));
         return None;
     };
+    let entries: Vec<&Entry<'_>> = entries.iter().filter(|entry| !is_comment(&entry.key)).collect();
     let mut seen = HashSet::new();
     for entry in entries.iter().filter(|entry| !seen.insert(entry.key.as_ref())) {
         cx.problem(entry.key_origin, &item.path.key(&entry.key), "given twice in the same object");

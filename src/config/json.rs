@@ -86,7 +86,7 @@ fn fault(text: &str, error: &serde_json::Error) -> Fault {
         at -= 1;
     }
     let hint = match text[at..].chars().next() {
-        Some('/' | '#') => "; JSON has no comments",
+        Some('/' | '#') => "; JSON has no comments, but a key that begins with // is one",
         Some('\'') => "; JSON has double quotes only",
         Some('}' | ']') => "; a comma too many before it?",
         _ => "",
@@ -234,7 +234,14 @@ mod tests {
         assert_eq!(fault_of(" \n"), (0, "the file is empty; {} stands for all defaults".into()));
         assert_eq!(fault_of("{\"a\": \n"), (5, "the text ends within a value; is the file complete?".into()));
         assert_eq!(fault_of("{\"a\": tru"), (9, "the text ends within a value; is the file complete?".into()));
-        assert_eq!(fault_of("{\n  // x\n}"), (4, "not valid JSON: key must be a string; JSON has no comments".into()));
+        assert_eq!(
+            fault_of("{\n  // x\n}"),
+            (
+                4,
+                "not valid JSON: key must be a string; JSON has no comments, but a key that begins with // is one"
+                    .into()
+            )
+        );
         assert_eq!(
             fault_of("{'a': 1}"),
             (1, "not valid JSON: key must be a string; JSON has double quotes only".into())

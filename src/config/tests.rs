@@ -82,12 +82,73 @@ fn the_shipper_example_holds_every_field_at_its_default() {
     assert_eq!(loaded(EXAMPLE_SHIPPER), loaded(short));
 }
 
+#[test]
+fn the_first_metricsds_file_systems_can_be_restored() {
+    let config = loaded(include_str!("../../docs/examples/first-metricsd.json"));
+    let filesystem: FilesystemSettings = config.collectors.own("filesystem");
+    for (fstype, is_shown) in [
+        ("ext4", true),
+        ("squashfs", true),
+        ("fuseblk", true),
+        ("zfs", true),
+        ("nfs4", false),
+        ("fuse.sshfs", false),
+        ("overlay", false),
+        ("tmpfs", false),
+    ] {
+        assert_eq!(filesystem.fstype.shows(fstype, true), is_shown, "{fstype}");
+    }
+    assert!(filesystem.mountpoint.shows("/var/lib/docker/volumes/x", true));
+}
+
+#[test]
+fn the_examples_destination_counts_once_its_underscore_is_gone() {
+    let edited = EXAMPLE.replace("\"_shipper\"", "\"shipper\"");
+    let config = loaded(&edited);
+    assert_eq!(config.lanes.len(), 1);
+    assert_eq!(config.lanes[0].kind.as_str(), "prometheus_remote_write");
+    assert_eq!(config.warnings, [""; 0]);
+}
+
+#[test]
+fn comments_are_keys_that_begin_as_no_field_does() {
+    let text = r#"{
+        "$schema": "https://schema.example/x.json",
+        "//": "told", "//": "in two lines", "// and": ["a list", {"of": "what"}],
+        "_server": {"port": "no number, ${NOT_SET}", "prot": 1},
+        "server": {"_": null, "port": 9000, "_port": 1, "tls": {"//enabled": true}},
+        "shippers": [{"_name": 7, "type": "stdout"}],
+        "labels": {"//": "which rack", "_zone": "a"}
+    }"#;
+    let config = loaded(text);
+    assert_eq!((config.server.port, config.lanes.len()), (9000, 1));
+    // A label is a name of the operator's own, and may begin so.
+    assert_eq!(config.labels, Labels::of(&[("_zone", "a")]));
+    assert_eq!(config.warnings, [""; 0]);
+    let headers = r#", "headers": {"//": "whose", "_X": "1", "$Y": "2"}"#;
+    assert_eq!(loaded(&shipper(headers)).lanes.len(), 1);
+}
+
+#[test]
+fn a_comment_of_an_object_is_none_in_a_map() {
+    assert_eq!(
+        problem(r#"{"labels": {"$schema": "x"}}"#),
+        "c.json:1:24: labels[\"$schema\"]: invalid label name \"$schema\": use letters, digits and _, no digit first, not __name__"
+    );
+    assert_eq!(
+        problem(r#"{"labels": {"_a": "x", "_a": "y"}}"#),
+        "c.json:1:24: labels._a: given twice in the same object"
+    );
+}
+
 /// That `object` holds these fields and no other, each at its default.
 fn same_fields(path: &str, fields: &dyn Fields, object: &serde_json::Value) {
     let object = object.as_object().unwrap_or_else(|| panic!("{path} is no object"));
     for info in fields.infos() {
         let path = format!("{path}{}", info.name);
-        let value = object.get(info.name).unwrap_or_else(|| panic!("{path} is missing"));
+        // A destination that is a comment is none either.
+        let comment = object.get(&format!("_{}", info.name)).map(|_| &serde_json::Value::Null);
+        let value = object.get(info.name).or(comment).unwrap_or_else(|| panic!("{path} is missing"));
         match (info.shape, info.inner) {
             // No destination is the default, so the short form of one stands there as null.
             (Shape::Object, Some(inner)) if info.default != DefaultValue::Null => {
@@ -99,7 +160,8 @@ fn same_fields(path: &str, fields: &dyn Fields, object: &serde_json::Value) {
             },
         }
     }
-    assert_eq!(object.len(), fields.infos().len(), "{path} holds a field that no table has");
+    let others = object.keys().filter(|key| *key != "//");
+    assert_eq!(others.count(), fields.infos().len(), "{path} holds a field that no table has");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! `config.example.json`: every field at its default.
+//! `config.example.json`: every field at its default, and a destination that counts once it is edited.
 
 use metricsd::config;
 use metricsd::fields::{DefaultValue, Fields, Shape};
@@ -8,14 +8,24 @@ const WIDTH: usize = 60;
 /// A list may be longer: what stands in it is read one after the other.
 const LIST_WIDTH: usize = 100;
 
+/// No destination is the default, so one stands there as a comment: that changes nothing before the `_`
+/// is taken away.
+const DESTINATION: &str = r#""//": "To send metrics, take the _ from _shipper, and set the endpoint. Keys that begin with _ are comments.",
+  "_shipper": {
+    "type": "prometheus_remote_write",
+    "endpoint": "http://localhost:9090/api/v1/write"
+  }"#;
+
 pub fn example() -> String {
     format!("{}\n", object(config::fields(), 0))
 }
 
 fn object(fields: &dyn Fields, depth: usize) -> String {
     let member = |info: metricsd::fields::Info| {
+        if depth == 0 && info.name == "shipper" {
+            return DESTINATION.to_owned();
+        }
         let value = match info.inner {
-            // No destination is the default, so the short form of one stands there as null.
             Some(inner) if info.shape == Shape::Object && info.default != DefaultValue::Null => {
                 object(inner, depth + 1)
             }

@@ -85,7 +85,8 @@ pub fn configuration() -> String {
         "The configuration of `metricsd`(1) is JSON: the file that `-config` names, else `config.json` in the working \
          directory if it is there, else the defaults below. The packaged service reads \
          `/etc/metricsd/config.json`. Every field is optional unless it says otherwise. Unknown fields are mistakes; \
-         `metricsd -check` reports every mistake at once, with line, column and path.",
+         `metricsd -check` reports every mistake at once, with line, column and path. A key that begins with `_`, \
+         `//` or `$` is a comment; in maps (`labels`, `headers`) only one that begins with `//` is.",
     );
     paragraph(
         &mut page,
