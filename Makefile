@@ -9,14 +9,18 @@ E2E_PROGRAMS := prometheus:prometheus promtool:prometheus prometheus-node-export
 	free:procps openssl:openssl nginx:nginx
 
 .DEFAULT_GOAL := help
-.PHONY: help run build check fmt clippy doc fuzz-targets deny verbs test golden bench e2e e2e-packages-installed deb rpm e2e-packages fuzz clean
-.PHONY: static reproducible image dist e2e-static
+.PHONY: help run build install check fmt clippy doc fuzz-targets deny verbs test golden bench e2e e2e-packages-installed deb rpm e2e-packages fuzz clean
+.PHONY: static reproducible image image-needs dist e2e-static
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## the release binary, target/release/metricsd
 	$(CARGO) build --release --locked
+
+# Builds nothing, so that `sudo make install` needs no compiler: make build first.
+install: ## metricsd as a command, with man pages and completions (PREFIX=/usr/local, DESTDIR)
+	@PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' packaging/install '$(or $(BINARY),$(TARGET)/release/metricsd)'
 
 run: build ## build and start with the example configuration
 	@echo
@@ -57,7 +61,7 @@ verbs:
 test: ## every test that needs no other server
 	$(CARGO) test --locked
 
-golden: ## rewrite tests/golden from the fixtures, and what is generated in README and packaging
+golden: ## rewrite tests/golden from the fixtures, and what is generated in docs and packaging
 	METRICSD_GOLDEN=write $(CARGO) test --locked --test it -- golden:: docs::
 
 bench: ## what it costs: CPU of a tick against a bare loop, encoders, spool, memory; also of the static binary
@@ -87,9 +91,11 @@ PACKAGED = $(or $(BINARY),$$(packaging/binary))
 # ARCH, where it is given, make puts into the environment of these scripts.
 
 deb: ## the Debian package, in target/packages (ARCH=amd64|arm64)
+	@packaging/need deb dpkg-deb dpkg dpkg
 	@binary=$(PACKAGED) && packaging/deb/build "$$binary" $(PACKAGES)
 
 rpm: ## the rpm, in target/packages (ARCH=amd64|arm64)
+	@packaging/need rpm rpmbuild rpm rpm-build
 	@binary=$(PACKAGED) && packaging/rpm/build "$$binary" $(PACKAGES)
 
 # Needs root, debootstrap, lintian, rpm, rpmlint, systemd-container; says what is missing.
@@ -119,7 +125,11 @@ static: ## the static binary, dist/metricsd-VERSION-ARCH-linux-musl (ARCH=x86_64
 reproducible: ## build the static binary twice, in different directories, and compare the bytes
 	packaging/static/reproducible $(MACHINE)
 
-image: static ## the container image from the static binary, with podman (IMAGE=metricsd:VERSION, and metricsd:latest)
+# Asked for before anything is built.
+image-needs:
+	@packaging/need image podman podman podman 'docker build -t metricsd . needs docker alone'
+
+image: image-needs static ## the container image from the static binary, with podman (IMAGE=metricsd:VERSION, and metricsd:latest)
 	packaging/docker/context $(STATIC) dist/image
 	podman build --quiet --format docker --platform $(PLATFORM_$(MACHINE)) -f packaging/docker/Dockerfile.prebuilt -t $(IMAGE) -t metricsd:latest dist/image
 

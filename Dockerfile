@@ -1,7 +1,9 @@
 # The image from source, in two stages: Alpine's own target is static musl. From the repository's top:
 #
-#   docker build -f packaging/docker/Dockerfile -t metricsd \
-#     --build-arg METRICSD_COMMIT="$(git rev-parse --short=12 HEAD)" .
+#   docker build -t metricsd .
+#   docker build -t metricsd --build-arg METRICSD_COMMIT="$(git rev-parse --short=12 HEAD)" .
+#
+# The second one knows its commit, which is all that differs: the clone's .git is not sent along.
 #
 # What the second stage is, and how to run it, is said in packaging/docker/Dockerfile.prebuilt, which
 # makes the same image from a static binary that is there already.
