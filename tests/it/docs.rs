@@ -1,12 +1,13 @@
 //! The documentation against the code: tables, examples, links.
 //!
-//! What the README says in tables comes from the code's own tables. It stands between
-//! `<!-- generated: NAME -->` and `<!-- /generated -->`, and `make golden` rewrites it, with
-//! the man pages and completions.
+//! What `docs/` says in tables of metrics, fields, flags and the like comes from the code's own
+//! tables. It stands between `<!-- generated: NAME -->` and `<!-- /generated -->`, and `make golden`
+//! rewrites it, with the man pages and completions.
 
 mod completions;
 mod example;
 mod manual;
+mod others;
 
 use std::fmt::Write as _;
 use std::fs;
@@ -14,13 +15,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use metricsd::model::{Family, Refused, Scheme};
+use metricsd::model::{Family, ReadingRef, Refused, Scheme};
 use metricsd::telemetry::{CollectorState, CollectorStatus, DestinationStatus, Exposition, Round, Subjects, Telemetry};
 use metricsd::{cli, collectors, config};
 
+use crate::examples;
 use crate::support::program::{TempDir, metricsd, run};
 
-/// A generated part of the README, or file: its name, and what it has to be.
+/// A generated part of a page, or file: its name, and what it has to be.
 type Section = (&'static str, fn() -> String);
 
 /// Variables that stand for no field of the configuration.
@@ -33,6 +35,9 @@ const VARIABLES: [(&str, &str); 7] = [
     ("HTTP_PROXY", "the same for `http://` destinations; `http_proxy` wins over it"),
     ("NO_PROXY", "whom these two do not count for (a list; `docs/credentials.md`); `no_proxy` wins over it"),
 ];
+
+/// What a README may be: who wants to know more has the pages below `docs/`.
+const MAX_README_BYTES: usize = 10 << 10;
 
 /// A default longer than this does not fit into a table.
 const MAX_DEFAULT: usize = 40;
@@ -93,6 +98,42 @@ fn metrics() -> String {
     table(&FAMILY, families.map(|(metric, labels)| family(metric, &labels.join(", "))))
 }
 
+/// A row for each reading that has another name than its native one: every name once, with its labels.
+fn names() -> String {
+    let mut rows: Vec<Vec<String>> = Vec::new();
+    for definition in collectors::definitions() {
+        let name = |reading: &ReadingRef, scheme| {
+            let face = reading.face(scheme)?;
+            let labels: Vec<&str> = face.labels.iter().map(|label| label.name()).collect();
+            let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
+            Some(code(&format!("{}{labels}", face.family.name)))
+        };
+        let readings = collectors::readings_of(definition);
+        let faces: Vec<[Option<String>; 3]> =
+            readings.iter().map(|reading| Scheme::ALL.map(|scheme| name(reading, scheme))).collect();
+        // A native name stands for all that its readings are called elsewhere; what has none comes after.
+        let mut mine: Vec<[Vec<String>; 3]> = Vec::new();
+        for first in 0..3 {
+            for face in faces.iter().filter(|face| face.iter().position(Option::is_some) == Some(first)) {
+                let row = match mine.iter().position(|row| face[first].as_ref().is_some_and(|n| row[first].contains(n)))
+                {
+                    Some(at) => &mut mine[at],
+                    None => {
+                        mine.push(Default::default());
+                        mine.last_mut().unwrap()
+                    }
+                };
+                for (names, name) in row.iter_mut().zip(face) {
+                    names.extend(name.iter().filter(|name| !names.contains(name)).cloned().collect::<Vec<_>>());
+                }
+            }
+        }
+        let others = mine.into_iter().filter(|row| !row[1].is_empty() || !row[2].is_empty());
+        rows.extend(others.map(|row| [vec![code(definition.name)], row.map(|names| names.join(", ")).into()].concat()));
+    }
+    table(&["collector", "native", "node_exporter", "otel"], rows)
+}
+
 fn collectors_table() -> String {
     let row = |definition: &collectors::Definition| {
         let reads: Vec<String> = definition.reads.iter().copied().map(code).collect();
@@ -133,7 +174,7 @@ fn configuration() -> String {
     let rows = config::rows().into_iter().map(|row| {
         let default = match &*row.default {
             "required" => "required".to_owned(),
-            long if long.len() > MAX_DEFAULT => "[in the example](config.example.json)".to_owned(),
+            long if long.len() > MAX_DEFAULT => "[in the example](../config.example.json)".to_owned(),
             short => code(short),
         };
         vec![code(&row.path), row.takes, default, row.meaning.to_owned()]
@@ -161,26 +202,62 @@ fn help() -> String {
     format!("```text\n{}```\n", cli::help())
 }
 
+/// Every generated part of our pages.
+const PAGES: [(&str, &[Section]); 4] = [
+    (
+        "docs/metrics.md",
+        &[("collectors", collectors_table), ("metrics", metrics), ("names", names), ("own metrics", own_metrics)],
+    ),
+    ("docs/configuration.md", &[("configuration", configuration), ("environment", environment)]),
+    ("docs/command-line.md", &[("help", help), ("exit codes", exits)]),
+    (
+        "docs/coming-from.md",
+        &[
+            ("node_exporter", others::node_exporter),
+            ("telegraf inputs", others::telegraf_inputs),
+            ("telegraf outputs", others::telegraf_outputs),
+        ],
+    ),
+];
+
 #[test]
-fn the_readmes_tables_are_those_of_the_code() {
-    let readme = read("README.md");
-    let mut expected = readme.clone();
-    let sections: [Section; 7] = [
-        ("metrics", metrics),
-        ("collectors", collectors_table),
-        ("own metrics", own_metrics),
-        ("configuration", configuration),
-        ("environment", environment),
-        ("help", help),
-        ("exit codes", exits),
-    ];
-    for (name, render) in sections {
-        let open = format!("<!-- generated: {name} -->\n");
-        let (before, rest) = expected.split_once(&open).unwrap_or_else(|| panic!("README.md has no {open}"));
-        let (_, after) = rest.split_once("<!-- /generated -->").unwrap_or_else(|| panic!("{name} does not end"));
-        expected = format!("{before}{open}\n{}\n<!-- /generated -->{after}", render());
+fn the_tables_of_the_pages_are_those_of_the_code() {
+    for (file, sections) in PAGES {
+        let page = read(file);
+        let mut expected = page.clone();
+        for (name, render) in sections {
+            let open = format!("<!-- generated: {name} -->\n");
+            let (before, rest) = expected.split_once(&open).unwrap_or_else(|| panic!("{file} has no {open}"));
+            let (_, after) = rest.split_once("<!-- /generated -->").unwrap_or_else(|| panic!("{name} does not end"));
+            expected = format!("{before}{open}\n{}\n<!-- /generated -->{after}", render());
+        }
+        is(file, &page, &expected);
     }
-    is("README.md", &readme, &expected);
+}
+
+#[test]
+fn the_readme_is_short() {
+    let length = read("README.md").len();
+    assert!(length <= MAX_README_BYTES, "README.md has {length} bytes; what is not needed first belongs into docs/");
+}
+
+#[test]
+fn the_readme_says_what_each_dependency_does() {
+    let (readme, manifest) = (read("README.md"), read("Cargo.toml"));
+    let dependencies = manifest.split("\n[dependencies]\n").nth(1).unwrap().split("\n[").next().unwrap();
+    let names = dependencies.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once(" = "));
+    for (name, _) in names {
+        assert!(readme.contains(&code(name)), "README.md does not say what {name} does here");
+    }
+}
+
+#[test]
+fn the_index_has_every_page() {
+    let index = read("docs/README.md");
+    for page in pages().iter().filter(|page| page.parent().unwrap().ends_with("docs")) {
+        let name = page.file_name().unwrap().to_str().unwrap();
+        assert!(name == "README.md" || index.contains(&format!("]({name})")), "docs/README.md does not name {name}");
+    }
 }
 
 /// Fails where a committed file is not what it should be, or makes it so.
@@ -246,17 +323,19 @@ fn the_example_configuration_is_that_of_the_code() {
 #[test]
 fn configurations_in_the_documentation_are_good() {
     let dir = TempDir::new();
+    examples::write_files(&dir);
     let mut checked = 0;
     for page in pages() {
         let text = fs::read_to_string(&page).unwrap();
+        assert!(!text.contains("```jsonc"), "{}: say json, so that it is checked", page.display());
         for block in text.split("```json\n").skip(1) {
-            let path = dir.write("example.json", block.split("```").next().unwrap());
+            let path = dir.write("example.json", &examples::with_files_in(&dir, block.split("```").next().unwrap()));
             let ran = run(metricsd().arg("-check").arg("-config").arg(&path));
             assert_eq!((ran.code, &*ran.stderr), (0, ""), "{}:\n{block}", page.display());
             checked += 1;
         }
     }
-    assert!(checked >= 2, "{checked} examples found");
+    assert!(checked >= 10, "{checked} examples found");
 }
 
 #[test]
@@ -304,6 +383,40 @@ fn make_run_names_the_binary_where_it_is() {
     }
     assert!(said(Some("/elsewhere")).unwrap().contains("one round  /elsewhere/release/metricsd -once"));
     assert!(said(None).unwrap().contains("one round  target/release/metricsd -once"));
+}
+
+#[test]
+fn make_install_makes_metricsd_a_command() {
+    let mut make = std::process::Command::new("make");
+    if make.arg("--version").output().is_err() {
+        return println!("skipped, no make here");
+    }
+    let dir = TempDir::new();
+    let install = |assignments: &[String]| {
+        let mut make = std::process::Command::new("make");
+        make.current_dir(root()).args(["--no-print-directory", "install"]).args(assignments);
+        run(make.env_remove("PREFIX").env_remove("DESTDIR").env_remove("MAKEFLAGS"))
+    };
+    let assign = |name: &str, value: &str| format!("{name}={value}");
+    let binary = assign("BINARY", env!("CARGO_BIN_EXE_metricsd"));
+    let ran = install(&[binary.clone(), assign("DESTDIR", dir.path().to_str().unwrap()), assign("PREFIX", "/opt/m")]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let to = dir.path().join("opt/m");
+    let said = run(std::process::Command::new(to.join("bin/metricsd")).arg("-version")).stdout;
+    assert!(said.starts_with(concat!("metricsd ", env!("CARGO_PKG_VERSION"))), "{said}");
+    for file in [
+        "share/man/man1/metricsd.1",
+        "share/man/man5/metricsd.json.5",
+        "share/bash-completion/completions/metricsd",
+        "share/zsh/site-functions/_metricsd",
+        "share/fish/vendor_completions.d/metricsd.fish",
+    ] {
+        assert!(to.join(file).is_file(), "{file} is not installed");
+    }
+    let ran = install(&[binary, assign("DESTDIR", dir.path().to_str().unwrap())]);
+    assert!(ran.code == 0 && dir.path().join("usr/local/bin/metricsd").is_file(), "{}", ran.stderr);
+    let ran = install(&[assign("BINARY", "/nonexistent"), assign("DESTDIR", dir.path().to_str().unwrap())]);
+    assert!(ran.code != 0 && ran.stderr.contains("make build"), "{}", ran.stderr);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::support::program::{TempDir, metricsd, run};
 use crate::support::series::native;
 
 /// Where the examples have their files: a test puts such files into a directory of its own.
-const FILES: [&str; 3] = ["/etc/metricsd/tls", "/run/secrets/metricsd", "/etc/metricsd"];
+const FILES: [&str; 3] = ["/etc/metricsd/tls/", "/run/secrets/metricsd/", "/etc/metricsd/"];
 
 fn packaging() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging")
@@ -40,26 +40,35 @@ fn configurations() -> Vec<String> {
     found
 }
 
+/// The files that examples name, written into `dir`.
+pub fn write_files(dir: &TempDir) {
+    let authority = Authority::new("examples");
+    for name in ["ca.crt", "ca.pem"] {
+        dir.write(name, &authority.pem);
+    }
+    for name in ["client", "tls", "agent"] {
+        authority.issue(&["example"]).write(dir.path(), name);
+    }
+    for name in ["grafana-cloud.token", "token", "password"] {
+        let file = dir.write(name, "secret\n");
+        fs::set_permissions(file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    }
+}
+
+/// An example whose files are in `dir`.
+pub fn with_files_in(dir: &TempDir, example: &str) -> String {
+    let here = format!("{}/", dir.path().display());
+    FILES.iter().fold(example.to_owned(), |text, place| text.replace(place, &here))
+}
+
 #[test]
 fn every_example_passes_the_check() {
     let dir = TempDir::new();
-    let authority = Authority::new("examples");
-    dir.write("ca.crt", &authority.pem);
-    for name in ["client", "tls"] {
-        authority.issue(&["example"]).write(dir.path(), name);
-    }
-    for name in ["grafana-cloud.token", "token"] {
-        let token = dir.write(name, "secret\n");
-        fs::set_permissions(token, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
-    }
+    write_files(&dir);
     let names = configurations();
     assert!(names.len() >= 10, "{names:?}");
     for name in names {
-        let mut text = read(&name);
-        for place in FILES {
-            text = text.replace(place, dir.path().to_str().unwrap());
-        }
-        let path = dir.write("config.json", &text);
+        let path = dir.write("config.json", &with_files_in(&dir, &read(&name)));
         let mut command = metricsd();
         command.arg("-check").arg("-config").arg(path);
         for variable in ["NODE_NAME", "CLUSTER", "HOST_NAME", "RACK"] {
@@ -90,11 +99,11 @@ fn names(expression: &str) -> impl Iterator<Item = &str> {
     words.filter(|word| ["system_", "metricsd_", "process_"].iter().any(|prefix| word.starts_with(prefix)))
 }
 
-/// Every name that there is: those of the collectors, and of `metricsd`'s own table in the README, which
-/// another test keeps in step.
+/// Every name that there is: those of the collectors, and of `metricsd`'s own table in the documentation,
+/// which another test keeps in step.
 fn known() -> BTreeSet<String> {
-    let readme = fs::read_to_string(packaging().join("../README.md")).unwrap();
-    let own = readme.split("<!-- generated: own metrics -->").nth(1).unwrap().split("<!-- /generated -->").next();
+    let page = fs::read_to_string(packaging().join("../docs/metrics.md")).unwrap();
+    let own = page.split("<!-- generated: own metrics -->").nth(1).unwrap().split("<!-- /generated -->").next();
     let own = own.unwrap().lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
     native().map(|metric| metric.name.to_string()).chain(own.map(str::to_owned)).collect()
 }
