@@ -21,7 +21,7 @@ pub trait Collector: Send {
     /// Takes a first reading, for values that are differences of two. Emits nothing.
     fn prime(&mut self, _tick: &Tick, _scratch: &mut Scratch) {}
 
-    /// Reads and pushes one round. After an error nothing of the round is sent.
+    /// Reads and pushes one round. After an error nothing of the round is sent, but for [`CollectError::NoneHere`].
     fn collect(&mut self, tick: &Tick, scratch: &mut Scratch, out: &mut Recorder) -> Result<(), CollectError>;
 }
 
@@ -33,6 +33,8 @@ pub type Due = Arc<dyn Fn() -> bool + Send + Sync>;
 pub enum CollectError {
     /// This host has no such thing: quiet, and not a failure.
     Absent(String),
+    /// The same, and there is a number that says so: what was pushed is sent.
+    NoneHere(String),
     /// It should be there, but could not be read or understood.
     Failed(String),
 }
@@ -40,7 +42,7 @@ pub enum CollectError {
 impl fmt::Display for CollectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            CollectError::Absent(what) | CollectError::Failed(what) => f.write_str(what),
+            CollectError::Absent(what) | CollectError::NoneHere(what) | CollectError::Failed(what) => f.write_str(what),
         }
     }
 }

@@ -10,13 +10,13 @@ pub mod entropy;
 mod fields;
 pub mod filesystem;
 mod filter;
+mod gpu;
 mod keyed;
 mod keys;
 pub mod load;
 pub mod memory;
 pub mod network;
 mod parse;
-#[allow(dead_code, reason = "the first collector of many small files comes next")]
 mod partial;
 mod settings;
 #[cfg(test)]
@@ -48,6 +48,7 @@ static TABLE: &[&Definition] = &[
     &filesystem::REMOTE,
     &network::DEFINITION,
     &entropy::DEFINITION,
+    &gpu::DEFINITION,
 ];
 
 /// What is to be known of a collector that is on, to run it.
@@ -256,8 +257,13 @@ mod tests {
                         assert!(name.starts_with("system_"), "{name}");
                         assert!(kind != Kind::Counter || name.ends_with("_total"), "{name}");
                     }
-                    Scheme::NodeExporter => assert!(name.starts_with("node_"), "{name}"),
-                    Scheme::Otel => assert!(name.starts_with("system."), "{name}"),
+                    // GPUs have the names of NVIDIA's exporter.
+                    Scheme::NodeExporter => {
+                        assert!(["node_", "DCGM_FI_"].iter().any(|begins| name.starts_with(begins)), "{name}");
+                    }
+                    Scheme::Otel => {
+                        assert!(["system.", "hw."].iter().any(|begins| name.starts_with(begins)), "{name}");
+                    }
                 }
             }
         }

@@ -157,7 +157,8 @@ impl PartialEq for Given {
             (None, None) => true,
             (Some(own), None) | (None, Some(own)) => own.is_default(),
         };
-        own && (self.on, self.interval, self.timeout) == (other.on, other.interval, other.timeout)
+        let timeout = |given: &Given| given.timeout.unwrap_or(DEFAULT_TIMEOUT);
+        own && (self.on, self.interval, timeout(self)) == (other.on, other.interval, timeout(other))
             && self.labels == other.labels
     }
 }
@@ -221,8 +222,8 @@ pub static COMMON: [Field<Given>; 2] = [interval(""), labels("")];
 /// The fields of the object of a collector that has no settings of its own.
 pub static SECTION: Table<Given> = Table::new(|| FIELDS.iter().collect());
 
-#[allow(dead_code, reason = "the first collector that may hang comes next")]
-static TIMEOUT: Field<Given> = Field::new(
+/// The field that every collector has that may hang.
+pub static TIMEOUT: Field<Given> = Field::new(
     "timeout",
     Takes::Duration(WAIT, |s, timeout| s.timeout = Some(timeout)),
     DefaultValue::Text("5s"),
@@ -230,9 +231,8 @@ static TIMEOUT: Field<Given> = Field::new(
 );
 
 /// How long a round may take of a collector that may hang.
-#[allow(dead_code, reason = "the first collector that may hang comes next")]
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The fields of the object of a collector that may hang and has no others.
-#[allow(dead_code, reason = "the first collector that may hang comes next")]
+#[allow(dead_code, reason = "the first collector that may hang and has no settings of its own comes next")]
 pub static SLOW_SECTION: Table<Given> = Table::new(|| COMMON.iter().chain([&TIMEOUT]).collect());

@@ -6,7 +6,7 @@ use crate::fields::any_of;
 use crate::formats;
 
 /// Fields, each with what may be said of it all the same. Those of `shipper` are those of each of `shippers`.
-const FIELDS: [(&str, Off); 14] = [
+const FIELDS: [(&str, Off); 15] = [
     ("endpoints", Off::EmptyList),
     ("endpoints_files", Off::Never),
     ("transforms", Off::Never),
@@ -18,7 +18,8 @@ const FIELDS: [(&str, Off); 14] = [
     ("log_format", Off::Never),
     ("server.allowed_hosts", Off::Never),
     ("server.allow_config_edit", Off::Never),
-    ("collector.enable_gpu", Off::False),
+    ("collector.gpu.nvidia_smi", Off::Never),
+    ("collector.gpu.per_process", Off::False),
     ("shipper.send", Off::Never),
     ("shipper.transforms", Off::Never),
 ];

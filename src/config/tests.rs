@@ -285,8 +285,8 @@ fn what_this_version_does_not_have_is_refused_as_such() {
     assert_eq!(problem(r#"{"logs": {}}"#), "c.json:1:2: logs: this version has no logs yet; remove it");
     for (text, said) in [
         (
-            r#"{"collector": {"enable_gpu": true}}"#,
-            "collector.enable_gpu: this version has no enable_gpu yet; leave it at false",
+            r#"{"collector": {"gpu": {"per_process": true}}}"#,
+            "collector.gpu.per_process: this version has no per_process yet; leave it at false",
         ),
         (
             r#"{"collector": {"enable_hwmon": true}}"#,
@@ -310,10 +310,10 @@ fn what_this_version_does_not_have_is_refused_as_such() {
         assert!(problem(text).contains(said), "{}", problem(text));
     }
     // What asks for nothing stands in files as they are.
-    let off = r#"{"endpoints": [], "collector": {"enable_gpu": false},
+    let off = r#"{"endpoints": [], "collector": {"gpu": {"per_process": false}},
         "shipper": {"type": "stdout"}}"#;
     assert_eq!(loaded(off).warnings, [""; 0]);
-    assert_eq!(loaded(r#"{"endpoints": null, "collector": {"enable_gpu": null}}"#), loaded("{}"));
+    assert_eq!(loaded(r#"{"endpoints": null, "collector": {"gpu": {"per_process": null}}}"#), loaded("{}"));
 }
 
 #[test]

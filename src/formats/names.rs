@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 
 use crate::model::{Family, Kind};
+use crate::shaping::ViewLabels;
 
 /// The name of `family`: its own where it has no dots, else with `_` for these, with its unit
 /// in words, and `_total` where it is a counter.
@@ -26,6 +27,37 @@ pub fn prometheus_name(family: Family<'_>) -> Cow<'_, str> {
         name.push_str("_total");
     }
     Cow::Owned(name)
+}
+
+/// Labels as the formats of Prometheus write them.
+pub struct WrittenLabels<'l> {
+    /// Where no name has a dot, which is nearly always so.
+    as_they_are: Option<ViewLabels<'l>>,
+    without_dots: Vec<(Cow<'l, str>, &'l str)>,
+}
+
+/// `labels` with `_` for the dots of their names, sorted anew. A label of the configuration that
+/// has that very name yields, as it would to one without dots.
+pub fn prometheus_labels(labels: ViewLabels<'_>) -> WrittenLabels<'_> {
+    let has_dots = |(name, _): &(&str, &str)| name.contains('.');
+    if !labels.iter().any(|label| has_dots(&label)) {
+        return WrittenLabels { as_they_are: Some(labels), without_dots: Vec::new() };
+    }
+    let with = labels.iter().filter(has_dots).map(|(name, value)| (Cow::Owned(name.replace('.', "_")), value));
+    let without = labels.iter().filter(|label| !has_dots(label)).map(|(name, value)| (Cow::Borrowed(name), value));
+    let mut all: Vec<_> = with.chain(without).collect();
+    // Stable: of two that are alike the one that had dots stands in front.
+    all.sort_by(|(a, _), (b, _)| a.cmp(b));
+    all.dedup_by(|(name, _), (before, _)| name == before);
+    WrittenLabels { as_they_are: None, without_dots: all }
+}
+
+impl WrittenLabels<'_> {
+    /// The labels, sorted by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> + Clone {
+        let as_they_are = self.as_they_are.iter().flat_map(|labels| labels.iter());
+        as_they_are.chain(self.without_dots.iter().map(|(name, value)| (&**name, *value)))
+    }
 }
 
 /// UCUM's units in Prometheus' words; nothing for what is counted (`{threads}`) and for units

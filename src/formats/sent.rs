@@ -13,10 +13,10 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use super::names::prometheus_name;
+use super::names::{WrittenLabels, prometheus_labels, prometheus_name};
 use super::series_record::{self, Record, write_series};
 use crate::model::Chunk;
-use crate::shaping::{Perspective, ViewLabels, ViewSeries};
+use crate::shaping::{Perspective, ViewSeries};
 
 /// The label that holds the metric's name.
 const NAME: &str = "__name__";
@@ -44,7 +44,7 @@ impl SentSeries {
 }
 
 /// All labels of a series of that name as it is sent: its own and its name, sorted by name.
-pub fn named<'l>(name: &'l str, labels: ViewLabels<'l>) -> impl Iterator<Item = (&'l str, &'l str)> {
+pub fn named<'l>(name: &'l str, labels: &'l WrittenLabels<'_>) -> impl Iterator<Item = (&'l str, &'l str)> {
     let before = labels.iter().take_while(|(name, _)| *name < NAME);
     let behind = labels.iter().skip_while(|(name, _)| *name < NAME);
     before.chain([(NAME, name)]).chain(behind)
@@ -124,7 +124,7 @@ impl One<'_> {
     /// What tells it from every other one.
     pub(super) fn known_as(&self) -> u64 {
         match self {
-            One::Seen(one) => known_as(named(&prometheus_name(one.family()), one.labels)),
+            One::Seen(one) => known_as(named(&prometheus_name(one.family()), &prometheus_labels(one.labels))),
             One::Read(record) => known_as(record.labels.iter().copied()),
         }
     }
@@ -142,8 +142,9 @@ impl One<'_> {
             One::Seen(one) => {
                 let family = one.family();
                 let name = prometheus_name(family);
-                let count = one.labels.iter().len() + 1;
-                write_series(family.kind, [family.help, family.unit], count, named(&name, one.labels), out);
+                let labels = prometheus_labels(one.labels);
+                let count = labels.iter().count() + 1;
+                write_series(family.kind, [family.help, family.unit], count, named(&name, &labels), out);
             }
             One::Read(Record { kind, help, unit, labels }) => {
                 write_series(*kind, [help, unit], labels.len(), labels.iter().copied(), out);

@@ -12,9 +12,9 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use super::names::prometheus_name;
+use super::names::{WrittenLabels, prometheus_labels, prometheus_name};
 use crate::model::{Family, Frame, Kind};
-use crate::shaping::{Perspective, View, ViewLabels};
+use crate::shaping::{Perspective, View};
 
 /// Which of the two formats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +48,7 @@ pub fn render<'a>(frames: impl IntoIterator<Item = &'a Frame>, from: &Perspectiv
         let name = page.head(&page.families[family as usize], format, out);
         for (_, view, series, value) in page.samples[at..].iter().take_while(|(f, ..)| *f == family) {
             out.push_str(name);
-            write_labels(view.get(*series as usize).labels, out);
+            write_labels(&prometheus_labels(view.get(*series as usize).labels), out);
             out.push(' ');
             write_number(*value, out);
             out.push('\n');
@@ -146,7 +146,7 @@ fn has_unit(family: &str, unit: &str) -> bool {
 }
 
 /// `{name="value",...}`, sorted by name; nothing where there are none.
-fn write_labels(labels: ViewLabels<'_>, out: &mut String) {
+fn write_labels(labels: &WrittenLabels<'_>, out: &mut String) {
     let mut separator = '{';
     for (name, value) in labels.iter() {
         out.push(separator);

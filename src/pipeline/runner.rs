@@ -82,12 +82,15 @@ impl Runner {
     }
 
     /// Ends the round that gave `collected`, and says how it went. None where it failed, or
-    /// where this host has no such thing; the first time after it had, an empty frame, which
-    /// ends its series.
+    /// where this host has no such thing and no number says so; the first time after it had, an
+    /// empty frame, which ends its series.
     pub fn conclude(&mut self, tick: &Tick, collected: Collected) -> Option<Frame> {
         let Collected { result, begun, ended } = collected;
         let (frame, state, error) = match result {
             Ok(()) => (Some(self.recorder.finish(tick.wall_ms)), CollectorState::Ok, None),
+            Err(CollectError::NoneHere(what)) => {
+                (Some(self.recorder.finish(tick.wall_ms)), CollectorState::Absent, Some(what))
+            }
             Err(CollectError::Absent(what)) => (None, CollectorState::Absent, Some(what)),
             Err(CollectError::Failed(why)) => (None, CollectorState::Failed, Some(why)),
         };
@@ -95,7 +98,7 @@ impl Runner {
             self.recorder.discard();
         }
         let frame = match state {
-            CollectorState::Absent if self.gives => Some(self.recorder.finish(tick.wall_ms)),
+            CollectorState::Absent if frame.is_none() && self.gives => Some(self.recorder.finish(tick.wall_ms)),
             _ => frame,
         };
         if let Some(frame) = &frame {
@@ -174,6 +177,7 @@ mod tests {
             || Err(CollectError::Absent("no such file".into())),
             || Err(CollectError::Failed("torn".into())),
             || Err(CollectError::Absent("no such file".into())),
+            || Err(CollectError::NoneHere("there is none".into())),
             || Ok(()),
         ];
         let status = Arc::new(CollectorStatus::new("test"));
@@ -182,7 +186,7 @@ mod tests {
         let tick = Tick { wall_ms: 1, monotonic: Duration::ZERO };
         let mut scratch = Scratch::new();
         let mut seen = Vec::new();
-        for _ in 0..7 {
+        for _ in 0..8 {
             let collected = runner.collect(&tick, &mut scratch);
             let frame = runner.conclude(&tick, collected);
             let last = status.last(Duration::ZERO).unwrap();
@@ -198,6 +202,7 @@ mod tests {
                 (Some(0), CollectorState::Absent, Some("no such file".into())),
                 (None, CollectorState::Failed, Some("torn".into())),
                 (None, CollectorState::Absent, Some("no such file".into())),
+                (Some(1), CollectorState::Absent, Some("there is none".into())),
                 (Some(1), CollectorState::Ok, None),
             ]
         );

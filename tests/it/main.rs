@@ -11,6 +11,7 @@ mod docs;
 mod e2e;
 mod examples;
 mod golden;
+mod gpu;
 mod handover;
 mod hangs;
 mod lanes;

@@ -282,7 +282,7 @@ mod tests {
 
     use super::*;
     use crate::formats::testing::{self, COUNT, USAGE};
-    use crate::model::{Family, Labels, Recorder, ViewSlots};
+    use crate::model::{Family, Item, Label, Labels, Reading, Recorder, ViewSlots, face};
 
     fn none() -> Content {
         content(&[])
@@ -339,6 +339,34 @@ mod tests {
             let (body, encoded) = testing::encode(&mut encoder, &Batch { frames, ..testing::batch(time_ms, &[]) });
             assert_eq!(encoded, Encoded { samples: SMALL as u64 + 1, markers: 0, unencodable: 0 });
             assert_eq!(decode(&body).timeseries.len(), SMALL + 1);
+        }
+    }
+
+    #[test]
+    fn labels_have_no_dots_neither_while_a_series_lives_nor_when_it_ends() {
+        static GPU: &[Label] = &[Label::key("hw.id", 0), Label::key("hw.name", 1)];
+        static USED: Reading = Reading { native: face(&USAGE, GPU), node: None, otel: None };
+        static HOST: Reading = Reading { native: face(&COUNT, &[]), node: None, otel: None };
+        let (host, gpu) = (Item::new(&[]), Item::new(&["ours", "b"]));
+        // A dot comes before a digit, `_` behind it.
+        let extra = Labels::of(&[("hw0", "z"), ("hw_id", "theirs")]);
+        for version in [Version::V1, Version::V2] {
+            let mut encoder = RemoteWrite::new(version, testing::from(extra.clone()));
+            let mut out = Recorder::new("test", 10);
+            let mut labels = |time_ms, has_gpu| {
+                out.item(&host).push(&HOST, 1.0);
+                if has_gpu {
+                    out.item(&gpu).push(&USED, 12.5);
+                }
+                let batch = Batch { frames: vec![out.finish(time_ms)], ..testing::batch(time_ms, &[]) };
+                let (body, _) = testing::encode(&mut encoder, &batch);
+                let body = downgrade(&version.content(), &body).map_or(body, |(_, older)| older);
+                flat(&decode(&body)).into_iter().map(|(labels, ..)| labels).collect::<Vec<_>>()
+            };
+            let count = "__name__=test_count,hw0=z,hw_id=theirs";
+            let usage = "__name__=test_usage_percent,hw0=z,hw_id=ours,hw_name=b";
+            assert_eq!(labels(1, true), [count, usage]);
+            assert_eq!(labels(2, false), [count, usage], "and the marker of its end");
         }
     }
 

@@ -21,7 +21,7 @@ use super::message::{Message, STALE, pack, unpack, write_text};
 use super::part::Part;
 use crate::formats::body::{Piece, cuts};
 use crate::formats::ledger::Ended;
-use crate::formats::names::prometheus_name;
+use crate::formats::names::{prometheus_labels, prometheus_name};
 use crate::formats::sent::named;
 use crate::shaping::View;
 
@@ -54,7 +54,7 @@ pub fn write_view(view: &View, frame: usize, time_ms: i64, values: &[f64], out: 
     let mut labels = Vec::new();
     for (series, value) in view.series().zip(values) {
         labels.clear();
-        write_labels(named(&prometheus_name(series.family()), series.labels), &mut labels);
+        write_labels(named(&prometheus_name(series.family()), &prometheus_labels(series.labels)), &mut labels);
         write_head(&labels, time_len, &mut out.bytes);
         out.value(*value);
         encode_key(2, WireType::Varint, &mut out.bytes);

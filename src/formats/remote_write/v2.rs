@@ -25,7 +25,7 @@ use super::v1;
 use super::wire::{Field, fields, packed};
 use crate::formats::body::{Content, Piece, content, cuts};
 use crate::formats::ledger::Ended;
-use crate::formats::names::prometheus_name;
+use crate::formats::names::{prometheus_labels, prometheus_name};
 use crate::formats::sent::named;
 use crate::model::{Kind, Since};
 use crate::shaping::ViewSeries;
@@ -102,13 +102,14 @@ struct Draft {
 /// Writes the whole message of these parts.
 pub fn write(parts: &[Part<'_>], boot_ms: Option<i64>, ended: &[Ended], out: &mut Message) {
     let series = parts.iter().flat_map(|part| part.view.series().map(move |one| (part, one)));
-    let names: Vec<_> = series.clone().map(|(_, one)| prometheus_name(one.family())).collect();
+    let written = series.clone().map(|(_, one)| (prometheus_name(one.family()), prometheus_labels(one.labels)));
+    let written: Vec<_> = written.collect();
     let mut symbols = Symbols::default();
     symbols.add("");
     let mut refs = Vec::new();
     let mut drafts = Vec::new();
-    for ((part, one), name) in series.zip(&names) {
-        for (name, value) in named(name, one.labels) {
+    for ((part, one), (name, labels)) in series.zip(&written) {
+        for (name, value) in named(name, labels) {
             refs.extend([symbols.add(name), symbols.add(value)]);
         }
         let family = one.family();
