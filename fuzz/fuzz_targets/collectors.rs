@@ -112,7 +112,7 @@ fuzz_target!(|input: &[u8]| {
             assert!(page.lines().all(|line| line.starts_with("system_") || line.starts_with("# ")));
             assert_eq!(page.lines().filter(|line| *line == "# EOF").count(), marks);
         }
-        let batch = Batch { time_ms, resource: Arc::clone(&resource), frames };
+        let batch = Batch::new(time_ms, Arc::clone(&resource), frames);
         for body in &mut bodies {
             let encoded = body.encode(&batch, 10_000, &mut made);
             assert_eq!((encoded.samples, encoded.unencodable), (samples as u64, 0));
