@@ -124,7 +124,7 @@ fn whatever_both_have_is_the_same_in_node_exporter() {
     let theirs = node_exporter(dir.path());
     let peer = Peer::start(|_, _| Reply::status(204));
     let config = format!(
-        r#"{{"server": {{"host": "127.0.0.1", "port": PORT}}, "collector": {{"interval_seconds": 0.5}},
+        r#"{{"server": {{"host": "127.0.0.1", "port": PORT}}, "collector": {{"preset": "full", "interval_seconds": 0.5}},
             "shipper": {{"type": "prometheus_remote_write", "naming": "node_exporter", "endpoint": "{}"}}}}"#,
         peer.url("/write")
     );
