@@ -316,6 +316,19 @@ mod tests {
             assert_eq!(table.len(), MANY);
         }
         assert!(COMPARED.get() < 4 * MANY * (2 * LOOK_AHEAD + 3), "{}", COMPARED.get());
+
+        // Of a table in which a few have other names now, those behind them are at their places.
+        let mut names: Vec<usize> = (0..MANY).collect();
+        for _ in 0..2 {
+            COMPARED.set(0);
+            table.begin();
+            for name in &names {
+                table.entry(&Counted(*name), || Thing(Counted(*name)));
+            }
+            table.end();
+            names.iter_mut().step_by(1000).for_each(|name| *name += MANY);
+        }
+        assert!(COMPARED.get() < MANY + 13 * 2 * LOOK_AHEAD, "{}", COMPARED.get());
     }
 
     /// Goes through `names` and says which entries had to be made.
