@@ -10,7 +10,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
-use metricsd::collectors::{self, Collector, Settings, Tick};
+use metricsd::collectors::{self, Collector, Preset, Settings, Tick};
 use metricsd::host::{FsUsage, HostPaths, Scratch, StatFs};
 use metricsd::formats::Compression;
 use metricsd::formats::RemoteWriteVersion;
@@ -49,6 +49,7 @@ fn root() -> &'static Path {
         let base = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
         let root = base.join(format!("metricsd-fuzz-{}", std::process::id()));
         fs::create_dir_all(root.join("proc/1/net")).unwrap();
+        fs::create_dir_all(root.join("proc/pressure")).unwrap();
         root
     })
 }
@@ -63,9 +64,13 @@ fuzz_target!(|input: &[u8]| {
         b'd' => ("proc/diskstats", &["disk"]),
         b'n' => ("proc/1/net/dev", &["network"]),
         b'i' => ("proc/1/mountinfo", &["filesystem"]),
+        b'p' => ("proc/pressure/memory", &["pressure"]),
+        b'v' => ("proc/vmstat", &["vmstat"]),
+        b't' => ("proc/1/net/snmp", &["netstat"]),
+        b'6' => ("proc/1/net/snmp6", &["netstat"]),
         _ => return,
     };
-    let settings = Settings { max_series: 1000, ..Settings::default() };
+    let settings = Settings { preset: Preset::Full, max_series: 1000, ..Settings::default() };
     let host = HostPaths::below(root());
     let built = collectors::build(&settings, &host, Arc::new(Answers));
     let mut chosen: Vec<(Box<dyn Collector>, Recorder)> = built

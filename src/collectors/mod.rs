@@ -11,17 +11,21 @@ mod fields;
 pub mod filesystem;
 mod filter;
 mod gpu;
+pub mod hwmon;
 mod keyed;
 mod keys;
 pub mod load;
 pub mod memory;
+pub mod netstat;
 pub mod network;
 mod parse;
 mod partial;
+pub mod pressure;
 mod settings;
 #[cfg(test)]
 mod testing;
 pub mod uptime;
+pub mod vmstat;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,6 +52,10 @@ static TABLE: &[&Definition] = &[
     &filesystem::REMOTE,
     &network::DEFINITION,
     &entropy::DEFINITION,
+    &pressure::DEFINITION,
+    &netstat::DEFINITION,
+    &vmstat::DEFINITION,
+    &hwmon::DEFINITION,
     &gpu::DEFINITION,
 ];
 

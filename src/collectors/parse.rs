@@ -83,6 +83,14 @@ pub fn f64(field: &[u8]) -> Option<f64> {
     std::str::from_utf8(field).ok()?.parse().ok()
 }
 
+/// A decimal number that may be below zero, all of `field`.
+pub fn number(field: &[u8]) -> Option<f64> {
+    match field.strip_prefix(b"-") {
+        Some(digits) => u64(digits).map(|number| -(number as f64)),
+        None => u64(field).map(|number| number as f64),
+    }
+}
+
 /// The number that is all that stands in a file.
 pub fn one_number(text: &[u8]) -> Result<u64, ParseError> {
     let content = whole(text)?.trim_ascii();
@@ -100,6 +108,8 @@ mod tests {
         for bad in ["", "-1", "+1", "18446744073709551616", "1x", " 1", "0x10"] {
             assert_eq!(u64(bad.as_bytes()), None, "{bad:?}");
         }
+        assert_eq!(["7", "-7", "-0"].map(|text| number(text.as_bytes())), [Some(7.0), Some(-7.0), Some(0.0)]);
+        assert_eq!(["", "-", "--1", "- 1", "+1", "1.5"].map(|text| number(text.as_bytes())), [None; 6]);
         assert_eq!(f64(b"0.25"), Some(0.25));
         for bad in ["", "-1.0", "nan", "inf", "1e9", "1.2.3", "."] {
             assert_eq!(f64(bad.as_bytes()), None, "{bad:?}");

@@ -2,6 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::collector::CollectError;
+
 /// How many files' failures are remembered; what is beyond is not said.
 const MAX_REMEMBERED: usize = 256;
 
@@ -12,12 +14,15 @@ pub struct Partial {
     said: HashMap<String, String>,
     /// Those that have failed in this round.
     failed: HashSet<String>,
+    /// Why the first of them has.
+    first: Option<String>,
 }
 
 impl Partial {
     /// A round begins.
     pub fn begin(&mut self) {
         self.failed.clear();
+        self.first = None;
     }
 
     /// `what` cannot be read, and is missing from this round. Said, unless that was said before.
@@ -30,6 +35,7 @@ impl Partial {
     /// Notes that `what` has failed in this round. Whether that is to be said.
     fn is_news(&mut self, what: &str, why: &str) -> bool {
         self.failed.insert(what.to_owned());
+        self.first.get_or_insert_with(|| why.to_owned());
         if self.said.get(what).is_some_and(|said| said == why) {
             return false;
         }
@@ -44,6 +50,16 @@ impl Partial {
     pub fn end(&mut self) {
         let failed = &self.failed;
         self.said.retain(|what, _| failed.contains(what));
+    }
+
+    /// How the round went. One in which something was read is a good one; one that has only
+    /// failures has failed; where there is neither, this host has no such thing, as `absent` says.
+    pub fn outcome(&self, has_read: bool, absent: &str) -> Result<(), CollectError> {
+        match &self.first {
+            _ if has_read => Ok(()),
+            Some(why) => Err(CollectError::Failed(why.clone())),
+            None => Err(CollectError::Absent(absent.to_owned())),
+        }
     }
 }
 
@@ -76,6 +92,36 @@ mod tests {
         let failures: Vec<_> = names.iter().map(|name| (&**name, "EIO")).collect();
         assert_eq!(round(&mut partial, &failures).len(), MAX_REMEMBERED);
         assert_eq!(round(&mut partial, &failures), [""; 0]);
+        assert_eq!(partial.said.len(), MAX_REMEMBERED);
+    }
+
+    /// One round in which these failed.
+    fn fate(partial: &mut Partial, failed: &[(&str, &str)], has_read: bool) -> Result<(), String> {
+        partial.begin();
+        failed.iter().for_each(|(what, why)| partial.failed("test", what, why));
+        partial.end();
+        partial.outcome(has_read, "nothing there").map_err(|error| format!("{error:?}"))
+    }
+
+    #[test]
+    fn a_round_is_good_where_something_was_read_and_tells_a_failure_from_an_absence() {
+        let mut partial = Partial::default();
+        assert_eq!(fate(&mut partial, &[("a", "broken"), ("b", "gone")], true), Ok(()));
+        let failed = Err("Failed(\"broken\")".to_owned());
+        assert_eq!(fate(&mut partial, &[("a", "broken"), ("b", "gone")], false), failed);
+        assert_eq!(fate(&mut partial, &[], false), Err("Absent(\"nothing there\")".to_owned()));
+    }
+
+    #[test]
+    fn what_was_said_is_forgotten_once_it_works_again_and_has_a_bound() {
+        let mut partial = Partial::default();
+        let _ = fate(&mut partial, &[("a", "broken"), ("b", "broken")], true);
+        let _ = fate(&mut partial, &[("b", "gone")], true);
+        assert_eq!(partial.said, HashMap::from([("b".to_owned(), "gone".to_owned())]));
+        let mut partial = Partial::default();
+        let many: Vec<String> = (0..MAX_REMEMBERED + 9).map(|n| n.to_string()).collect();
+        let many: Vec<(&str, &str)> = many.iter().map(|what| (&**what, "broken")).collect();
+        let _ = fate(&mut partial, &many, true);
         assert_eq!(partial.said.len(), MAX_REMEMBERED);
     }
 }

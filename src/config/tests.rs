@@ -289,8 +289,8 @@ fn what_this_version_does_not_have_is_refused_as_such() {
             "collector.gpu.per_process: this version has no per_process yet; leave it at false",
         ),
         (
-            r#"{"collector": {"enable_hwmon": true}}"#,
-            "collector.enable_hwmon: this version has no enable_hwmon yet; remove it",
+            r#"{"collector": {"enable_conntrack": true}}"#,
+            "collector.enable_conntrack: this version has no enable_conntrack yet; remove it",
         ),
         (r#"{"collector": {"textfile": {}}}"#, "collector.textfile: this version has no textfile yet"),
         (

@@ -32,6 +32,14 @@ impl Scratch {
     pub fn new() -> Scratch {
         Scratch::default()
     }
+
+    /// The buffer, with room for `len` bytes.
+    pub(super) fn of_at_least(&mut self, len: usize) -> &mut [u8] {
+        if self.bytes.len() < len {
+            self.bytes.resize(len, 0);
+        }
+        &mut self.bytes
+    }
 }
 
 /// Why a kernel file could not be read.
@@ -177,7 +185,7 @@ const LONGEST_LINE: usize = 64 << 10;
 
 /// Opens a file and never waits for it: below a root that is no host's, a name may be a FIFO,
 /// and whoever opens one otherwise waits for a writer. The kernel's own files know no difference.
-fn open(path: &Path) -> io::Result<File> {
+pub(super) fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)
 }
 

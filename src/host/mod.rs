@@ -3,11 +3,13 @@
 //! Everything that touches the operating system for a reading goes through here, and
 //! `unsafe` code, should any ever be needed, stands here and nowhere else.
 
+mod attribute;
 mod clock;
 mod kernel_file;
 mod paths;
 mod statfs;
 
+pub use attribute::read_attribute;
 pub use clock::{boottime, monotonic, wall_ms};
 pub use kernel_file::{KernelFile, ReadError, Scratch, is_cut};
 pub use paths::HostPaths;

@@ -176,6 +176,49 @@ fn files_that_hang_cost_what_comes_from_them_and_nothing_else() {
 }
 
 #[test]
+fn a_sensor_that_hangs_makes_its_collector_stale_and_disturbs_nobody() {
+    let Some(host) = Host::new() else { return };
+    let silent = host.namespace.silent(&host.place());
+    let sys = host.dir.path().join("sys");
+    fs::remove_file(&sys).unwrap();
+    let class = sys.join("class/hwmon");
+    let [sound, bad] = ["hwmon0", "hwmon1"].map(|chip| class.join(chip));
+    for chip in [&sound, &bad] {
+        fs::create_dir_all(chip).unwrap();
+        fs::write(chip.join("name"), "chip\n").unwrap();
+        fs::write(chip.join("temp1_input"), "45000\n").unwrap();
+    }
+    let temperature = |daemon: &Daemon| {
+        daemon.metric(
+            r#"system_hwmon_temperature_celsius{chip="chip_hwmon0",chip_name="chip",label="temp1",sensor="temp1"}"#,
+        )
+    };
+    let config = r#"{"server": {"host": "127.0.0.1", "port": PORT}, "collector": {"interval_seconds": 0.2,
+        "enable_hwmon": true, "hwmon": {"timeout": "1s"}}}"#;
+    let mut daemon = host.start(config, |_| {});
+    wait_for("a temperature", || (temperature(&daemon) == Some(45.0)).then_some(()));
+
+    let link = bad.join("temp1_input");
+    fs::remove_file(&link).unwrap();
+    symlink(host.place().join("file"), &link).unwrap();
+    hangs(&daemon, "hwmon");
+    // Its last numbers are not those of now.
+    wait_for("the temperature to go", || temperature(&daemon).is_none().then_some(()));
+    goes_on(&daemon, 10.0);
+    assert_eq!(daemon.metric("metricsd_collections_skipped_total"), Some(0.0));
+    assert_eq!(threads(&daemon, "sched"), 1);
+
+    fs::remove_file(&link).unwrap();
+    fs::write(&link, "46000\n").unwrap();
+    drop(silent);
+    is_well(&daemon, "hwmon");
+    wait_for("the temperature to come back", || (temperature(&daemon) == Some(45.0)).then_some(()));
+    assert!(!daemon.log().contains("uninvited"), "{}", daemon.log());
+    daemon.signal(Signal::SIGTERM);
+    assert_eq!(daemon.wait(), 0);
+}
+
+#[test]
 fn one_that_hangs_from_the_start_delays_it_and_is_named_and_the_end_does_not_wait() {
     let Some(host) = Host::new() else { return };
     let _silent = host.namespace.silent(&host.place());

@@ -63,9 +63,9 @@ pub static UTILIZATION: Reading = Reading {
         &Family::gauge("system_gpu_utilization_percent", "percent", "Part of the time in which the GPU computed."),
         GPU,
     ),
-    node: face(&Family::gauge("DCGM_FI_DEV_GPU_UTIL", "", "GPU utilization (in %)."), DCGM),
+    node: face(&Family::gauge("DCGM_FI_DEV_GPU_UTIL", "", "Percent of the time in which the GPU did something."), DCGM),
     otel: scaled(
-        &Family::gauge("hw.gpu.utilization", "1", "Fraction of time spent in a specific task."),
+        &Family::gauge("hw.gpu.utilization", "1", "Share of the time in which the GPU did this."),
         OTEL_GENERAL,
         PERCENT,
     ),
@@ -81,9 +81,12 @@ pub static MEMORY_UTILIZATION: Reading = Reading {
         ),
         GPU,
     ),
-    node: face(&Family::gauge("DCGM_FI_DEV_MEM_COPY_UTIL", "", "Memory utilization (in %)."), DCGM),
+    node: face(
+        &Family::gauge("DCGM_FI_DEV_MEM_COPY_UTIL", "", "Percent of the time in which memory was read or written."),
+        DCGM,
+    ),
     otel: scaled(
-        &Family::gauge("hw.gpu.utilization", "1", "Fraction of time spent in a specific task."),
+        &Family::gauge("hw.gpu.utilization", "1", "Share of the time in which the GPU did this."),
         OTEL_MEMORY,
         PERCENT,
     ),
@@ -92,12 +95,8 @@ pub static MEMORY_UTILIZATION: Reading = Reading {
 /// All of its memory, in bytes.
 pub static MEMORY_TOTAL: Reading = Reading {
     native: face(&Family::gauge("system_gpu_memory_total_bytes", "bytes", "Size of the GPU's memory."), GPU),
-    node: scaled(
-        &Family::gauge("DCGM_FI_DEV_FB_TOTAL", "", "Total framebuffer memory of the GPU (in MiB)."),
-        DCGM,
-        PER_MIB,
-    ),
-    otel: face(&Family::new(Kind::UpDown, "hw.gpu.memory.limit", "By", "Size of the GPU memory."), OTEL),
+    node: scaled(&Family::gauge("DCGM_FI_DEV_FB_TOTAL", "", "Memory of the GPU, in MiB."), DCGM, PER_MIB),
+    otel: face(&Family::new(Kind::UpDown, "hw.gpu.memory.limit", "By", "Memory of the GPU."), OTEL),
 };
 
 /// What is allocated of it, in bytes.
@@ -110,28 +109,28 @@ pub static MEMORY_USED: Reading = Reading {
         ),
         GPU,
     ),
-    node: scaled(&Family::gauge("DCGM_FI_DEV_FB_USED", "", "Framebuffer memory used (in MiB)."), DCGM, PER_MIB),
-    otel: face(&Family::new(Kind::UpDown, "hw.gpu.memory.usage", "By", "GPU memory used."), OTEL),
+    node: scaled(&Family::gauge("DCGM_FI_DEV_FB_USED", "", "Memory that is in use, in MiB."), DCGM, PER_MIB),
+    otel: face(&Family::new(Kind::UpDown, "hw.gpu.memory.usage", "By", "Memory that is in use."), OTEL),
 };
 
 /// What is free of it, in bytes.
 pub static MEMORY_FREE: Reading = Reading {
     native: face(&Family::gauge("system_gpu_memory_free_bytes", "bytes", "Free memory of the GPU."), GPU),
-    node: scaled(&Family::gauge("DCGM_FI_DEV_FB_FREE", "", "Framebuffer memory free (in MiB)."), DCGM, PER_MIB),
-    otel: face(&Family::new(Kind::UpDown, "hw.gpu.memory.free", "By", "GPU memory free."), OTEL),
+    node: scaled(&Family::gauge("DCGM_FI_DEV_FB_FREE", "", "Memory that is not in use, in MiB."), DCGM, PER_MIB),
+    otel: face(&Family::new(Kind::UpDown, "hw.gpu.memory.free", "By", "Memory that is not in use."), OTEL),
 };
 
 /// What is allocated of it, as a fraction.
 pub static MEMORY_USED_RATIO: Reading = Reading {
     native: None,
     node: None,
-    otel: face(&Family::gauge("hw.gpu.memory.utilization", "1", "Fraction of GPU memory used."), OTEL),
+    otel: face(&Family::gauge("hw.gpu.memory.utilization", "1", "Share of the memory that is in use."), OTEL),
 };
 
 /// Of the chip, in degrees Celsius.
 pub static TEMPERATURE: Reading = Reading {
     native: face(&Family::gauge("system_gpu_temperature_celsius", "celsius", "Temperature of the GPU's chip."), GPU),
-    node: face(&Family::gauge("DCGM_FI_DEV_GPU_TEMP", "", "GPU temperature (in C)."), DCGM),
+    node: face(&Family::gauge("DCGM_FI_DEV_GPU_TEMP", "", "Temperature of the GPU, in degrees Celsius."), DCGM),
     otel: face(&Family::gauge("hw.temperature", "Cel", "Temperature in degrees Celsius."), OTEL_TEMPERATURE),
 };
 
@@ -141,8 +140,8 @@ pub static POWER: Reading = Reading {
         &Family::gauge("system_gpu_power_usage_milliwatts", "milliwatts", "Power that the GPU's board draws."),
         GPU,
     ),
-    node: scaled(&Family::gauge("DCGM_FI_DEV_POWER_USAGE", "", "Power draw (in W)."), DCGM, MILLI),
-    otel: scaled(&Family::gauge("hw.power", "W", "Instantaneous power consumed by the component."), OTEL_POWER, MILLI),
+    node: scaled(&Family::gauge("DCGM_FI_DEV_POWER_USAGE", "", "Power that the board draws, in watts."), DCGM, MILLI),
+    otel: scaled(&Family::gauge("hw.power", "W", "Power that is used now."), OTEL_POWER, MILLI),
 };
 
 /// How fast its fan is meant to be, in percent.
@@ -151,9 +150,9 @@ pub static FAN: Reading = Reading {
         &Family::gauge("system_gpu_fan_speed_percent", "percent", "Intended speed of the GPU's first fan."),
         GPU,
     ),
-    node: face(&Family::gauge("DCGM_FI_DEV_FAN_SPEED", "", "Fan speed of the GPU (in %)."), DCGM),
+    node: face(&Family::gauge("DCGM_FI_DEV_FAN_SPEED", "", "Speed of the fan, in percent of its highest."), DCGM),
     otel: scaled(
-        &Family::gauge("hw.fan.speed_ratio", "1", "Fan speed expressed as a fraction of its maximum speed."),
+        &Family::gauge("hw.fan.speed_ratio", "1", "Speed of the fan as a share of its highest."),
         OTEL_FAN,
         PERCENT,
     ),
@@ -162,14 +161,14 @@ pub static FAN: Reading = Reading {
 /// Of its multiprocessors, in MHz.
 pub static CLOCK_SM: Reading = Reading {
     native: face(&Family::gauge("system_gpu_clock_sm_mhz", "mhz", "Clock of the GPU's multiprocessors."), GPU),
-    node: face(&Family::gauge("DCGM_FI_DEV_SM_CLOCK", "", "SM clock frequency (in MHz)."), DCGM),
+    node: face(&Family::gauge("DCGM_FI_DEV_SM_CLOCK", "", "Clock of the processors, in MHz."), DCGM),
     otel: scaled(&Family::gauge("hw.gpu.speed", "Hz", "Current frequency of a clock of the GPU."), OTEL_CLOCK_SM, MHZ),
 };
 
 /// Of its memory, in MHz.
 pub static CLOCK_MEMORY: Reading = Reading {
     native: face(&Family::gauge("system_gpu_clock_memory_mhz", "mhz", "Clock of the GPU's memory."), GPU),
-    node: face(&Family::gauge("DCGM_FI_DEV_MEM_CLOCK", "", "Memory clock frequency (in MHz)."), DCGM),
+    node: face(&Family::gauge("DCGM_FI_DEV_MEM_CLOCK", "", "Clock of the memory, in MHz."), DCGM),
     otel: scaled(
         &Family::gauge("hw.gpu.speed", "Hz", "Current frequency of a clock of the GPU."),
         OTEL_CLOCK_MEMORY,
