@@ -199,18 +199,34 @@ fn emit(memory: &MemInfo, out: &mut Writer<'_>) {
 }
 
 /// Pushes each line's number in node_exporter's names. A line that is not `key: number [kB]` is passed over.
+///
+/// Each byte is looked at once: these are fifty lines a tick, on a small host the longest of all texts.
 fn emit_keys(keys: &mut Keys, text: &[u8], out: &mut Writer<'_>) {
     keys.begin();
-    for (_, content) in lines(text) {
-        let Some(colon) = content.iter().position(|b| *b == b':') else { continue };
-        let (name, rest) = content.split_at(colon);
-        let mut words = fields(&rest[1..]);
-        let Some(number) = words.next().and_then(u64) else { continue };
-        let (kind, number) =
-            if words.next() == Some(b"kB") { (SIZE, number.saturating_mul(1024)) } else { (PLAIN, number) };
+    let mut rest = text;
+    while !rest.is_empty() {
+        // Where a line has no colon, its end is no number.
+        let (name, behind) = split_where(rest, |b| b == b':' || b == b'\n');
+        let behind = behind.strip_prefix(b":").unwrap_or(behind);
+        let (_, value) = split_where(behind, |b| b != b' ' && b != b'\t');
+        let (number, behind) = split_where(value, |b| !b.is_ascii_digit());
+        let (unit, behind) = split_where(behind, |b| b == b'\n');
+        rest = behind.get(1..).unwrap_or_default();
+        if !matches!(unit.first(), None | Some(b' ' | b'\t')) {
+            continue;
+        }
+        let Some(number) = u64(number) else { continue };
+        let is_size = unit == b" kB" || fields(unit).next() == Some(b"kB");
+        let (kind, number) = if is_size { (SIZE, number.saturating_mul(1024)) } else { (PLAIN, number) };
         keys.push(name, kind, number as f64, out);
     }
     keys.end();
+}
+
+/// What is in front of the first byte of which that holds, and the rest.
+#[inline]
+fn split_where(text: &[u8], is_it: impl Fn(u8) -> bool) -> (&[u8], &[u8]) {
+    text.split_at(text.iter().position(|b| is_it(*b)).unwrap_or(text.len()))
 }
 
 /// What is needed of `/proc/meminfo`, in bytes. A field that the kernel does not give is `None`.
@@ -409,6 +425,14 @@ mod tests {
             ("node_memory_Odd_Key__bytes", 5120.0),
             ("node_memory_Active_anon", 6.0),
         ];
+        assert_eq!(of_keys(&[text, text]), [owned(&expected), owned(&expected)]);
+    }
+
+    #[test]
+    fn lines_that_hold_no_key_or_no_number_are_passed_over_and_the_next_ones_are_not() {
+        let text = "no colon 7 kB\n\nEmpty:\nBlank:  \nWord: x 7\nCut: 7kB\nMinus: -7\nHuge: 99999999999999999999 kB\n\
+                    Tab:\t7\tkB\nTwo: 7 8 kB\nTight:7\n";
+        let expected = [("node_memory_Tab_bytes", 7168.0), ("node_memory_Two", 7.0), ("node_memory_Tight", 7.0)];
         assert_eq!(of_keys(&[text, text]), [owned(&expected), owned(&expected)]);
     }
 
