@@ -68,6 +68,7 @@ pub struct Field<S: 'static> {
     doc: &'static str,
     variable: Option<&'static str>,
     is_secret: bool,
+    is_credential: bool,
 }
 
 impl<S> Field<S> {
@@ -79,7 +80,7 @@ impl<S> Field<S> {
     /// A field. `doc` is one sentence for operators, with code between backticks; an object's
     /// fields speak for it, so it may have none.
     pub const fn new(name: &'static str, takes: Takes<S>, default: DefaultValue, doc: &'static str) -> Field<S> {
-        Field { name, takes, default, doc, variable: None, is_secret: false }
+        Field { name, takes, default, doc, variable: None, is_secret: false, is_credential: false }
     }
 
     /// The fields of another table as if they stood in this one.
@@ -96,6 +97,13 @@ impl<S> Field<S> {
     /// No message quotes what stands here or below.
     pub const fn secret(mut self) -> Field<S> {
         self.is_secret = true;
+        self
+    }
+
+    /// It is a part of credentials, as each secret is. An empty one is refused, and not taken for one that is not given:
+    /// that would leave open what somebody meant to close.
+    pub const fn credential(mut self) -> Field<S> {
+        self.is_credential = true;
         self
     }
 }
@@ -199,6 +207,8 @@ pub struct Info {
     pub variable: Option<&'static str>,
     /// Whether it is never quoted.
     pub is_secret: bool,
+    /// Whether an empty one is refused in any case; see [`Field::credential`].
+    is_credential: bool,
     /// Which values of that kind.
     range: Range,
     /// The fields of an object, or of each in a list of objects.
@@ -259,6 +269,7 @@ impl Info {
             doc: "",
             variable: None,
             is_secret: false,
+            is_credential: false,
             range,
             inner,
             is_alike: true,
@@ -281,8 +292,8 @@ impl<S> Field<S> {
             _ => None,
         };
         let (shape, range) = self.takes.kind();
-        let Field { name, default, doc, variable, is_secret, .. } = *self;
-        vec![Info { name, shape, default, doc, variable, is_secret, range, inner, is_alike: false }]
+        let Field { name, default, doc, variable, is_secret, is_credential, .. } = *self;
+        vec![Info { name, shape, default, doc, variable, is_secret, is_credential, range, inner, is_alike: false }]
     }
 }
 

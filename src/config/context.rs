@@ -74,7 +74,7 @@ impl<'v> Item<'v> {
 
     /// The value as it was written: never with variables replaced, which may be secrets, nor
     /// where a secret stands.
-    fn described(&self) -> String {
+    pub fn described(&self) -> String {
         let Some(value) = self.value else { return "nothing".to_owned() };
         match &value.data {
             Data::Number(_) if self.is_secret => "a number".to_owned(),

@@ -75,25 +75,49 @@ fn field(cx: &Context<'_>, item: &Item<'_>, info: &Info, fill: &mut dyn Fill) {
                 }
             }
         }
-        _ => one(cx, item, |scalar| fill.set(name, Piece::One(scalar))),
+        _ => {
+            let Some(scalar) = scalar(cx, item) else { return };
+            let is_nothing = info.is_nothing(&scalar);
+            match fill.set(name, Piece::One(scalar)) {
+                Err(_) if is_nothing => warn_of_nothing(cx, item, info),
+                done => check(cx, item, done),
+            }
+        }
     }
+}
+
+/// Says that what stands there counts as not given. Where the field has to be given, that is what will be said.
+fn warn_of_nothing(cx: &Context<'_>, item: &Item<'_>, info: &Info) {
+    let means = match (info.default, info.default.json()) {
+        (DefaultValue::Null, _) => "counts as not given".to_owned(),
+        (_, Some(default)) => format!("counts as not given, which means {default}"),
+        (_, None) => return,
+    };
+    cx.warning(item.origin, &item.path, format!("{} {means}", item.described()));
 }
 
 /// Sets a value that holds no other.
 fn one(cx: &Context<'_>, item: &Item<'_>, set: impl FnOnce(Scalar<'_>) -> Done) {
-    let scalar = match item.value.map(|value| &value.data) {
+    if let Some(scalar) = scalar(cx, item) {
+        check(cx, item, set(scalar));
+    }
+}
+
+/// A value that holds no other; none if it was refused already.
+fn scalar<'v>(cx: &Context<'_>, item: &Item<'v>) -> Option<Scalar<'v>> {
+    Some(match item.value.map(|value| &value.data) {
         Some(Data::Bool(value)) => Scalar::Bool(*value),
         Some(Data::Number(number)) => Scalar::Number(number),
         Some(Data::Text(text)) => {
-            let Some(text) = cx.text(item, text) else { return };
+            let text = cx.text(item, text)?;
             if let Some(message) = not_yet::word(&item.path, &text) {
-                return cx.problem(item.origin, &item.path, message);
+                cx.problem(item.origin, &item.path, message);
+                return None;
             }
             Scalar::Text(text)
         }
         _ => Scalar::Other,
-    };
-    check(cx, item, set(scalar));
+    })
 }
 
 fn check(cx: &Context<'_>, item: &Item<'_>, done: Done) {

@@ -246,7 +246,7 @@ fn several_problems_are_reported_together_in_the_order_of_the_file() {
     "port": 70000,
     "hst": "x"
   },
-  "collector": {"interval_seconds": 0, "enable_cpu": "yes"},
+  "collector": {"interval_seconds": -1, "enable_cpu": "yes"},
   "shippers": [
     {"type": "stdout"},
     {
@@ -260,8 +260,8 @@ fn several_problems_are_reported_together_in_the_order_of_the_file() {
         [
             "c.json:3:13: server.port: expected a whole number from 1 to 65535, got 70000",
             "c.json:4:5: server.hst: unknown field; did you mean \"host\"?",
-            "c.json:6:37: collector.interval_seconds: expected a number from 0.05 to 86400, got 0",
-            "c.json:6:54: collector.enable_cpu: expected true or false, got \"yes\"",
+            "c.json:6:37: collector.interval_seconds: expected a number from 0.05 to 86400, got -1",
+            "c.json:6:55: collector.enable_cpu: expected true or false, got \"yes\"",
             "c.json:10:40: shippers[1].endpoint: \"localhost:9000\" has no scheme; a URL begins with http:// or \
              https://",
             "c.json:11:15: shippers[1].tls.ca_fil: unknown field; did you mean \"ca_file\"?",
@@ -318,12 +318,12 @@ fn what_this_version_does_not_have_is_refused_as_such() {
 
 #[test]
 fn ports_and_intervals_have_their_ranges() {
-    for port in ["0", "65536", "70000", "-1", "80.5", "1e99", "\"80\"", "[80]", "{}", "true"] {
+    for port in ["65536", "70000", "-1", "80.5", "1e99", "\"80\"", "[80]", "{}", "true"] {
         let line = problem(&format!(r#"{{"server": {{"port": {port}}}}}"#));
         assert!(line.starts_with("c.json:1:21: server.port: expected a whole number from 1 to 65535, got "), "{line}");
     }
     assert_eq!(loaded(r#"{"server": {"port": 65535}}"#).server.port, 65535);
-    for interval in ["0", "-1", "0.049", "86401", "1e999", "\"60\"", "true"] {
+    for interval in ["-1", "0.049", "86401", "1e999", "\"60\"", "true"] {
         assert!(
             problem(&format!(r#"{{"collector": {{"interval_seconds": {interval}}}}}"#))
                 .contains("expected a number from 0.05 to 86400, got ")
@@ -342,7 +342,7 @@ fn the_server_binds_addresses_and_names() {
         assert_eq!(host(good).as_deref(), Ok(good));
     }
     assert_eq!(host("[::1]").as_deref(), Ok("::1"));
-    for bad in ["", "http://h", "h:80", "a b", "a/b"] {
+    for bad in ["http://h", "h:80", "a b", "a/b"] {
         assert!(host(bad).is_err(), "{bad}");
     }
 }
@@ -373,7 +373,7 @@ fn collectors_take_switches_patterns_and_caps() {
     assert!(line.starts_with("c.json:1:43: collector.disk.exclude[1]: \"(sd\" is no regular expression: "), "{line}");
     assert!(problem(r#"{"collector": {"disk": {"include": [""]}}}"#).contains("an empty one"));
     assert!(problem(r#"{"collector": {"disk": {"include": "sda"}}}"#).contains("expected a list, got \"sda\""));
-    assert!(problem(r#"{"collector": {"max_series": 0}}"#).contains("from 1 to 1000000, got 0"));
+    assert!(problem(r#"{"collector": {"max_series": -1}}"#).contains("from 1 to 1000000, got -1"));
 }
 
 #[test]
@@ -424,7 +424,7 @@ fn durations_are_nanoseconds_or_words() {
     assert_eq!(timeout("\"1m30s\""), Duration::from_secs(90));
     let refused = |text: &str| problem(&shipper(&format!(r#", "timeout": {text}"#)));
     assert!(refused("30").ends_with("got 30; a number is nanoseconds, for seconds write \"30s\""));
-    for bad in ["0", "-1", "\"0s\"", "\"-1s\"", "\"25h\"", "\"30\"", "\"soon\"", "true", "1e99"] {
+    for bad in ["-1", "\"-1s\"", "\"25h\"", "\"30\"", "\"soon\"", "true", "1e99"] {
         assert!(refused(bad).contains("shipper.timeout: expected a duration"), "{bad}");
     }
     assert!(
@@ -468,7 +468,6 @@ fn bad_shippers_are_refused() {
         (r#"{"type": "file", "endpoint": "/tmp"}"#, "is a directory"),
         (r#"{"type": "stdout", "compression": "gzip"}"#, "expected \"none\", got \"gzip\""),
         (r#"{"type": "stdout", "protobuf_message": "v2"}"#, "expected \"prometheus.WriteRequest\" or"),
-        (r#"{"type": "stdout", "name": ""}"#, "shipper.name: expected 1 to 64 letters"),
         (r#"{"type": "stdout", "name": "../x"}"#, "shipper.name: expected 1 to 64 letters"),
         (r#"{"type": "stdout", "labels": {"a-b": "x"}}"#, "labels.a-b: invalid label name \"a-b\""),
         (r#"{"type": "stdout", "labels": {"a": 1}}"#, "labels.a: expected a string, got 1"),
@@ -620,9 +619,77 @@ fn tls_is_checked_by_the_rules_of_the_field() {
             "c.json:1:111: shipper.tls.cipher_suites[0]: \"TLS_RSA_WITH_AES_128_CBC_SHA\" is too weak to be offered and is skipped",
         ]
     );
-    // Go's zero values, as older files hold them.
-    let zero = r#""enabled": false, "cert_file": "", "key_file": "", "ca_file": "", "server_name": "", "min_version": "", "max_version": "", "cipher_suites": []"#;
-    assert_eq!(warnings(zero), [""; 0]);
+}
+
+#[test]
+fn empty_strings_and_zeros_mean_the_default_where_a_field_cannot_have_them() {
+    // Go's zero values, as files of the first metricsd hold them.
+    let text = r#"{
+"log_level": "",
+"server": {"host": "", "port": 0},
+"collector": {"interval_seconds": 0, "cpu": {"interval": 0}, "max_series": 0.0},
+"spool": {"dir": "", "sync": "", "max_age": "0s", "max_bytes": 0},
+"shipper": {"type": "http_json", "endpoint": "http://h/", "name": "", "timeout": 0, "drain_rate": 0, "workers": 0,
+"compression": "", "retry": {"min_backoff": "${EMPTY}"},
+"tls": {"cert_file": "", "key_file": "", "ca_file": "", "server_name": "", "min_version": "", "cipher_suites": []}}}"#;
+    let config = loaded_with(text, &[("EMPTY", "")]);
+    let same = r#"{"shipper": {"type": "http_json", "endpoint": "http://h/"}}"#;
+    assert_eq!(Config { warnings: Vec::new(), ..config.clone() }, loaded(same));
+    let warnings: Vec<&str> = config.warnings.iter().filter_map(|line| line.split_once(": ").map(|at| at.1)).collect();
+    assert_eq!(
+        warnings,
+        [
+            "log_level: \"\" counts as not given",
+            "server.host: \"\" counts as not given, which means \"0.0.0.0\"",
+            "server.port: 0 counts as not given, which means 8080",
+            "collector.interval_seconds: 0 counts as not given, which means 60",
+            "collector.cpu.interval: 0 counts as not given",
+            "collector.max_series: 0.0 counts as not given, which means 20000",
+            "spool.dir: \"\" counts as not given",
+            "spool.sync: \"\" counts as not given, which means \"1s\"",
+            "spool.max_age: \"0s\" counts as not given",
+            "spool.max_bytes: 0 counts as not given, which means 67108864",
+            "shipper.name: \"\" counts as not given",
+            "shipper.timeout: 0 counts as not given, which means 30000000000",
+            "shipper.drain_rate: 0 counts as not given",
+            "shipper.workers: 0 counts as not given, which means 1",
+            "shipper.compression: \"\" counts as not given",
+            "shipper.retry.min_backoff: \"${EMPTY}\" counts as not given, which means \"500ms\"",
+            "shipper.tls.cert_file: \"\" counts as not given",
+            "shipper.tls.key_file: \"\" counts as not given",
+            "shipper.tls.ca_file: \"\" counts as not given",
+            "shipper.tls.server_name: \"\" counts as not given",
+            "shipper.tls.min_version: \"\" counts as not given, which means \"TLS1.2\"",
+        ]
+    );
+    // What has to be given is missing.
+    for (field, said) in [
+        (r#""type": "", "endpoint": "http://h/""#, "shipper.type: required"),
+        (r#""type": "http_json", "endpoint": """#, "shipper.endpoint: required"),
+    ] {
+        let problem = problem(&format!(r#"{{"shipper": {{{field}}}}}"#));
+        assert!(problem.contains(said), "{problem}");
+    }
+    // A variable speaks as the file does.
+    let warnings = loaded_with("{}", &[("MC_SERVER_PORT", "0")]).warnings;
+    assert_eq!(warnings, ["MC_SERVER_PORT: server.port: 0 counts as not given, which means 8080"]);
+}
+
+#[test]
+fn every_field_that_takes_a_word_or_a_number_takes_an_empty_one() {
+    // Credentials are refused where they are empty, and some fields have no use for one of these two alone.
+    let refused = ["_file", ".bearer_token", ".username", ".client_ca_file"];
+    for row in rows().into_iter().filter(|row| !refused.iter().any(|end| row.path.ends_with(end))) {
+        let value = match row.takes.as_str() {
+            "boolean" | "object" | "list of objects" | "list of strings" | "map of strings" => continue,
+            takes if takes.contains("number") || takes.starts_with("duration") => "0",
+            _ => "\"\"",
+        };
+        let text = row.path.rsplit('.').fold(value.to_owned(), |text, key| format!("{{\"{key}\": {text}}}"));
+        let expected = format!(": {}: expected ", row.path);
+        let problems = load_with(&text, &[]).err().map(|problems| problems.to_string()).unwrap_or_default();
+        assert!(!problems.contains(&expected), "{}: {problems}", row.path);
+    }
 }
 
 #[test]

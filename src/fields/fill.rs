@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::notes::{Fault, Notes, any_of};
-use super::{Done, Field, Fields, Held, Inner, Part, Range, Shape, Table, Takes, duration};
+use super::{Done, Field, Fields, Held, Info, Inner, Part, Range, Shape, Table, Takes, duration};
 
 /// Settings that are being filled from an object, whatever their type.
 pub trait Fill {
@@ -42,6 +42,24 @@ pub enum Scalar<'v> {
     Text(String),
     /// Something else.
     Other,
+}
+
+impl Info {
+    /// Whether `value` is what Go has where nothing was given: an empty string, or a 0. Where the field cannot have it,
+    /// it means the default, as it did in the first metricsd.
+    pub fn is_nothing(&self, value: &Scalar<'_>) -> bool {
+        match (self.shape, value) {
+            _ if self.is_credential || self.is_secret => false,
+            (Shape::Text, Scalar::Text(text)) => text.is_empty(),
+            (Shape::Whole | Shape::Number | Shape::Duration, Scalar::Number(number)) => {
+                number.parse::<f64>().is_ok_and(|number| number == 0.0)
+            }
+            (Shape::Duration, Scalar::Text(text)) => {
+                text.is_empty() || duration::parse(text).is_some_and(|wait| wait.is_zero())
+            }
+            _ => false,
+        }
+    }
 }
 
 impl<S, T> Part<S> for Inner<S, T> {

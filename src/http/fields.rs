@@ -124,10 +124,11 @@ static FIELDS: [Field<HttpFields>; 9] = [
     .secret(),
     Field::new(
         BEARER_TOKEN[1],
-        Takes::Text(|s, path| s.bearer_token.set_file(path)),
+        Takes::Text(|s: &mut HttpFields, path| s.bearer_token.set_file(path)),
         DefaultValue::Null,
         "A file that holds the token, taken up when it changes.",
-    ),
+    )
+    .credential(),
     Field::new(
         "oauth2",
         Takes::Object(&Inner { table: &OAUTH2_TABLE, of: |s: &mut HttpFields| &mut s.oauth2 }),
@@ -157,7 +158,7 @@ static FIELDS: [Field<HttpFields>; 9] = [
 pub static TABLE: Table<HttpFields> = Table::new(|| FIELDS.iter().collect());
 
 static BASIC_AUTH_FIELDS: [Field<BasicAuth>; 3] = [
-    Field::new("username", Takes::Text(set_username), DefaultValue::Null, "User of basic authentication."),
+    Field::new("username", Takes::Text(set_username), DefaultValue::Null, "User of basic authentication.").credential(),
     Field::new(
         PASSWORD[0],
         Takes::Text(|s: &mut BasicAuth, password| s.password.set_value(password, Form::Line)),
@@ -167,10 +168,11 @@ static BASIC_AUTH_FIELDS: [Field<BasicAuth>; 3] = [
     .secret(),
     Field::new(
         PASSWORD[1],
-        Takes::Text(|s, path| s.password.set_file(path)),
+        Takes::Text(|s: &mut BasicAuth, path| s.password.set_file(path)),
         DefaultValue::Null,
         "A file that holds the password, taken up when it changes.",
-    ),
+    )
+    .credential(),
 ];
 
 static BASIC_AUTH_TABLE: Table<BasicAuth> = Table::new(|| BASIC_AUTH_FIELDS.iter().collect());
@@ -192,10 +194,11 @@ static OAUTH2_FIELDS: [Field<OAuth2>; 6] = [
     .secret(),
     Field::new(
         CLIENT_SECRET[1],
-        Takes::Text(|s, path| s.client_secret.set_file(path)),
+        Takes::Text(|s: &mut OAuth2, path| s.client_secret.set_file(path)),
         DefaultValue::Null,
         "A file that holds it, taken up when it changes.",
-    ),
+    )
+    .credential(),
     Field::new(
         "scopes",
         Takes::Texts(|s| s.scopes.clear(), add_scope),
@@ -244,10 +247,11 @@ static SIGV4_FIELDS: [Field<SigV4>; 7] = [
     .secret(),
     Field::new(
         SECRET_ACCESS_KEY[1],
-        Takes::Text(|s, path| s.secret_access_key.set_file(path)),
+        Takes::Text(|s: &mut SigV4, path| s.secret_access_key.set_file(path)),
         DefaultValue::Null,
         "A file that holds the key, taken up when it changes.",
-    ),
+    )
+    .credential(),
     Field::new(
         SESSION_TOKEN[0],
         Takes::Text(|s: &mut SigV4, token| s.session_token.set_value(token, Form::Line)),
@@ -257,10 +261,11 @@ static SIGV4_FIELDS: [Field<SigV4>; 7] = [
     .secret(),
     Field::new(
         SESSION_TOKEN[1],
-        Takes::Text(|s, path| s.session_token.set_file(path)),
+        Takes::Text(|s: &mut SigV4, path| s.session_token.set_file(path)),
         DefaultValue::Null,
         "A file that holds it, taken up when it changes.",
-    ),
+    )
+    .credential(),
 ];
 
 static SIGV4_TABLE: Table<SigV4> = Table::new(|| SIGV4_FIELDS.iter().collect());

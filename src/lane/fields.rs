@@ -108,6 +108,9 @@ static FIELDS: [Field<LaneFields>; 11] = [
     Field::new(
         "endpoint",
         Takes::Text(|s: &mut LaneFields, endpoint| {
+            if endpoint.is_empty() {
+                return Err(Fault::expected("a URL or a path"));
+            }
             s.endpoint = Some(endpoint);
             Ok(())
         }),

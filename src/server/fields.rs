@@ -63,10 +63,11 @@ static FIELDS: [Field<ServerFields>; 6] = [
     .secret(),
     Field::new(
         BEARER_TOKEN[1],
-        Takes::Text(|s, path| s.bearer_token.set_file(path)),
+        Takes::Text(|s: &mut ServerFields, path| s.bearer_token.set_file(path)),
         DefaultValue::Null,
         "The file that holds it; read again when it changes.",
-    ),
+    )
+    .credential(),
 ];
 
 /// `server`.
@@ -78,7 +79,8 @@ static BASIC_AUTH_FIELDS: [Field<BasicAuth>; 3] = [
         Takes::Text(set_username),
         DefaultValue::Null,
         "User that clients have to name for everything but `/live`.",
-    ),
+    )
+    .credential(),
     Field::new(
         PASSWORD[0],
         Takes::Text(|s: &mut BasicAuth, password| s.password.set_value(password, Form::Line)),
@@ -88,10 +90,11 @@ static BASIC_AUTH_FIELDS: [Field<BasicAuth>; 3] = [
     .secret(),
     Field::new(
         PASSWORD[1],
-        Takes::Text(|s, path| s.password.set_file(path)),
+        Takes::Text(|s: &mut BasicAuth, path| s.password.set_file(path)),
         DefaultValue::Null,
         "The file that holds it; read again when it changes.",
-    ),
+    )
+    .credential(),
 ];
 
 static BASIC_AUTH_TABLE: Table<BasicAuth> = Table::new(|| BASIC_AUTH_FIELDS.iter().collect());

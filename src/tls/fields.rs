@@ -113,13 +113,14 @@ static SERVER_FIELDS: [Field<ServerFields>; 5] = [
     Field::new("key_file", Takes::Text(|s, file| set(&mut s.key_file, file)), DefaultValue::Null, "Its key (PEM)."),
     Field::new(
         "client_ca_file",
-        Takes::Text(|s, file| {
+        Takes::Text(|s: &mut ServerFields, file| {
             s.client_ca_file = Some(file);
             Ok(())
         }),
         DefaultValue::Null,
         "PEM bundle; if given, every client has to show a certificate from one of these authorities, for `/live` too.",
-    ),
+    )
+    .credential(),
     Field::all_of(&Inner { table: &SERVER_OFFER, of: |s: &mut ServerFields| &mut s.offer }),
 ];
 
@@ -166,28 +167,23 @@ const fn session_tickets(doc: &'static str) -> Field<Offer> {
     Field::new("session_tickets", Takes::Bool(|s, on| s.no_session_tickets = !on), DefaultValue::Bool(true), doc)
 }
 
-/// An empty string is what Go's default looks like, so it counts as none, here and below.
-fn set(place: &mut Option<String>, text: String) -> Done {
-    *place = Some(text).filter(|text| !text.is_empty());
+fn set(place: &mut Option<String>, path: String) -> Done {
+    if path.is_empty() {
+        return Err(Fault::expected("the path of a file"));
+    }
+    *place = Some(path);
     Ok(())
 }
 
 fn set_server_name(s: &mut ClientFields, name: String) -> Done {
-    s.server_name = match name {
-        name if name.is_empty() => None,
-        name => Some(
-            ServerName::try_from(name).map_err(|_| Fault::expected("a host name or an IP address, without a port"))?,
-        ),
-    };
+    let name = ServerName::try_from(name);
+    s.server_name = Some(name.map_err(|_| Fault::expected("a host name or an IP address, without a port"))?);
     Ok(())
 }
 
 fn set_version(place: &mut Option<usize>, name: &str) -> Done {
-    *place = match VERSIONS.iter().position(|version| *version == name) {
-        None if name.is_empty() => None,
-        None => return Err(Fault::expected(any_of(&VERSIONS)).near(name, VERSIONS)),
-        at => at,
-    };
+    let at = VERSIONS.iter().position(|version| *version == name);
+    *place = Some(at.ok_or_else(|| Fault::expected(any_of(&VERSIONS)).near(name, VERSIONS))?);
     Ok(())
 }
 
