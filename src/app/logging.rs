@@ -1,5 +1,6 @@
 //! Log lines on standard error: one line each, level first. Where standard error is the journal
-//! of systemd, the priority stands before that, as sd-daemon(3) has it.
+//! of systemd, the priority stands before that, as sd-daemon(3) has it, and is taken off there.
+//! With `log_format` `json` a line is an object instead.
 //!
 //! Whoever reads standard error may stop reading (a paused shipper, a full disk behind
 //! `tee`), and then a write blocks. So lines go through a bounded channel to a thread that
@@ -8,7 +9,7 @@
 
 use std::fmt::Display;
 use std::io::{self, Write};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{LazyLock, OnceLock};
 use std::time::Duration;
 
@@ -17,7 +18,9 @@ use env_logger::Target;
 use log::{Level, LevelFilter};
 use nix::sys::signal::SigSet;
 use nix::sys::stat::fstat;
+use serde::Serialize;
 
+use crate::config::LogFormat;
 use crate::host::wall_ms;
 use crate::telemetry::{panic_message, rfc3339};
 
@@ -31,6 +34,9 @@ static WRITER: OnceLock<Sender<Message>> = OnceLock::new();
 
 /// Lines that found the channel full.
 static DROPPED: AtomicU64 = AtomicU64::new(0);
+
+/// Whether lines are objects of JSON.
+static AS_JSON: AtomicBool = AtomicBool::new(false);
 
 /// Whether standard error is the journal.
 static TO_JOURNAL: LazyLock<bool> = LazyLock::new(|| {
@@ -67,14 +73,16 @@ fn start_writer() -> Option<Lines> {
         // Signals are for the thread that waits for them.
         let _ = SigSet::all().thread_block();
         for message in messages {
-            let Message::Line(line) = message else { continue };
+            let Message::Line(text) = message else { continue };
             let mut out = io::stderr();
             // A reader that is gone is no reason to stop.
-            let _ = out.write_all(&line);
+            let _ = out.write_all(&text);
             let dropped = DROPPED.swap(0, Ordering::Relaxed);
             if dropped > 0 {
                 let priority = priority(Level::Warn);
-                let _ = writeln!(out, "{priority}warn  {dropped} log lines were dropped: nobody read standard error");
+                let what = format!("{dropped} log lines were dropped: nobody read standard error");
+                let line = line(Level::Warn, module_path!(), &what, false);
+                let _ = writeln!(out, "{priority}{line}");
             }
         }
     };
@@ -123,16 +131,9 @@ pub fn start() {
         .filter_level(LevelFilter::Warn)
         .filter_module("metricsd", LevelFilter::Debug)
         .format(move |out, record| {
-            let text = record.args().to_string();
-            // A peer's words may hold line breaks; a log line is one line.
-            let line = text.replace(['\n', '\r'], " ");
-            let level = record.level().as_str().to_lowercase();
             let priority = priority(record.level());
-            if timed {
-                writeln!(out, "{priority}{} {level:5} {line}", rfc3339(wall_ms()))
-            } else {
-                writeln!(out, "{priority}{level:5} {line}")
-            }
+            let line = line(record.level(), record.target(), &record.args().to_string(), timed);
+            writeln!(out, "{priority}{line}")
         })
         .try_init();
     // In a test a logger may be there already.
@@ -144,6 +145,32 @@ pub fn start() {
         let place = panic.location().map_or_else(String::new, |at| format!(" at {}:{}", at.file(), at.line()));
         log::error!("thread {} panicked{place}: {message}; this is a bug", thread.name().unwrap_or("?"));
     }));
+}
+
+/// A line without its end. In words it has a time where it is `timed`.
+fn line(level: Level, target: &str, message: &str, timed: bool) -> String {
+    let (time, level) = (rfc3339(wall_ms()), level.as_str().to_lowercase());
+    if AS_JSON.load(Ordering::Relaxed) {
+        // Strings alone always become JSON.
+        return serde_json::to_string(&Line { time: &time, level: &level, target, message }).unwrap_or_default();
+    }
+    // A peer's words may hold line breaks; a log line is one line.
+    let message = message.replace(['\n', '\r'], " ");
+    if timed { format!("{time} {level:5} {message}") } else { format!("{level:5} {message}") }
+}
+
+/// A line as JSON, its members in this order.
+#[derive(Serialize)]
+struct Line<'a> {
+    time: &'a str,
+    level: &'a str,
+    target: &'a str,
+    message: &'a str,
+}
+
+/// What lines look like from now on.
+pub fn set_format(format: LogFormat) {
+    AS_JSON.store(format == LogFormat::Json, Ordering::Relaxed);
 }
 
 /// Logs from `level` on, from now on. What is below it costs a look at an atomic, since the

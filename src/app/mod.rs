@@ -72,6 +72,7 @@ fn run(invocation: Invocation) -> Exit {
     config.warnings.extend(unknown);
     let log_level = invocation.log_level;
     logging::set_level(level(log_level, &config));
+    logging::set_format(config.log_format);
     let paths = config::host_paths(invocation.root.as_deref(), &config::process_env);
     match invocation.mode {
         Mode::Check => check(&config, &paths),

@@ -181,6 +181,7 @@ impl Service {
 
         // Nothing fails from here on.
         logging::set_level(level(self.setup.log_level, &config));
+        logging::set_format(config.log_format);
         for warning in &config.warnings {
             log::warn!("{warning}");
         }

@@ -77,6 +77,13 @@ pub(super) fn lay_over(root: &mut Value<'_>, cx: &Context<'_>) {
         let origin = Origin::Variable(variable);
         let full = path.iter().fold(Path::default(), |path, key| path.key(key));
         let data = match shape {
+            Shape::Map => {
+                match pairs(&text) {
+                    Some(pairs) => lay_members_over(root, path[0], &pairs, origin),
+                    None => cx.problem(origin, &full, format!("expected name=value,name=value, got {}", quoted(&text))),
+                }
+                continue;
+            }
             // What is no number stays a text, which the field will refuse.
             Shape::Whole | Shape::Number if text.parse::<f64>().is_ok() => Data::Number(text.into()),
             Shape::Bool => match bool_of_go(&text) {
@@ -116,6 +123,25 @@ pub(super) fn lay_over(root: &mut Value<'_>, cx: &Context<'_>) {
             put(object, keys, Value { origin, data }, origin);
         }
     }
+}
+
+/// What `k=v,k2=v2` says; none where it does not say that.
+fn pairs(text: &str) -> Option<Vec<(&str, &str)>> {
+    text.split(',').map(|item| item.split_once('=').map(|(name, value)| (name.trim(), value.trim()))).collect()
+}
+
+/// Lays each of `pairs` over the member of its name in the map `key` of `root`. Of a map of the wrong type nothing is
+/// said here: its reader will refuse it.
+fn lay_members_over(root: &mut Value<'_>, key: &'static str, pairs: &[(&str, &str)], origin: Origin) {
+    let Some(Value { data: Data::Object(entries), .. }) = object_member(root, key, origin) else { return };
+    let names: Vec<&str> = pairs.iter().map(|(name, _)| *name).collect();
+    entries.retain(|entry| !names.contains(&entry.key.as_ref()));
+    // One that is given twice here is refused as one that is given twice in the file.
+    entries.extend(pairs.iter().map(|(name, value)| Entry {
+        key: (*name).to_owned().into(),
+        key_origin: origin,
+        value: Value { origin, data: Data::Text((*value).to_owned().into()) },
+    }));
 }
 
 /// Which object the variables speak of.

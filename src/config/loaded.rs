@@ -10,6 +10,16 @@ use crate::collectors;
 use crate::lane;
 use crate::model::Labels;
 
+/// What log lines look like.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Words for people.
+    #[default]
+    Text,
+    /// An object of JSON each.
+    Json,
+}
+
 /// Everything that was configured, checked.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
@@ -17,6 +27,8 @@ pub struct Config {
     pub source: String,
     /// From what level on to log, where neither the command line nor the environment says.
     pub log_level: Option<LevelFilter>,
+    /// What log lines look like.
+    pub log_format: LogFormat,
     /// The HTTP server.
     pub server: crate::server::Settings,
     /// Time between two collections, 50 ms to a day.

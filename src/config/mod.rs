@@ -26,7 +26,7 @@ use std::path::{Path, PathBuf};
 use crate::http::Env;
 
 pub use env::{host_paths, process_env, process_env_names, unknown_variables, variables};
-pub use loaded::Config;
+pub use loaded::{Config, LogFormat};
 pub use problem::{Problem, Problems};
 pub use root::{fields, rows};
 

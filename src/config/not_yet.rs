@@ -6,7 +6,7 @@ use crate::fields::any_of;
 use crate::formats;
 
 /// Fields, each with what may be said of it all the same. Those of `shipper` are those of each of `shippers`.
-const FIELDS: [(&str, Off); 15] = [
+const FIELDS: [(&str, Off); 14] = [
     ("endpoints", Off::EmptyList),
     ("endpoints_files", Off::Never),
     ("transforms", Off::Never),
@@ -15,7 +15,6 @@ const FIELDS: [(&str, Off); 15] = [
     ("management", Off::Never),
     ("listen", Off::Never),
     ("history", Off::Never),
-    ("log_format", Off::Never),
     ("server.allowed_hosts", Off::Never),
     ("server.allow_config_edit", Off::Never),
     ("collector.gpu.nvidia_smi", Off::Never),

@@ -9,7 +9,7 @@ use log::LevelFilter;
 use super::context::{Context, Item};
 use super::fill;
 use super::json::{Data, Value};
-use super::loaded::Config;
+use super::loaded::{Config, LogFormat};
 use super::problem::Path;
 use super::shipper;
 use crate::collectors;
@@ -33,6 +33,7 @@ const STATE_DIRECTORY: &str = "/var/lib/metricsd";
 #[derive(Default)]
 pub(super) struct Root {
     log_level: Option<LevelFilter>,
+    log_format: LogFormat,
     server: ServerFields,
     collector: Collector,
     labels: GivenLabels,
@@ -52,12 +53,18 @@ impl Default for Collector {
     }
 }
 
-static FIELDS: [Field<Root>; 7] = [
+static FIELDS: [Field<Root>; 8] = [
     Field::new(
         "log_level",
         Takes::Word(&["debug", "info", "warn", "error"], |s, at| s.log_level = Some(LEVELS[at])),
         DefaultValue::Null,
         "Null: `info`. `-log-level` and `MC_LOG_LEVEL` go over it. A reload takes it up.",
+    ),
+    Field::new(
+        "log_format",
+        Takes::Word(&["text", "json"], |s, at| s.log_format = [LogFormat::Text, LogFormat::Json][at]),
+        DefaultValue::Text("text"),
+        "`json`: each log line is an object with `time`, `level`, `target` and `message`. A reload takes it up.",
     ),
     Field::new(
         "server",
@@ -73,10 +80,11 @@ static FIELDS: [Field<Root>; 7] = [
     ),
     Field::new(
         "labels",
-        Takes::Map(|s, name, value| add_label(&mut s.labels, name, value)),
+        Takes::Map(|s: &mut Root, name, value| add_label(&mut s.labels, name, value)),
         DefaultValue::EmptyMap,
-        "Labels added to every metric of every destination.",
-    ),
+        "Labels added to every metric of every destination. `MC_LABELS` is `name=value,name=value`, over those of the file.",
+    )
+    .variable("MC_LABELS"),
     Field::new(
         "shipper",
         Takes::Object(&Inner { table: &LANE_TABLE, of: |s: &mut Root| s.shipper.get_or_insert_default() }),
@@ -139,7 +147,7 @@ pub(super) fn read(cx: &Context<'_>, tree: &Value<'_>, host_name: &str) -> Confi
     fill::object(cx, tree, Path::default(), &ROOT, &mut ROOT.fill(&mut root));
     let mut notes = Notes::default();
     notes.within("collector", |notes| root.collector.settings.check(root.collector.interval, notes));
-    let Root { log_level, server, collector, labels, shipper, shippers, spool } = root;
+    let Root { log_level, log_format, server, collector, labels, shipper, shippers, spool } = root;
     let mut settings = common_spool(cx.env, spool.total_max_bytes());
     notes.within("spool", |notes| spool.settle(&mut settings, notes));
     let common =
@@ -150,6 +158,7 @@ pub(super) fn read(cx: &Context<'_>, tree: &Value<'_>, host_name: &str) -> Confi
     Config {
         source: String::new(),
         log_level,
+        log_format,
         server,
         interval: collector.interval,
         collectors: collector.settings,

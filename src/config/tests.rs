@@ -198,6 +198,19 @@ fn log_levels_are_words() {
 }
 
 #[test]
+fn log_lines_are_words_or_objects() {
+    let format = |text: &str| loaded(&format!(r#"{{"log_format": {text}}}"#)).log_format;
+    assert_eq!(
+        [format("null"), format("\"text\""), format("\"json\"")].map(|f| f == LogFormat::Json),
+        [false, false, true]
+    );
+    assert_eq!(
+        problem(r#"{"log_format": "jsn"}"#),
+        "c.json:1:16: log_format: expected \"text\" or \"json\", got \"jsn\"; did you mean \"json\"?"
+    );
+}
+
+#[test]
 fn null_counts_as_not_given() {
     assert_eq!(loaded(r#"{"server": {"host": null, "port": null}, "collector": null, "labels": null}"#), loaded("{}"));
     assert_eq!(loaded(r#"{"shipper": null, "shippers": null, "endpoints": null}"#), loaded("{}"));
@@ -777,8 +790,28 @@ fn variables_that_nobody_asks_for_are_warned_of_with_the_nearest_one() {
 }
 
 #[test]
+fn labels_of_the_environment_go_over_those_of_the_file() {
+    let labels = |text: &str, variable: &str| {
+        let labels = loaded_with(text, &[("MC_LABELS", variable)]).labels;
+        let pairs: Vec<String> = labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        pairs.join(" ")
+    };
+    let file = r#"{"labels": {"zone": "a", "team": "x"}}"#;
+    assert_eq!(labels("{}", "zone=b"), "zone=b");
+    assert_eq!(labels(file, ""), "team=x zone=a");
+    assert_eq!(labels(file, "zone=b, rack = r=1"), "rack=r=1 team=x zone=b");
+    // What comes from a variable is no reference to another one.
+    assert_eq!(labels("{}", "a=${b}"), "a=${b}");
+}
+
+#[test]
 fn bad_variables_are_named() {
     for (name, value, said) in [
+        ("MC_LABELS", "zone", "MC_LABELS: labels: expected name=value,name=value, got \"zone\""),
+        ("MC_LABELS", "zone=a,", "MC_LABELS: labels: expected name=value,name=value, got \"zone=a,\""),
+        ("MC_LABELS", "=a", "MC_LABELS: labels[\"\"]: "),
+        ("MC_LABELS", "a-b=c", "MC_LABELS: labels.a-b: invalid label name \"a-b\""),
+        ("MC_LABELS", "a=1,a=2", "MC_LABELS: labels.a: given twice"),
         ("MC_SERVER_HOST", "a b", "MC_SERVER_HOST: server.host: expected an IP address or a host name"),
         ("MC_SERVER_PORT", "70000", "MC_SERVER_PORT: server.port: expected a whole number from 1 to 65535, got 70000"),
         (

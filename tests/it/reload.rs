@@ -272,6 +272,32 @@ fn the_log_level_comes_and_goes_with_a_reload_and_the_command_line_wins() {
 }
 
 #[test]
+fn log_lines_become_objects_and_words_again_with_a_reload() {
+    let words = config(QUICK, "");
+    let objects = words.replacen('{', r#"{"log_format": "json", "#, 1);
+    let mut program = Reloaded::start(&words);
+    program.reload(&objects);
+    program.reload(&words);
+    let log = program.daemon.log();
+    let lines: Vec<&str> = log.lines().filter(|line| line.starts_with('{')).collect();
+    assert!(!lines.is_empty() && !log.lines().last().unwrap().starts_with('{'), "{log}");
+    // In this order, and no line of another kind between the two reloads.
+    for line in &lines {
+        let object: serde_json::Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{line}: {error}"));
+        let member = |name: &str| object[name].as_str().unwrap_or_else(|| panic!("{name} of {line}")).to_owned();
+        assert_eq!(object.as_object().unwrap().len(), 4, "{line}");
+        assert!(
+            line.starts_with(&format!("{{\"time\":\"{}\",\"level\":\"info\",\"target\":\"metricsd::", member("time")))
+        );
+        assert!(member("time").ends_with('Z') && !member("message").is_empty(), "{line}");
+    }
+    let all: Vec<&str> = log.lines().collect();
+    let at = all.iter().position(|line| line.starts_with('{')).unwrap();
+    assert!(all[at..at + lines.len()].iter().all(|line| line.starts_with('{')), "{log}");
+    assert!(lines.iter().any(|line| line.contains("\"message\":\"reloaded in ")), "{log}");
+}
+
+#[test]
 fn a_destination_that_goes_drains_while_the_others_go_on_and_what_it_keeps_is_said() {
     let (stays, goes) = (ok(), Peer::start(|_, _| Reply::status(503)));
     let stay = json("stays", &stays, "");
