@@ -11,7 +11,7 @@ use super::series_file::SeriesFile;
 use super::settings::{SpoolMode, SpoolSettings};
 use super::start::{Role, Start};
 use crate::host::{monotonic, wall_ms};
-use crate::spool::{Finding, Options, Recovery, Spool, Stats, SyncPolicy, WriteError};
+use crate::spool::{Finding, OpenError, Options, Recovery, Spool, Stats, SyncPolicy, WriteError};
 use crate::telemetry::{DestinationStatus, Throttle};
 
 /// Looks after a lane's disk. In the steady state it sleeps.
@@ -171,8 +171,11 @@ impl Keeper {
             Err(error) => {
                 if !std::mem::replace(&mut self.is_said, true) {
                     log::warn!(
-                        "destination {}: {error}; what waits for it is kept in memory until that works",
-                        self.name
+                        "destination {}: {error}; what waits for it is kept in memory until that works, at most {} \
+                         bytes, and what is undelivered at the end is lost; {}",
+                        self.name,
+                        settings.memory_max_bytes,
+                        remedy(&error)
                     );
                 }
                 self.queue.opened(Err(error.to_string()));
@@ -304,6 +307,19 @@ impl SpoolSettings {
             _ => self.sync,
         };
         Some(options)
+    }
+}
+
+/// What to do about a spool that cannot be opened.
+fn remedy(error: &OpenError) -> &'static str {
+    match error {
+        OpenError::Locked(_) => {
+            "give each metricsd, and each destination, a spool.dir of its own (under systemd metricsd@.service does)"
+        }
+        OpenError::Io(..) => {
+            "set spool.dir to a directory that this user may write to (StateDirectory= makes one under systemd), or \
+             spool.mode to \"memory\""
+        }
     }
 }
 

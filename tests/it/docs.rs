@@ -385,6 +385,29 @@ fn make_run_names_the_binary_where_it_is() {
     assert!(said(None).unwrap().contains("one round  target/release/metricsd -once"));
 }
 
+/// What a unit says, without its comments.
+fn settings_of(unit: &str) -> Vec<String> {
+    let text = read(unit);
+    text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).map(str::to_owned).collect()
+}
+
+#[test]
+fn the_unit_of_further_instances_is_that_of_the_first_with_places_of_its_own() {
+    let own = |line: &String| match line.as_str() {
+        "Description=Host metrics agent" => "Description=Host metrics agent, instance %i".to_owned(),
+        "ExecStart=/usr/bin/metricsd -config /etc/metricsd/config.json" => {
+            "ExecStart=/usr/bin/metricsd -config /etc/metricsd/%i.json".to_owned()
+        }
+        "EnvironmentFile=-/etc/default/metricsd" => "EnvironmentFile=-/etc/default/metricsd-%i".to_owned(),
+        "StateDirectory=metricsd" => "StateDirectory=metricsd/%i".to_owned(),
+        line => line.to_owned(),
+    };
+    let first = settings_of("metricsd.service");
+    let expected: Vec<String> = first.iter().map(own).collect();
+    assert_eq!(settings_of("metricsd@.service"), expected);
+    assert_eq!(first.iter().zip(&expected).filter(|(first, own)| first != own).count(), 4);
+}
+
 #[test]
 fn make_install_makes_metricsd_a_command() {
     let mut make = std::process::Command::new("make");
