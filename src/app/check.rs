@@ -17,7 +17,7 @@ pub fn warnings(config: &Config, paths: &HostPaths) -> Vec<String> {
     let to_disk = config.lanes.iter().map(|lane| &lane.spool).filter(|spool| spool.mode != SpoolMode::Memory);
     for dir in to_disk.filter_map(|spool| spool.dir.as_deref()).collect::<BTreeSet<_>>() {
         warnings.extend(not_writable(dir).map(|why| {
-            format!("spool.dir: {} cannot be written to: {why}; what waits would be in memory only", dir.display())
+            format!("spool.dir: {} cannot be written to: {why}; what waits would be in memory only; set spool.dir, or spool.mode to \"memory\"", dir.display())
         }));
     }
     warnings

@@ -80,6 +80,9 @@ struct Destination {
     backlog_seconds: u64,
     last_error: Option<String>,
     dropped_samples: u64,
+    /// What is wrong with how its data is kept; only where something is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    spool: Option<String>,
     /// Only where it is so.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     insecure_skip_verify: bool,
@@ -181,10 +184,11 @@ fn collector(status: &CollectorStatus, now: Now, reasons: &mut Vec<String>) -> O
 
 fn destination(status: &DestinationStatus, now: Now, reasons: &mut Vec<String>) -> Destination {
     let (state, last_error) = status.state();
+    let is_late = status.queue_oldest_seconds(now.wall_ms) > LATE_SECONDS;
     if matches!(state, DestinationState::Retrying | DestinationState::Held) {
         let why = last_error.as_deref().unwrap_or("no reason given");
         reasons.push(format!("destination {} is {}: {why}", status.name(), state.as_str()));
-    } else if status.queue_oldest_seconds(now.wall_ms) > LATE_SECONDS {
+    } else if is_late {
         // Nothing has failed: it sits on a request, or a backlog is still being drained.
         let behind = Duration::from_secs(status.queue_oldest_seconds(now.wall_ms) as u64);
         reasons.push(format!("destination {} is {} behind", status.name(), go_duration(behind)));
@@ -192,7 +196,11 @@ fn destination(status: &DestinationStatus, now: Now, reasons: &mut Vec<String>) 
     if let (DestinationState::Ok, Some(why)) = (state, &last_error) {
         reasons.push(format!("destination {}: {why}", status.name()));
     }
-    reasons.extend(status.trouble().map(|why| format!("destination {}: {why}", status.name())));
+    // Of what is delivered nothing has to wait: for that no disk is needed, and who has none is told below.
+    let is_delivered = matches!(state, DestinationState::Ok | DestinationState::Waiting) && !is_late;
+    let trouble = status.trouble();
+    let needed = trouble.as_ref().filter(|trouble| !(trouble.is_lack && is_delivered));
+    reasons.extend(needed.map(|trouble| format!("destination {}: {}", status.name(), trouble.why)));
     for reason in DropReason::ALL.into_iter().filter(|reason| !EXPECTED_LOSSES.contains(reason)) {
         if let Some(ago) = status.recent_loss(reason, now.monotonic) {
             reasons.push(format!(
@@ -213,6 +221,7 @@ fn destination(status: &DestinationStatus, now: Now, reasons: &mut Vec<String>) 
         backlog_seconds: status.queue_oldest_seconds(now.wall_ms) as u64,
         last_error,
         dropped_samples: status.samples_dropped_total(),
+        spool: trouble.map(|trouble| trouble.why),
         insecure_skip_verify: status.is_unverified(),
     }
 }
@@ -381,6 +390,39 @@ mod tests {
         assert_eq!(health.status, Status::Healthy);
         let json = serde_json::to_string(&health).unwrap();
         assert!(json.ends_with(r#""dropped_samples":0,"insecure_skip_verify":true}}}"#), "{json}");
+    }
+
+    #[test]
+    fn a_disk_that_is_not_there_is_a_reason_while_something_waits_for_it() {
+        let telemetry = telemetry(60_000);
+        let status = &telemetry.subjects().destinations[0];
+        let why = "what waits is in memory until its spool works: cannot use spool /x";
+        status.lacks_disk(why.to_owned());
+        let reason = format!("destination prom: {why}");
+        let shows = |health: &Health| serde_json::to_string(health).unwrap().contains(&format!(r#""spool":"{why}""#));
+        // Nothing was to be sent yet, and then all of it was delivered.
+        for delivered in [false, true] {
+            if delivered {
+                status.delivered(10, 100, 1_762_346_090_500);
+            }
+            let health = examine(&telemetry, after(1.0));
+            assert_eq!((health.status, health.reasons.len()), (Status::Healthy, 0));
+            assert!(shows(&health));
+        }
+        status.failed(Outcome::Retried, DestinationState::Retrying, "timed out".to_owned());
+        let health = examine(&telemetry, after(1.0));
+        assert_eq!(health.reasons, ["destination prom is retrying: timed out", &reason]);
+        status.delivered(10, 100, 1_762_346_090_500);
+        status.queue(2, 2048, Some(1_762_346_096_000 - 11_000));
+        assert_eq!(examine(&telemetry, after(1.0)).reasons, ["destination prom is 11s behind", &reason]);
+        status.queue(0, 0, None);
+        // What is wrong with a disk that is there is a reason in any case.
+        status.keeps_badly(Some("its spool's disk hangs".to_owned()));
+        let health = examine(&telemetry, after(1.0));
+        assert_eq!(health.reasons, ["destination prom: its spool's disk hangs"]);
+        status.keeps_badly(None);
+        let json = serde_json::to_string(&examine(&telemetry, after(1.0))).unwrap();
+        assert!(json.contains(r#""status":"healthy""#) && !json.contains("spool"), "{json}");
     }
 
     #[test]

@@ -142,6 +142,15 @@ impl Loss {
     }
 }
 
+/// What is wrong with how a destination's data is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// In words.
+    pub why: String,
+    /// There is no disk for it, which matters once something has to wait.
+    pub is_lack: bool,
+}
+
 /// One destination's counters and state.
 #[derive(Debug)]
 pub struct DestinationStatus {
@@ -159,7 +168,7 @@ pub struct DestinationStatus {
     /// Wall-clock milliseconds; `i64::MIN` before the first.
     last_success_ms: AtomicI64,
     state: Mutex<(DestinationState, Option<String>)>,
-    trouble: Mutex<Option<String>>,
+    trouble: Mutex<Option<Trouble>>,
     unverified: AtomicBool,
 }
 
@@ -226,11 +235,16 @@ impl DestinationStatus {
 
     /// What is wrong with how its data is kept, or nothing.
     pub fn keeps_badly(&self, why: Option<String>) {
-        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = why;
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = why.map(|why| Trouble { why, is_lack: false });
+    }
+
+    /// There is no disk for what waits: nothing is wrong as long as nothing does.
+    pub fn lacks_disk(&self, why: String) {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(Trouble { why, is_lack: true });
     }
 
     /// What is wrong with how its data is kept.
-    pub fn trouble(&self) -> Option<String> {
+    pub fn trouble(&self) -> Option<Trouble> {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 

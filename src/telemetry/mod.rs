@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 pub use collectors::{CollectorState, CollectorStatus, Round};
-pub use destinations::{DestinationState, DestinationStatus, DropReason, Outcome};
+pub use destinations::{DestinationState, DestinationStatus, DropReason, Outcome, Trouble};
 pub use exposition::{Exposition, OWN};
 pub use latest::Latest;
 pub use subjects::Subjects;

@@ -118,6 +118,43 @@ fn a_destination_may_have_its_spool_on_another_disk() {
     assert!(!moved.contains("other disk") && !moved.contains("away"), "{moved}");
 }
 
+/// That what `daemon` sends arrives without a disk, that it is well, and says what to do.
+#[track_caller]
+fn is_well_without_a_disk(daemon: &Daemon, peer: &Peer, remedy: &str) {
+    let seen = peer.received().len();
+    wait_for("deliveries", || (peer.received().len() > seen + 3).then_some(()));
+    let (status, page) = daemon.get("/health").unwrap();
+    let health: serde_json::Value = serde_json::from_str(&page).unwrap();
+    assert_eq!((status, health["status"].as_str()), (200, Some("healthy")), "{page}");
+    let why = health["destinations"]["one"]["spool"].as_str().unwrap_or_default();
+    assert!(why.starts_with("what waits is in memory until its spool works: "), "{page}");
+    let log = daemon.log();
+    assert_eq!(log.matches("is kept in memory until that works").count(), 1, "{log}");
+    assert!(log.contains(remedy), "{log}");
+}
+
+#[test]
+fn a_destination_that_delivers_is_well_without_a_disk_and_the_remedy_is_said_once() {
+    let dir = TempDir::new();
+    let up = Peer::start(|_, _| Reply::status(204));
+    // Not even root makes a directory below a file.
+    let file = dir.write("file", "");
+    let own = format!(r#", "spool": {{"dir": "{}/spool"}}"#, file.display());
+    let daemon = Daemon::start(dir.path(), &config(dir.path(), &up, &[("one", &own)]));
+    is_well_without_a_disk(&daemon, &up, "set spool.dir to a directory that this user may write to");
+}
+
+#[test]
+fn a_second_metricsd_is_told_to_take_a_spool_of_its_own() {
+    let dir = TempDir::new();
+    let up = Peer::start(|_, _| Reply::status(204));
+    let config = config(dir.path(), &up, &[("one", "")]);
+    let _first = Daemon::start(dir.path(), &config);
+    wait_for("the first one's spool", || dir.path().join("spool/one/lock").exists().then_some(()));
+    let second = Daemon::start(dir.path(), &config);
+    is_well_without_a_disk(&second, &up, "give each metricsd, and each destination, a spool.dir of its own");
+}
+
 #[test]
 fn a_spool_that_has_lost_its_lock_is_still_one() {
     let dir = TempDir::new();

@@ -11,7 +11,7 @@ use super::state::{Chore, End, QueueState};
 use crate::host::wall_ms;
 use crate::lane::body::Body;
 use crate::lane::losses::{lose, say_all};
-use crate::lane::settings::SpoolSettings;
+use crate::lane::settings::{SpoolMode, SpoolSettings};
 use crate::spool::{Frame, Spool, Stats};
 use crate::telemetry::DropReason;
 
@@ -194,7 +194,11 @@ impl Queue {
             }
             Err(error) => {
                 let why = format!("what waits is in memory until its spool works: {error}");
-                self.status.keeps_badly(Some(why));
+                match state.settings.mode {
+                    // It was to be on disk before it is sent.
+                    SpoolMode::Always => self.status.keeps_badly(Some(why)),
+                    _ => self.status.lacks_disk(why),
+                }
                 state.disk.busy_since = None;
                 self.shed(&mut state);
                 self.wake(&state, now);

@@ -380,7 +380,8 @@ fn a_disk_that_fails_and_works_again_gets_what_waited_in_memory() {
     kept.fail_first(body(0, 30));
     (1..5).for_each(|time_ms| kept.push(body(time_ms, 30)));
     assert_eq!((kept.waiting(), kept.dropped(DropReason::QueueFull)), ((3, 90), 6), "as much as may be in memory");
-    assert!(kept.status.trouble().unwrap().contains("Read-only"), "{:?}", kept.status.trouble());
+    let trouble = kept.status.trouble().unwrap();
+    assert!(trouble.why.contains("Read-only") && !trouble.is_lack, "{trouble:?}");
     faults.heal();
     kept.queue.lock().disk.write_failed = Some(Instant::now() - disk_view::DISK_RETRY);
     kept.work();
@@ -562,7 +563,10 @@ fn a_spool_that_another_one_held_is_taken_up_when_it_is_free_and_what_waited_com
     first.fail_first(body(1, 10));
     first.push(body(2, 10));
     let mut second = kept(&settings);
-    assert!(second.status.trouble().is_some());
+    assert!(second.status.trouble().unwrap().is_lack);
+    let always = kept(&SpoolSettings { mode: SpoolMode::Always, ..settings.clone() });
+    assert!(!always.status.trouble().unwrap().is_lack, "it was to be on disk in any case");
+    always.end();
     second.push(body(3, 10));
     second.push(body(4, 10));
     first.end();
