@@ -12,6 +12,9 @@ use crate::model::{Labels, Scheme};
 /// Each destination has threads and a queue of its own.
 const MAX_SHIPPERS: usize = 64;
 
+/// Where receivers take a type, of which nearly all have one path: an endpoint without any is most likely incomplete.
+const USUAL_PATHS: [(&str, &str); 1] = [("prometheus_remote_write", "/api/v1/write")];
+
 /// What all destinations have in common.
 pub(super) struct Common<'a> {
     pub(super) interval: Duration,
@@ -78,6 +81,9 @@ fn lane(shipper: LaneFields, common: &Common<'_>, notes: &mut Notes) -> Option<S
         notes.warning("drain_rate", message);
     }
     warn_of_unused(&shipper, format, notes);
+    if let (Some(format), Some(Place::Url(url))) = (format, &place) {
+        warn_of_no_path(format, url, notes);
+    }
 
     let name = name_of(&shipper);
     let LaneFields { mut options, naming, own_metrics, labels, retry, workers, drain_rate, .. } = shipper;
@@ -144,6 +150,15 @@ fn place(shipper: &LaneFields, format: Option<&Format>, notes: &mut Notes) -> Op
         _ => checked_url(endpoint).map(Place::Url),
     };
     place.map_err(|fault| notes.problem("endpoint", fault)).ok()
+}
+
+/// Says which path is missing, where one usually is not.
+fn warn_of_no_path(format: &Format, url: &Url, notes: &mut Notes) {
+    let usual = USUAL_PATHS.iter().find(|(name, _)| *name == format.name);
+    let has_none = || *url == url.at("") || *url == url.at("/");
+    if let Some((_, path)) = usual.filter(|_| has_none()) {
+        notes.warning("endpoint", format!("has no path; most receivers of this type take it at {path}"));
+    }
 }
 
 /// What the body is compressed with, where that is not the format's own choice anyway.

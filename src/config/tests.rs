@@ -498,6 +498,23 @@ fn bad_shippers_are_refused() {
 }
 
 #[test]
+fn an_endpoint_of_remote_write_without_a_path_is_warned_of() {
+    let warnings = |kind: &str, endpoint: &str| {
+        loaded(&format!(r#"{{"shipper": {{"type": "{kind}", "endpoint": "{endpoint}"}}}}"#)).warnings
+    };
+    for endpoint in ["http://h:9090", "http://h:9090/", "https://[::1]"] {
+        assert_eq!(
+            warnings("prometheus_remote_write", endpoint),
+            ["c.json:1:61: shipper.endpoint: has no path; most receivers of this type take it at /api/v1/write"]
+        );
+        assert_eq!(warnings("http_json", endpoint), [""; 0]);
+    }
+    for endpoint in ["http://h/api/v1/write", "http://h/x", "http://h/?tenant=1"] {
+        assert_eq!(warnings("prometheus_remote_write", endpoint), [""; 0], "{endpoint}");
+    }
+}
+
+#[test]
 fn names_are_unique_and_default_to_the_type() {
     let text =
         r#"{"shippers": [{"type": "stdout"}, {"type": "stdout", "name": "b"}, {"type": "file", "endpoint": "x"}]}"#;

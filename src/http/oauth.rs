@@ -268,7 +268,7 @@ fn refusal(status: u16, said: Reply, body: &[u8]) -> String {
     let remedy = match status {
         300..=399 => "; redirects are not followed; check token_url",
         401 | 403 => "; check client_id and client_secret",
-        404 => "; check the path of token_url",
+        404 | 405 => "; check the path of token_url",
         _ => "",
     };
     format!("{}{remedy}", answered(status, &Said::of(body, true, 0)))

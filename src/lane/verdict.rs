@@ -66,7 +66,7 @@ pub enum Verdict {
 impl Answer {
     /// The verdict on the body.
     ///
-    /// Remote write's specification would drop on 401, 403, 404 and on redirects. Those
+    /// Remote write's specification would drop on 401, 403, 404, 405 and on redirects. Those
     /// say that address or credentials are wrong, not the data, and an expired token must
     /// not cost a weekend: the data is kept. A receiver of 1.0 that does not look at the
     /// content type finds nothing in a request of 2.0 and calls that a success; it gives
@@ -80,7 +80,7 @@ impl Answer {
             Answer::Http { status, retry_after, written, remedy, .. } => match status {
                 200..=299 if matches!(written, Written::Missing(_)) => Verdict::FallBack,
                 200..=299 => Verdict::Delivered,
-                300..=399 | 401 | 403 | 404 => Verdict::Hold,
+                300..=399 | 401 | 403 | 404 | 405 => Verdict::Hold,
                 400 if remedy.is_some() => Verdict::Hold,
                 413 => Verdict::Divide,
                 415 => Verdict::FallBack,
@@ -131,7 +131,8 @@ fn what_to_do(status: u16, peer: &Peer) -> Option<String> {
             None => "redirects are not followed; set endpoint to where it leads".to_owned(),
         }),
         401 | 403 => Some(peer.credentials.to_owned()).filter(|remedy| !remedy.is_empty()),
-        404 => Some("check the path of endpoint".to_owned()),
+        // What Prometheus says to a POST where it has a page.
+        404 | 405 => Some("check the path of endpoint".to_owned()),
         _ => None,
     }
 }
@@ -209,11 +210,11 @@ mod tests {
         let after = Verdict::Retry(Some(Duration::from_secs(7)));
         for (statuses, expected) in [
             (&[200, 202, 204, 299][..], Verdict::Delivered),
-            (&[301, 302, 307, 308, 401, 403, 404], Verdict::Hold),
+            (&[301, 302, 307, 308, 401, 403, 404, 405], Verdict::Hold),
             (&[413], Verdict::Divide),
             (&[415], Verdict::FallBack),
             (&[408, 429, 500, 501, 502, 503, 504, 599, 999], after),
-            (&[400, 402, 405, 409, 410, 422, 431, 499], Verdict::Reject),
+            (&[400, 402, 406, 409, 410, 422, 431, 499], Verdict::Reject),
         ] {
             for status in statuses {
                 assert_eq!(verdict(*status), expected, "{status}");
@@ -259,6 +260,7 @@ mod tests {
             (401, "", None, "answered 401 Unauthorized; check bearer_token"),
             (403, "403 Forbidden nginx", None, "answered 403 Forbidden: nginx; check bearer_token"),
             (404, "404 page not found", None, "answered 404 Not Found: 404 page not found; check the path of endpoint"),
+            (405, "", None, "answered 405 Method Not Allowed; check the path of endpoint"),
             (
                 301,
                 "",

@@ -36,7 +36,7 @@ pub enum Outcome {
     Delivered,
     /// To be tried again: network error, timeout, 408, 429, 5xx.
     Retried,
-    /// Kept until a person mends something: 401, 403, 404, 3xx.
+    /// Kept until a person mends something: 401, 403, 404, 405, 3xx.
     Held,
     /// Refused for good: any other 4xx.
     Rejected,
