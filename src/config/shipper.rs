@@ -119,11 +119,21 @@ fn lane(shipper: LaneFields, common: &Common<'_>, notes: &mut Notes) -> Option<S
         // Prometheus gives these two to all that it scrapes, and dashboards select by them.
         // node_exporter's dashboards look for this one.
         all.entry("job").or_insert(if naming == Scheme::NodeExporter { "node" } else { "metricsd" });
-        all.entry("instance").or_insert(common.host_name);
+        let instance = *all.entry("instance").or_insert(common.host_name);
+        if is_nobodys_name(instance) {
+            let why = "every host that has not been given a name is called that, and their series would be one; name the \
+                       host, or set this label";
+            notes.within("labels", |notes| notes.warning("instance", format!("is {instance:?}: {why}")));
+        }
     }
     // Each was checked, and a map holds no name twice.
     let labels = Labels::new(all).ok()?;
     Some(Settings { name: name?, naming, own_metrics, labels, kind, spool, workers, drain_rate, retry })
+}
+
+/// Whether a host of that name was given none.
+fn is_nobodys_name(name: &str) -> bool {
+    ["localhost", "localhost.localdomain", "(none)"].contains(&name)
 }
 
 /// Where a destination is.

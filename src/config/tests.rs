@@ -515,6 +515,25 @@ fn an_endpoint_of_remote_write_without_a_path_is_warned_of() {
 }
 
 #[test]
+fn a_host_without_a_name_of_its_own_is_warned_of_where_series_are_told_apart_by_it() {
+    let warnings = |text: &str, host_name: &str| {
+        load(Source::Text("c.json".into(), text.as_bytes().to_vec()), &|_| None, host_name).unwrap().warnings
+    };
+    let remote_write =
+        |more: &str| format!(r#"{{"shipper": {{"type": "prometheus_remote_write", "endpoint": "http://h/x"{more}}}}}"#);
+    for name in ["localhost", "localhost.localdomain"] {
+        let warnings = warnings(&remote_write(""), name);
+        let said = format!("shipper.labels.instance: is {name:?}: every host that has not been given a name");
+        assert!(warnings.len() == 1 && warnings[0].contains(&said), "{warnings:?}");
+    }
+    assert_eq!(warnings(&remote_write(""), "web1"), [""; 0]);
+    assert_eq!(warnings(&remote_write(r#", "labels": {"instance": "web1"}"#), "localhost"), [""; 0]);
+    // It was taken away.
+    assert_eq!(warnings(&remote_write(r#", "labels": {"instance": ""}"#), "localhost"), [""; 0]);
+    assert_eq!(warnings(&shipper(""), "localhost"), [""; 0]);
+}
+
+#[test]
 fn names_are_unique_and_default_to_the_type() {
     let text =
         r#"{"shippers": [{"type": "stdout"}, {"type": "stdout", "name": "b"}, {"type": "file", "endpoint": "x"}]}"#;
