@@ -126,6 +126,8 @@ pub enum Takes<S: 'static> {
     /// A list of strings: what is to be done first (a list that is given takes the place of the default one),
     /// and with each of them.
     Texts(fn(&mut S), fn(&mut S, String) -> Done),
+    /// A list of regular expressions, each for the whole of a name.
+    Patterns(fn(&mut S), fn(&mut S, String) -> Done),
     /// An object of strings whose names are the operator's own.
     Map(fn(&mut S, &str, String) -> Done),
     /// The same; the value may also be `{"file": "/path"}`, and stand in that file.
@@ -250,6 +252,7 @@ enum Range {
     Number(f64, f64),
     Duration(Duration, Duration),
     Words(&'static [&'static str]),
+    Patterns,
 }
 
 impl Info {
@@ -308,6 +311,7 @@ impl<S> Takes<S> {
             Takes::Word(words, _) => (Shape::Text, Range::Words(words)),
             Takes::Text(_) => (Shape::Text, Range::None),
             Takes::Texts(..) => (Shape::Texts, Range::None),
+            Takes::Patterns(..) => (Shape::Texts, Range::Patterns),
             Takes::Map(_) => (Shape::Map, Range::None),
             Takes::Secrets(_) => (Shape::Secrets, Range::None),
             Takes::Object(_) | Takes::Flat(_) => (Shape::Object, Range::None),

@@ -69,10 +69,10 @@ impl Filter {
 }
 
 /// A field `include`.
-pub const INCLUDE: Takes<Filter> = Takes::Texts(|f| f.include.clear(), |f, text| f.include(text));
+pub const INCLUDE: Takes<Filter> = Takes::Patterns(|f| f.include.clear(), |f, text| f.include(text));
 
 /// A field `exclude`.
-pub const EXCLUDE: Takes<Filter> = Takes::Texts(|f| f.exclude.clear(), |f, text| f.exclude(text));
+pub const EXCLUDE: Takes<Filter> = Takes::Patterns(|f| f.exclude.clear(), |f, text| f.exclude(text));
 
 impl Filter {
     fn include(&mut self, pattern: String) -> Done {

@@ -59,7 +59,21 @@ fn field(cx: &Context<'_>, item: &Item<'_>, info: &Info, fill: &mut dyn Fill) {
             check(cx, item, fill.set(name, Piece::List));
             for (at, value) in items.iter().enumerate() {
                 let item = Item::new(value, item.path.index(at), item.is_secret);
-                one(cx, &item, |scalar| fill.set(name, Piece::Item(scalar)));
+                let mut meant = None;
+                one(cx, &item, |scalar| {
+                    if let Scalar::Text(pattern) = &scalar {
+                        meant = info.instead_of_glob(pattern);
+                    }
+                    fill.set(name, Piece::Item(scalar))
+                });
+                if let Some(meant) = meant {
+                    let what = "is a regular expression for the whole name, in which * repeats the character before it";
+                    cx.warning(
+                        item.origin,
+                        &item.path,
+                        format!("{} {what}; did you mean {meant:?}?", item.described()),
+                    );
+                }
             }
         }
         (Shape::Map | Shape::Secrets, Some(Data::Object(_)), _) => {

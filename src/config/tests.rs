@@ -355,7 +355,7 @@ fn the_server_binds_addresses_and_names() {
         assert_eq!(host(good).as_deref(), Ok(good));
     }
     assert_eq!(host("[::1]").as_deref(), Ok("::1"));
-    for bad in ["http://h", "h:80", "a b", "a/b"] {
+    for bad in ["999.1.1.1", "127.0.0", "80", "http://h", "h:80", "a b", "a/b"] {
         assert!(host(bad).is_err(), "{bad}");
     }
 }
@@ -531,6 +531,25 @@ fn a_host_without_a_name_of_its_own_is_warned_of_where_series_are_told_apart_by_
     // It was taken away.
     assert_eq!(warnings(&remote_write(r#", "labels": {"instance": ""}"#), "localhost"), [""; 0]);
     assert_eq!(warnings(&shipper(""), "localhost"), [""; 0]);
+}
+
+#[test]
+fn patterns_that_look_like_globs_are_warned_of() {
+    let warnings = |patterns: &str| {
+        let text = format!(r#"{{"collector": {{"network": {{"include": ["eth0"], "exclude": [{patterns}]}}}}}}"#);
+        let warnings = loaded(&text).warnings;
+        warnings.iter().map(|line| line.split_once(": ").unwrap().1.to_owned()).collect::<Vec<_>>()
+    };
+    let said = "is a regular expression for the whole name, in which * repeats the character before it; did you mean";
+    assert_eq!(
+        warnings(r#""eth*", "br-*", "eth.*", "x[a-z*]", "\\d*", "(veth|tap)*""#),
+        [
+            format!(r#"collector.network.exclude[0]: "eth*" {said} "eth.*"?"#),
+            format!(r#"collector.network.exclude[1]: "br-*" {said} "br-.*"?"#),
+        ]
+    );
+    let mounts = r#"{"collector": {"filesystem": {"exclude_mountpoints": ["/mnt/*/x*"]}}}"#;
+    assert!(loaded(mounts).warnings[0].ends_with(r#"did you mean "/mnt/.*/x.*"?"#), "{:?}", loaded(mounts).warnings);
 }
 
 #[test]

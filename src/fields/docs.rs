@@ -90,7 +90,7 @@ impl Info {
         };
         match self.range {
             // Every wait has the same bounds.
-            Range::None | Range::Duration(..) => kind.to_owned(),
+            Range::None | Range::Duration(..) | Range::Patterns => kind.to_owned(),
             Range::Whole(from, to) => format!("{kind}, {from} to {to}"),
             Range::Number(from, to) => format!("{kind}, {from} to {to}"),
             Range::Words(words) => {

@@ -62,6 +62,39 @@ impl Info {
     }
 }
 
+impl Info {
+    /// What `pattern` was most likely meant to be, where this takes regular expressions and it looks like a glob: a `*`
+    /// stands behind what a name is made of.
+    pub fn instead_of_glob(&self, pattern: &str) -> Option<String> {
+        if !matches!(self.range, Range::Patterns) {
+            return None;
+        }
+        let mut meant = String::with_capacity(pattern.len() + 1);
+        let (mut before, mut in_class) = (None, false);
+        for c in pattern.chars() {
+            // In `[a*]` it is a character, and in `\d*` what is before it is a class.
+            let is_glob = c == '*' && !in_class && before.is_some_and(is_of_a_name) && !ends_with_escape(&meant);
+            if is_glob {
+                meant.push('.');
+            }
+            in_class = (in_class || c == '[') && c != ']';
+            meant.push(c);
+            before = Some(c);
+        }
+        (meant != pattern).then_some(meant)
+    }
+}
+
+fn is_of_a_name(c: char) -> bool {
+    c.is_alphanumeric() || matches!(c, '-' | '_' | '/' | ':' | '@')
+}
+
+/// Whether the last character of `pattern` is escaped.
+fn ends_with_escape(pattern: &str) -> bool {
+    let Some((at, _)) = pattern.char_indices().next_back() else { return false };
+    pattern[..at].bytes().rev().take_while(|byte| *byte == b'\\').count() % 2 == 1
+}
+
 impl<S, T> Part<S> for Inner<S, T> {
     fn fields(&self) -> &'static dyn Fields {
         self.table
@@ -141,8 +174,8 @@ impl<S> Takes<S> {
             (Takes::Duration(_, set), Checked::Duration(wait)) => set(into, wait),
             (Takes::Word(_, set), Checked::Word(at)) => set(into, at),
             (Takes::Text(set), Checked::Text(text)) => return set(into, text),
-            (Takes::Texts(begin, _), Checked::List) => begin(into),
-            (Takes::Texts(_, push), Checked::Text(text)) => return push(into, text),
+            (Takes::Texts(begin, _) | Takes::Patterns(begin, _), Checked::List) => begin(into),
+            (Takes::Texts(_, push) | Takes::Patterns(_, push), Checked::Text(text)) => return push(into, text),
             (Takes::Map(put), Checked::Member(name, Held::Here(text))) => return put(into, name, text),
             (Takes::Secrets(put), Checked::Member(name, value)) => return put(into, name, value),
             _ => return Err(no_such_piece()),

@@ -104,7 +104,9 @@ fn set_host(s: &mut ServerFields, text: String) -> Done {
     let host = text.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(&text);
     let address = host.split('%').next().unwrap_or(host);
     let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
-    let is_name = (1..=253).contains(&host.len()) && host.bytes().all(allowed);
+    // No name is made of these alone: it is an address with a mistake in it.
+    let is_number = host.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    let is_name = (1..=253).contains(&host.len()) && host.bytes().all(allowed) && !is_number;
     if address.parse::<IpAddr>().is_err() && !is_name {
         return Err(Fault::expected("an IP address or a host name; \"0.0.0.0\" stands for all addresses"));
     }
