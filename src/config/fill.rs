@@ -29,6 +29,10 @@ pub(super) fn object(cx: &Context<'_>, value: &Value<'_>, path: Path, fields: &d
             }
             continue;
         };
+        if let Some(message) = of_wrong_number(info, &value.data, &infos) {
+            cx.problem(value.origin, &path, message);
+            continue;
+        }
         // Of a field that is given twice the first counts; that it is was noted.
         if seen.insert(key) && !value.is_null() {
             field(cx, &Item::new(value, path, info.is_secret), info, fill);
@@ -37,6 +41,18 @@ pub(super) fn object(cx: &Context<'_>, value: &Value<'_>, path: Path, fields: &d
     let mut notes = Notes::default();
     fill.check(&mut notes);
     cx.take(notes, &item, fields);
+}
+
+/// Where a list stands for an object of which another field takes several, or the other way round: which field that is.
+fn of_wrong_number(info: &Info, data: &Data<'_>, all: &[Info]) -> Option<String> {
+    let (other, expected, got) = match (info.shape, data) {
+        (Shape::Object, Data::List(_)) => (Shape::Objects, "an object", "a list"),
+        (Shape::Objects, Data::Object(_)) => (Shape::Object, "a list", "an object"),
+        _ => return None,
+    };
+    let table = |info: &Info| info.inner.map(|inner| std::ptr::from_ref(inner).cast::<()>());
+    let other = all.iter().find(|known| known.shape == other && table(known) == table(info))?;
+    Some(format!("expected {expected}, got {got}; {} takes {got}", other.name))
 }
 
 fn field(cx: &Context<'_>, item: &Item<'_>, info: &Info, fill: &mut dyn Fill) {

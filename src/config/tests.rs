@@ -553,6 +553,35 @@ fn patterns_that_look_like_globs_are_warned_of() {
 }
 
 #[test]
+fn one_and_several_lead_to_each_other() {
+    assert_eq!(
+        problem(r#"{"shipper": [{"type": "stdout"}]}"#),
+        "c.json:1:13: shipper: expected an object, got a list; shippers takes a list"
+    );
+    assert_eq!(
+        problem(r#"{"shippers": {"type": "stdout"}}"#),
+        "c.json:1:14: shippers: expected a list, got an object; shipper takes an object"
+    );
+}
+
+#[test]
+fn every_file_that_is_missing_is_named() {
+    let tls = r#", "tls": {"enabled": true, "cert_file": "/no/c", "key_file": "/no/k", "ca_file": "/no/a"}"#;
+    let missing = |place: &str, file: &str| format!("{place}: {file}: no such file");
+    assert_eq!(
+        problems(&shipper(tls).replace("http:", "https:"))
+            .iter()
+            .map(|line| line.split_once(": ").unwrap().1)
+            .collect::<Vec<_>>(),
+        [
+            missing("shipper.tls.cert_file", "/no/c"),
+            missing("shipper.tls.key_file", "/no/k"),
+            missing("shipper.tls.ca_file", "/no/a"),
+        ]
+    );
+}
+
+#[test]
 fn names_are_unique_and_default_to_the_type() {
     let text =
         r#"{"shippers": [{"type": "stdout"}, {"type": "stdout", "name": "b"}, {"type": "file", "endpoint": "x"}]}"#;

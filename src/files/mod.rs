@@ -46,6 +46,11 @@ impl fmt::Display for FileError {
 
 impl std::error::Error for FileError {}
 
+/// Whether the file `path` can be read and holds anything.
+pub fn readable(path: &Path) -> Result<(), FileError> {
+    read_file(path).map(drop)
+}
+
 /// The whole of a regular file, at most 4 MiB.
 fn read_file(path: &Path) -> Result<Vec<u8>, FileError> {
     let refused = |error: io::Error| FileError::new(path, explained(&error));

@@ -9,7 +9,7 @@ use super::client::ClientSettings;
 use super::names::{OLD_SUITES, SUITES_12, SUITES_13, VERSIONS, Version};
 use super::server::ServerSettings;
 use crate::fields::{DefaultValue, Done, Fault, Field, Inner, Notes, Table, Takes, any_of};
-use crate::files::{FileError, Recipe};
+use crate::files::{FileError, Recipe, readable};
 
 const TLS12: usize = 2;
 const TLS13: usize = 3;
@@ -328,6 +328,11 @@ impl ServerFields {
 
 /// Notes what a look at files brought, each at the field that names the file.
 fn note_files(recipe: &impl Recipe, named: &[(&'static str, &PathBuf)], notes: &mut Notes) {
+    // All that are not there at once: whoever makes what is made of them stops at the first.
+    let unreadable: Vec<_> = named.iter().filter_map(|(name, path)| Some((*name, readable(path).err()?))).collect();
+    if unreadable.len() > 1 {
+        return unreadable.into_iter().for_each(|(name, error)| notes.problem(name, error.to_string()));
+    }
     let naming = |what: &FileError| named.iter().rev().find(|(_, path)| **path == what.path).map(|(name, _)| *name);
     match recipe.check() {
         Ok(warnings) => {
