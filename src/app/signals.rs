@@ -1,7 +1,7 @@
 //! Signals, as values on a channel.
 
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, unbounded};
 use nix::sys::signal::{SigSet, Signal as Number};
@@ -12,6 +12,10 @@ use crate::cli::Exit;
 /// one has its limits; this is for what hangs where nothing ever should, such as a log line
 /// that nobody reads.
 const DEADLINE: Duration = Duration::from_millis(9700);
+
+/// What comes this soon behind the first signal to stop was sent with it: GNU `timeout`, for one, asks the program and
+/// then its whole group.
+const ONE_SIGNAL: Duration = Duration::from_millis(500);
 
 /// What a signal asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,10 +41,14 @@ pub fn listen() -> io::Result<Receiver<Signal>> {
     let (told, signals) = unbounded();
     std::thread::Builder::new().name("signals".to_owned()).stack_size(64 << 10).spawn(move || {
         let set = set();
-        let mut stopping = false;
+        let mut stopping: Option<Instant> = None;
         while let Ok(number) = set.wait() {
             let signal = if number == Number::SIGHUP { Signal::Reload } else { Signal::Stop };
-            if signal == Signal::Stop && !std::mem::replace(&mut stopping, true) {
+            if signal == Signal::Stop && stopping.is_some_and(|since| since.elapsed() < ONE_SIGNAL) {
+                continue;
+            }
+            if signal == Signal::Stop && stopping.is_none() {
+                stopping = Some(Instant::now());
                 // Without a thread for it, the orderly end is all there is.
                 let _ = std::thread::Builder::new().name("deadline".to_owned()).stack_size(64 << 10).spawn(|| {
                     std::thread::sleep(DEADLINE);
