@@ -581,8 +581,11 @@ mod tests {
 
     #[test]
     fn every_cut_gives_nothing_or_some_of_what_the_whole_gives() {
+        if !have_fixtures() {
+            return;
+        }
         for host in ["vm", "numa64", "container-v1", "old-kernel", "arm-board"] {
-            let Ok(text) = std::fs::read(fixture(host).proc("meminfo")) else { return };
+            let text = std::fs::read(fixture(host).proc("meminfo")).unwrap();
             let emitted = |info: MemInfo| samples(|out| emit(&info, &mut out.item(&Item::new(&[]))));
             let whole = emitted(parse(&text).unwrap());
             for at in 0..text.len() {

@@ -189,6 +189,7 @@ mod tests {
     use std::collections::{HashMap, HashSet};
 
     use super::filesystem::FilesystemSettings;
+    use super::testing::{fixture, have_fixtures};
     use super::*;
     use crate::host::{Scratch, SystemStatFs};
     use crate::model::{Kind, ReadingRef, Recorder};
@@ -277,32 +278,49 @@ mod tests {
         }
     }
 
-    #[test]
-    fn what_is_given_stands_in_the_table() {
-        let named: HashSet<_> = definitions().flat_map(built_in).map(std::ptr::from_ref).collect();
-        let mut built = build(&Settings::default(), &HostPaths::default(), Arc::new(SystemStatFs));
+    /// The readings that the fast collectors of `host` gave, by collector. One may lack its file there.
+    fn given(host: &HostPaths) -> Vec<(&'static str, Vec<(ReadingRef, f64)>)> {
+        let mut built = build(&Settings::default(), host, Arc::new(SystemStatFs));
         let tick = Tick { wall_ms: 0, monotonic: Duration::ZERO };
         let mut scratch = Scratch::new();
+        let mut all = Vec::new();
         for fast in &mut built.fast {
             let mut out = Recorder::new(fast.plan.name, 10_000);
             fast.collector.prime(&tick, &mut scratch);
-            match fast.collector.collect(&tick, &mut scratch, &mut out) {
-                // A sandbox may lack a file, or have none of a thing.
-                Err(error) => println!("{}: {error}", fast.plan.name),
-                Ok(()) => {
-                    let frame = out.finish(0);
-                    for (chunk, values) in frame.parts() {
-                        for ((_, reading), value) in chunk.each().zip(values) {
-                            let stands = match reading {
-                                ReadingRef::Static(reading) => named.contains(&std::ptr::from_ref::<Reading>(reading)),
-                                ReadingRef::Shared(_) => true,
-                            };
-                            assert!(stands, "{reading:?}");
-                            assert!(value.is_finite(), "{reading:?}");
-                        }
-                    }
-                }
+            if let Err(error) = fast.collector.collect(&tick, &mut scratch, &mut out) {
+                println!("{}: {error}", fast.plan.name);
+                continue;
+            }
+            let frame = out.finish(0);
+            let each = frame.parts().flat_map(|(chunk, values)| {
+                chunk.each().zip(values).map(|((_, reading), value)| (reading.clone(), *value)).collect::<Vec<_>>()
+            });
+            all.push((fast.plan.name, each.collect()));
+        }
+        all
+    }
+
+    #[test]
+    fn what_is_given_stands_in_the_table() {
+        let named: HashSet<_> = definitions().flat_map(built_in).map(std::ptr::from_ref).collect();
+        let mut hosts = vec![HostPaths::default()];
+        if have_fixtures() {
+            hosts.push(fixture("vm"));
+        }
+        let mut seen = HashSet::new();
+        for (collector, readings) in hosts.iter().flat_map(given) {
+            for (reading, value) in &readings {
+                let stands = match reading {
+                    ReadingRef::Static(reading) => named.contains(&std::ptr::from_ref::<Reading>(reading)),
+                    ReadingRef::Shared(_) => true,
+                };
+                assert!(stands, "{reading:?}");
+                assert!(value.is_finite(), "{reading:?}");
+                seen.insert(collector);
             }
         }
+        // A sandbox may lack a file, or have none of a thing; the fixture has them.
+        let mut all = ["cpu", "memory", "load", "uptime", "disk", "network"].iter();
+        assert!(all.all(|collector| seen.contains(collector)), "{seen:?}");
     }
 }

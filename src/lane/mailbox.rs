@@ -62,6 +62,8 @@ impl Inlet {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
     use super::*;
     use crate::formats::testing::{self, COUNT};
     use crate::lane::SpoolSettings;
@@ -123,7 +125,9 @@ mod tests {
             queue.forgo();
             queue.forgo();
             let second = scope.spawn(|| queue.next(sender));
+            let until = Instant::now() + Duration::from_secs(60);
             for time_ms in 4.. {
+                assert!(Instant::now() < until, "the sender does not wait");
                 inlet.put(&batch(time_ms));
                 if times(&taken).is_empty() {
                     let Next::Encode(batch) = second.join().unwrap() else { panic!("not encoded") };

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::process::Command;
 
+use crate::support::cannot_look;
+
 #[expect(dead_code, reason = "only what it reads of an archive is tried here")]
 #[path = "../../build.rs"]
 mod script;
@@ -23,7 +25,7 @@ fn an_archive_says_of_which_commit_it_is() {
 fn git_fills_in_the_commit() {
     let root = Path::new(ROOT);
     if !root.join(".git").exists() {
-        return;
+        return cannot_look("these sources are no repository of git's");
     }
     let git = |arguments: &str| {
         let output = Command::new("git").current_dir(root).args(arguments.split(' ')).output().unwrap();

@@ -1,6 +1,7 @@
 //! Destinations under fault: what each kind of answer does to the data.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -259,33 +260,37 @@ fn retry_after_is_waited_for_in_seconds_and_as_a_date() {
 fn what_the_operator_has_to_mend_is_held_and_not_followed() {
     let elsewhere = Peer::start(|_, _| Reply::status(200));
     let location = elsewhere.url("/stolen?token=secret");
-    for status in [301, 302, 307, 308, 401, 403, 404] {
-        let location = location.clone();
-        let peer = Peer::start(move |n, _| match n {
-            0 | 1 => Reply::Answer(status, vec![("Location", location.clone())], "mend me"),
-            _ => Reply::status(200),
+    for status in [301, 302, 307, 308, 401, 403, 404, 405] {
+        let (location, is_mended) = (location.clone(), Arc::new(AtomicBool::new(false)));
+        let mended = Arc::clone(&is_mended);
+        let peer = Peer::start(move |_, _| match is_mended.load(Ordering::Relaxed) {
+            false => Reply::Answer(status, vec![("Location", location.clone())], "mend me"),
+            true => Reply::status(200),
         });
         let mut lane = Running::start(remote_write(&peer));
         lane.tick(1000);
-        wait_for("the refusal", || (lane.status.requests(Outcome::Held) > 0).then_some(()));
-        let (_, said) = lane.status.state();
-        if let Some(said) = said {
-            assert!(said.starts_with(&format!("{}: answered {status} ", peer.url("/api/v1/write"))), "{said}");
-            let remedy = match status {
-                401 | 403 => "no credentials are configured",
-                404 => "check the path of endpoint",
-                _ => &format!("set endpoint, if {} is the right place", elsewhere.url("/stolen")),
-            };
-            assert!(said.contains(": mend me; ") && said.contains(remedy), "{said}");
-            assert!(!said.contains("secret"), "{said}");
-        }
+        wait_for("two refusals", || (lane.status.requests(Outcome::Held) > 1).then_some(()));
+        let (state, said) = lane.status.state();
+        assert_eq!(state, DestinationState::Held, "{status}");
+        let said = said.unwrap();
+        assert!(said.starts_with(&format!("{}: answered {status} ", peer.url("/api/v1/write"))), "{said}");
+        let remedy = match status {
+            401 | 403 => "no credentials are configured",
+            404 | 405 => "check the path of endpoint",
+            _ => &format!("set endpoint, if {} is the right place", elsewhere.url("/stolen")),
+        };
+        assert!(said.contains(": mend me; ") && said.contains(remedy), "{said}");
+        assert!(!said.contains("secret"), "{said}");
+        mended.store(true, Ordering::Relaxed);
         lane.tick(2000);
-        lane.wait_sent(4);
+        wait_for("both", || (lane.status.requests(Outcome::Delivered) == 2).then_some(()));
         let lane_status = lane.stop();
         let received = peer.received();
-        assert_eq!(times(&received), [1000, 1000, 1000, 2000], "{status}");
+        let held = received.len() - 2;
+        assert_eq!(times(&received[..=held]), vec![1000; held + 1], "{status}");
+        assert_eq!(times(&received[held + 1..]), [2000], "{status}");
         assert!(received[1].at - received[0].at >= Duration::from_millis(50), "held for its pause: {status}");
-        assert_eq!(lane_status.requests(Outcome::Held), 2, "{status}");
+        assert_eq!(lane_status.requests(Outcome::Held), held as u64, "{status}");
     }
     assert!(elsewhere.received().is_empty(), "a redirect was followed");
 }
@@ -385,11 +390,9 @@ fn a_peer_that_hangs_runs_into_the_timeout() {
 
 #[test]
 fn an_outage_longer_than_the_queue_costs_the_oldest_counted() {
-    let down = Arc::new(std::sync::atomic::AtomicBool::new(true));
+    let down = Arc::new(AtomicBool::new(true));
     let is_down = Arc::clone(&down);
-    let peer = Peer::start(move |_, _| {
-        Reply::status(if is_down.load(std::sync::atomic::Ordering::Relaxed) { 503 } else { 200 })
-    });
+    let peer = Peer::start(move |_, _| Reply::status(if is_down.load(Ordering::Relaxed) { 503 } else { 200 }));
     let mut lane = Running::start_with(remote_write(&peer), SpoolSettings::memory(1500));
     for tick in 1..=100 {
         lane.tick(tick * 1000);
@@ -402,7 +405,7 @@ fn an_outage_longer_than_the_queue_costs_the_oldest_counted() {
     let dropped = lane.status.samples_dropped(DropReason::QueueFull);
     assert!(dropped > 0);
     assert!(lane.status.queue_bytes() <= 1500 + 500, "{} bytes wait", lane.status.queue_bytes());
-    down.store(false, std::sync::atomic::Ordering::Relaxed);
+    down.store(false, Ordering::Relaxed);
     lane.wait_sent(200 - dropped);
     let status = lane.stop();
     assert_eq!(status.samples_sent() + dropped, 200);
@@ -591,18 +594,16 @@ fn series_under_labels_of_before_a_reload_are_ended() {
 
 #[test]
 fn a_backlog_is_drained_no_faster_than_the_rate_allows() {
-    let up = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let up = Arc::new(AtomicBool::new(false));
     let is_up = Arc::clone(&up);
-    let peer = Peer::start(move |_, _| {
-        Reply::status(if is_up.load(std::sync::atomic::Ordering::Relaxed) { 200 } else { 503 })
-    });
+    let peer = Peer::start(move |_, _| Reply::status(if is_up.load(Ordering::Relaxed) { 200 } else { 503 }));
     let mut lane = Running::start_at(remote_write(&peer), SpoolSettings::memory(1 << 20), 1, Some(20.0));
     for tick in 1..=6 {
         lane.tick(tick * 1000);
         wait_for("the tick to be queued", || (lane.status.queue_frames() == tick as u64).then_some(()));
     }
     let attempts = peer.received().len();
-    up.store(true, std::sync::atomic::Ordering::Relaxed);
+    up.store(true, Ordering::Relaxed);
     lane.wait_sent(12);
     let taken = peer.received()[attempts..].to_vec();
     assert_eq!(times(&taken[taken.len() - 5..]), [2000, 3000, 4000, 5000, 6000]);

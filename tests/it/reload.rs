@@ -14,7 +14,7 @@ use prometheus_remote_write::WriteRequest;
 use crate::lanes::decode;
 use crate::support::peer::{Peer, Received, Reply};
 use crate::support::program::{Daemon, TempDir, free_port, metricsd};
-use crate::support::wait_for;
+use crate::support::{cannot_look, wait_for};
 
 /// A daemon, and the file that it reads again.
 struct Reloaded {
@@ -482,9 +482,7 @@ fn a_host_that_is_renamed_shows_its_new_name_after_a_reload() {
     named.args(["--uts", "sh", "-c", r#"hostname host-before && exec "$@""#, "sh"]);
     let tried = Command::new("unshare").args(["--uts", "sh", "-c", "hostname x"]).output();
     if !tried.is_ok_and(|tried| tried.status.success()) {
-        assert!(std::env::var_os("CI").is_none(), "no host can be renamed here");
-        println!("SKIPPED: no host can be renamed here");
-        return;
+        return cannot_look("no host can be renamed here");
     }
     let program = metricsd();
     let env = program.get_envs().filter_map(|(name, value)| Some((name, value?)));
