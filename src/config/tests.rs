@@ -640,7 +640,11 @@ fn a_lane_keeps_what_was_said_of_it() {
         .remove(0);
     assert_eq!(lane.name, "n");
     assert_eq!((lane.spool.max_bytes, lane.spool.memory_max_bytes), (65536, 65536));
-    let retry = RetrySettings { min_backoff: Duration::from_millis(500), max_backoff: Duration::from_secs(60) };
+    let retry = RetrySettings {
+        min_backoff: Duration::from_millis(500),
+        max_backoff: Duration::from_secs(60),
+        ..RetrySettings::default()
+    };
     assert_eq!(lane.retry, retry);
 }
 

@@ -63,7 +63,8 @@ mod tests {
     #[test]
     fn the_jitter_is_full() {
         let one = Duration::from_secs(1);
-        let mut backoff = Backoff::new(RetrySettings { min_backoff: one, max_backoff: one });
+        let mut backoff =
+            Backoff::new(RetrySettings { min_backoff: one, max_backoff: one, ..RetrySettings::default() });
         let fractions: Vec<f64> = (0..1000).map(|_| backoff.next().as_secs_f64()).collect();
         assert!(fractions.iter().all(|f| (0.0..1.0).contains(f)));
         for tenth in 0..10 {

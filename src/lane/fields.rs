@@ -171,7 +171,7 @@ pub static LANE_TABLE: Table<LaneFields> = Table::new(|| {
     name.iter().chain(std::iter::once(&*TYPE)).chain(others).collect()
 });
 
-static RETRY_FIELDS: [Field<RetrySettings>; 2] = [
+static RETRY_FIELDS: [Field<RetrySettings>; 3] = [
     Field::new(
         "min_backoff",
         Takes::Duration(WAIT, |s, wait| s.min_backoff = wait),
@@ -184,11 +184,17 @@ static RETRY_FIELDS: [Field<RetrySettings>; 2] = [
         DefaultValue::Text("5s"),
         "Longest pause after many failures.",
     ),
+    Field::new(
+        "aside_after",
+        Takes::Duration(AGE, |s, wait| s.aside_after = wait),
+        DefaultValue::Text("10m"),
+        "A request that is answered 5xx for so long is dropped, counted as `stuck`, if the one behind it is taken.",
+    ),
 ];
 
 static RETRY_TABLE: Table<RetrySettings> = Table::checked(
     || RETRY_FIELDS.iter().collect(),
-    |RetrySettings { min_backoff, max_backoff }, notes| {
+    |RetrySettings { min_backoff, max_backoff, .. }, notes| {
         if min_backoff > max_backoff {
             notes.lack(format!("min_backoff ({min_backoff:?}) is longer than max_backoff ({max_backoff:?})"));
         }

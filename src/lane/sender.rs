@@ -94,7 +94,17 @@ impl Sender {
             if self.make_fit(&mut part, &mut parts) {
                 continue;
             }
-            let answer = self.route.transport.send(&part.body.content, &part.body.bytes);
+            let mut answer = self.send(&part);
+            let may_be_stuck = answer.is_server_error() && self.queue.may_be_stuck(&part.body.bytes);
+            if may_be_stuck && self.takes_another() {
+                // Once more: the destination may have come back between the two.
+                answer = self.send(&part);
+                if answer.is_server_error() {
+                    self.queue.answered(ticket, true);
+                    self.put_aside(&part.body, &answer);
+                    continue;
+                }
+            }
             if !self.judge(part, &mut parts, &answer, ticket) {
                 return self.queue.give_back(InHand { number, parts });
             }
@@ -109,6 +119,49 @@ impl Sender {
             self.say_learned(most);
         }
         self.queue.settled(number);
+    }
+
+    fn send(&mut self, part: &Part) -> Answer {
+        self.route.transport.send(&part.body.content, &part.body.bytes)
+    }
+
+    /// Whether the body behind the one in hand is taken, which is delivered then. In its place nothing changes for it:
+    /// what else it is answered says nothing here.
+    fn takes_another(&mut self) -> bool {
+        let Some(InHand { number, mut parts }) = self.queue.another(self.id) else { return false };
+        let mut is_taken = false;
+        while let Some(mut part) = parts.next() {
+            if self.make_fit(&mut part, &mut parts) {
+                continue;
+            }
+            let answer = self.send(&part);
+            is_taken = answer.verdict() == Verdict::Delivered;
+            if is_taken {
+                self.delivered(&part.body, &answer);
+            } else {
+                self.status.sent_otherwise(Outcome::Retried);
+                parts.put_back(part);
+            }
+            break;
+        }
+        match parts.is_empty() {
+            true => self.queue.settled(number),
+            false => self.queue.give_back(InHand { number, parts }),
+        }
+        is_taken
+    }
+
+    /// Drops what is answered 5xx for ever while others are taken: it would hold up all that comes behind it.
+    fn put_aside(&mut self, part: &Body, answer: &Answer) {
+        let (why, lost) = (answer.describe(), part.samples);
+        log::error!(
+            "destination {}: takes other requests, and answers this one so again and again: {why}; its {lost} samples are \
+             dropped, so that the others go on",
+            self.name
+        );
+        lose(&self.status, DropReason::Stuck, lost);
+        self.status.failed(Outcome::Rejected, DestinationState::Ok, format!("dropped what it was sent: {why}"));
+        self.queue.was_put_aside();
     }
 
     /// Takes up that a request may have `most` samples, and says so where that is news.

@@ -117,11 +117,17 @@ pub struct RetrySettings {
     pub min_backoff: Duration,
     /// After many, at most this: a destination that is back sees its backlog within seconds.
     pub max_backoff: Duration,
+    /// One body is answered 5xx for so long, while another one is taken: then it is dropped.
+    pub aside_after: Duration,
 }
 
 impl Default for RetrySettings {
     fn default() -> RetrySettings {
-        RetrySettings { min_backoff: Duration::from_millis(500), max_backoff: Duration::from_secs(5) }
+        RetrySettings {
+            min_backoff: Duration::from_millis(500),
+            max_backoff: Duration::from_secs(5),
+            aside_after: Duration::from_secs(600),
+        }
     }
 }
 

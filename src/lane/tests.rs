@@ -116,7 +116,11 @@ impl Running {
             spool,
             workers,
             drain_rate: None,
-            retry: RetrySettings { min_backoff: Duration::from_millis(1), max_backoff: Duration::from_millis(20) },
+            retry: RetrySettings {
+                min_backoff: Duration::from_millis(1),
+                max_backoff: Duration::from_millis(20),
+                ..RetrySettings::default()
+            },
         };
         let (inlet, mut control, mut lane) = Lane::new(&settings, Duration::from_millis(50), None);
         let destination = Destination::default();

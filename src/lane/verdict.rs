@@ -91,6 +91,11 @@ impl Answer {
         }
     }
 
+    /// Whether the peer has answered that it cannot take this now, which for one body may mean never.
+    pub fn is_server_error(&self) -> bool {
+        matches!(self, Answer::Http { status: 500..=599, .. })
+    }
+
     /// How many of the `sent` samples have arrived with a request that was delivered or
     /// refused for good.
     pub fn written(&self, sent: u64) -> u64 {
@@ -222,6 +227,14 @@ mod tests {
         }
         assert_eq!(Answer::Network("reset".into()).verdict(), Verdict::Retry(None));
         assert_eq!(Answer::Local(Err("disk full".into())).verdict(), Verdict::Retry(None));
+    }
+
+    #[test]
+    fn answers_of_5xx_alone_may_be_about_one_body() {
+        for (status, is_one) in [(500, true), (503, true), (599, true), (600, false), (429, false), (408, false)] {
+            assert_eq!(answer(status, Written::Unsaid).is_server_error(), is_one, "{status}");
+        }
+        assert!(!Answer::Network("reset".into()).is_server_error());
     }
 
     #[test]

@@ -78,6 +78,8 @@ pub enum DropReason {
     Damaged,
     /// The destination refused the request for good.
     Rejected,
+    /// The destination answered 5xx to this request again and again, and took others.
+    Stuck,
     /// The destination took the request but not all that was in it.
     Refused,
     /// The format cannot hold the value (NaN or infinity in JSON).
@@ -88,12 +90,13 @@ pub enum DropReason {
 
 impl DropReason {
     /// All of them, in the order of the metrics page.
-    pub const ALL: [DropReason; 8] = [
+    pub const ALL: [DropReason; 9] = [
         DropReason::MailboxFull,
         DropReason::QueueFull,
         DropReason::Expired,
         DropReason::Damaged,
         DropReason::Rejected,
+        DropReason::Stuck,
         DropReason::Refused,
         DropReason::Unencodable,
         DropReason::Shutdown,
@@ -107,6 +110,7 @@ impl DropReason {
             DropReason::Expired => "expired",
             DropReason::Damaged => "damaged",
             DropReason::Rejected => "rejected",
+            DropReason::Stuck => "stuck",
             DropReason::Refused => "refused",
             DropReason::Unencodable => "unencodable",
             DropReason::Shutdown => "shutdown",

@@ -1,7 +1,8 @@
 //! Destinations under fault: what each kind of answer does to the data.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use prometheus_remote_write::WriteRequest;
 use prost_0_12::Message;
 
 use crate::support::peer::{Peer, Received, Reply};
+use crate::support::program::TempDir;
 use crate::support::wait_for;
 
 static FIRST: Reading = Reading {
@@ -54,7 +56,11 @@ impl Running {
             spool,
             workers,
             drain_rate,
-            retry: RetrySettings { min_backoff: Duration::from_millis(1), max_backoff: Duration::from_millis(20) },
+            retry: RetrySettings {
+                min_backoff: Duration::from_millis(1),
+                max_backoff: Duration::from_millis(20),
+                ..RetrySettings::default()
+            },
         };
         let (inlet, mut control, lane) = Lane::new(&settings, Duration::from_millis(50), None);
         control.begin();
@@ -590,6 +596,70 @@ fn series_under_labels_of_before_a_reload_are_ended() {
     for series in ended {
         assert!(series.labels.iter().any(|label| (&*label.name, &*label.value) == ("job", "metricsd")));
     }
+}
+
+/// Whether the payload of the tick at `second` is in `body`.
+fn is_of_second(body: &[u8], second: i64) -> bool {
+    serde_json::from_slice::<serde_json::Value>(body).unwrap()["timestamp"] == second
+}
+
+/// A lane of JSON to `peer` with ten ticks, which looks for a body in the way after a fifth of a second.
+fn ten_ticks(peer: &Peer, spool: SpoolSettings, workers: usize) -> Running {
+    let mut lane = Running::start_at(json_to(http(peer.url("/in")), Compression::None), spool, workers, None);
+    lane.reload(|settings| settings.retry.aside_after = Duration::from_millis(200));
+    (1..=10).for_each(|second| lane.tick(second * 1000));
+    lane
+}
+
+#[test]
+fn a_body_that_is_answered_500_for_ever_while_others_are_taken_is_put_aside() {
+    // The first and one in the middle.
+    let is_poison = |body: &[u8]| is_of_second(body, 1) || is_of_second(body, 6);
+    for (on_disk, workers) in [(false, 1), (true, 1), (false, 3)] {
+        let peer = Peer::start(move |_, r| Reply::status(if is_poison(&r.body) { 500 } else { 204 }));
+        let dir = TempDir::new();
+        let spool = if on_disk { SpoolSettings::behind(dir.path()) } else { SpoolSettings::memory(16 << 20) };
+        let mut lane = ten_ticks(&peer, spool, workers);
+        // There is always another one to try, as there is in a life.
+        let mut ticks = 10;
+        wait_for("both to be put aside", || {
+            let is_over = lane.status.samples_dropped(DropReason::Stuck) == 4;
+            if !is_over && ticks < 5000 {
+                ticks += 1;
+                lane.tick(ticks * 1000);
+            }
+            is_over.then_some(())
+        });
+        wait_for("the rest", || (lane.status.queue_frames() == 0).then_some(()));
+        let status = lane.stop();
+        let taken: BTreeSet<i64> = peer.received().iter().filter(|r| !is_poison(&r.body)).map(second_of).collect();
+        let expected: BTreeSet<i64> = (1..=ticks).filter(|second| ![1, 6].contains(second)).collect();
+        assert_eq!(taken, expected, "on disk: {on_disk}, {workers} workers");
+        assert_eq!(status.samples_dropped_total(), 4);
+        assert_eq!(status.requests(Outcome::Rejected), 2);
+    }
+}
+
+fn second_of(received: &Received) -> i64 {
+    serde_json::from_slice::<serde_json::Value>(&received.body).unwrap()["timestamp"].as_i64().unwrap()
+}
+
+#[test]
+fn a_peer_that_answers_500_to_all_loses_nothing() {
+    let up = Arc::new(AtomicBool::new(false));
+    let is_up = Arc::clone(&up);
+    let peer = Peer::start(move |_, _| Reply::status(if is_up.load(Ordering::Relaxed) { 204 } else { 500 }));
+    let lane = ten_ticks(&peer, SpoolSettings::memory(1 << 20), 1);
+    let looks = || peer.received().iter().filter(|received| is_of_second(&received.body, 2)).count();
+    wait_for("some looks at the second one", || (looks() >= 3).then_some(()));
+    assert_eq!(lane.status.samples_dropped_total(), 0);
+    let refused = peer.received().len();
+    up.store(true, Ordering::Relaxed);
+    lane.wait_sent(20);
+    let status = lane.stop();
+    let taken: Vec<i64> = peer.received()[refused..].iter().map(second_of).collect();
+    assert_eq!(taken[taken.len() - 8..], (3..=10).collect::<Vec<_>>(), "in order");
+    assert_eq!((status.samples_dropped_total(), status.queue_frames()), (0, 0));
 }
 
 #[test]

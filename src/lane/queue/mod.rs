@@ -17,6 +17,7 @@ mod list;
 mod pause;
 mod put;
 mod state;
+mod stuck;
 mod take;
 #[cfg(test)]
 mod tests;
@@ -117,6 +118,7 @@ impl Queue {
     pub fn set_pace(&self, retry: &RetrySettings, drain_rate: Option<f64>) {
         let mut state = self.lock();
         state.pause.set_retry(retry.clone());
+        state.aside_after = retry.aside_after;
         state.drain_rate = drain_rate;
         state.paced_until = None;
         drop(state);

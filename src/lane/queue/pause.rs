@@ -130,7 +130,11 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn pause() -> Pause {
-        Pause::new(RetrySettings { min_backoff: Duration::ZERO, max_backoff: Duration::ZERO })
+        Pause::new(RetrySettings {
+            min_backoff: Duration::ZERO,
+            max_backoff: Duration::ZERO,
+            ..RetrySettings::default()
+        })
     }
 
     #[test]
@@ -166,7 +170,7 @@ mod tests {
 
     #[test]
     fn all_that_fail_at_once_fail_once() {
-        let retry = RetrySettings { min_backoff: SECOND, max_backoff: 64 * SECOND };
+        let retry = RetrySettings { min_backoff: SECOND, max_backoff: 64 * SECOND, ..RetrySettings::default() };
         let (mut pause, now) = (Pause::new(retry), Instant::now());
         let tickets = [(); 16].map(|()| pause.begin());
         for ticket in tickets {

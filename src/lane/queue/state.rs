@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::disk_view::{AHEAD, DISK_RETRY, DiskView, OPEN_PATIENCE, OPEN_SOON};
 use super::list::{List, OnDisk};
 use super::pause::Pause;
+use super::stuck::Stuck;
 use crate::lane::settings::{RetrySettings, SpoolMode, SpoolSettings};
 use crate::model::Batch;
 
@@ -95,6 +96,9 @@ pub struct QueueState {
     pub crew: Crew,
     pub generations: u64,
     pub pause: Pause,
+    pub stuck: Stuck,
+    /// How long one body may be answered 5xx before it is looked whether others are taken.
+    pub aside_after: Duration,
     /// Requests a second with which a backlog is drained, and when the next one may begin.
     pub drain_rate: Option<f64>,
     pub paced_until: Option<Instant>,
@@ -126,6 +130,8 @@ impl QueueState {
             crew: Crew::new(0, senders),
             generations: 0,
             pause: Pause::new(RetrySettings::default()),
+            stuck: Stuck::default(),
+            aside_after: RetrySettings::default().aside_after,
             drain_rate: None,
             paced_until: None,
             parking: false,

@@ -173,6 +173,34 @@ impl Queue {
         pause
     }
 
+    /// `body` was answered 5xx. Whether it is to be looked, with [`Queue::another`], if it alone is.
+    pub fn may_be_stuck(&self, body: &[u8]) -> bool {
+        let mut state = self.lock();
+        let patience = state.aside_after;
+        state.stuck.refused(body, patience, Instant::now())
+    }
+
+    /// The next body behind the one that `sender` has in hand, to see whether it is taken. None at the end, where time
+    /// is short, and where there is none.
+    pub fn another(&self, sender: SenderId) -> Option<InHand> {
+        let (mut state, now) = (self.lock(), Instant::now());
+        if state.crew.generation != sender.generation || state.crew.closed_at.is_some() {
+            return None;
+        }
+        // The rate of a drain is no matter for one look.
+        let paced = state.paced_until.take();
+        let next = state.next_body(now);
+        state.paced_until = paced;
+        let in_hand = state.list.take(next.ok()?);
+        self.wake_keeper(&state, false, now);
+        in_hand
+    }
+
+    /// A body that was answered 5xx while another one was taken is dropped.
+    pub fn was_put_aside(&self) {
+        self.lock().stuck.was_put_aside(Instant::now());
+    }
+
     /// What `number` names is delivered, or lost for good.
     pub fn settled(&self, number: u64) {
         let (mut state, now) = (self.lock(), Instant::now());

@@ -47,7 +47,7 @@ fn settings(name: &str, spool: &SpoolSettings) -> Settings {
         spool: spool.clone(),
         workers: 1,
         drain_rate: None,
-        retry: RetrySettings { min_backoff: Duration::ZERO, max_backoff: Duration::ZERO },
+        retry: RetrySettings { min_backoff: Duration::ZERO, max_backoff: Duration::ZERO, ..RetrySettings::default() },
     }
 }
 
