@@ -101,6 +101,11 @@ impl Access {
         self.wire.name()
     }
 
+    /// Version and suite of the last TLS handshake with it; none where there was none.
+    pub fn agreed(&self) -> Option<String> {
+        self.wire.session().agreed()
+    }
+
     /// The way there.
     pub(super) fn wire(&self) -> &Wire {
         &self.wire

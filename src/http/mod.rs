@@ -22,6 +22,7 @@ mod proxies;
 mod proxy;
 mod resolve;
 mod said;
+mod session;
 mod settings;
 mod sigv4;
 mod socket;

@@ -14,11 +14,15 @@ use ureq::unversioned::transport::{
 use super::buffers::ConnectionBuffers;
 use super::deadline::left_for_connecting;
 use super::error::{late, other, tls_error};
+use super::session::Session;
 use crate::tls::{self, Client};
 
 /// Shakes hands on connections to `https://`, and leaves others as they are.
 #[derive(Clone)]
-pub struct TlsConnector(pub Option<Arc<Client>>);
+pub struct TlsConnector {
+    pub client: Option<Arc<Client>>,
+    pub session: Arc<Session>,
+}
 
 impl<In: Transport> Connector<In> for TlsConnector {
     type Out = Either<In, Tls>;
@@ -28,10 +32,12 @@ impl<In: Transport> Connector<In> for TlsConnector {
         if !details.needs_tls() || connection.is_tls() {
             return Ok(Some(Either::A(connection)));
         }
-        let client = self.0.as_deref().ok_or(ureq::Error::TlsRequired)?;
+        let client = self.client.as_deref().ok_or(ureq::Error::TlsRequired)?;
         let name = client.server_name(details.uri.host().unwrap_or_default()).map_err(other)?;
         let port = details.uri.port_u16().unwrap_or(443);
-        Ok(Some(Either::B(shake_hands(client, name, port, connection.boxed(), details)?)))
+        let tls = shake_hands(client, name, port, connection.boxed(), details)?;
+        self.session.is_of(&tls.stream.conn);
+        Ok(Some(Either::B(tls)))
     }
 }
 

@@ -11,6 +11,7 @@ use super::error::Error;
 use super::limits::{MAX_CONNECTION_AGE, TimeLimits};
 use super::proxy::{Proxy, ProxyConnector};
 use super::resolve::OnceResolver;
+use super::session::Session;
 use super::socket::SocketConnector;
 use super::tls::TlsConnector;
 use super::url::Url;
@@ -28,6 +29,7 @@ pub struct Wire {
     /// What requests are addressed to.
     uri: Result<Uri, String>,
     tls: Option<Arc<Client>>,
+    session: Arc<Session>,
     proxy: Option<Arc<Proxy>>,
     /// For the whole of a request.
     timeout: Duration,
@@ -53,6 +55,7 @@ impl Wire {
             url: url.clone(),
             uri: uri.map_err(|error: InvalidUri| error.to_string()),
             tls: tls.map(|tls| Arc::new(Client::new(label.to_owned(), tls.clone()))),
+            session: Arc::new(Session::new(label)),
             proxy: proxy.map(|url| Arc::new(Proxy::new(label, url, tls))),
             timeout,
             limits: limits.clone(),
@@ -99,8 +102,8 @@ impl Wire {
             Some((path, _)) => SocketConnector::Unix(path.into()),
             None => SocketConnector::Tcp { is_plain: self.proxy.is_none() && !self.url.is_https() },
         };
-        let connector =
-            ().chain(socket).chain(ProxyConnector(self.proxy.clone())).chain(TlsConnector(self.tls.clone()));
+        let tls = TlsConnector { client: self.tls.clone(), session: Arc::clone(&self.session) };
+        let connector = ().chain(socket).chain(ProxyConnector(self.proxy.clone())).chain(tls);
         Agent::with_parts(config, connector, resolver.clone())
     }
 
@@ -121,6 +124,11 @@ impl Wire {
             Some(proxy) => format!("{} through the proxy {}", self.url, proxy.url()),
             None => self.url.to_string(),
         }
+    }
+
+    /// What the last handshake has agreed on.
+    pub fn session(&self) -> &Session {
+        &self.session
     }
 
     /// For the whole of a request, and for parts of it.

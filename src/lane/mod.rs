@@ -149,7 +149,7 @@ impl Lane {
             faults: Default::default(),
         };
         let access = access(settings);
-        let throttle = Sender::log_throttle();
+        let said = Sender::nothing_said();
         let (mut senders, mut updates) = (Vec::new(), Vec::new());
         for number in 0..count {
             let (update, updated) = unbounded();
@@ -166,7 +166,7 @@ impl Lane {
                 updated,
                 status: Arc::clone(&status),
                 refused_pause,
-                throttle: Arc::clone(&throttle),
+                said: Arc::clone(&said),
             });
         }
         let threads = Predecessor {

@@ -36,21 +36,29 @@ pub struct Sender {
     pub(super) status: Arc<DestinationStatus>,
     pub(super) refused_pause: Duration,
     /// Of all senders of the destination: what befalls it befalls each of them.
-    pub(super) throttle: Arc<Mutex<Causes>>,
+    pub(super) said: Arc<Mutex<Said>>,
+}
+
+/// What the log has been told of a destination.
+pub struct Said {
+    causes: Causes,
+    /// Since when it fails (CLOCK_MONOTONIC).
+    failing_since: Option<Duration>,
 }
 
 impl Sender {
-    pub(super) fn log_throttle() -> Arc<Mutex<Causes>> {
-        Arc::new(Mutex::new(Causes::new(LOG_EVERY)))
+    /// Nothing was said yet.
+    pub(super) fn nothing_said() -> Arc<Mutex<Said>> {
+        Arc::new(Mutex::new(Said { causes: Causes::new(LOG_EVERY), failing_since: None }))
     }
 
-    fn throttle(&self) -> MutexGuard<'_, Causes> {
-        self.throttle.lock().unwrap_or_else(PoisonError::into_inner)
+    fn said(&self) -> MutexGuard<'_, Said> {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether a line about `cause` is due; if so, how many it stands for besides.
     fn pass(&self, cause: &str) -> Option<u64> {
-        self.throttle().pass(cause, monotonic())
+        self.said().causes.pass(cause, monotonic())
     }
 
     /// Runs until the queue is closed and empty, or until its grace after closing is over.
@@ -122,7 +130,17 @@ impl Sender {
     }
 
     fn send(&mut self, part: &Part) -> Answer {
-        self.route.transport.send(&part.body.content, &part.body.bytes)
+        let Body { content, bytes, samples, .. } = &*part.body;
+        let begun = monotonic();
+        let answer = self.route.transport.send(content, bytes);
+        log::debug!(
+            "destination {}: {} bytes ({samples} samples): {}, in {:?}",
+            self.name,
+            bytes.len(),
+            answer.describe(),
+            monotonic().saturating_sub(begun)
+        );
+        answer
     }
 
     /// Whether the body behind the one in hand is taken, which is delivered then. In its place nothing changes for it:
@@ -298,15 +316,7 @@ impl Sender {
     }
 
     fn delivered(&mut self, part: &Body, answer: &Answer) {
-        let (state, _) = self.status.state();
-        if matches!(state, DestinationState::Retrying | DestinationState::Held) {
-            log::info!(
-                "destination {}: delivers again; {} requests wait",
-                self.name,
-                self.status.queue_frames().saturating_sub(1)
-            );
-            self.throttle().reset();
-        }
+        self.say_delivered(part);
         let written = answer.written(part.samples);
         self.status.delivered(written, part.bytes.len() as u64, wall_ms());
         let refused = part.samples - written;
@@ -323,6 +333,30 @@ impl Sender {
         }
     }
 
+    /// Says that the first request was delivered, or the first one after a failure.
+    fn say_delivered(&self, part: &Body) {
+        let failing_since = self.said().failing_since.take();
+        let is_first = self.status.last_success_ms().is_none();
+        let has_failed = matches!(self.status.state().0, DestinationState::Retrying | DestinationState::Held);
+        if !is_first && !has_failed {
+            return;
+        }
+        let what = match is_first {
+            true => format!("delivers; the first request had {} samples in {} bytes", part.samples, part.bytes.len()),
+            false => "delivers again".to_owned(),
+        };
+        let failed = failing_since.filter(|_| has_failed).map(|since| {
+            let waiting = self.status.queue_frames().saturating_sub(1);
+            format!(
+                ", after failing for {}; {waiting} requests wait",
+                rough_duration(monotonic().saturating_sub(since))
+            )
+        });
+        let agreed = self.route.transport.agreed().map(|agreed| format!("; {agreed}"));
+        log::info!("destination {}: {what}{}{}", self.name, failed.unwrap_or_default(), agreed.unwrap_or_default());
+        self.said().causes.reset();
+    }
+
     fn failed(&mut self, outcome: Outcome, state: DestinationState, why: String, pause: Duration) {
         if let Some(hidden) = self.pass(&why) {
             let word = if state == DestinationState::Held { "refuses" } else { "failed" };
@@ -334,6 +368,7 @@ impl Sender {
                 hidden_note(hidden),
             );
         }
+        self.said().failing_since.get_or_insert_with(monotonic);
         self.status.failed(outcome, state, why);
     }
 

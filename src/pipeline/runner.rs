@@ -107,6 +107,7 @@ impl Runner {
         self.say(state, error.as_deref());
         let series = frame.as_ref().map_or(0, |frame| frame.values.len());
         let round = Round { state, at: ended, duration: ended.saturating_sub(begun), series, error };
+        log::debug!("collector {}: {}, {series} series in {:?}", self.name(), round.state.as_str(), round.duration);
         let refused = self.recorder.take_refused();
         self.say_capped(refused.max_series, ended);
         self.status.ended(round, refused);

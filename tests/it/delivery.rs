@@ -70,6 +70,45 @@ fn wait_drained(daemon: &Daemon) {
 }
 
 #[test]
+fn the_first_delivery_and_the_first_one_after_a_failure_are_said_and_no_other() {
+    let dir = TempDir::new();
+    let remote = Switched::down();
+    remote.set_up();
+    let daemon = Daemon::start(dir.path(), &config(dir.path(), &remote.peer.url("/in"), "behind"));
+    let said = |what: &str| daemon.log().lines().filter(|line| line.contains(what)).count();
+    wait_for("some deliveries", || (remote.peer.received().len() > 3).then_some(()));
+    wait_for("the word of both", || (said(": delivers; the first request had ") == 2).then_some(()));
+    remote.up.store(false, Ordering::Relaxed);
+    wait_for("a failure", || (said("destination remote: failed: ") > 0).then_some(()));
+    let seen = remote.peer.received().len();
+    wait_for("some attempts", || (remote.peer.received().len() > seen + 3).then_some(()));
+    remote.set_up();
+    wait_for("the word", || (said("destination remote: delivers again, after failing for ") == 1).then_some(()));
+    let seen = remote.peer.received().len();
+    wait_for("more deliveries", || (remote.peer.received().len() > seen + 3).then_some(()));
+    assert_eq!((said(": delivers; "), said("delivers again")), (2, 1), "{}", daemon.log());
+    let log = daemon.log();
+    let line = log.lines().find(|line| line.contains("delivers again")).unwrap();
+    assert!(line.starts_with("info ") && line.ends_with(" requests wait"), "{line}");
+}
+
+#[test]
+fn each_request_and_each_round_is_said_at_debug() {
+    let dir = TempDir::new();
+    let remote = Switched::down();
+    remote.set_up();
+    let text = config(dir.path(), &remote.peer.url("/in"), "behind").replacen('{', r#"{"log_level": "debug", "#, 1);
+    let daemon = Daemon::start(dir.path(), &text);
+    let is_said = |line: &str, begin: &str, end: &str| line.starts_with(begin) && line.contains(end);
+    wait_for("the lines", || {
+        let log = daemon.log();
+        let mut lines = log.lines();
+        let request = lines.any(|line| is_said(line, "debug destination remote: ", " samples): answered 200 OK, in "));
+        (request && log.lines().any(|line| is_said(line, "debug collector load: ok, 3 series in ", "s"))).then_some(())
+    });
+}
+
+#[test]
 fn an_outage_and_a_restart_in_it_leave_no_gap_and_keep_the_order() {
     let dir = TempDir::new();
     let remote = Switched::down();

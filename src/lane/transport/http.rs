@@ -85,6 +85,10 @@ impl Transport for Http {
         }
     }
 
+    fn agreed(&self) -> Option<String> {
+        self.access.agreed()
+    }
+
     fn has_new_credentials(&mut self) -> bool {
         self.client.refresh()
     }

@@ -16,6 +16,11 @@ pub trait Transport: Send {
     /// destination's timeout.
     fn send(&mut self, content: &Content, body: &[u8]) -> Answer;
 
+    /// Version and suite where it is spoken to over TLS.
+    fn agreed(&self) -> Option<String> {
+        None
+    }
+
     /// Whether what a destination may have refused us for is different by now: a file with
     /// a certificate or a secret has changed. Asked once a tick while it holds us off.
     fn has_new_credentials(&mut self) -> bool {

@@ -95,8 +95,14 @@ fn with_system_roots(dir: &TempDir, peer: &TlsPeer, roots: &str) -> Daemon {
 fn without_ca_file_the_systems_roots_count_and_mozillas_where_it_has_none() {
     let world = World::new();
     let peer = TlsPeer::start(&world.setup());
-    let _daemon = with_system_roots(&world.dir, &peer, &world.authority.pem);
+    let daemon = with_system_roots(&world.dir, &peer, &world.authority.pem);
     wait_for("a delivery", || (!peer.received().is_empty()).then_some(()));
+    // With what was agreed on, in the words of the configuration.
+    let line = wait_for("the word", || {
+        daemon.log().lines().find(|line| line.contains("destination main: delivers; ")).map(str::to_owned)
+    });
+    let agreed = SUITES_13.map(|suite| format!(" bytes; TLS1.3 {suite}"));
+    assert!(agreed.iter().any(|agreed| line.ends_with(agreed)), "{line}");
 
     let dir = TempDir::new();
     let peer = TlsPeer::start(&world.setup());
