@@ -1,6 +1,7 @@
 //! Wiring only: build, start consumers first, wait, stop producers first.
 
 mod check;
+mod first_rounds;
 mod health;
 mod lanes;
 mod list;

@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use crossbeam_channel::{Receiver, bounded, never};
 
+use super::first_rounds::FirstRounds;
 use super::lanes::{Ending, Running, combinations};
 use super::level;
 use super::logging;
@@ -200,6 +201,7 @@ impl Service {
             self.views.change(views.count());
         }
         self.exchange_collectors(&order, &kept, &fresh, slow);
+        self.first_rounds = FirstRounds::of(&fresh.statuses, &config.collectors);
         self.config = config;
         self.tell();
         self.stranded.look(&self.config);

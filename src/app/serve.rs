@@ -9,6 +9,7 @@ use super::service::{Service, Setup};
 use super::signals::Signal;
 use crate::cli::Exit;
 use crate::config::Config;
+use crate::host::monotonic;
 use crate::telemetry::{VERSION, rough_duration};
 
 /// From start to end.
@@ -34,6 +35,7 @@ fn wait(service: &mut Service, signals: &Receiver<Signal>) -> Exit {
     loop {
         let prepared = reloads.prepared();
         let look_again = service.sched.look(&mut service.threads);
+        service.first_rounds.look(monotonic());
         select! {
             recv(signals) -> signal => match signal {
                 Ok(Signal::Reload) => reloads.ask(service),

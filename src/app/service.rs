@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use log::LevelFilter;
 
+use super::first_rounds::FirstRounds;
 use super::lanes::{Ending, Running, combinations};
 use super::notify::Notify;
 use super::sched::Sched;
@@ -79,6 +80,7 @@ pub struct Service {
     /// To the service manager.
     pub(super) notify: Notify,
     pub(super) stranded: Stranded,
+    pub(super) first_rounds: FirstRounds,
     /// When the host was started, where it says so: milliseconds since the UNIX epoch.
     pub(super) boot_ms: Option<i64>,
     pub(super) sched: Sched,
@@ -126,6 +128,7 @@ impl Service {
         // Long before the service manager's patience is over.
         let limit = notify.watchdog().map_or(HANGS_AFTER, |patience| HANGS_AFTER.min(patience / 4));
         let sched = Sched::start(&mut threads, scheduler, limit).map_err(no_thread)?;
+        let first_rounds = FirstRounds::of(&statuses, &config.collectors);
         let mut service = Service {
             setup,
             config,
@@ -143,6 +146,7 @@ impl Service {
             server: Some(server),
             notify,
             stranded: Stranded::default(),
+            first_rounds,
             sched,
         };
         service.tell();

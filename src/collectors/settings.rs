@@ -76,6 +76,11 @@ impl Settings {
         self.given.get(name)
     }
 
+    /// Whether the collector `name` has settings that it alone has, and that are not the default ones.
+    pub fn has_own(&self, name: &str) -> bool {
+        self.given(name).and_then(|given| given.own.as_ref()).is_some_and(|own| !own.is_default())
+    }
+
     /// The settings that the collector `name` alone has, as they are said or by default.
     pub fn own<T: Own + Clone + Default>(&self, name: &str) -> T {
         let own = self.given(name).and_then(|given| given.own.as_ref()?.as_any().downcast_ref());

@@ -245,6 +245,22 @@ fn a_destination_that_comes_with_other_labels_ends_no_series_of_another_one() {
 }
 
 #[test]
+fn patterns_that_leave_nothing_of_a_collector_are_warned_of_once() {
+    let network = |patterns: &str| {
+        config(&format!(r#""interval_seconds": 0.05, "network": {{"include": [{patterns}], "exclude": []}}"#), "")
+    };
+    let said = "collector network: there is nothing here that collector.network leaves over";
+    let mut program = Reloaded::start(&network(r#""nosuch.*""#));
+    wait_for("the warning", || (program.said(said) == 1).then_some(()));
+    // What has not changed is not said again, and what matches is no matter.
+    program.reload(&network(r#""nosuch.*""#));
+    program.reload(&network(r#""lo""#));
+    wait_for("lo", || program.daemon.metric(r#"system_network_bytes_recv_total{interface="lo"}"#));
+    program.reload(&network(r#""neither""#));
+    wait_for("the warning", || (program.said(said) == 2).then_some(()));
+}
+
+#[test]
 fn the_log_level_comes_and_goes_with_a_reload_and_the_command_line_wins() {
     let quiet = config(QUICK, "");
     let loud = quiet.replacen('{', r#"{"log_level": "debug", "#, 1);
