@@ -103,8 +103,8 @@ impl Sender {
                 continue;
             }
             let mut answer = self.send(&part);
-            let may_be_stuck = answer.is_server_error() && self.queue.may_be_stuck(&part.body.bytes);
-            if may_be_stuck && self.takes_another() {
+            let stuck = answer.is_server_error().then(|| self.queue.may_be_stuck(&part.body.bytes)).flatten();
+            if stuck.is_some_and(|skip| self.takes_another(skip)) {
                 // Once more: the destination may have come back between the two.
                 answer = self.send(&part);
                 if answer.is_server_error() {
@@ -143,10 +143,10 @@ impl Sender {
         answer
     }
 
-    /// Whether the body behind the one in hand is taken, which is delivered then. In its place nothing changes for it:
-    /// what else it is answered says nothing here.
-    fn takes_another(&mut self) -> bool {
-        let Some(InHand { number, mut parts }) = self.queue.another(self.id) else { return false };
+    /// Whether a body behind the one in hand and the next `skip` is taken, which is delivered then. Else nothing changes
+    /// for it: what it is answered says nothing here.
+    fn takes_another(&mut self, skip: usize) -> bool {
+        let Some(InHand { number, mut parts }) = self.queue.another(self.id, skip) else { return false };
         let mut is_taken = false;
         while let Some(mut part) = parts.next() {
             if self.make_fit(&mut part, &mut parts) {

@@ -159,6 +159,12 @@ impl List {
         self.bodies.iter().find(|listed| !listed.in_hand)
     }
 
+    /// The number of the free one behind the first `skip`, or of the last there is, of those that are kept so.
+    pub fn free_behind(&self, skip: usize, is_kept_so: impl Fn(OnDisk) -> bool) -> Option<u64> {
+        let free = self.bodies.iter().filter(|listed| !listed.in_hand && is_kept_so(listed.on_disk));
+        free.take(skip.saturating_add(1)).last().map(|listed| listed.number)
+    }
+
     /// Puts a payload's bodies behind all others.
     pub fn add(&mut self, bodies: impl IntoIterator<Item = Body>, backlog: bool, now: Instant) {
         let payload = self.next_number;

@@ -15,10 +15,18 @@ const SOON: Duration = Duration::from_secs(30);
 /// For so long a destination counts as one that refuses single bodies.
 const IS_KNOWN: Duration = Duration::from_secs(3600);
 
+/// So many bodies in a row may be refused so; the one behind them is not tried. Whatever is tried and taken overtakes
+/// those in front of it.
+const IN_A_ROW: usize = 16;
+
 /// What is known of the body that is refused.
 #[derive(Debug, Default)]
 pub struct Stuck {
     head: Option<Head>,
+    /// How many of those behind it are refused as well, as far as was tried: the one behind these is the next to try.
+    skip: usize,
+    /// The one that was tried last.
+    tried: usize,
     /// When one was last put aside.
     aside: Option<Instant>,
 }
@@ -34,27 +42,34 @@ struct Head {
 }
 
 impl Stuck {
-    /// `body` was answered 5xx at `now`. Whether that is so for `patience` by now, and another body is to be tried.
-    pub fn refused(&mut self, body: &[u8], patience: Duration, now: Instant) -> bool {
+    /// `body` was answered 5xx at `now`. Where that is so for `patience` by now, another body is to be tried: so many
+    /// behind it are to be passed over.
+    pub fn refused(&mut self, body: &[u8], patience: Duration, now: Instant) -> Option<usize> {
         let print = print(body);
         let is_known = self.aside.is_some_and(|aside| now < aside + IS_KNOWN);
         let patience = if is_known { patience.min(SOON) } else { patience };
-        let head = match &mut self.head {
-            Some(head) if head.print == print => head,
-            other => other.insert(Head { print, since: now, answers: 0, tried: None }),
-        };
+        if self.head.as_ref().is_some_and(|head| head.print != print) {
+            // That one is gone, and not because it was put aside.
+            (self.head, self.skip) = (None, 0);
+        }
+        let head = self.head.get_or_insert(Head { print, since: now, answers: 0, tried: None });
         head.answers = head.answers.saturating_add(1);
         let is_due = now >= head.since + patience && head.answers >= ANSWERS;
         let may_try = head.tried.is_none_or(|tried| now >= tried + TRY_EVERY.min(patience));
-        if is_due && may_try {
-            head.tried = Some(now);
+        if !is_due || !may_try {
+            return None;
         }
-        is_due && may_try
+        head.tried = Some(now);
+        self.tried = self.skip;
+        // If it is taken, this is set right below.
+        self.skip = (self.skip + 1) % IN_A_ROW;
+        Some(self.tried)
     }
 
-    /// It was dropped: others are taken.
+    /// It was dropped: the one that was tried was taken. Those in between were not, and are next.
     pub fn was_put_aside(&mut self, now: Instant) {
         self.head = None;
+        self.skip = self.tried.saturating_sub(1);
         self.aside = Some(now);
     }
 }
@@ -71,28 +86,39 @@ mod tests {
 
     const PATIENCE: Duration = Duration::from_secs(600);
 
-    /// At which seconds another body is tried, where `body` is refused each of `every` seconds until `end`.
-    fn tries(stuck: &mut Stuck, body: &[u8], begun: Instant, every: usize, end: u64) -> Vec<u64> {
-        let is_tried = |at: &u64| stuck.refused(body, PATIENCE, begun + Duration::from_secs(*at));
-        (0..=end).step_by(every).filter(is_tried).collect()
+    /// At which seconds another body is tried, where `body` is refused each of `every` seconds until `end`, and how many
+    /// are passed over.
+    fn tries(stuck: &mut Stuck, body: &[u8], begun: Instant, every: usize, end: u64) -> Vec<(u64, usize)> {
+        let tried = |at: u64| Some((at, stuck.refused(body, PATIENCE, begun + Duration::from_secs(at))?));
+        (0..=end).step_by(every).filter_map(tried).collect()
     }
 
     #[test]
-    fn another_one_is_tried_after_ten_minutes_and_then_each_minute() {
+    fn another_one_is_tried_after_ten_minutes_and_then_the_next_each_minute() {
         let (mut stuck, now) = (Stuck::default(), Instant::now());
-        assert_eq!(tries(&mut stuck, b"a", now, 5, 750), [600, 660, 720]);
+        assert_eq!(tries(&mut stuck, b"a", now, 5, 750), [(600, 0), (660, 1), (720, 2)]);
         // Where the destination asks for long pauses, not before the tenth answer.
-        assert_eq!(tries(&mut Stuck::default(), b"a", now, 300, 3600), [2700, 3000, 3300, 3600]);
-        // Another body is another matter, and one that comes back from the disk is the same.
-        assert_eq!(tries(&mut stuck, b"b", now, 5, 595), [0; 0]);
+        assert_eq!(tries(&mut Stuck::default(), b"a", now, 300, 3300), [(2700, 0), (3000, 1), (3300, 2)]);
+        // Another body is another matter, also for those behind it.
+        assert_eq!(tries(&mut stuck, b"b", now, 5, 600), [(600, 0)]);
+        // No further than this.
+        let all = tries(&mut Stuck::default(), b"c", now, 60, 600 + 60 * 17);
+        assert_eq!(all.iter().map(|(_, skip)| *skip).collect::<Vec<_>>(), (0..16).chain([0, 1]).collect::<Vec<_>>());
     }
 
     #[test]
     fn once_one_was_in_the_way_the_next_ones_are_found_out_sooner_for_an_hour() {
         let (mut stuck, now) = (Stuck::default(), Instant::now());
-        stuck.was_put_aside(now);
-        assert_eq!(tries(&mut stuck, b"a", now, 1, 65), [30, 60]);
-        let later = now + IS_KNOWN;
-        assert_eq!(tries(&mut stuck, b"b", later, 5, 600), [600]);
+        // Three in a row: `a`, and two behind it that are refused as well.
+        assert_eq!(tries(&mut stuck, b"a", now, 5, 720), [(600, 0), (660, 1), (720, 2)]);
+        let at = |seconds| now + Duration::from_secs(seconds);
+        stuck.was_put_aside(at(720));
+        // The one that was taken is gone; behind `b` there is one that was tried.
+        assert_eq!(tries(&mut stuck, b"b", at(720), 1, 31), [(30, 1)]);
+        stuck.was_put_aside(at(750));
+        assert_eq!(tries(&mut stuck, b"c", at(750), 1, 31), [(30, 0)]);
+        stuck.was_put_aside(at(780));
+        let later = at(780) + IS_KNOWN;
+        assert_eq!(tries(&mut stuck, b"d", later, 5, 600), [(600, 0)]);
     }
 }

@@ -173,16 +173,16 @@ impl Queue {
         pause
     }
 
-    /// `body` was answered 5xx. Whether it is to be looked, with [`Queue::another`], if it alone is.
-    pub fn may_be_stuck(&self, body: &[u8]) -> bool {
+    /// `body` was answered 5xx. Where it is to be looked, with [`Queue::another`], if it alone is: how many to pass over.
+    pub fn may_be_stuck(&self, body: &[u8]) -> Option<usize> {
         let mut state = self.lock();
         let patience = state.aside_after;
         state.stuck.refused(body, patience, Instant::now())
     }
 
-    /// The next body behind the one that `sender` has in hand, to see whether it is taken. None at the end, where time
-    /// is short, and where there is none.
-    pub fn another(&self, sender: SenderId) -> Option<InHand> {
+    /// A body behind the one that `sender` has in hand, to see whether it is taken: the one behind the next `skip`, or
+    /// the last one that there is. None at the end, where time is short, and where there is none.
+    pub fn another(&self, sender: SenderId, skip: usize) -> Option<InHand> {
         let (mut state, now) = (self.lock(), Instant::now());
         if state.crew.generation != sender.generation || state.crew.closed_at.is_some() {
             return None;
@@ -191,7 +191,11 @@ impl Queue {
         let paced = state.paced_until.take();
         let next = state.next_body(now);
         state.paced_until = paced;
-        let in_hand = state.list.take(next.ok()?);
+        next.ok()?;
+        // What is in memory alone is younger than what is on disk.
+        let has_unread = state.disk.unread.frames > 0;
+        let number = state.list.free_behind(skip, |on_disk| !(has_unread && on_disk == OnDisk::No))?;
+        let in_hand = state.list.take(number);
         self.wake_keeper(&state, false, now);
         in_hand
     }
