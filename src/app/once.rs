@@ -83,7 +83,10 @@ pub fn collect(
             log::warn!("collector {name}: gave nothing within {patience:?}");
         }
     }
-    Ok((telemetry.latest.frames(), statuses))
+    let mut frames = telemetry.latest.frames();
+    // Those of slow ones come as they are ready; the page is the same each time.
+    frames.sort_by_key(|frame| collectors::names().position(|name| name == &*frame.source));
+    Ok((frames, statuses))
 }
 
 /// Waits for a sign, at most until `until`. Whether it was given.

@@ -55,7 +55,13 @@ const ONLY_THEIRS: &[(&str, &str)] = &[
 ];
 
 /// The same of ours: families that node_exporter has since a later version than Debian's.
-const ONLY_OURS: &[(&str, &str)] = &[];
+const ONLY_OURS: &[(&str, &str)] = &[
+    ("node_pressure_irq_", "since 1.9; kernels from 6.1 on"),
+    ("node_netstat_Tcp_MaxConn", "its dashboards have a line for it, its default choice does not"),
+    ("node_netstat_TcpExt_TCPOFOQueue", "since 1.8"),
+    ("node_netstat_TcpExt_TCPRcvQDrop", "since 1.9"),
+    ("node_hwmon_freq_freq_mhz", "since 1.9"),
+];
 
 /// How a number is held against node_exporter's from before and after its reading.
 #[derive(Clone, Copy, Debug)]
