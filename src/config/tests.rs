@@ -705,6 +705,11 @@ fn tls_is_checked_by_the_rules_of_the_field() {
         (r#""cipher_suites": ["TLS_AES_128_GCM_SHA265"]"#, "did you mean \"TLS_AES_128_GCM_SHA256\"?"),
         (r#""cipher_suites": ["TLS_RSA_WITH_AES_128_CBC_SHA"]"#, "none of these suites can be used"),
         (r#""cipher_suites": ["TLS_AES_128_GCM_SHA256"], "max_version": "TLS1.2""#, "none of these suites can be used"),
+        (
+            r#""cipher_suites": ["ECDHE-RSA-AES128-GCM-SHA256"]"#,
+            "that is OpenSSL's name of TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
+        ),
+        (r#""cipher_suites": ["AES128-SHA:!aNULL"]"#, "several are items of the list"),
         (r#""session_tickets": 1"#, "shipper.tls.session_tickets: expected true or false, got 1"),
     ] {
         assert!(problem(&with(tls)).contains(said), "{tls}: {}", problem(&with(tls)));
@@ -719,6 +724,12 @@ fn tls_is_checked_by_the_rules_of_the_field() {
             "c.json:1:83: shipper.tls.min_version: \"TLS1.0\" is not offered any more; TLS1.2 is used",
             "c.json:1:111: shipper.tls.cipher_suites[0]: \"TLS_RSA_WITH_AES_128_CBC_SHA\" is too weak to be offered and is skipped",
         ]
+    );
+    // An old list beside a version that it does not speak of.
+    let old = r#""min_version": "TLS1.3", "cipher_suites": ["TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", "TLS_RSA_WITH_AES_128_CBC_SHA256"]"#;
+    assert_eq!(
+        warnings(old)[1..],
+        ["c.json:1:110: shipper.tls.cipher_suites: is of TLS 1.2 alone, and has no effect with this min_version"]
     );
 }
 

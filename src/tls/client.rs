@@ -32,7 +32,8 @@ pub struct ClientSettings {
     pub min_version: Version,
     /// Highest version.
     pub max_version: Version,
-    /// IANA names, all of them known, in the order in which they are offered; none: all.
+    /// IANA names, all of them known, in the order in which they are offered; none: all. Those of
+    /// TLS 1.3 stay where none of them is named.
     pub cipher_suites: Vec<String>,
     /// Whether sessions are resumed.
     pub session_tickets: bool,
@@ -77,7 +78,7 @@ impl Recipe for ClientSettings {
         let blamed = self.paths().first().copied().unwrap_or(Path::new("tls"));
         let whole = |error: &dyn std::fmt::Display| FileError::new(blamed, error.to_string());
         let (identity, ca) = contents.split_at(contents.len().min(if self.identity.is_some() { 2 } else { 0 }));
-        let provider = names::provider(&self.cipher_suites);
+        let provider = names::provider(&self.cipher_suites, self.min_version, self.max_version);
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_protocol_versions(&names::versions(self.min_version, self.max_version))
             .map_err(|error| whole(&error))?

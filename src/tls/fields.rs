@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use rustls::pki_types::ServerName;
 
 use super::client::ClientSettings;
-use super::names::{OLD_SUITES, SUITES_12, SUITES_13, VERSIONS, Version};
+use super::names::{OLD_SUITES, SUITES_12, SUITES_13, VERSIONS, Version, of_openssl};
 use super::server::ServerSettings;
 use crate::fields::{DefaultValue, Done, Fault, Field, Inner, Notes, Table, Takes, any_of};
 use crate::files::{FileError, Recipe, readable};
@@ -130,7 +130,9 @@ pub static SERVER_TABLE: Table<ServerFields> = Table::new(|| SERVER_FIELDS.iter(
 static CLIENT_OFFER_FIELDS: [Field<Offer>; 4] = [
     MIN_VERSION.variable("MC_TLS_MIN_VERSION"),
     MAX_VERSION,
-    cipher_suites("IANA names, offered in this order; null: the library's choice."),
+    cipher_suites(
+        "IANA names, offered in this order; TLS 1.3's stay unless one of them is named; null: the library's choice.",
+    ),
     session_tickets("Session resumption."),
 ];
 
@@ -139,7 +141,9 @@ static CLIENT_OFFER: Table<Offer> = Table::new(|| CLIENT_OFFER_FIELDS.iter().col
 static SERVER_OFFER_FIELDS: [Field<Offer>; 4] = [
     MIN_VERSION,
     MAX_VERSION,
-    cipher_suites("IANA names, preferred in this order; null: the library's, as the client prefers."),
+    cipher_suites(
+        "IANA names, preferred in this order; TLS 1.3's stay unless one of them is named; null: the library's, as the client prefers.",
+    ),
     session_tickets("Session resumption; with `client_ca_file` there is none."),
 ];
 
@@ -190,8 +194,13 @@ fn set_version(place: &mut Option<usize>, name: &str) -> Done {
 fn add_suite(s: &mut Offer, name: String) -> Done {
     let known = name.as_str();
     if ![&SUITES_13[..], &SUITES_12, &OLD_SUITES].iter().any(|suites| suites.contains(&known)) {
-        let all = SUITES_13.into_iter().chain(SUITES_12);
-        return Err(Fault::quoting("unknown cipher suite ").near(name, all));
+        let fault = Fault::quoting("unknown cipher suite ");
+        return Err(match of_openssl(known) {
+            Some(iana) => fault.after(format!("; that is OpenSSL's name of {iana}, which is to be written here")),
+            None if known.contains([':', ',', ' ']) => fault
+                .after("; one name is expected here, such as TLS_AES_128_GCM_SHA256; several are items of the list"),
+            None => fault.near(name, SUITES_13.into_iter().chain(SUITES_12)),
+        });
     }
     s.cipher_suites.push(name);
     Ok(())
@@ -219,9 +228,17 @@ impl Offer {
     }
 }
 
-/// The suites to offer, in their order; none: all.
+/// The suites to offer, in their order; none: all. Suites of TLS 1.3 that are not named stay,
+/// as [`super::names::provider`] has it.
 fn usable(suites: Vec<String>, min: usize, max: usize, notes: &mut Notes) -> Vec<String> {
     let is_empty = suites.is_empty();
+    // Nothing of such a list counts, and what would be offered without it is.
+    let is_of_12_alone = suites.iter().any(|name| SUITES_12.contains(&name.as_str()))
+        && !suites.iter().any(|name| SUITES_13.contains(&name.as_str()));
+    if min >= TLS13 && is_of_12_alone {
+        notes.warn("is of TLS 1.2 alone, and has no effect with this min_version");
+        return Vec::new();
+    }
     let mut usable = Vec::new();
     for (at, name) in suites.into_iter().enumerate() {
         let known = name.as_str();

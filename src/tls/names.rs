@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use rustls::SupportedProtocolVersion;
 use rustls::crypto::{CryptoProvider, ring};
+use rustls::{SupportedCipherSuite, SupportedProtocolVersion};
 
 /// A version that is spoken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,7 +43,7 @@ pub const SUITES_12: [&str; 6] = [
 ];
 
 /// Weak suites that configurations in the field still name. No library worth using has them.
-pub const OLD_SUITES: [&str; 10] = [
+pub const OLD_SUITES: [&str; 11] = [
     "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA256",
     "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA256",
     "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA",
@@ -54,22 +54,49 @@ pub const OLD_SUITES: [&str; 10] = [
     "TLS_RSA_WITH_AES_256_GCM_SHA384",
     "TLS_RSA_WITH_AES_128_CBC_SHA",
     "TLS_RSA_WITH_AES_256_CBC_SHA",
+    "TLS_RSA_WITH_AES_128_CBC_SHA256",
 ];
+
+/// The suite that OpenSSL, and servers that are configured in its terms, call `name`.
+pub fn of_openssl(name: &str) -> Option<&'static str> {
+    let mut all = SUITES_12.into_iter().chain(OLD_SUITES);
+    all.find(|suite| openssl_name(suite).eq_ignore_ascii_case(name))
+}
+
+/// `ECDHE-RSA-AES128-GCM-SHA256` of `TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256`. For TLS 1.3
+/// OpenSSL has the registry's names; of older suites it leaves out what it takes for granted.
+fn openssl_name(suite: &str) -> String {
+    let name = suite.trim_start_matches("TLS_").trim_start_matches("RSA_WITH_").replace("_WITH", "");
+    let name = name.replace("AES_", "AES").replace("_CBC", "").replace("POLY1305_SHA256", "POLY1305");
+    name.replace('_', "-")
+}
 
 /// The versions from `min` to `max`, as rustls has them.
 pub(super) fn versions(min: Version, max: Version) -> Vec<&'static SupportedProtocolVersion> {
     Version::ALL.into_iter().filter(|version| (min..=max).contains(version)).map(Version::of_rustls).collect()
 }
 
-/// The cryptography, offering `suites` in their order; none named: all, in the library's.
-pub(super) fn provider(suites: &[String]) -> Arc<CryptoProvider> {
+/// The cryptography of the versions from `min` to `max`, offering `suites` in their order; none
+/// named: all, in the library's. Of TLS 1.3 all stay where none of its own is named: in the
+/// field such a list speaks of TLS 1.2, whose suites alone could be chosen once.
+pub(super) fn provider(suites: &[String], min: Version, max: Version) -> Arc<CryptoProvider> {
     let mut provider = ring::default_provider();
+    provider.cipher_suites.retain(|suite| (min..=max).contains(&version_of(suite)));
     if !suites.is_empty() {
         let all = std::mem::take(&mut provider.cipher_suites);
         let named = |name: &String| all.iter().find(|suite| iana_name(suite.suite()) == *name).copied();
-        provider.cipher_suites = suites.iter().filter_map(named).collect();
+        let named: Vec<_> = suites.iter().filter_map(named).collect();
+        let is_13 = |suite: &&SupportedCipherSuite| version_of(suite) == Version::Tls13;
+        if !named.iter().any(|suite| is_13(&suite)) {
+            provider.cipher_suites = all.iter().filter(is_13).copied().collect();
+        }
+        provider.cipher_suites.extend(named);
     }
     Arc::new(provider)
+}
+
+fn version_of(suite: &SupportedCipherSuite) -> Version {
+    if suite.tls13().is_some() { Version::Tls13 } else { Version::Tls12 }
 }
 
 /// rustls writes `TLS13_` where the registry has `TLS_`.
@@ -79,20 +106,59 @@ fn iana_name(suite: rustls::CipherSuite) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::Version::{Tls12, Tls13};
     use super::*;
+
+    fn offered(suites: &[&str], min: Version, max: Version) -> Vec<String> {
+        let suites: Vec<String> = suites.iter().map(|name| (*name).to_owned()).collect();
+        provider(&suites, min, max).cipher_suites.iter().map(|suite| iana_name(suite.suite())).collect()
+    }
 
     #[test]
     fn every_name_is_a_suite_and_every_suite_has_a_name() {
-        let names: Vec<String> = SUITES_13.iter().chain(&SUITES_12).map(|name| (*name).to_owned()).collect();
-        let chosen = provider(&names).cipher_suites.clone();
-        let chosen: Vec<String> = chosen.iter().map(|suite| iana_name(suite.suite())).collect();
-        assert_eq!(chosen, names);
-        assert_eq!(provider(&[]).cipher_suites.len(), names.len());
+        let names: Vec<&str> = SUITES_13.into_iter().chain(SUITES_12).collect();
+        assert_eq!(offered(&names, Tls12, Tls13), names);
+        assert_eq!(offered(&[], Tls12, Tls13).len(), names.len());
+    }
+
+    #[test]
+    fn a_list_without_a_suite_of_tls_1_3_says_nothing_of_it() {
+        let old = "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256";
+        // The library's order.
+        assert_eq!(offered(&[old], Tls12, Tls13), [SUITES_13[1], SUITES_13[0], SUITES_13[2], old]);
+        assert_eq!(offered(&[old], Tls12, Tls12), [old]);
+        assert_eq!(offered(&[old, SUITES_13[2]], Tls12, Tls13), [old, SUITES_13[2]]);
+        // One of 1.3 alone leaves 1.2 out.
+        assert_eq!(offered(&[SUITES_13[0]], Tls12, Tls13), [SUITES_13[0]]);
+    }
+
+    #[test]
+    fn what_is_not_of_the_versions_is_not_offered() {
+        assert_eq!(offered(&[], Tls12, Tls12).len(), SUITES_12.len());
+        assert_eq!(offered(&[], Tls13, Tls13).len(), SUITES_13.len());
+    }
+
+    #[test]
+    fn suites_are_known_by_the_names_of_openssl() {
+        // By `openssl ciphers -stdname`.
+        for (openssl, iana) in [
+            ("ECDHE-RSA-AES128-GCM-SHA256", "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"),
+            ("ecdhe-ecdsa-aes256-gcm-sha384", "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384"),
+            ("ECDHE-RSA-CHACHA20-POLY1305", "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256"),
+            ("ECDHE-RSA-AES128-SHA", "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA"),
+            ("ECDHE-ECDSA-AES128-SHA256", "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA256"),
+            ("AES128-SHA", "TLS_RSA_WITH_AES_128_CBC_SHA"),
+            ("AES128-SHA256", "TLS_RSA_WITH_AES_128_CBC_SHA256"),
+            ("AES256-GCM-SHA384", "TLS_RSA_WITH_AES_256_GCM_SHA384"),
+        ] {
+            assert_eq!(of_openssl(openssl), Some(iana));
+        }
+        assert_eq!(of_openssl("DHE-RSA-AES128-SHA"), None);
     }
 
     #[test]
     fn versions_are_a_range() {
-        assert_eq!(versions(Version::Tls12, Version::Tls13).len(), 2);
-        assert_eq!(versions(Version::Tls12, Version::Tls12), [&rustls::version::TLS12]);
+        assert_eq!(versions(Tls12, Tls13).len(), 2);
+        assert_eq!(versions(Tls12, Tls12), [&rustls::version::TLS12]);
     }
 }

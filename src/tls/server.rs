@@ -29,22 +29,21 @@ pub struct ServerSettings {
     /// Highest version.
     pub max_version: Version,
     /// IANA names, all of them known, the preferred one first; none: all, as the client prefers.
+    /// Those of TLS 1.3 stay where none of them is named.
     pub cipher_suites: Vec<String>,
     /// Whether sessions are resumed. With `client_ca_file` they never are.
     pub session_tickets: bool,
 }
 
 impl ServerSettings {
-    /// Suites of TLS 1.2 are each for one kind of key; where no other version is offered, one
-    /// of them has to be for ours.
+    /// Suites of TLS 1.2 are each for one kind of key; where `provider` has no others, one of
+    /// them has to be for ours.
     fn fits(&self, provider: &CryptoProvider, key: &PrivateKeyDer<'static>) -> Result<(), FileError> {
         // A key that cannot be read is told of by who uses it.
         let Ok(key) = provider.key_provider.load_private_key(key.clone_key()) else { return Ok(()) };
         let algorithm = key.algorithm();
-        let is_good = |suite: &SupportedCipherSuite| match suite.tls13() {
-            Some(_) => self.max_version >= Version::Tls13,
-            None => self.min_version <= Version::Tls12 && suite.usable_for_signature_algorithm(algorithm),
-        };
+        let is_good =
+            |suite: &SupportedCipherSuite| suite.tls13().is_some() || suite.usable_for_signature_algorithm(algorithm);
         if provider.cipher_suites.iter().any(is_good) {
             return Ok(());
         }
@@ -54,9 +53,7 @@ impl ServerSettings {
         };
         Err(FileError::new(
             &self.key_file,
-            format!(
-                "{kind}, which none of cipher_suites is for; name one that begins with {wanted}, or one of TLS 1.3"
-            ),
+            format!("{kind}, which none of cipher_suites is for; name one that begins with {wanted}, or allow TLS1.3"),
         ))
     }
 }
@@ -81,7 +78,7 @@ impl Recipe for ServerSettings {
     fn make(&self, contents: &[Vec<u8>]) -> Result<Arc<ServerConfig>, FileError> {
         let [cert, key, ca @ ..] = contents else { return Err(unread(&self.cert_file)) };
         let whole = |error: &dyn std::fmt::Display| FileError::new(&self.cert_file, format!("cannot be used: {error}"));
-        let provider = names::provider(&self.cipher_suites);
+        let provider = names::provider(&self.cipher_suites, self.min_version, self.max_version);
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_protocol_versions(&names::versions(self.min_version, self.max_version))
             .map_err(|error| whole(&error))?;

@@ -142,6 +142,15 @@ fn versions_and_suites_are_those_of_the_configuration() {
     ask_over(&mut stream, &request("GET", "/live", "")).unwrap();
     let chosen = stream.conn.negotiated_cipher_suite().unwrap().suite();
     assert_eq!(chosen, rustls::CipherSuite::TLS13_CHACHA20_POLY1305_SHA256);
+
+    // A list without a suite of TLS 1.3 says nothing of that version.
+    let suite = "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256".to_owned();
+    let old = ServerSettings { cipher_suites: vec![suite], ..tls(&dir, &ca) };
+    let (server, _telemetry) = serve_as(with(old), 2);
+    for version in rustls::ALL_VERSIONS {
+        let client = Arc::new(client(&ca, None, &[version]));
+        assert_eq!(get(server.local_addr(), &client, "/live").unwrap().status, 200, "{version:?}");
+    }
 }
 
 #[test]

@@ -107,9 +107,11 @@ fn openssl_speaks_each_suite_and_sees_our_certificate() {
         let is_13 = SUITES_13.contains(&suite);
         let [version, option] = if is_13 { ["-tls1_3", "-ciphersuites"] } else { ["-tls1_2", "-cipher"] };
         let asking = ["-CAfile", &ca, "-Verify", "2", "-verify_return_error"];
+        // The suites of TLS 1.3 stay beside one of TLS 1.2.
+        let max_version = if is_13 { "TLS1.3" } else { "TLS1.2" };
         for (kind, arguments, suites) in [
             ("server", vec![version, option, &name], String::new()),
-            ("client", vec![], format!(r#", "cipher_suites": ["{suite}"]"#)),
+            ("client", vec![], format!(r#", "cipher_suites": ["{suite}"], "max_version": "{max_version}""#)),
         ] {
             let server = s_server(certificate, key, &[arguments, asking.to_vec()].concat());
             let id = format!("{kind}-{suite}");

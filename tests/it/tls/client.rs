@@ -171,14 +171,32 @@ fn each_cipher_suite_can_be_chosen() {
     for suite in SUITES_13.iter().chain(&SUITES_12).copied() {
         let server = if suite.contains("_RSA_") { &rsa } else { &world.server };
         let peer = TlsPeer::start(&Setup::new(server));
-        let settings = ClientSettings { cipher_suites: vec![suite.to_owned()], ..world.client() };
+        // A list without a suite of TLS 1.3 says nothing of that version, which stays then.
+        let (version, max_version) =
+            if SUITES_13.contains(&suite) { ("TLSv1_3", Version::Tls13) } else { ("TLSv1_2", Version::Tls12) };
+        let settings = ClientSettings { cipher_suites: vec![suite.to_owned()], max_version, ..world.client() };
         let mut lane = world.lane(&peer, settings);
         deliver(&mut lane, 1, 1);
         lane.stop();
         let greeting = &peer.greetings()[0];
         assert_eq!((greeting.offered.as_slice(), greeting.suite.as_str()), (&[suite.to_owned()][..], suite));
-        let version = if SUITES_13.contains(&suite) { "TLSv1_3" } else { "TLSv1_2" };
         assert_eq!(greeting.version, version, "{suite}");
+    }
+}
+
+#[test]
+fn a_list_of_old_suites_alone_still_reaches_a_server_of_tls_1_3() {
+    let world = World::new();
+    let old = "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256";
+    for (version, spoken) in [(&TLS13, "TLSv1_3"), (&TLS12, "TLSv1_2")] {
+        let peer = TlsPeer::start(&Setup { versions: vec![version], ..world.setup() });
+        let settings = ClientSettings { cipher_suites: vec![old.to_owned()], ..world.client() };
+        let mut lane = world.lane(&peer, settings);
+        deliver(&mut lane, 1, 1);
+        lane.stop();
+        let greeting = &peer.greetings()[0];
+        assert_eq!((greeting.version.as_str(), greeting.offered.len()), (spoken, 4), "{:?}", greeting.offered);
+        assert!(spoken == "TLSv1_3" || greeting.suite == old, "{}", greeting.suite);
     }
 }
 
