@@ -81,7 +81,7 @@ impl Progress<'_> {
 
     fn io_failure(&self, error: &io::Error) -> Error {
         if let Some(error) = tls_error(error) {
-            return Error::Failed(tls::in_words(error));
+            return Error::Failed(tls::in_words(error, self.limits.has_fields()));
         }
         // What the connection under TLS said, or what ureq did while a body was read.
         if let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref::<ureq::Error>()) {

@@ -17,9 +17,16 @@ pub struct TimeLimits {
     pub head: Option<Duration>,
     /// From there to the last byte of the answer.
     pub body: Option<Duration>,
-    /// What the limit of the whole is called where it is set: errors name it. Empty: they
-    /// name nothing.
+    /// What the limit of the whole is called where it is set: errors name it. Empty: the
+    /// request is not one of the configuration, and they name nothing of that.
     pub setting: &'static str,
+}
+
+impl TimeLimits {
+    /// Whether whoever reads of a failure has the fields of `tls` to mend it with.
+    pub(super) fn has_fields(&self) -> bool {
+        !self.setting.is_empty()
+    }
 }
 
 /// How much of an answer's body is taken, in bytes, unpacked where it came packed.

@@ -119,7 +119,7 @@ impl<In: Transport> Connector<In> for ProxyConnector {
         let connection = match &proxy.tls {
             Some(client) => {
                 let name = client.server_name(proxy.url.host()).map_err(other)?;
-                shake_hands(client, name, proxy.url.port(), connection.boxed(), details)?.boxed()
+                shake_hands(client, name, proxy.url.port(), connection.boxed(), details, true)?.boxed()
             }
             None => connection.boxed(),
         };

@@ -20,8 +20,11 @@ use crate::tls::{self, Client};
 /// Shakes hands on connections to `https://`, and leaves others as they are.
 #[derive(Clone)]
 pub struct TlsConnector {
+    /// Has the configuration; none where all is `http://`.
     pub client: Option<Arc<Client>>,
     pub session: Arc<Session>,
+    /// Whether errors may name the fields of `tls`.
+    pub has_fields: bool,
 }
 
 impl<In: Transport> Connector<In> for TlsConnector {
@@ -35,26 +38,28 @@ impl<In: Transport> Connector<In> for TlsConnector {
         let client = self.client.as_deref().ok_or(ureq::Error::TlsRequired)?;
         let name = client.server_name(details.uri.host().unwrap_or_default()).map_err(other)?;
         let port = details.uri.port_u16().unwrap_or(443);
-        let tls = shake_hands(client, name, port, connection.boxed(), details)?;
+        let tls = shake_hands(client, name, port, connection.boxed(), details, self.has_fields)?;
         self.session.is_of(&tls.stream.conn);
         Ok(Some(Either::B(tls)))
     }
 }
 
-/// Makes `connection` one of TLS to the server `name`, which listens on `port`.
+/// Makes `connection` one of TLS to the server `name`, which listens on `port`. Errors name the
+/// fields of `tls` where there are any.
 pub(super) fn shake_hands(
     client: &Client,
     name: ServerName<'static>,
     port: u16,
     connection: Box<dyn Transport>,
     details: &ConnectionDetails<'_>,
+    has_fields: bool,
 ) -> Result<Tls, ureq::Error> {
     let config = client.config().map_err(other)?;
-    let mut conn = ClientConnection::new(config, name).map_err(|error| other(tls::in_words(&error)))?;
+    let mut conn = ClientConnection::new(config, name).map_err(|error| other(tls::in_words(&error, has_fields)))?;
     let mut sock = TransportAdapter::new(connection, Arc::clone(&details.current_time));
     sock.set_timeout(left_for_connecting(details));
     while conn.is_handshaking() {
-        conn.complete_io(&mut sock).map_err(|error| in_handshake(port, error))?;
+        conn.complete_io(&mut sock).map_err(|error| in_handshake(port, error, has_fields))?;
     }
     Ok(Tls { buffers: ConnectionBuffers::default(), stream: StreamOwned { conn, sock } })
 }
@@ -66,9 +71,9 @@ impl fmt::Debug for TlsConnector {
 }
 
 /// What went wrong, with the word that it was in the handshake where nothing else says so.
-fn in_handshake(port: u16, error: io::Error) -> ureq::Error {
+fn in_handshake(port: u16, error: io::Error, has_fields: bool) -> ureq::Error {
     if let Some(error) = tls_error(&error) {
-        return other(tls::in_words(error));
+        return other(tls::in_words(error, has_fields));
     }
     let is_late = matches!(error.get_ref().and_then(|inner| inner.downcast_ref()), Some(ureq::Error::Timeout(_)));
     match error.kind() {

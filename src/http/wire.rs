@@ -102,7 +102,11 @@ impl Wire {
             Some((path, _)) => SocketConnector::Unix(path.into()),
             None => SocketConnector::Tcp { is_plain: self.proxy.is_none() && !self.url.is_https() },
         };
-        let tls = TlsConnector { client: self.tls.clone(), session: Arc::clone(&self.session) };
+        let tls = TlsConnector {
+            client: self.tls.clone(),
+            session: Arc::clone(&self.session),
+            has_fields: self.limits.has_fields(),
+        };
         let connector = ().chain(socket).chain(ProxyConnector(self.proxy.clone())).chain(tls);
         Agent::with_parts(config, connector, resolver.clone())
     }

@@ -7,10 +7,12 @@ use rustls::client::Resumption;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 
+use super::identity::identity;
 use super::names::{self, Version};
-use super::pem::{authorities, certificates, no_pair, private_key};
+use super::pem::{authorities, private_key};
 use super::validity::{Purpose, notes};
 use super::verify::{AcceptAny, Verifier};
+use super::words::in_words;
 use super::{TLS_FILES, unread};
 use crate::files::{FileError, Kept, Recipe};
 
@@ -76,29 +78,28 @@ impl Recipe for ClientSettings {
     fn make(&self, contents: &[Vec<u8>]) -> Result<Arc<ClientConfig>, FileError> {
         // Where there is no file to blame, the configuration is: its reader has checked that.
         let blamed = self.paths().first().copied().unwrap_or(Path::new("tls"));
-        let whole = |error: &dyn std::fmt::Display| FileError::new(blamed, error.to_string());
-        let (identity, ca) = contents.split_at(contents.len().min(if self.identity.is_some() { 2 } else { 0 }));
+        let whole = |why: String| FileError::new(blamed, why);
+        let (own, ca) = contents.split_at(contents.len().min(if self.identity.is_some() { 2 } else { 0 }));
         let provider = names::provider(&self.cipher_suites, self.min_version, self.max_version);
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_protocol_versions(&names::versions(self.min_version, self.max_version))
-            .map_err(|error| whole(&error))?
+            .map_err(|error| whole(in_words(&error, true)))?
             .dangerous();
         let builder = if self.insecure_skip_verify {
-            builder.with_custom_certificate_verifier(Arc::new(AcceptAny(provider)))
+            builder.with_custom_certificate_verifier(Arc::new(AcceptAny(Arc::clone(&provider))))
         } else {
             let (pinned, roots) = match (&self.ca_file, ca) {
                 (Some(path), [pem]) => authorities(path, pem)?,
                 (Some(path), _) => return Err(unread(path)),
                 (None, _) => (Vec::new(), roots_of(rustls_native_certs::load_native_certs().certs)),
             };
-            let verifier = Verifier::new(roots, pinned, provider).map_err(|why| whole(&why))?;
+            let verifier = Verifier::new(roots, pinned, Arc::clone(&provider)).map_err(whole)?;
             builder.with_custom_certificate_verifier(Arc::new(verifier))
         };
-        let mut config = match (&self.identity, identity) {
-            (Some((certificate_path, key_path)), [certificate, key]) => {
-                let chain = certificates(certificate_path, certificate)?;
+        let mut config = match (&self.identity, own) {
+            (Some((path, key_path)), [certificates, key]) => {
                 let key = private_key(key_path, key)?;
-                builder.with_client_auth_cert(chain, key).map_err(|error| no_pair(certificate_path, key_path, error))?
+                builder.with_client_cert_resolver(identity(path, certificates, key_path, key, &provider)?)
             }
             (Some((path, _)), _) => return Err(unread(path)),
             (None, _) => builder.with_no_client_auth(),

@@ -11,12 +11,15 @@
 
 mod client;
 mod fields;
+mod flaws;
+mod identity;
 mod names;
 mod pem;
 mod server;
 mod validity;
 mod verify;
 mod words;
+mod x509;
 
 use std::path::Path;
 

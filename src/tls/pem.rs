@@ -6,10 +6,8 @@ use rustls::RootCertStore;
 use rustls::pki_types::pem::{Error as PemError, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
+use super::flaws::flaw;
 use crate::files::FileError;
-
-/// The keys that the cryptography takes.
-const KEYS: &str = "use RSA (2048 bits or more), ECDSA (P-256, P-384) or Ed25519";
 
 /// Every certificate in `pem`, the content of `path`; at least one. Other sections, text
 /// between them and Windows line ends are passed over.
@@ -46,22 +44,16 @@ pub fn authorities(path: &Path, pem: &[u8]) -> Result<(Vec<CertificateDer<'stati
     for (at, certificate) in named.iter().enumerate() {
         roots
             .add(certificate.clone())
-            .map_err(|error| FileError::new(path, format!("certificate {} in it: {error}", at + 1)))?;
+            .map_err(|error| FileError::new(path, format!("certificate {} in it {}", at + 1, refused(&error))))?;
     }
     Ok((named, roots))
 }
 
-/// What rustls has against the certificate of one file with the key of another, blamed on one of them.
-pub fn no_pair(certificate: &Path, key: &Path, error: rustls::Error) -> FileError {
+/// What is wrong with a certificate that could not be made a root.
+fn refused(error: &rustls::Error) -> String {
     match error {
-        rustls::Error::InconsistentKeys(_) => {
-            FileError::new(key, "the private key is not this certificate's (key values mismatch)")
-        }
-        rustls::Error::InvalidCertificate(why) => {
-            FileError::new(certificate, format!("cannot be used: its first certificate: {why}"))
-        }
-        rustls::Error::General(why) => FileError::new(key, format!("cannot be used: {why}; {KEYS}")),
-        error => FileError::new(key, format!("cannot be used: {error}")),
+        rustls::Error::InvalidCertificate(why) => flaw(why),
+        _ => "cannot be used".to_owned(),
     }
 }
 
@@ -70,12 +62,13 @@ fn unmarked(pem: &[u8]) -> &[u8] {
     pem.strip_prefix(b"\xef\xbb\xbf").unwrap_or(pem)
 }
 
-fn torn(error: &PemError) -> String {
+fn torn(error: &PemError) -> &'static str {
     match error {
-        PemError::MissingSectionEnd { .. } => "a PEM section has no END line; the file may be cut off".to_owned(),
-        PemError::IllegalSectionStart { .. } => "a PEM section begins with a bad line".to_owned(),
-        PemError::Base64Decode(_) => "a PEM section holds what is no base64".to_owned(),
-        other => format!("is not PEM: {other}"),
+        PemError::MissingSectionEnd { .. } => "a PEM section has no END line; the file may be cut off",
+        PemError::IllegalSectionStart { .. } => "a PEM section begins with a bad line",
+        PemError::Base64Decode(_) => "a PEM section holds what is no base64",
+        PemError::SectionTooLarge => "a PEM section is larger than any certificate or key",
+        _ => "is not PEM",
     }
 }
 

@@ -9,9 +9,11 @@ use rustls::pki_types::PrivateKeyDer;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{ServerConfig, SignatureAlgorithm, SupportedCipherSuite};
 
+use super::identity::identity;
 use super::names::{self, Version};
-use super::pem::{authorities, certificates, no_pair, private_key};
+use super::pem::{authorities, private_key};
 use super::validity::{Purpose, notes};
+use super::words::in_words;
 use super::{TLS_FILES, unread};
 use crate::files::{FileError, Recipe};
 
@@ -77,31 +79,30 @@ impl Recipe for ServerSettings {
 
     fn make(&self, contents: &[Vec<u8>]) -> Result<Arc<ServerConfig>, FileError> {
         let [cert, key, ca @ ..] = contents else { return Err(unread(&self.cert_file)) };
-        let whole = |error: &dyn std::fmt::Display| FileError::new(&self.cert_file, format!("cannot be used: {error}"));
+        let whole = |why: &str| FileError::new(&self.cert_file, format!("cannot be used: {why}"));
         let provider = names::provider(&self.cipher_suites, self.min_version, self.max_version);
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_protocol_versions(&names::versions(self.min_version, self.max_version))
-            .map_err(|error| whole(&error))?;
+            .map_err(|error| whole(&in_words(&error, true)))?;
         let builder = match (&self.client_ca_file, ca) {
             (Some(path), [pem]) => {
                 let roots = Arc::new(authorities(path, pem)?.1);
                 let verifier = WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(&provider)).build();
-                builder.with_client_cert_verifier(verifier.map_err(|error| whole(&error))?)
+                builder.with_client_cert_verifier(verifier.map_err(|_| FileError::new(path, "holds no authority"))?)
             }
             (Some(path), _) => return Err(unread(path)),
             (None, _) => builder.with_no_client_auth(),
         };
-        let chain = certificates(&self.cert_file, cert)?;
         let key = private_key(&self.key_file, key)?;
         self.fits(&provider, &key)?;
-        let no_pair = |error| no_pair(&self.cert_file, &self.key_file, error);
-        let mut config = builder.with_single_cert(chain, key).map_err(no_pair)?;
+        let shown = identity(&self.cert_file, cert, &self.key_file, key, &provider)?;
+        let mut config = builder.with_cert_resolver(shown);
         config.alpn_protocols = vec![b"http/1.1".to_vec(), b"http/1.0".to_vec()];
         config.ignore_client_order = !self.cipher_suites.is_empty();
         // A session that is resumed shows no certificate again, so one that has expired since
         // would still be good.
         if self.session_tickets && self.client_ca_file.is_none() {
-            config.ticketer = Ticketer::new().map_err(|error| whole(&error))?;
+            config.ticketer = Ticketer::new().map_err(|error| whole(&in_words(&error, true)))?;
         } else {
             config.session_storage = Arc::new(NoServerSessionStorage {});
             config.send_tls13_tickets = 0;

@@ -48,7 +48,7 @@ impl Verifier {
     ) -> Result<Verifier, String> {
         let inner = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
             .build()
-            .map_err(|error| error.to_string())?;
+            .map_err(|_| "there is no root certificate that could be trusted".to_owned())?;
         Ok(Verifier { inner, pinned })
     }
 }

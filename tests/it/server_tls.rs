@@ -19,7 +19,7 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, HandshakeKind, RootCertStore, StreamOwned};
 
 use crate::server::{Answer, connect, crowd, send, serve_as, server_sockets, until};
-use crate::support::pki::{Authority, Issued, new_key};
+use crate::support::pki::{Authority, Issued, fixture, new_key, write_key};
 use crate::support::program::{Daemon, TempDir, metricsd, run};
 use crate::support::wait_for;
 
@@ -590,6 +590,12 @@ fn a_certificate_that_no_client_will_take_is_warned_of() {
     ] {
         assert!(ran.stderr.contains("server.tls.cert_file: ") && ran.stderr.contains(said), "{}", ran.stderr);
     }
+    dir.write("v1.crt", &fixture("p256.v1.crt"));
+    write_key(&dir.path().join("v1.key"), &fixture("p256.pkcs8.pem"));
+    let ran = check("v1", "");
+    let said = "v1.crt: is of X.509 version 1, so it is for no host name, and many clients refuse it; have it issued with \
+                extensions (openssl x509 -req -extfile FILE)";
+    assert!(ran.code == 0 && ran.stderr.contains(said), "{}", ran.stderr);
     // Suites of both kinds, or of a version that any key will do for.
     for suites in [
         r#"["TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"]"#,

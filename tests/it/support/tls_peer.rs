@@ -6,11 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::ring;
-use rustls::pki_types::CertificateDer;
+use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{Acceptor, WebPkiClientVerifier};
 use rustls::{
-    HandshakeKind, RootCertStore, ServerConfig, ServerConnection, StreamOwned, SupportedProtocolVersion, version,
+    DigitallySignedStruct, DistinguishedName, HandshakeKind, RootCertStore, ServerConfig, ServerConnection,
+    SignatureScheme, StreamOwned, SupportedProtocolVersion, version,
 };
 
 use super::peer::{Received, read_request, reset};
@@ -40,6 +43,8 @@ pub struct Setup {
     pub clients_of: Option<CertificateDer<'static>>,
     /// Whether one who has no certificate is let in all the same.
     pub clients_optional: bool,
+    /// Whether any certificate of a client will do, as servers have it that look elsewhere at who it is.
+    pub any_client: bool,
     /// Each connection is said goodbye to after one answer that did not announce it; TCP
     /// stays open until the client has left.
     pub close_each: bool,
@@ -56,6 +61,7 @@ impl Setup {
             suites: Vec::new(),
             clients_of: None,
             clients_optional: false,
+            any_client: false,
             close_each: false,
             body: "",
         }
@@ -75,6 +81,7 @@ impl Setup {
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider));
         let builder = builder.with_protocol_versions(&self.versions).unwrap();
         let builder = match &self.clients_of {
+            None if self.any_client => builder.with_client_cert_verifier(Arc::new(AnyClient)),
             None => builder.with_no_client_auth(),
             Some(root) => {
                 let mut roots = RootCertStore::empty();
@@ -85,6 +92,47 @@ impl Setup {
             }
         };
         Arc::new(builder.with_single_cert(self.identity.chain.clone(), self.identity.key()).unwrap())
+    }
+}
+
+/// Takes any certificate of a client, of any version of X.509.
+#[derive(Debug)]
+struct AnyClient;
+
+impl ClientCertVerifier for AnyClient {
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: UnixTime,
+    ) -> Result<ClientCertVerified, rustls::Error> {
+        Ok(ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        ring::default_provider().signature_verification_algorithms.supported_schemes()
     }
 }
 

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use metricsd::http::HttpSettings;
 use metricsd::telemetry::Outcome;
 use metricsd::tls::{ClientSettings, SUITES_12, SUITES_13, Version};
-use rustls::pki_types::ServerName;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::version::{TLS12, TLS13};
 
 use super::{World, deliver, destination, showing};
@@ -295,6 +296,29 @@ fn keys_of_every_kind_and_form_serve_both_sides() {
             lane.stop();
             assert_eq!(peer.greetings()[0].client.as_ref(), issued.chain.first(), "{form}");
         }
+    }
+}
+
+#[test]
+fn a_client_certificate_without_extensions_is_shown_all_the_same() {
+    let world = World::new();
+    let certificate = world.dir.write("old.crt", &fixture("p256.v1.crt"));
+    let key = world.dir.path().join("old.key");
+    write_key(&key, &fixture("p256.pkcs8.pem"));
+    let shown = CertificateDer::from_pem_slice(fixture("p256.v1.crt").as_bytes()).unwrap();
+    for version in [&TLS13, &TLS12] {
+        let settings = ClientSettings { identity: Some((certificate.clone(), key.clone())), ..world.client() };
+        let taking = Setup { any_client: true, versions: vec![version], ..world.setup() };
+        let peer = TlsPeer::start(&taking);
+        let mut lane = world.lane(&peer, settings.clone());
+        deliver(&mut lane, 1, 1);
+        lane.stop();
+        assert_eq!(peer.greetings()[0].client.as_ref(), Some(&shown));
+
+        // Who does not take it says so, and we say what may be the matter.
+        let asking = Setup { versions: vec![version], ..Setup::with_clients_of(&world.server, &world.authority) };
+        let error = error_of(world.lane(&TlsPeer::start(&asking), settings));
+        assert!(error.contains("the server refuses tls.cert_file: its purpose, or its X.509 version"), "{error}");
     }
 }
 

@@ -40,7 +40,8 @@ fn a_file_that_cannot_be_used_is_exit_78_with_its_place() {
     }
     std::fs::write(dir.join("good.der"), &client.chain[0]).unwrap();
     std::fs::write(dir.join("key.der"), client.key().secret_der()).unwrap();
-    for name in ["p256.encrypted.pem", "rsa.encrypted.pem", "p521.pkcs8.pem"] {
+    std::fs::write(dir.join("v1.crt"), fixture("p256.v1.crt")).unwrap();
+    for name in ["p256.encrypted.pem", "rsa.encrypted.pem", "p521.pkcs8.pem", "p256.pkcs8.pem"] {
         write_key(&dir.join(name), &fixture(name));
     }
     std::fs::create_dir(dir.join("directory")).unwrap();
@@ -54,7 +55,7 @@ fn a_file_that_cannot_be_used_is_exit_78_with_its_place() {
         (&[("ca_file", "prose")], "3:16: shipper.tls.ca_file", "prose: holds no certificate in PEM form"),
         (&[("ca_file", "cut.pem")], "3:16: shipper.tls.ca_file", "no END line; the file may be cut off"),
         (&[("ca_file", "letters.pem")], "3:16: shipper.tls.ca_file", "holds what is no base64"),
-        (&[("ca_file", "nonsense.pem")], "3:16: shipper.tls.ca_file", "certificate 1 in it: "),
+        (&[("ca_file", "nonsense.pem")], "3:16: shipper.tls.ca_file", "certificate 1 in it is garbled"),
         (&[("ca_file", "good.der")], "3:16: shipper.tls.ca_file", "it looks like DER (openssl x509 -inform der"),
         (&[("ca_file", "good.key")], "3:16: shipper.tls.ca_file", "in PEM form; it holds a private key"),
         (&[("ca_file", "indented.pem")], "3:16: shipper.tls.ca_file", "stands before its -----BEGIN"),
@@ -66,11 +67,12 @@ fn a_file_that_cannot_be_used_is_exit_78_with_its_place() {
         (&[("cert_file", "good.key"), ("key_file", "good.key")], "4:17: ", "in PEM form; it holds a private key"),
         (&[("cert_file", "good.crt"), ("key_file", "good.crt")], "4:17: ", "SEC1); it holds a certificate"),
         (&[("cert_file", "prose"), ("key_file", "good.key")], "3:18: shipper.tls.cert_file", "prose: holds no"),
-        (&[("cert_file", "nonsense.pem"), ("key_file", "good.key")], "3:18: ", "nonsense.pem: cannot be used: "),
+        (&[("cert_file", "nonsense.pem"), ("key_file", "good.key")], "3:18: ", "its first certificate is garbled"),
         (&[("cert_file", "good.crt"), ("key_file", "empty")], "4:17: shipper.tls.key_file", "empty: is empty"),
         (&[("cert_file", "good.crt"), ("key_file", "key.der")], "4:17: ", "openssl pkey -inform der, makes PEM"),
         (&[("cert_file", "good.crt"), ("key_file", "p256.encrypted.pem")], "4:17: shipper.tls.key_file", decrypt),
         (&[("cert_file", "good.crt"), ("key_file", "rsa.encrypted.pem")], "4:17: shipper.tls.key_file", decrypt),
+        (&[("cert_file", "v1.crt"), ("key_file", "good.key")], "4:17: ", "good.key: the private key is not this"),
         (
             &[("cert_file", "good.crt"), ("key_file", "p521.pkcs8.pem")],
             "4:17: ",
@@ -101,9 +103,13 @@ fn a_file_that_cannot_be_used_is_exit_78_with_its_place() {
     write_key(&dir.join("windows.pem"), &format!("\u{feff}{}", crlf(&(client.key_pem.clone() + &client.pem))));
     write_key(&dir.join("sec1.pem"), &fixture("p256.sec1.pem"));
     world.authority.issue_as(&["a"], pki::fixture_key("p256.pkcs8.pem"), |_| {}).write(dir, "sec1");
-    for (certificate, key) in
-        [("good.crt", "good.key"), ("both.pem", "both.pem"), ("windows.pem", "windows.pem"), ("sec1.crt", "sec1.pem")]
-    {
+    for (certificate, key) in [
+        ("good.crt", "good.key"),
+        ("both.pem", "both.pem"),
+        ("windows.pem", "windows.pem"),
+        ("sec1.crt", "sec1.pem"),
+        ("v1.crt", "p256.pkcs8.pem"),
+    ] {
         let ran = check(dir, &[("cert_file", certificate), ("key_file", key), ("ca_file", "ca.pem")], &["-check"]);
         assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{certificate} {key}");
     }
