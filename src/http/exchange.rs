@@ -79,6 +79,9 @@ pub fn exchange(
     };
     let answer = answer.map_err(|error| progress(false).failure(&error).on(&wire.name()))?;
     let (head, mut packed) = answer.into_parts();
+    if let Some(why) = wire.refusal(head.status, &head.headers) {
+        return Err(Error::Failed(why).on(&wire.name()));
+    }
     let mut headers = head.headers;
     let has_body = request.method != Method::HEAD && ![204, 304].contains(&head.status.as_u16());
     let is_packed = has_body

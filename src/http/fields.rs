@@ -150,7 +150,7 @@ static FIELDS: [Field<HttpFields>; 9] = [
             Ok(())
         }),
         DefaultValue::Null,
-        "HTTP proxy, `http://` or `https://`, with credentials as user info; null: what `HTTPS_PROXY` or `HTTP_PROXY` says; `\"\"`: none.",
+        "HTTP proxy, `http://` or `https://`, with credentials as user info; null: what `HTTPS_PROXY`, `HTTP_PROXY` or `ALL_PROXY` says; `\"\"`: none.",
     ),
 ];
 

@@ -15,6 +15,7 @@ mod deadline;
 mod error;
 mod exchange;
 mod fields;
+mod forward;
 mod limits;
 mod oauth;
 mod page;

@@ -9,6 +9,8 @@ use crate::fields::{Fault, Notes};
 /// By scheme; the first that is set counts, small letters first as with curl.
 const HTTPS: [&str; 2] = ["https_proxy", "HTTPS_PROXY"];
 const HTTP: [&str; 2] = ["http_proxy", "HTTP_PROXY"];
+/// Of any scheme that has none of its own.
+const ALL: [&str; 2] = ["all_proxy", "ALL_PROXY"];
 const NO_PROXY: [&str; 2] = ["no_proxy", "NO_PROXY"];
 
 /// A look into the environment: the value of a variable, if it is set.
@@ -46,7 +48,7 @@ fn of_environment(url: &Url, env: Env<'_>, notes: &mut Notes) -> Option<Url> {
     let set = |names: [&'static str; 2]| {
         names.into_iter().find_map(|name| Some((name, env(name).filter(|value| !value.is_empty())?)))
     };
-    let (name, value) = set(if url.is_https() { HTTPS } else { HTTP })?;
+    let (name, value) = set(if url.is_https() { HTTPS } else { HTTP }).or_else(|| set(ALL))?;
     // No proxy would lead to this machine, and Go's programs do not ask one.
     if is_local(url) || set(NO_PROXY).is_some_and(|(_, list)| is_exempt(&list, url)) {
         return None;

@@ -1,4 +1,5 @@
-//! The way through an HTTP proxy: CONNECT, for `http://` servers too.
+//! The way through an HTTP proxy: CONNECT to `https://` servers; requests for `http://` ones are
+//! passed on by it (`forward`).
 //!
 //! The resolver of a connection that goes through a proxy gives the proxy's addresses
 //! (`resolve`), so what comes in here is a connection to the proxy; what goes out is one to
@@ -8,6 +9,7 @@ use std::fmt;
 use std::io::{Read, Write};
 use std::sync::Arc;
 
+use ureq::http::{HeaderMap, StatusCode};
 use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, Either, NextTimeout, Transport, TransportAdapter,
 };
@@ -15,6 +17,7 @@ use ureq::unversioned::transport::{
 use super::basic::{basic, user_and_password};
 use super::deadline::left_for_connecting;
 use super::error::other;
+use super::forward::{Forward, is_of_the_proxy};
 use super::tls::shake_hands;
 use super::url::Url;
 use crate::tls;
@@ -96,8 +99,7 @@ impl Proxy {
     fn judge(&self, target: &str, status: u16) -> Result<(), ureq::Error> {
         let why = match status {
             200..=299 => return Ok(()),
-            401 | 407 if self.authorization.is_some() => "it refuses the user or the password in proxy_url".to_owned(),
-            401 | 407 => "it wants credentials: write http://user:password@host:port as proxy_url".to_owned(),
+            401 | 407 => self.unknown_user().to_owned(),
             403 => format!("it does not allow CONNECT to {target}; ask whoever runs it"),
             400 | 404 | 405 | 501 => "it does not know CONNECT; is it an HTTP proxy?".to_owned(),
             502..=504 => format!("it cannot reach {target}"),
@@ -105,13 +107,33 @@ impl Proxy {
         };
         Err(other(format!("the proxy answered {status}: {why}")))
     }
+
+    /// Why a request that the proxy was to pass on has come to nothing there; none where the
+    /// answer is the server's.
+    pub fn refusal(&self, status: StatusCode, headers: &HeaderMap) -> Option<String> {
+        let why = match status.as_u16() {
+            _ if !is_of_the_proxy(status, headers) => return None,
+            401 | 407 => self.unknown_user(),
+            403 => "it does not allow requests to this server; ask whoever runs it",
+            502..=504 => "it cannot reach the server",
+            _ => "it does not pass the request on; ask whoever runs it",
+        };
+        Some(format!("the proxy answered {}: {why}", status.as_u16()))
+    }
+
+    fn unknown_user(&self) -> &'static str {
+        match self.authorization {
+            Some(_) => "it refuses the user or the password in proxy_url",
+            None => "it wants credentials: write http://user:password@host:port as proxy_url",
+        }
+    }
 }
 
 /// Makes connections to a proxy ones to the server; leaves others as they are.
 pub struct ProxyConnector(pub Option<Arc<Proxy>>);
 
 impl<In: Transport> Connector<In> for ProxyConnector {
-    type Out = Either<In, Tunnel>;
+    type Out = Either<In, Way>;
 
     fn connect(&self, details: &ConnectionDetails<'_>, chained: Option<In>) -> Result<Option<Self::Out>, ureq::Error> {
         let Some(connection) = chained else { return Ok(None) };
@@ -123,12 +145,16 @@ impl<In: Transport> Connector<In> for ProxyConnector {
             }
             None => connection.boxed(),
         };
-        let port = details.uri.port_u16().unwrap_or(if details.needs_tls() { 443 } else { 80 });
-        let target = format!("{}:{port}", details.uri.host().unwrap_or_default());
+        if !details.needs_tls() {
+            let authority = details.uri.authority().map_or("", |authority| authority.as_str());
+            let forward = Some(Forward::new(authority, proxy.authorization.clone()));
+            return Ok(Some(Either::B(Way { connection, forward })));
+        }
+        let target = format!("{}:{}", details.uri.host().unwrap_or_default(), details.uri.port_u16().unwrap_or(443));
         let mut way = TransportAdapter::new(connection, Arc::clone(&details.current_time));
         way.set_timeout(left_for_connecting(details));
         proxy.ask(&target, &mut way)?;
-        Ok(Some(Either::B(Tunnel(way.into_inner()))))
+        Ok(Some(Either::B(Way { connection: way.into_inner(), forward: None })))
     }
 }
 
@@ -138,25 +164,38 @@ impl fmt::Debug for ProxyConnector {
     }
 }
 
-/// A connection through a proxy. Whether that itself is spoken to over TLS is no matter to
+/// A connection by way of a proxy. Whether that itself is spoken to over TLS is no matter to
 /// the server's own.
-#[derive(Debug)]
-pub struct Tunnel(Box<dyn Transport>);
+pub struct Way {
+    connection: Box<dyn Transport>,
+    /// None where it is a tunnel to the server.
+    forward: Option<Forward>,
+}
 
-impl Transport for Tunnel {
+impl Transport for Way {
     fn buffers(&mut self) -> &mut dyn Buffers {
-        self.0.buffers()
+        self.connection.buffers()
     }
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
-        self.0.transmit_output(amount, timeout)
+        match &mut self.forward {
+            Some(forward) => forward.transmit(&mut *self.connection, amount, timeout),
+            None => self.connection.transmit_output(amount, timeout),
+        }
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
-        self.0.await_input(timeout)
+        self.forward.iter_mut().for_each(Forward::awaits);
+        self.connection.await_input(timeout)
     }
 
     fn is_open(&mut self) -> bool {
-        self.0.is_open()
+        self.connection.is_open()
+    }
+}
+
+impl fmt::Debug for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Way({:?})", self.connection)
     }
 }

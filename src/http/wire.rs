@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use ureq::Agent;
 use ureq::http::uri::{InvalidUri, PathAndQuery, Uri};
+use ureq::http::{HeaderMap, StatusCode};
 use ureq::unversioned::transport::Connector;
 
 use super::error::Error;
@@ -133,6 +134,13 @@ impl Wire {
     /// What the last handshake has agreed on.
     pub fn session(&self) -> &Session {
         &self.session
+    }
+
+    /// Why a request that a proxy was to pass on has come to nothing there; none where the answer
+    /// is the server's.
+    pub fn refusal(&self, status: StatusCode, headers: &HeaderMap) -> Option<String> {
+        let proxy = self.proxy.as_ref().filter(|_| !self.url.is_https())?;
+        proxy.refusal(status, headers)
     }
 
     /// For the whole of a request, and for parts of it.

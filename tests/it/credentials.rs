@@ -278,10 +278,11 @@ fn a_proxy_is_asked_for_a_way_with_its_credentials_and_resolves_the_name() {
     let more = format!(r#", "proxy_url": "http://Aladdin:open%20sesame@{}""#, proxy.address);
     let daemon = start(dir.path(), "http://nobody.invalid/in", &more);
     wait_for("deliveries", || (peer.received().len() >= 10).then_some(()));
-    let heads = proxy.heads();
-    assert_eq!(heads.len(), 1, "one tunnel for all requests");
-    assert!(heads[0].starts_with("CONNECT nobody.invalid:80 HTTP/1.1\r\nHost: nobody.invalid:80\r\n"), "{}", heads[0]);
-    assert!(heads[0].contains("\r\nProxy-Authorization: Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==\r\n"), "{}", heads[0]);
+    // Each request is one to the proxy, which would not lead to a port of `http://`.
+    for head in &proxy.heads()[..10] {
+        assert!(head.starts_with("POST http://nobody.invalid/in HTTP/1.1\r\n"), "{head}");
+        assert!(head.contains("\r\nProxy-Authorization: Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==\r\n"), "{head}");
+    }
     let request = &peer.received()[0];
     assert_eq!((&*request.line, request.header("host")), ("POST /in HTTP/1.1", Some("nobody.invalid")));
     assert!(request.headers.iter().all(|(name, _)| !name.starts_with("proxy-")));
@@ -295,8 +296,10 @@ fn the_environments_proxies_count_where_none_is_named() {
     let proxy = Proxy::start(Conduct::Through(peer.address));
     let url = format!("http://{}", proxy.address);
     for (name, endpoint, head) in [
-        ("http_proxy", "http://nobody.invalid/in", "CONNECT nobody.invalid:80 "),
-        ("HTTP_PROXY", "http://nobody.invalid:8080/in", "CONNECT nobody.invalid:8080 "),
+        ("http_proxy", "http://nobody.invalid/in", "POST http://nobody.invalid/in "),
+        ("HTTP_PROXY", "http://nobody.invalid:8080/in", "POST http://nobody.invalid:8080/in "),
+        ("all_proxy", "http://nobody.invalid/in", "POST http://nobody.invalid/in "),
+        ("ALL_PROXY", "https://nobody.invalid/in", "CONNECT nobody.invalid:443 "),
         // The peer does not speak TLS; that it is asked for is what counts.
         ("HTTPS_PROXY", "https://nobody.invalid/in", "CONNECT nobody.invalid:443 "),
         ("https_proxy", "https://[2001:db8::1]/in", "CONNECT [2001:db8::1]:443 "),
@@ -305,12 +308,13 @@ fn the_environments_proxies_count_where_none_is_named() {
         let before = proxy.heads().len();
         let _daemon =
             start_with(dir.path(), endpoint, r#", "timeout": "5s""#, &[(name, &url), ("NO_PROXY", "other.invalid")]);
-        let asked = wait_for("a CONNECT", || proxy.heads().get(before).cloned());
+        let asked = wait_for("a request", || proxy.heads().get(before).cloned());
         assert!(asked.starts_with(head), "{name}: {asked}");
     }
     // Exempt, switched off, and not for this scheme: nobody is asked.
     for (more, env) in [
         ("", [("http_proxy", &*url), ("no_proxy", "peer.invalid,127.0.0.0/8")]),
+        ("", [("ALL_PROXY", &url), ("NO_PROXY", "127.0.0.1")]),
         (r#", "proxy_url": """#, [("http_proxy", &url), ("NO_PROXY", "")]),
         ("", [("https_proxy", &url), ("NO_PROXY", "")]),
     ] {
@@ -333,42 +337,61 @@ fn a_token_is_fetched_through_the_proxy_too() {
     );
     let _daemon = start(dir.path(), "http://nobody.invalid/in", &more);
     let heads = wait_for("both ways", || Some(proxy.heads()).filter(|heads| heads.len() >= 2));
-    assert!(heads[0].starts_with("CONNECT idp.invalid:80 "), "{}", heads[0]);
-    assert!(heads[1].starts_with("CONNECT nobody.invalid:80 "), "{}", heads[1]);
+    assert!(heads[0].starts_with("POST http://idp.invalid/t "), "{}", heads[0]);
+    assert!(heads[1].starts_with("POST http://nobody.invalid/in "), "{}", heads[1]);
 }
 
 #[test]
 fn a_proxy_that_fails_is_named_with_the_cause_and_costs_no_data() {
-    for (conduct, user, why) in [
+    let wanted = Conduct::Say("HTTP/1.1 407 Proxy Authentication Required\r\n\r\n");
+    let unknown = "the proxy answered 407: it wants credentials: write http://user:password@host:port as proxy_url";
+    let wrong = "the proxy answered 407: it refuses the user or the password in proxy_url";
+    let (tunnel, plain) = ("https://nobody.invalid/in", "http://nobody.invalid/in");
+    for (endpoint, conduct, user, why) in [
+        (tunnel, wanted, "", unknown),
+        (tunnel, wanted, "u:s3cr3t@", wrong),
         (
-            Conduct::Say("HTTP/1.1 407 Proxy Authentication Required\r\n\r\n"),
-            "",
-            "the proxy answered 407: it wants credentials: write http://user:password@host:port as proxy_url",
-        ),
-        (
-            Conduct::Say("HTTP/1.1 407 Proxy Authentication Required\r\n\r\n"),
-            "u:s3cr3t@",
-            "the proxy answered 407: it refuses the user or the password in proxy_url",
-        ),
-        (
+            tunnel,
             Conduct::Say("HTTP/1.1 401 Unauthorized\r\n\r\n"),
             "u:s3cr3t@",
             "the proxy answered 401: it refuses the user or the password in proxy_url",
         ),
-        (Conduct::Say("HTTP/1.1 403 No\r\n\r\n"), "", "it does not allow CONNECT to nobody.invalid:80"),
-        (Conduct::Say("HTTP/1.1 405 No\r\n\r\n"), "", "it does not know CONNECT"),
-        (Conduct::Say("HTTP/1.1 502 No\r\n\r\n"), "", "it cannot reach nobody.invalid:80"),
-        (Conduct::Say("SSH-2.0-OpenSSH_9.2\r\n\r\n"), "", "it does not answer CONNECT in HTTP"),
-        (Conduct::Say(""), "", "it closed the connection instead of answering CONNECT"),
-        (Conduct::Hang, "", "timeout"),
-        (Conduct::Flood(10 << 20), "", "its answer to CONNECT has more than 8192 bytes of headers"),
+        (tunnel, Conduct::Say("HTTP/1.1 403 No\r\n\r\n"), "", "it does not allow CONNECT to nobody.invalid:443"),
+        (tunnel, Conduct::Say("HTTP/1.1 405 No\r\n\r\n"), "", "it does not know CONNECT"),
+        (tunnel, Conduct::Say("HTTP/1.1 502 No\r\n\r\n"), "", "it cannot reach nobody.invalid:443"),
+        (tunnel, Conduct::Say("SSH-2.0-OpenSSH_9.2\r\n\r\n"), "", "it does not answer CONNECT in HTTP"),
+        (tunnel, Conduct::Say(""), "", "it closed the connection instead of answering CONNECT"),
+        (tunnel, Conduct::Hang, "", "timeout"),
+        (tunnel, Conduct::Flood(10 << 20), "", "its answer to CONNECT has more than 8192 bytes of headers"),
+        // What a proxy says where the server would is not of the data.
+        (plain, wanted, "", unknown),
+        (plain, wanted, "u:s3cr3t@", wrong),
+        (
+            plain,
+            Conduct::Say("HTTP/1.1 400 Bad Request\r\nX-Squid-Error: ERR_INVALID_REQ 0\r\n\r\n"),
+            "",
+            "the proxy answered 400: it does not pass the request on",
+        ),
+        (
+            plain,
+            Conduct::Say("HTTP/1.1 403 Forbidden\r\nX-Squid-Error: ERR_ACCESS_DENIED 0\r\n\r\n"),
+            "",
+            "the proxy answered 403: it does not allow requests to this server",
+        ),
+        (
+            plain,
+            Conduct::Say("HTTP/1.1 503 No\r\nX-Squid-Error: ERR_CONNECT_FAIL 111\r\n\r\n"),
+            "",
+            "the proxy answered 503: it cannot reach the server",
+        ),
+        (plain, Conduct::Hang, "", "no complete answer within 500ms"),
     ] {
         let dir = TempDir::new();
         let proxy = Proxy::start(conduct);
         let more = format!(r#", "timeout": "500ms", "proxy_url": "http://{user}{}""#, proxy.address);
-        let daemon = start(dir.path(), "http://nobody.invalid/in", &more);
+        let daemon = start(dir.path(), endpoint, &more);
         let error = last_error(&daemon);
-        let way = format!("http://nobody.invalid/in through the proxy http://{}: ", proxy.address);
+        let way = format!("{endpoint} through the proxy http://{}: ", proxy.address);
         assert!(error.starts_with(&way) && error.contains(why), "{why}: {error}");
         assert!(!daemon.log().contains("s3cr3t"), "{}", daemon.log());
         // What the kernel buffers on both sides goes out unread.

@@ -26,14 +26,15 @@ use crate::support::program::{TempDir, metricsd, run};
 type Section = (&'static str, fn() -> String);
 
 /// Variables that stand for no field of the configuration.
-const VARIABLES: [(&str, &str); 7] = [
+const VARIABLES: [(&str, &str); 8] = [
     ("MC_LOG_LEVEL", "`log_level`; the flag `-log-level` wins over both"),
     ("HOST_PROC", "where the host's `/proc` is; default `/proc`"),
     ("HOST_SYS", "where the host's `/sys` is; default `/sys`"),
     ("HOST_ROOT", "where the host's `/` is; default `/`"),
     ("HTTPS_PROXY", "`proxy_url` of `https://` destinations that have none; `https_proxy` wins over it"),
     ("HTTP_PROXY", "the same for `http://` destinations; `http_proxy` wins over it"),
-    ("NO_PROXY", "whom these two do not count for (a list; `docs/credentials.md`); `no_proxy` wins over it"),
+    ("ALL_PROXY", "the same where the scheme's own is not set; `all_proxy` wins over it"),
+    ("NO_PROXY", "whom these do not count for (a list; `docs/credentials.md`); `no_proxy` wins over it"),
 ];
 
 /// What a README may be: who wants to know more has the pages below `docs/`.

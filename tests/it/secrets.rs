@@ -127,14 +127,19 @@ fn token_servers_and_proxies_that_fail_give_nothing_away() {
             start(&dir, &format!(r#""type": "http_json", "endpoint": "http://127.0.0.1:1/", {}"#, oauth(&tokens)));
         look(&daemon);
     }
-    for conduct in [
-        Conduct::Say("HTTP/1.1 407 s3cr3t\r\nX: u:s3cr3t\r\n\r\n"),
-        Conduct::Say("dTpzM2NyM3Q= u:s3cr3t\r\n\r\n"),
-        Conduct::Flood(1 << 20),
+    for (scheme, conduct) in [
+        ("https", Conduct::Say("HTTP/1.1 407 s3cr3t\r\nX: u:s3cr3t\r\n\r\n")),
+        ("https", Conduct::Say("dTpzM2NyM3Q= u:s3cr3t\r\n\r\n")),
+        ("https", Conduct::Flood(1 << 20)),
+        ("http", Conduct::Say("HTTP/1.1 407 s3cr3t\r\nX: u:s3cr3t\r\n\r\n")),
+        ("http", Conduct::Say("HTTP/1.1 502 s3cr3t\r\nX: u:s3cr3t\r\n\r\nu:s3cr3t dTpzM2NyM3Q=")),
+        ("http", Conduct::Say("dTpzM2NyM3Q= u:s3cr3t\r\n\r\n")),
     ] {
         let proxy = Proxy::start(conduct);
-        let way =
-            format!(r#""endpoint": "http://nobody.invalid/?s3cr3t", "proxy_url": "http://u:s3cr3t@{}""#, proxy.address);
+        let way = format!(
+            r#""endpoint": "{scheme}://nobody.invalid/?s3cr3t", "proxy_url": "http://u:s3cr3t@{}""#,
+            proxy.address
+        );
         look(&start(&dir, &format!(r#""type": "http_json", {way}"#)));
     }
     // Nobody there at all, and a name that nobody has.

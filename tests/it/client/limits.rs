@@ -155,7 +155,7 @@ fn a_connection_that_does_not_come_about_ends_with_its_limit() {
     let settings = HttpSettings {
         proxy: Some(format!("http://{}", proxy.address).into()),
         timeout: PATIENCE,
-        ..HttpSettings::new("http://nobody.invalid/".into())
+        ..HttpSettings::new("https://nobody.invalid/".into())
     };
     let why = too_late(|| get(&mut with(settings, &connect()), ALL).map(drop));
     assert!(why.ends_with("no connection came about within 300ms"), "{why}");

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// What it does with a CONNECT.
+/// What it does with a CONNECT, or with a request that it is to pass on.
 #[derive(Clone, Copy)]
 pub enum Conduct {
     /// Leads to this address, whatever it was asked for.
@@ -60,8 +60,34 @@ fn serve(mut stream: TcpStream, conduct: Conduct, heads: &Mutex<Vec<String>>, po
         }
         head.push(byte[0]);
     }
-    heads.lock().unwrap().push(String::from_utf8_lossy(&head).into_owned());
+    let head = String::from_utf8_lossy(&head).into_owned();
+    heads.lock().unwrap().push(head.clone());
+    let is_tunnel = head.starts_with("CONNECT ");
+    let body = if is_tunnel { Vec::new() } else { read_body(&head, &mut stream) };
     match conduct {
+        Conduct::Through(to) if !is_tunnel => {
+            // As a connection to the server of its own for each request, which is kept towards the client.
+            let (_, path) = head.split_once("://").unwrap();
+            let (method, _) = head.split_once(' ').unwrap();
+            let path = &path[path.find('/').unwrap()..];
+            let mut onward = TcpStream::connect(to).unwrap();
+            let lines = path.lines().filter(|line| !line.to_ascii_lowercase().starts_with("proxy-"));
+            let head = lines.collect::<Vec<_>>().join("\r\n") + "\r\n";
+            onward.write_all(format!("{method} {head}").as_bytes()).unwrap();
+            onward.write_all(&body).unwrap();
+            let mut answer = Vec::new();
+            while !answer.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                if !matches!(onward.read(&mut byte), Ok(1)) {
+                    return;
+                }
+                answer.push(byte[0]);
+            }
+            let body = read_body(&String::from_utf8_lossy(&answer), &mut onward);
+            if stream.write_all(&[answer, body].concat()).is_ok() {
+                serve(stream, conduct, heads, poured);
+            }
+        }
         Conduct::Through(to) => {
             let onward = TcpStream::connect(to).unwrap();
             let _ = stream.write_all(b"HTTP/1.1 200 Connection established\r\nVia: test\r\n\r\n");
@@ -88,4 +114,13 @@ fn serve(mut stream: TcpStream, conduct: Conduct, heads: &Mutex<Vec<String>>, po
             }
         }
     }
+}
+
+/// The body that `head` announces.
+fn read_body(head: &str, stream: &mut TcpStream) -> Vec<u8> {
+    let lower = head.to_ascii_lowercase();
+    let length = lower.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok());
+    let mut body = vec![0; length.unwrap_or(0)];
+    let _ = stream.read_exact(&mut body);
+    body
 }
