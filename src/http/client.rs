@@ -1,7 +1,7 @@
 //! The client: requests to one server, one at a time, over a connection that is kept.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ureq::Agent;
 
@@ -10,9 +10,14 @@ use super::error::Error;
 use super::exchange::{Request, Response, exchange};
 use super::limits::MAX_CONNECTION_AGE;
 use super::resolve::OnceResolver;
+use super::watch::Signs;
 
-/// Sends requests to one server. The connection stays open for the next one, for 5 minutes at
-/// most, until something fails, or until a file changes that it was made with.
+/// What ends as a request comes to it ends within a round trip or so. One that ends later was
+/// waited on by a server that had the request, and there is less of its time left.
+const STALE_WITHIN: Duration = Duration::from_secs(5);
+
+/// Sends requests to one server. The connection stays open for the next one, for 30 idle seconds
+/// and 5 minutes at most, until something fails, or until a file changes that it was made with.
 ///
 /// While it idles, the connection holds no buffers; what TLS itself keeps comes on top of that.
 pub struct Client {
@@ -21,12 +26,13 @@ pub struct Client {
     generation: u64,
     resolver: OnceResolver,
     agent: Option<(Agent, Instant)>,
+    signs: Signs,
 }
 
 impl Client {
     /// Connects to nothing yet.
     pub fn new(access: Arc<Access>) -> Client {
-        Client { resolver: access.wire().resolver(), access, generation: 0, agent: None }
+        Client { resolver: access.wire().resolver(), access, generation: 0, agent: None, signs: Signs::default() }
     }
 
     /// How the server is reached.
@@ -36,9 +42,19 @@ impl Client {
 
     /// Sends `request` and waits for the answer, whose body replaces what is in `body`.
     /// Whatever its status is, an answer is none of the errors; redirects are not followed. A
-    /// token that is refused (401) is exchanged once, and the request sent once more.
+    /// token that is refused (401) is exchanged once, and the request sent once more. So it is
+    /// where the connection that was kept ends under it, before anything of an answer came: the
+    /// server may see it twice then, as after any failure that is tried again.
     pub fn send(&mut self, request: &Request<'_>, body: &mut Vec<u8>) -> Result<Response, Error> {
-        let (answer, pass) = self.attempt(request, body)?;
+        let begun = Instant::now();
+        let first = match self.attempt(request, body) {
+            Err(why) if self.signs.was_stale() && begun.elapsed() < STALE_WITHIN => {
+                log::debug!("{why}; the connection had been kept, so the request goes once more on a new one");
+                self.attempt(request, body)
+            }
+            first => first,
+        };
+        let (answer, pass) = first?;
         // A token may end, or be revoked, before its time.
         if answer.status == 401 && self.access.was_refused(&pass) {
             return self.attempt(request, body).map(|(answer, _)| answer);
@@ -61,6 +77,7 @@ impl Client {
     /// One attempt, and what it has shown to be let in.
     fn attempt(&mut self, request: &Request<'_>, body: &mut Vec<u8>) -> Result<(Response, Pass), Error> {
         let agent = self.agent();
+        self.signs.forget();
         let pass = self.access.pass(request)?;
         let answer = exchange(&agent, self.access.wire(), request, &pass.headers, body);
         if answer.is_err() {
@@ -74,7 +91,7 @@ impl Client {
         if self.agent.as_ref().is_some_and(|(_, made)| made.elapsed() > MAX_CONNECTION_AGE) {
             self.disconnect();
         }
-        let make = || (self.access.wire().agent(&self.resolver), Instant::now());
+        let make = || (self.access.wire().agent(&self.resolver, &self.signs), Instant::now());
         let (agent, _) = self.agent.get_or_insert_with(make);
         agent.clone()
     }

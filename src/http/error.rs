@@ -96,7 +96,7 @@ impl Progress<'_> {
     }
 
     fn too_late(&self, reason: Timeout) -> String {
-        let TimeLimits { connect, head, body, setting } = self.limits;
+        let TimeLimits { connect, head, body, setting, .. } = self.limits;
         let (what, limit) = match reason {
             Timeout::Resolve => ("the name server did not answer", connect),
             Timeout::Connect => ("no connection came about", connect),
@@ -149,8 +149,8 @@ mod tests {
         let limits = TimeLimits {
             connect: Some(Duration::from_secs(2)),
             head: Some(Duration::from_secs(5)),
-            body: None,
             setting: "a.timeout",
+            ..TimeLimits::default()
         };
         let total = Duration::from_secs(30);
         let after =

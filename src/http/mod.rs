@@ -29,6 +29,7 @@ mod sigv4;
 mod socket;
 mod tls;
 mod url;
+mod watch;
 mod wire;
 
 pub use ureq::http::{HeaderMap, Method};

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::sys::socket::sockopt::SendTimeout;
+use nix::sys::socket::sockopt::{KeepAlive, SendTimeout, TcpKeepCount, TcpKeepIdle, TcpKeepInterval};
 use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, connect, recv, send, setsockopt, socket,
 };
@@ -31,6 +31,16 @@ const GATHER: usize = 64 << 10;
 
 /// A name with several addresses shares the time for connecting among them.
 const MIN_CONNECT: Duration = Duration::from_millis(100);
+
+/// Seconds without a word from the other side before it is asked whether it is there: half of
+/// what a connection may idle.
+const KEEP_ALIVE_AFTER: u32 = 15;
+
+/// Seconds between the questions.
+const KEEP_ALIVE_EVERY: u32 = 5;
+
+/// Questions without an answer that end the connection.
+const KEEP_ALIVE_PROBES: u32 = 3;
 
 /// What TLS answers to those who do not speak it: an alert, of any version.
 const TLS_ALERT: [u8; 2] = [21, 3];
@@ -68,6 +78,7 @@ fn tcp(details: &ConnectionDetails<'_>, deadline: &Deadline, is_plain: bool) -> 
         match TcpStream::connect_timeout(address, share) {
             Ok(stream) => {
                 stream.set_nodelay(true)?;
+                keep_alive(&stream)?;
                 return Ok(Socket::new(Stream::Tcp(stream), is_plain.then_some(address.port())));
             }
             Err(error) => last = Some(error),
@@ -81,6 +92,18 @@ fn tcp(details: &ConnectionDetails<'_>, deadline: &Deadline, is_plain: bool) -> 
         Some(error) => Err(error.into()),
         None => Err(ureq::Error::HostNotFound),
     }
+}
+
+/// Has the kernel ask from time to time whether the other side is there. So whatever stands in
+/// between remembers a connection on which an answer is waited for, and one whose other side is
+/// gone ends before a long `timeout` does. TCP_USER_TIMEOUT would also end those to a server that
+/// is there and takes its time to read.
+fn keep_alive(stream: &TcpStream) -> Result<(), ureq::Error> {
+    setsockopt(stream, KeepAlive, &true)
+        .and_then(|()| setsockopt(stream, TcpKeepIdle, &KEEP_ALIVE_AFTER))
+        .and_then(|()| setsockopt(stream, TcpKeepInterval, &KEEP_ALIVE_EVERY))
+        .and_then(|()| setsockopt(stream, TcpKeepCount, &KEEP_ALIVE_PROBES))
+        .map_err(|error| io::Error::from(error).into())
 }
 
 /// A server that accepts nobody lets others wait; the time for sending counts for that, too.
@@ -317,6 +340,18 @@ fn is_pause(error: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_kernel_looks_after_a_connection() {
+        use nix::sys::socket::getsockopt;
+
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        keep_alive(&stream).unwrap();
+        assert!(getsockopt(&stream, KeepAlive).unwrap());
+        let (after, every) = (getsockopt(&stream, TcpKeepIdle).unwrap(), getsockopt(&stream, TcpKeepInterval).unwrap());
+        assert_eq!((after, every, getsockopt(&stream, TcpKeepCount).unwrap()), (15, 5, 3));
+    }
 
     #[test]
     fn what_is_wrong_with_a_socket_is_said_for_people() {

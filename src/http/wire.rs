@@ -9,13 +9,14 @@ use ureq::http::{HeaderMap, StatusCode};
 use ureq::unversioned::transport::Connector;
 
 use super::error::Error;
-use super::limits::{MAX_CONNECTION_AGE, TimeLimits};
+use super::limits::{MAX_IDLE, TimeLimits};
 use super::proxy::{Proxy, ProxyConnector};
 use super::resolve::OnceResolver;
 use super::session::Session;
 use super::socket::SocketConnector;
 use super::tls::TlsConnector;
 use super::url::Url;
+use super::watch::{Signs, WatchConnector};
 use crate::tls::{Client, ClientSettings};
 
 /// An answer's head, in bytes: more than any server sends that means well.
@@ -77,8 +78,8 @@ impl Wire {
         }
     }
 
-    /// A client with one connection, not made yet.
-    pub fn agent(&self, resolver: &OnceResolver) -> Agent {
+    /// A client with one connection, not made yet, whose `signs` are noted.
+    pub fn agent(&self, resolver: &OnceResolver, signs: &Signs) -> Agent {
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
@@ -91,7 +92,7 @@ impl Wire {
             .max_response_header_size(MAX_HEAD)
             .max_idle_connections(1)
             .max_idle_connections_per_host(1)
-            .max_idle_age(MAX_CONNECTION_AGE)
+            .max_idle_age(self.limits.idle.unwrap_or(MAX_IDLE))
             // Ours stands on the way that is made below; ureq would ask the environment.
             .proxy(None)
             .allow_non_standard_methods(true)
@@ -108,7 +109,8 @@ impl Wire {
             session: Arc::clone(&self.session),
             has_fields: self.limits.has_fields(),
         };
-        let connector = ().chain(socket).chain(ProxyConnector(self.proxy.clone())).chain(tls);
+        let connector =
+            ().chain(socket).chain(ProxyConnector(self.proxy.clone())).chain(tls).chain(WatchConnector(signs.clone()));
         Agent::with_parts(config, connector, resolver.clone())
     }
 

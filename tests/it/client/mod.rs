@@ -1,6 +1,7 @@
 //! The HTTP client by itself, against servers that do as they are told.
 
 mod idle;
+mod kept;
 mod limits;
 mod requests;
 mod sockets;

@@ -48,6 +48,8 @@ pub struct Setup {
     /// Each connection is said goodbye to after one answer that did not announce it; TCP
     /// stays open until the client has left.
     pub close_each: bool,
+    /// Each connection gets one answer, and an end without a word when its next request is there.
+    pub one_answer: bool,
     /// What each answer holds.
     pub body: &'static str,
 }
@@ -63,6 +65,7 @@ impl Setup {
             clients_optional: false,
             any_client: false,
             close_each: false,
+            one_answer: false,
             body: "",
         }
     }
@@ -145,6 +148,7 @@ pub struct TlsPeer {
 struct State {
     config: Mutex<(Arc<ServerConfig>, bool)>,
     body: &'static str,
+    one_answer: bool,
     greetings: Mutex<Vec<Greeting>>,
     received: Mutex<Vec<Received>>,
     failures: Mutex<Vec<String>>,
@@ -158,6 +162,7 @@ impl TlsPeer {
         let state = Arc::new(State {
             config: Mutex::new((setup.config(), setup.close_each)),
             body: setup.body,
+            one_answer: setup.one_answer,
             greetings: Mutex::default(),
             received: Mutex::default(),
             failures: Mutex::default(),
@@ -252,10 +257,14 @@ fn serve(state: &State, mut tcp: TcpStream) -> io::Result<()> {
     };
     state.greetings.lock().unwrap().push(greeting);
     let mut reader = BufReader::new(StreamOwned::new(connection, tcp));
+    let mut is_over = false;
     while let Some(request) = read_request(&mut reader) {
         let stream = reader.get_mut();
         // Before the answer: who has seen that may look here.
         state.received.lock().unwrap().push(request);
+        if std::mem::replace(&mut is_over, state.one_answer) {
+            return Ok(());
+        }
         let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{}", state.body.len(), state.body);
         let answer = answer.as_bytes();
         if close_each {
