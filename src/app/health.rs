@@ -4,8 +4,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ureq::http::Uri;
-
 use crate::http::{Access, BodyLimit, Client, HttpSettings, Request, Said, TimeLimits, Url};
 use crate::tls::ClientSettings;
 
@@ -33,10 +31,8 @@ pub fn ask(url: &Url, timeout: Duration) -> Result<(), String> {
 }
 
 fn is_loopback(url: &Url) -> bool {
-    let uri = Uri::try_from(url.as_str()).ok();
-    let host = uri.as_ref().and_then(Uri::host).unwrap_or_default();
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    bare.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    let host = url.host();
+    host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]

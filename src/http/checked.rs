@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use ureq::http::Uri;
 
-use super::url::Url;
+use super::url::{Url, without_zone};
 use crate::fields::Fault;
 
 /// The `http://` or `https://` URL that `text` is.
@@ -48,7 +48,7 @@ pub(super) fn http(url: &str) -> Result<String, String> {
         return Err("has a bad port; expected 1 to 65535".to_owned());
     }
     let url = format!("{scheme}://{rest}");
-    match Uri::try_from(url.as_str()) {
+    match Uri::try_from(&*without_zone(&url)) {
         Ok(_) => Ok(url),
         Err(error) => Err(format!("is not a valid URL: {error}")),
     }
@@ -66,8 +66,13 @@ fn split_port(host_and_port: &str) -> Result<(&str, Option<&str>), String> {
         };
     };
     let (address, after) = bracketed.split_once(']').ok_or("has a [ without a ] in its host")?;
-    if address.parse::<Ipv6Addr>().is_err() {
+    let (bare, zone) = address.split_once('%').unwrap_or((address, "-"));
+    if bare.parse::<Ipv6Addr>().is_err() {
         return Err("has no IPv6 address in its brackets".to_owned());
+    }
+    // Those of interfaces' names that need no escape.
+    if zone.is_empty() || !zone.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)) {
+        return Err("has a bad zone behind its IPv6 address; it is written [fe80::1%25eth0]".to_owned());
     }
     match after.strip_prefix(':') {
         Some(port) => Ok((address, Some(port))),
@@ -88,6 +93,8 @@ mod tests {
             "http://u:p@h:65535/",
             "http://[::1]:9090/",
             "http://[2001:db8::1]",
+            "http://[fe80::1%25eth0]:9090/",
+            "http://[fe80::1%eth0.5]/",
             "http://a_b.example",
             "https://h:443/x",
         ] {
@@ -115,6 +122,10 @@ mod tests {
             ("http://::1/", "brackets"),
             ("http://[::1/", "["),
             ("http://[x]/", "IPv6"),
+            ("http://[x%25eth0]/", "no IPv6"),
+            ("http://[fe80::1%]/", "bad zone"),
+            ("http://[fe80::1%25e/h0]/", "["),
+            ("http://[fe80::1%25e:h0]/", "bad zone"),
             ("http://[::1]9090/", "after its host"),
             ("http://h/#top", "fragment"),
             ("http://h/a b", "not a valid URL"),

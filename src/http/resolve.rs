@@ -11,11 +11,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, bounded};
+use nix::net::if_::if_nametoindex;
 use ureq::config::Config;
 use ureq::http::Uri;
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::NextTimeout;
 
+use super::error::other;
 use super::url::Url;
 
 /// What ureq's fixed-size list of addresses holds.
@@ -30,6 +32,8 @@ pub struct OnceResolver {
     lookups: Arc<Mutex<Lookups>>,
     /// `host:port` of the proxy. The server's name is for the proxy to resolve.
     proxy: Option<Arc<str>>,
+    /// The zone of the address of the one or the other, an IPv6 one.
+    zone: Option<Arc<str>>,
     /// A socket of this machine has no address.
     is_local: bool,
 }
@@ -41,14 +45,15 @@ struct Lookups {
 }
 
 impl OnceResolver {
-    /// Resolves the host of `proxy` whatever it is asked for, if there is one.
-    pub fn new(proxy: Option<&Url>) -> OnceResolver {
+    /// For `url`. Resolves the host of `proxy` whatever it is asked for, if there is one.
+    pub fn new(url: &Url, proxy: Option<&Url>) -> OnceResolver {
         // An IPv6 address needs its brackets again.
         let address = |url: &Url| match url.host() {
             host if host.contains(':') => format!("[{host}]:{}", url.port()),
             host => format!("{host}:{}", url.port()),
         };
-        OnceResolver { proxy: proxy.map(|url| address(url).into()), ..OnceResolver::default() }
+        let zone = proxy.unwrap_or(url).zone().map(Arc::from);
+        OnceResolver { proxy: proxy.map(|url| address(url).into()), zone, ..OnceResolver::default() }
     }
 
     /// For a socket of this machine: resolves nothing.
@@ -79,7 +84,12 @@ impl Resolver for OnceResolver {
                 Some(proxy) => proxy.to_string(),
                 None => host_and_port(uri)?,
             };
-            lookups.known = Some(lookups.look_up(host_and_port, *timeout.after)?);
+            let mut found = lookups.look_up(host_and_port, *timeout.after)?;
+            if let Some(zone) = &self.zone {
+                let scope = scope_of(zone)?;
+                found.iter_mut().for_each(|address| set_scope(address, scope));
+            }
+            lookups.known = Some(found);
         }
         let mut found = self.empty();
         for address in lookups.known.iter().flatten().take(MAX_ADDRESSES) {
@@ -104,6 +114,19 @@ impl Lookups {
                 Err(ureq::Error::Timeout(ureq::Timeout::Resolve))
             }
         }
+    }
+}
+
+/// The number of an interface, which its name or the number itself stands for.
+fn scope_of(zone: &str) -> Result<u32, ureq::Error> {
+    zone.parse()
+        .or_else(|_| if_nametoindex(zone))
+        .map_err(|_| other(format!("this machine has no network interface {zone}, which the address names")))
+}
+
+fn set_scope(address: &mut SocketAddr, scope: u32) {
+    if let SocketAddr::V6(address) = address {
+        address.set_scope_id(scope);
     }
 }
 

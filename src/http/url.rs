@@ -1,6 +1,8 @@
 //! A URL that cannot be printed with the credentials in it.
 
+use std::borrow::Cow;
 use std::fmt;
+use std::ops::Range;
 
 use crate::secret::Secret;
 
@@ -50,13 +52,24 @@ impl Url {
         authority.rsplit_once('@').map_or(authority, |(_, host)| host)
     }
 
-    /// The host, an IPv6 address without its brackets.
+    /// The host, an IPv6 address without its brackets and its zone.
     pub fn host(&self) -> &str {
         let authority = self.authority();
         match authority.strip_prefix('[').and_then(|address| address.split_once(']')) {
-            Some((address, _)) => address,
+            Some((address, _)) => address.split_once('%').map_or(address, |(address, _)| address),
             None => authority.split(':').next().unwrap_or_default(),
         }
+    }
+
+    /// The zone of an IPv6 address: an interface's name or number.
+    pub fn zone(&self) -> Option<&str> {
+        zone_of(&self.0).map(|(_, zone)| zone)
+    }
+
+    /// The whole of it as it goes over the wire: a zone means something on this machine alone
+    /// (RFC 6874, section 4).
+    pub fn without_zone(&self) -> Cow<'_, str> {
+        without_zone(&self.0)
     }
 
     /// The port, the scheme's where none is written.
@@ -152,6 +165,27 @@ pub fn redacted_url(url: &str) -> String {
     }
 }
 
+/// Of `http://[fe80::1%25eth0]/` where the zone stands with its mark, and the zone. Its `%` is
+/// escaped as RFC 6874 has it, or as people write it.
+fn zone_of(url: &str) -> Option<(Range<usize>, &str)> {
+    let (scheme, rest) = split_scheme(url);
+    let authority = rest.split(['/', '?']).next().unwrap_or_default();
+    let host = authority.rfind('@').map_or(0, |at| at + 1);
+    let address = authority[host..].strip_prefix('[')?.split(']').next()?;
+    let (before, zone) = address.split_once('%')?;
+    let start = scheme.len() + host + 1 + before.len();
+    let bare = zone.strip_prefix("25").filter(|rest| !rest.is_empty()).unwrap_or(zone);
+    Some((start..start + 1 + zone.len(), bare))
+}
+
+/// `url` without the zone of its address.
+pub(super) fn without_zone(url: &str) -> Cow<'_, str> {
+    match zone_of(url) {
+        Some((place, _)) => Cow::Owned(format!("{}{}", &url[..place.start], &url[place.end..])),
+        None => Cow::Borrowed(url),
+    }
+}
+
 /// `http://` and what follows; nothing and all of it where there is no scheme. What stands
 /// in front of `://` is one only if it could be: credentials stand there in the field, too.
 fn split_scheme(url: &str) -> (&str, &str) {
@@ -225,6 +259,22 @@ mod tests {
             let url = Url::new(url);
             assert_eq!(url.split_user_info(), (Url::new(bare), user_info));
             assert_eq!((url.host(), url.port()), (host, port));
+        }
+    }
+
+    #[test]
+    fn the_zone_of_an_address_stays_here() {
+        for (url, zone, bare) in [
+            ("http://[fe80::1%25eth0]:9090/a%20b", Some("eth0"), "http://[fe80::1]:9090/a%20b"),
+            ("http://[fe80::1%eth0]/", Some("eth0"), "http://[fe80::1]/"),
+            ("https://u:p%40@[fe80::1%252]", Some("2"), "https://u:p%40@[fe80::1]"),
+            ("http://[fe80::1%25]/", Some("25"), "http://[fe80::1]/"),
+            ("http://[fe80::1]/a%25b", None, "http://[fe80::1]/a%25b"),
+            ("http://h/[x%25y]", None, "http://h/[x%25y]"),
+        ] {
+            let url = Url::new(url);
+            assert_eq!((url.zone(), &*url.without_zone()), (zone, bare), "{url}");
+            assert!(!url.host().contains('%'), "{url}");
         }
     }
 

@@ -51,7 +51,7 @@ impl Wire {
     ) -> Wire {
         let uri = match url.split_socket() {
             Some((_, path)) => Uri::try_from(format!("{LOCAL}{path}")),
-            None => Uri::try_from(url.as_str()),
+            None => Uri::try_from(&*url.without_zone()),
         };
         Wire {
             url: url.clone(),
@@ -74,7 +74,7 @@ impl Wire {
     pub fn resolver(&self) -> OnceResolver {
         match self.url.split_socket() {
             Some(_) => OnceResolver::local(),
-            None => OnceResolver::new(self.proxy.as_ref().map(|proxy| proxy.url())),
+            None => OnceResolver::new(&self.url, self.proxy.as_ref().map(|proxy| proxy.url())),
         }
     }
 

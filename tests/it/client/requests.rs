@@ -236,3 +236,23 @@ fn an_answer_that_is_cut_anywhere_is_never_taken_for_a_whole_one() {
         }
     }
 }
+
+#[test]
+fn a_zone_picks_the_interface_and_is_not_sent() {
+    let Ok(listener) = std::net::TcpListener::bind("[::1]:0") else {
+        eprintln!("skipped: this machine has no IPv6");
+        return;
+    };
+    let port = listener.local_addr().unwrap().port();
+    let peer = Peer::start_on(listener, |_, _| Reply::Answer(200, vec![], ""));
+    for zone in ["%25lo", "%lo", "%251"] {
+        let url = format!("http://[::1{zone}]:{port}/in");
+        assert_eq!(get(&mut client(&*url), ALL).unwrap().0.status, 200, "{url}");
+        assert_eq!(peer.received().last().unwrap().header("host"), Some(&*format!("[::1]:{port}")));
+    }
+    let error = get(&mut client(format!("http://[::1%25nosuch0]:{port}/in")), ALL).unwrap_err().to_string();
+    let said = format!(
+        "http://[::1%25nosuch0]:{port}/in: this machine has no network interface nosuch0, which the address names"
+    );
+    assert_eq!(error, said);
+}
