@@ -338,11 +338,14 @@ fn path(value: &OsStr) -> Result<PathBuf, String> {
     if value.is_empty() { Err("expected a path, got \"\"".to_owned()) } else { Ok(PathBuf::from(value)) }
 }
 
-/// What is wrong with the rest of it, whoever connects says.
+/// What is wrong with the rest of it, whoever connects says. A host and a port alone are those
+/// of a metricsd, whose page this is about.
 fn url(value: &str) -> Result<String, String> {
     let scheme = value.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
     match scheme.as_deref() {
         Some("http" | "https") => Ok(value.to_owned()),
+        None if value.contains('/') && !value.starts_with('/') => Ok(format!("http://{value}")),
+        None if !value.contains('/') && !value.is_empty() => Ok(format!("http://{value}/health")),
         _ => Err("expected a URL such as http://127.0.0.1:8080/health".to_owned()),
     }
 }
@@ -478,7 +481,14 @@ mod tests {
         assert_eq!(parsed(&["-h"]), Ok(Command::Help));
         assert_eq!(parsed(&["--help", "-bogus"]), Ok(Command::Help));
         assert_eq!(parsed(&["-version"]), Ok(Command::Version));
-        assert_eq!(parsed(&["-health", "HTTP://h/"]), Ok(Command::Health("HTTP://h/".to_owned())));
+        for (given, asked) in [
+            ("HTTP://h/", "HTTP://h/"),
+            ("localhost:8080/health", "http://localhost:8080/health"),
+            ("localhost:8080/", "http://localhost:8080/"),
+            ("[::1]:8080", "http://[::1]:8080/health"),
+        ] {
+            assert_eq!(parsed(&["-health", given]), Ok(Command::Health(asked.to_owned())));
+        }
     }
 
     #[test]
@@ -502,7 +512,9 @@ mod tests {
             (&["-check", "-once"], "exclude each other"),
             (&["-list", "-once"], "exclude each other"),
             (&["-health"], "-health needs a value: -health URL"),
-            (&["-health", "localhost:8080"], "-health: expected a URL such as http://"),
+            (&["-health", "ftp://localhost:8080"], "-health: expected a URL such as http://"),
+            (&["-health", "/health"], "-health: expected a URL such as http://"),
+            (&["-health", ""], "-health: expected a URL such as http://"),
             (&["-health", "http://h/", "-check"], "-health asks another process; it stands alone"),
             (&["-health", "http://h/", "-config", "x"], "stands alone"),
         ] {

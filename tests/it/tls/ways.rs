@@ -6,6 +6,7 @@ use metricsd::secret::{Secret, Source};
 
 use super::World;
 use crate::lanes::{Running, json_to};
+use crate::support::peer::{Peer, Reply};
 use crate::support::program::{metricsd, run};
 use crate::support::proxy::{Conduct, Proxy};
 use crate::support::tls_peer::{Setup, TlsPeer};
@@ -69,4 +70,32 @@ fn health_asks_this_machine_without_verifying_its_certificate() {
     let peer = TlsPeer::start(&Setup::new(&world.server));
     let ran = run(metricsd().args(["-health", &peer.url()]));
     assert_eq!((ran.code, &*ran.stderr), (0, ""));
+}
+
+#[test]
+fn health_speaks_of_no_field_that_it_does_not_have() {
+    let world = World::new();
+    let asking = TlsPeer::start(&Setup::with_clients_of(&world.server, &world.authority));
+    let hanging = Peer::start(|_, _| Reply::Hang);
+    for (url, said) in [
+        (asking.url(), "tlsv13 alert certificate required: the server wants a client certificate"),
+        (hanging.url("/health"), "no complete answer within "),
+    ] {
+        let ran = run(metricsd().args(["-health", &url]));
+        assert_eq!(ran.code, 69, "{}", ran.stderr);
+        assert!(ran.stderr.contains(said), "{}", ran.stderr);
+        for field in ["shipper", "timeout", "tls.", "cert_file", "ca_file"] {
+            assert!(!ran.stderr.contains(field), "{}", ran.stderr);
+        }
+    }
+}
+
+#[test]
+fn health_adds_the_scheme() {
+    let peer = Peer::start(|_, _| Reply::status(200));
+    for (asked, line) in [("/ready", "GET /ready HTTP/1.1"), ("", "GET /health HTTP/1.1")] {
+        let ran = run(metricsd().args(["-health", &format!("{}{asked}", peer.address)]));
+        assert_eq!((ran.code, &*ran.stderr), (0, ""));
+        assert_eq!(peer.received().last().unwrap().line, line);
+    }
 }
