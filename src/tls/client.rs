@@ -3,13 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use rustls::ClientConfig;
 use rustls::client::Resumption;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::pki_types::ServerName;
 
 use super::identity::identity;
 use super::names::{self, Version};
-use super::pem::{authorities, private_key};
+use super::pem::{Authorities, authorities, private_key, skipped};
+use super::roots::system_roots;
 use super::validity::{Purpose, notes};
 use super::verify::{AcceptAny, Verifier};
 use super::words::in_words;
@@ -72,7 +73,11 @@ impl Recipe for ClientSettings {
 
     fn notes(&self, contents: &[Vec<u8>]) -> Vec<FileError> {
         let ours = self.identity.as_ref().zip(contents.first());
-        ours.map(|((path, _), pem)| notes(path, pem, Purpose::Client)).unwrap_or_default()
+        let mut said = ours.map(|((path, _), pem)| notes(path, pem, Purpose::Client)).unwrap_or_default();
+        if let (Some(path), Some(pem), false) = (&self.ca_file, contents.last(), self.insecure_skip_verify) {
+            said.extend(skipped(path, pem));
+        }
+        said
     }
 
     fn make(&self, contents: &[Vec<u8>]) -> Result<Arc<ClientConfig>, FileError> {
@@ -89,9 +94,12 @@ impl Recipe for ClientSettings {
             builder.with_custom_certificate_verifier(Arc::new(AcceptAny(Arc::clone(&provider))))
         } else {
             let (pinned, roots) = match (&self.ca_file, ca) {
-                (Some(path), [pem]) => authorities(path, pem)?,
+                (Some(path), [pem]) => {
+                    let Authorities { named, roots, .. } = authorities(path, pem)?;
+                    (named, roots)
+                }
                 (Some(path), _) => return Err(unread(path)),
-                (None, _) => (Vec::new(), roots_of(rustls_native_certs::load_native_certs().certs)),
+                (None, _) => (Vec::new(), system_roots()),
             };
             let verifier = Verifier::new(roots, pinned, Arc::clone(&provider)).map_err(whole)?;
             builder.with_custom_certificate_verifier(Arc::new(verifier))
@@ -108,18 +116,6 @@ impl Recipe for ClientSettings {
             if self.session_tickets { Resumption::in_memory_sessions(SESSIONS) } else { Resumption::disabled() };
         Ok(Arc::new(config))
     }
-}
-
-/// The roots that a `system` has; where it has none, as in an empty container, those of
-/// Mozilla that were current when this was built.
-fn roots_of(system: Vec<CertificateDer<'static>>) -> RootCertStore {
-    let mut roots = RootCertStore::empty();
-    // Some of a system's roots are odd; those that can be used count.
-    roots.add_parsable_certificates(system);
-    if roots.is_empty() {
-        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-    }
-    roots
 }
 
 /// TLS towards one destination, shared by all its connections.
@@ -174,13 +170,5 @@ mod tests {
         }
         let error = client.server_name("a b").unwrap_err();
         assert_eq!(error, "a b is no name that a certificate can hold; set tls.server_name");
-    }
-
-    #[test]
-    fn a_host_without_roots_has_mozillas() {
-        let bundled = webpki_roots::TLS_SERVER_ROOTS;
-        assert!(bundled.len() > 50);
-        assert_eq!(roots_of(Vec::new()).roots, bundled);
-        assert_eq!(roots_of(vec![CertificateDer::from(vec![0x30, 0x00])]).roots, bundled);
     }
 }

@@ -15,6 +15,7 @@ mod flaws;
 mod identity;
 mod names;
 mod pem;
+mod roots;
 mod server;
 mod validity;
 mod verify;

@@ -9,6 +9,9 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use super::flaws::flaw;
 use crate::files::FileError;
 
+/// A line for each of so many certificates that are skipped.
+const MAX_SKIPPED: usize = 4;
+
 /// Every certificate in `pem`, the content of `path`; at least one. Other sections, text
 /// between them and Windows line ends are passed over.
 pub fn certificates(path: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, FileError> {
@@ -37,20 +40,62 @@ pub fn private_key(path: &Path, pem: &[u8]) -> Result<PrivateKeyDer<'static>, Fi
     })
 }
 
-/// The authorities in `pem`, the content of `path`, as they stand there and as roots.
-pub fn authorities(path: &Path, pem: &[u8]) -> Result<(Vec<CertificateDer<'static>>, RootCertStore), FileError> {
-    let named = certificates(path, pem)?;
-    let mut roots = RootCertStore::empty();
-    for (at, certificate) in named.iter().enumerate() {
-        roots
-            .add(certificate.clone())
-            .map_err(|error| FileError::new(path, format!("certificate {} in it {}", at + 1, refused(&error))))?;
+/// Of a file of authorities those that can be used, and what is wrong with the others.
+pub struct Authorities {
+    /// As they stand there.
+    pub named: Vec<CertificateDer<'static>>,
+    /// The same as roots.
+    pub roots: RootCertStore,
+    /// The place of each that is skipped, from 1, and what is wrong with it: the end of a sentence.
+    pub skipped: Vec<(usize, String)>,
+}
+
+/// The authorities in `pem`, the content of `path`; at least one that can be used. Bundles in the
+/// field hold odd ones, which are not to cost the others. One that is cut off is refused: it is
+/// still being written.
+pub fn authorities(path: &Path, pem: &[u8]) -> Result<Authorities, FileError> {
+    let mut found = Authorities { named: Vec::new(), roots: RootCertStore::empty(), skipped: Vec::new() };
+    for (at, section) in CertificateDer::pem_slice_iter(unmarked(pem)).enumerate() {
+        let certificate = match section {
+            Ok(certificate) => certificate,
+            Err(PemError::Base64Decode(_)) => {
+                found.skipped.push((at + 1, "holds what is no base64".to_owned()));
+                continue;
+            }
+            Err(error) => return Err(FileError::new(path, torn(&error))),
+        };
+        match found.roots.add(certificate.clone()) {
+            Ok(()) => found.named.push(certificate),
+            Err(error) => found.skipped.push((at + 1, refused(&error))),
+        }
     }
-    Ok((named, roots))
+    match (found.named.is_empty(), found.skipped.first()) {
+        (false, _) => Ok(found),
+        (true, Some((at, why))) => {
+            Err(FileError::new(path, format!("none of its certificates can be used: certificate {at} in it {why}")))
+        }
+        (true, None) => {
+            let why = format!("holds no certificate in PEM form{}", instead(pem, "CERTIFICATE"));
+            Err(FileError::new(path, why))
+        }
+    }
+}
+
+/// What an operator should know of the authorities in `pem`, the content of `path`, that are skipped.
+pub fn skipped(path: &Path, pem: &[u8]) -> Vec<FileError> {
+    let skipped = authorities(path, pem).map(|found| found.skipped).unwrap_or_default();
+    let shown = skipped.iter().take(MAX_SKIPPED);
+    let mut notes: Vec<FileError> =
+        shown.map(|(at, why)| FileError::new(path, format!("certificate {at} in it is skipped: it {why}"))).collect();
+    if skipped.len() > MAX_SKIPPED {
+        notes
+            .push(FileError::new(path, format!("{} more certificates in it are skipped", skipped.len() - MAX_SKIPPED)));
+    }
+    notes
 }
 
 /// What is wrong with a certificate that could not be made a root.
-fn refused(error: &rustls::Error) -> String {
+pub(super) fn refused(error: &rustls::Error) -> String {
     match error {
         rustls::Error::InvalidCertificate(why) => flaw(why),
         _ => "cannot be used".to_owned(),

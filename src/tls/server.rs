@@ -11,7 +11,7 @@ use rustls::{ServerConfig, SignatureAlgorithm, SupportedCipherSuite};
 
 use super::identity::identity;
 use super::names::{self, Version};
-use super::pem::{authorities, private_key};
+use super::pem::{authorities, private_key, skipped};
 use super::validity::{Purpose, notes};
 use super::words::in_words;
 use super::{TLS_FILES, unread};
@@ -74,7 +74,11 @@ impl Recipe for ServerSettings {
     }
 
     fn notes(&self, contents: &[Vec<u8>]) -> Vec<FileError> {
-        contents.first().map(|pem| notes(&self.cert_file, pem, Purpose::Server)).unwrap_or_default()
+        let mut said = contents.first().map(|pem| notes(&self.cert_file, pem, Purpose::Server)).unwrap_or_default();
+        if let (Some(path), [_, _, pem]) = (&self.client_ca_file, contents) {
+            said.extend(skipped(path, pem));
+        }
+        said
     }
 
     fn make(&self, contents: &[Vec<u8>]) -> Result<Arc<ServerConfig>, FileError> {
@@ -86,7 +90,7 @@ impl Recipe for ServerSettings {
             .map_err(|error| whole(&in_words(&error, true)))?;
         let builder = match (&self.client_ca_file, ca) {
             (Some(path), [pem]) => {
-                let roots = Arc::new(authorities(path, pem)?.1);
+                let roots = Arc::new(authorities(path, pem)?.roots);
                 let verifier = WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(&provider)).build();
                 builder.with_client_cert_verifier(verifier.map_err(|_| FileError::new(path, "holds no authority"))?)
             }

@@ -6,7 +6,9 @@ use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, date_time_ymd};
 
 use super::World;
 use crate::support::pki::{self, Authority, fixture, new_key, write_key};
-use crate::support::program::{Ran, metricsd, run};
+use crate::support::program::{Daemon, Ran, free_port, metricsd, run};
+use crate::support::tls_peer::TlsPeer;
+use crate::support::wait_for;
 
 /// `-check`, or a start, of a configuration whose `tls` has these files.
 fn check(dir: &Path, fields: &[(&str, &str)], arguments: &[&str]) -> Ran {
@@ -139,6 +141,67 @@ fn a_certificate_of_ours_that_nobody_will_take_is_warned_of() {
         let warning = format!("metricsd: warning: config.json:3:18: shipper.tls.cert_file: {name}.crt: {said}\n");
         assert_eq!((ran.code, ran.stderr), (0, warning));
     }
+}
+
+#[test]
+fn one_bad_certificate_of_a_bundle_is_skipped_and_named() {
+    let world = World::new();
+    let dir = world.dir.path();
+    let good = &world.authority.pem;
+    let nonsense = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    let letters = good.replacen("MII", "M!I", 1);
+    std::fs::write(dir.join("bundle.pem"), format!("{good}{nonsense}{good}{letters}")).unwrap();
+    let said = |skipped: &[(usize, &str)]| {
+        let at = "metricsd: warning: config.json:3:16: shipper.tls.ca_file: bundle.pem: ";
+        let line = |(place, why): &(usize, &str)| format!("{at}certificate {place} in it is skipped: it {why}\n");
+        skipped.iter().map(line).collect::<String>()
+    };
+    let ran = check(dir, &[("ca_file", "bundle.pem")], &["-check"]);
+    assert_eq!((ran.code, ran.stderr), (0, said(&[(2, "is garbled"), (4, "holds what is no base64")])));
+
+    // Of many a few are named.
+    std::fs::write(dir.join("bundle.pem"), nonsense.repeat(7) + good).unwrap();
+    let ran = check(dir, &[("ca_file", "bundle.pem")], &["-check"]);
+    assert!(ran.stderr.starts_with(&said(&[1, 2, 3, 4].map(|place| (place, "is garbled")))), "{}", ran.stderr);
+    assert!(
+        ran.code == 0 && ran.stderr.ends_with("bundle.pem: 3 more certificates in it are skipped\n"),
+        "{}",
+        ran.stderr
+    );
+
+    // Without a good one, or cut off, it is of no use.
+    for (text, why) in [
+        (nonsense.repeat(2), "none of its certificates can be used: certificate 1 in it is garbled"),
+        (format!("{good}{}", &good[..good.len() - 40]), "no END line; the file may be cut off"),
+    ] {
+        std::fs::write(dir.join("bundle.pem"), text).unwrap();
+        let ran = check(dir, &[("ca_file", "bundle.pem")], &["-check"]);
+        assert!(ran.code == 78 && ran.stderr.contains(why), "{}", ran.stderr);
+    }
+}
+
+#[test]
+fn an_odd_one_of_the_systems_roots_costs_no_other() {
+    let world = World::new();
+    let dir = world.dir.path();
+    let nonsense = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    let roots = world.dir.write("roots.pem", &format!("{nonsense}{}", world.authority.pem));
+    let peer = TlsPeer::start(&world.setup());
+    let port = free_port();
+    let config = world.dir.write(
+        "config.json",
+        &format!(
+            r#"{{"server": {{"host": "127.0.0.1", "port": {port}}}, "collector": {{"interval_seconds": 0.1}},
+                "shipper": {{"type": "http_json", "endpoint": "{}"}}}}"#,
+            peer.url()
+        ),
+    );
+    let mut command = metricsd();
+    command.arg("-config").arg(config).env("SSL_CERT_FILE", roots).env("SSL_CERT_DIR", dir.join("none"));
+    let daemon = Daemon::spawn(&mut command, port);
+    wait_for("a delivery", || (!peer.received().is_empty()).then_some(()));
+    let log = daemon.log();
+    assert_eq!(log.matches("the system's roots: 2 of 3 are skipped; ").count(), 1, "{log}");
 }
 
 #[test]
