@@ -13,6 +13,9 @@ use ureq::Timeout;
 use super::limits::TimeLimits;
 use crate::tls;
 
+/// Of a library's own words a line shows so much.
+const MAX_WORDS: usize = 120;
+
 /// Why there is no answer. Each has a line for people, which names the way that failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Error {
@@ -68,14 +71,25 @@ impl Progress<'_> {
         match error {
             ureq::Error::Timeout(reason) => Error::TimedOut(self.too_late(*reason)),
             ureq::Error::Io(error) => self.io_failure(error),
-            // Of an answer it quotes no more than `Location`, and that where redirects are followed.
-            ureq::Error::Protocol(error) => Error::Failed(format!("what came back is no HTTP answer: {error}")),
+            ureq::Error::Protocol(error) => {
+                Error::Failed(format!("what came back is no HTTP answer: {}", short(&error.to_string())))
+            }
             ureq::Error::LargeResponseHeader(_, most) => {
                 Error::Failed(format!("what came back is no HTTP answer: its head has more than {most} bytes"))
             }
             ureq::Error::Other(error) if error.is::<Late>() => Error::TimedOut(error.to_string()),
             ureq::Error::Other(error) => Error::Failed(error.to_string()),
-            other => Error::Failed(other.to_string()),
+            ureq::Error::HostNotFound => Error::Failed("the name has no address".to_owned()),
+            ureq::Error::ConnectionFailed => Error::Failed("no connection came about".to_owned()),
+            ureq::Error::TlsRequired => Error::Failed("there is no TLS for an https:// URL".to_owned()),
+            ureq::Error::BadUri(_) => Error::Failed("the URL cannot be requested".to_owned()),
+            ureq::Error::Http(_) => {
+                Error::Failed("the request has a header or a path that HTTP cannot hold".to_owned())
+            }
+            ureq::Error::BodyExceedsLimit(most) => Error::TooLong(format!("its answer has more than {most} bytes")),
+            ureq::Error::BodyStalled => Error::Failed("the answer ended before it was complete".to_owned()),
+            // Of what is not asked of it: redirects, its own proxies and TLS, statuses as errors.
+            other => Error::Failed(short(&other.to_string())),
         }
     }
 
@@ -111,6 +125,12 @@ impl Progress<'_> {
             _ => format!("{what} within {:?} ({setting})", self.total),
         }
     }
+}
+
+/// The beginning of a library's words, of which none are of a server's.
+fn short(words: &str) -> String {
+    let words = words.strip_prefix("http parse fail: ").unwrap_or(words);
+    words.lines().next().unwrap_or_default().chars().take(MAX_WORDS).collect()
 }
 
 /// A wait that ended without what was waited for, in words of its own.
@@ -170,5 +190,42 @@ mod tests {
         assert_eq!(after(1).failure(&refused), Error::Failed("Connection refused (os error 111)".to_owned()));
         let within = ureq::Error::Io(io::Error::other(late("no answer in time".to_owned())));
         assert_eq!(after(1).failure(&within), Error::TimedOut("no answer in time".to_owned()));
+    }
+
+    #[test]
+    fn whatever_ureq_says_is_a_short_line_in_words() {
+        let http = ureq::http::Request::builder().header("bad name", "x").body(()).unwrap_err();
+        let errors = [
+            ureq::Error::StatusCode(500),
+            ureq::Error::Http(http),
+            ureq::Error::BadUri("Uri { odd }".repeat(100)),
+            ureq::Error::HostNotFound,
+            ureq::Error::RedirectFailed,
+            ureq::Error::InvalidProxyUrl,
+            ureq::Error::ConnectionFailed,
+            ureq::Error::BodyExceedsLimit(10),
+            ureq::Error::TooManyRedirects,
+            ureq::Error::Tls("no certificate"),
+            ureq::Error::RequireHttpsOnly("http://h/".to_owned()),
+            ureq::Error::LargeResponseHeader(70_000, 32_768),
+            ureq::Error::ConnectProxyFailed("x\ny".repeat(1000)),
+            ureq::Error::TlsRequired,
+            ureq::Error::BodyStalled,
+            ureq::Error::Io(io::Error::from(ErrorKind::UnexpectedEof)),
+            ureq::Error::Io(rustls_failure()),
+        ];
+        let limits = TimeLimits::default();
+        let progress = Progress { elapsed: Duration::ZERO, has_head: false, total: Duration::ZERO, limits: &limits };
+        for error in errors {
+            let said = progress.failure(&error).to_string();
+            assert!(said.len() < 200 && !said.contains(['{', '}', '\n', '_']), "{error:?}: {said}");
+            let has_camel = |pair: &[u8]| pair[0].is_ascii_lowercase() && pair[1].is_ascii_uppercase();
+            assert!(!said.as_bytes().windows(2).any(has_camel), "{error:?}: {said}");
+        }
+    }
+
+    fn rustls_failure() -> io::Error {
+        let why = rustls::Error::PeerMisbehaved(rustls::PeerMisbehaved::SelectedUnofferedCipherSuite);
+        io::Error::new(ErrorKind::InvalidData, why)
     }
 }
