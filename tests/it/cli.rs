@@ -40,7 +40,7 @@ fn a_bad_configuration_exits_78_and_names_every_problem_with_its_place() {
     let dir = TempDir::new();
     let path = dir.write(
         "bad.json",
-        "{\n  \"server\": {\"port\": 70000},\n  \"colector\": {},\n  \"collector\": {\"interval_seconds\": 0}\n}\n",
+        "{\n  \"server\": {\"port\": 70000},\n  \"colector\": {},\n  \"collector\": {\"interval_seconds\": -1}\n}\n",
     );
     for check in [true, false] {
         let mut command = metricsd();
