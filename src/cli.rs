@@ -342,6 +342,15 @@ fn path(value: &OsStr) -> Result<PathBuf, String> {
 /// of a metricsd, whose page this is about.
 fn url(value: &str) -> Result<String, String> {
     let scheme = value.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
+    let place = value.split_once("://").map_or(value, |(_, place)| place).split('/').next().unwrap_or_default();
+    // Behind the brackets of an IPv6 address; one without them is refused later on.
+    let port = match place.rsplit_once(']') {
+        Some((_, port)) => port.strip_prefix(':'),
+        None => place.rsplit_once('@').map_or(place, |(_, host)| host).split_once(':').map(|(_, port)| port),
+    };
+    if port.is_some_and(|port| !port.contains(':') && port.parse::<u16>().map_or(true, |port| port == 0)) {
+        return Err(format!("expected a port from 1 to 65535, got {:?}", port.unwrap_or_default()));
+    }
     match scheme.as_deref() {
         Some("http" | "https") => Ok(value.to_owned()),
         None if value.contains('/') && !value.starts_with('/') => Ok(format!("http://{value}")),
@@ -515,6 +524,9 @@ mod tests {
             (&["-health", "ftp://localhost:8080"], "-health: expected a URL such as http://"),
             (&["-health", "/health"], "-health: expected a URL such as http://"),
             (&["-health", ""], "-health: expected a URL such as http://"),
+            (&["-health", "http://h:99999/"], "-health: expected a port from 1 to 65535, got \"99999\""),
+            (&["-health", "h:/health"], "-health: expected a port from 1 to 65535, got \"\""),
+            (&["-health", "http://[::1]:0/"], "-health: expected a port from 1 to 65535, got \"0\""),
             (&["-health", "http://h/", "-check"], "-health asks another process; it stands alone"),
             (&["-health", "http://h/", "-config", "x"], "stands alone"),
         ] {

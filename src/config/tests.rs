@@ -712,24 +712,29 @@ fn tls_is_checked_by_the_rules_of_the_field() {
         (r#""cipher_suites": ["AES128-SHA:!aNULL"]"#, "several are items of the list"),
         (r#""session_tickets": 1"#, "shipper.tls.session_tickets: expected true or false, got 1"),
     ] {
-        assert!(problem(&with(tls)).contains(said), "{tls}: {}", problem(&with(tls)));
+        let text = with(tls).replace("http://", "https://").replace("\"tls\": {", "\"tls\": {\"enabled\": true, ");
+        assert!(problem(&text).contains(said), "{tls}: {}", problem(&text));
     }
+    // What is switched off stops nobody: older files hold it.
+    let off = r#""enabled": false, "cert_file": "/c", "max_version": "TLS1.1", "cipher_suites": ["TLS_RSA_WITH_AES_128_CBC_SHA"]"#;
+    assert_eq!(loaded(&with(off)).warnings, ["c.json:1:67: shipper.tls: has no effect while its enabled is false"]);
+    let with =
+        |tls: &str| with(tls).replace("http://", "https://").replace("\"tls\": {", "\"tls\": {\"enabled\": true, ");
     let warnings = |tls: &str| loaded(&with(tls)).warnings;
     assert_eq!(
         warnings(
             r#""min_version": "TLS1.0", "cipher_suites": ["TLS_RSA_WITH_AES_128_CBC_SHA", "TLS_AES_128_GCM_SHA256"]"#
         ),
         [
-            "c.json:1:67: shipper.tls: has no effect while its enabled is false",
-            "c.json:1:83: shipper.tls.min_version: \"TLS1.0\" is not offered any more; TLS1.2 is used",
-            "c.json:1:111: shipper.tls.cipher_suites[0]: \"TLS_RSA_WITH_AES_128_CBC_SHA\" is too weak to be offered and is skipped",
+            "c.json:1:101: shipper.tls.min_version: \"TLS1.0\" is not offered any more; TLS1.2 is used",
+            "c.json:1:129: shipper.tls.cipher_suites[0]: \"TLS_RSA_WITH_AES_128_CBC_SHA\" is too weak to be offered and is skipped",
         ]
     );
     // An old list beside a version that it does not speak of.
     let old = r#""min_version": "TLS1.3", "cipher_suites": ["TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", "TLS_RSA_WITH_AES_128_CBC_SHA256"]"#;
     assert_eq!(
-        warnings(old)[1..],
-        ["c.json:1:110: shipper.tls.cipher_suites: is of TLS 1.2 alone, and has no effect with this min_version"]
+        warnings(old),
+        ["c.json:1:128: shipper.tls.cipher_suites: is of TLS 1.2 alone, and has no effect with this min_version"]
     );
 }
 

@@ -262,12 +262,15 @@ impl ClientFields {
     pub fn settle(self, https: bool, notes: &mut Notes) -> Option<ClientSettings> {
         let ClientFields { enabled, cert_file, key_file, ca_file, server_name, insecure_skip_verify, offer } = self;
         let is_given = cert_file.is_some() || key_file.is_some();
+        // What does not count is not found fault with: older files hold it, switched off.
+        let mut unheard = Notes::default();
+        let heard = if enabled { &mut *notes } else { &mut unheard };
         match (&cert_file, &key_file) {
-            (Some(_), None) => notes.problem("cert_file", "cert_file and key_file go together; give both or neither"),
-            (None, Some(_)) => notes.problem("key_file", "cert_file and key_file go together; give both or neither"),
+            (Some(_), None) => heard.problem("cert_file", "cert_file and key_file go together; give both or neither"),
+            (None, Some(_)) => heard.problem("key_file", "cert_file and key_file go together; give both or neither"),
             _ => {}
         }
-        let (min_version, max_version, cipher_suites, session_tickets) = offer.settle(notes);
+        let (min_version, max_version, cipher_suites, session_tickets) = offer.settle(heard);
         let settings = ClientSettings {
             identity: cert_file.zip(key_file).map(|(cert, key)| (PathBuf::from(cert), PathBuf::from(key))),
             ca_file: ca_file.map(PathBuf::from),

