@@ -22,7 +22,7 @@ static OF_ALL: [Field<Settings>; 3] = [
         "max_series",
         Takes::Whole(1..=1_000_000, |s, series| s.max_series = series as usize),
         DefaultValue::Whole(settings::MAX_SERIES as u64),
-        "Series that one collector may give a round; more are refused and counted.",
+        "Series that one collector may give a round, those of all schemes of names together; more are refused and counted.",
     ),
 ];
 

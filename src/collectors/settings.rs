@@ -142,6 +142,9 @@ impl Given {
     }
 
     fn label(&mut self, name: &str, value: String) -> Done {
+        if name.starts_with("__") {
+            return Err("names that begin with __ are Prometheus' own; choose another one".into());
+        }
         Labels::new([(name, &*value)]).map_err(|error| Fault::new(error.to_string()))?;
         self.labels.insert(name.to_owned(), value);
         Ok(())
@@ -217,7 +220,7 @@ static FIELDS: [Field<Given>; 2] = [
         "Time between two of its rounds, a multiple of `collector.interval_seconds`; null: that. Every collector's \
          object has this field, and `labels`.",
     ),
-    labels("Labels added to its series, unless they have one of that name."),
+    labels("Labels added to its series, unless they have one of that name; they win over those of destinations."),
 ];
 
 /// The fields that every collector's object has, without a row of their own in the documentation:

@@ -5,12 +5,14 @@
 
 mod attribute;
 mod clock;
+mod fetch;
 mod kernel_file;
 mod paths;
 mod statfs;
 
 pub use attribute::read_attribute;
 pub use clock::{boottime, monotonic, wall_ms};
+pub use fetch::fetch;
 pub use kernel_file::{KernelFile, ReadError, Scratch, is_cut};
 pub use paths::HostPaths;
 pub use statfs::{FsUsage, StatFs, SystemStatFs};

@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 use super::definition::{Definition, Made};
 use super::settings::{COMMON, DEFAULT_TIMEOUT, Given, TIMEOUT};
-use crate::fields::{DefaultValue, Field, Inner, Table, Takes};
+use crate::fields::{DefaultValue, Fault, Field, Inner, Table, Takes};
 
 /// What it says about itself.
 pub static DEFINITION: Definition = Definition {
@@ -68,6 +68,9 @@ impl Default for GpuSettings {
 static FIELDS: [Field<GpuSettings>; 1] = [Field::new(
     "library",
     Takes::Text(|s, library| {
+        if library.is_empty() {
+            return Err(Fault::expected("a name or a path"));
+        }
         s.library = library;
         Ok(())
     }),

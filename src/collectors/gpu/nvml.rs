@@ -2,15 +2,22 @@
 //!
 //! <https://docs.nvidia.com/deploy/nvml-api/>
 
+use std::path::Path;
+
 use nvml_wrapper::Nvml;
 use nvml_wrapper::enum_wrappers::device::{Clock, TemperatureSensor};
 use nvml_wrapper::error::NvmlError;
 
 use super::library::{Answer, Fault, Identity, Library, Memory, NotOpen, Numbers, Utilization};
+use crate::host::fetch;
 
 /// Loads and initialises the library of that name or path.
 pub fn open(library: &str) -> Result<Box<dyn Library>, NotOpen> {
-    match Nvml::builder().lib_path(library.as_ref()).init() {
+    let path = Path::new(library);
+    if library.contains('/') {
+        fetch(path).map_err(|error| NotOpen::NotLoaded(format!("cannot load {library}: {error}")))?;
+    }
+    match Nvml::builder().lib_path(path.as_os_str()).init() {
         Ok(nvml) => Ok(Box::new(nvml)),
         // The loader's words name the library.
         Err(NvmlError::LibloadingError(error)) => Err(NotOpen::NotLoaded(format!("cannot load {error}"))),

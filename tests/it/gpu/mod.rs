@@ -303,6 +303,23 @@ fn a_driver_that_hangs_costs_its_own_collector_alone() {
     }
 }
 
+/// The system's loader would wait in `open`, and all others for the loader.
+#[test]
+fn a_library_whose_path_may_hang_stops_nobody() {
+    let fake = Fake::new(&[]);
+    let library = fake.dir.path().join("libnvidia-ml.so.1");
+    fs::remove_file(&library).unwrap();
+    nix::unistd::mkfifo(&library, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let daemon = fake.start("");
+    is(&daemon, "absent");
+    goes_on(&daemon);
+    assert!(state(&daemon).1.ends_with(": it is no regular file"), "{:?}", state(&daemon));
+    assert_eq!(samples(&page(&daemon, "/metrics")), ["system_gpu_count 0"]);
+    drop(daemon);
+    let ran = fake.once(&[]);
+    assert_eq!(samples(&ran.stdout), ["system_gpu_count 0"], "{}", ran.stderr);
+}
+
 #[test]
 fn an_old_library_tells_what_it_can() {
     let fake = Fake::new(&["-DOLD"]);
