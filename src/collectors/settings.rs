@@ -240,7 +240,3 @@ pub static TIMEOUT: Field<Given> = Field::new(
 
 /// How long a round may take of a collector that may hang.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// The fields of the object of a collector that may hang and has no others.
-#[allow(dead_code, reason = "the first collector that may hang and has no settings of its own comes next")]
-pub static SLOW_SECTION: Table<Given> = Table::new(|| COMMON.iter().chain([&TIMEOUT]).collect());

@@ -194,16 +194,26 @@ fn log_lines_that_nobody_reads_do_not_keep_the_end() {
     assert!(begun.elapsed() < WITHIN, "it took {:?}", begun.elapsed());
 }
 
-#[test]
-fn two_signals_that_come_together_are_one() {
-    let dir = TempDir::new();
-    let peer = Peer::start(|n, _| {
+/// Takes its time for the first requests.
+fn slow_at_first() -> Peer {
+    Peer::start(|n, _| {
         std::thread::sleep(Duration::from_millis(if n < 10 { 200 } else { 1 }));
         Reply::status(200)
-    });
-    let mut daemon = Daemon::start(dir.path(), &config(&json("slow", &peer)));
+    })
+}
+
+/// A metricsd that has more for `peer` than that has taken, and how much it has collected.
+fn some_way_behind(dir: &TempDir, peer: &Peer) -> (Daemon, f64) {
+    let daemon = Daemon::start(dir.path(), &config(&json("slow", peer)));
     wait_for("some requests", || (peer.received().len() > 3).then_some(()));
     let collections = daemon.metric("metricsd_collections_total").unwrap();
+    (daemon, collections)
+}
+
+#[test]
+fn two_signals_that_come_together_are_one() {
+    let (dir, peer) = (TempDir::new(), slow_at_first());
+    let (mut daemon, collections) = some_way_behind(&dir, &peer);
     // As GNU timeout sends them: to the child, and to the group that it is in.
     daemon.signal(Signal::SIGTERM);
     wait_for("the first signal to be heard", || daemon.log().contains("a second signal ends").then_some(()));
@@ -215,14 +225,8 @@ fn two_signals_that_come_together_are_one() {
 
 #[test]
 fn a_hangup_behind_the_signal_to_stop_is_no_hurry() {
-    let dir = TempDir::new();
-    let peer = Peer::start(|n, _| {
-        std::thread::sleep(Duration::from_millis(if n < 10 { 200 } else { 1 }));
-        Reply::status(200)
-    });
-    let mut daemon = Daemon::start(dir.path(), &config(&json("slow", &peer)));
-    wait_for("some requests", || (peer.received().len() > 3).then_some(()));
-    let collections = daemon.metric("metricsd_collections_total").unwrap();
+    let (dir, peer) = (TempDir::new(), slow_at_first());
+    let (mut daemon, collections) = some_way_behind(&dir, &peer);
     daemon.signal(Signal::SIGTERM);
     daemon.signal(Signal::SIGHUP);
     assert_eq!(daemon.wait(), 0);
