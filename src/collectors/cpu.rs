@@ -65,15 +65,15 @@ static GUESTS: [Reading; 2] = [
     Reading { native: native(&in_mode("guest_nice")), node: guest(&mode("nice")), otel: None },
 ];
 
-const fn in_mode(mode: &'static str) -> [Label; 2] {
+const fn in_mode(mode: &'static str) -> [Label<'static>; 2] {
     [Label::key("core", 0), Label::constant("mode", mode)]
 }
 
-const fn mode(mode: &'static str) -> [Label; 2] {
+const fn mode(mode: &'static str) -> [Label<'static>; 2] {
     [Label::key("cpu", 0), Label::constant("mode", mode)]
 }
 
-const fn state(state: &'static str) -> [Label; 2] {
+const fn state(state: &'static str) -> [Label<'static>; 2] {
     [Label::prefixed("cpu", 0, "cpu"), Label::constant("state", state)]
 }
 

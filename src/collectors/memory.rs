@@ -68,7 +68,7 @@ static STATES: [Reading; 6] = [
     state(&[Label::constant("state", "slab_unreclaimable")]),
 ];
 
-const fn state(labels: &'static [Label]) -> Reading {
+const fn state(labels: &'static [Label<'static>]) -> Reading {
     const USAGE: Family = Family::new(Kind::UpDown, "system.memory.usage", "By", "Memory by what it is used for.");
     Reading { native: None, node: None, otel: face(&USAGE, labels) }
 }

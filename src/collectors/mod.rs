@@ -32,7 +32,7 @@ use std::time::Duration;
 
 use self::definition::{Parts, Shared};
 use crate::host::{HostPaths, StatFs};
-use crate::model::{Face, Family, Label, Labels, Reading, ReadingRef, Scheme};
+use crate::model::{Face, Family, Labels, Reading, ReadingRef, Scheme};
 
 pub use collector::{CollectError, Collector, Due, Tick};
 pub use definition::{Definition, Made};
@@ -176,7 +176,7 @@ fn families_where(scheme: Scheme, is_one: &dyn Fn(&Definition) -> bool) -> Vec<(
     let readings = definitions().filter(|definition| is_one(definition)).flat_map(built_in);
     for Face { family, labels, .. } in readings.filter_map(|reading| reading.face(scheme)) {
         if families.iter().all(|(known, _)| known.name != family.name) {
-            let mut labels: Vec<&str> = labels.iter().map(Label::name).collect();
+            let mut labels: Vec<&str> = labels.iter().map(|label| label.name()).collect();
             labels.sort_unstable();
             families.push((family, labels));
         }

@@ -29,11 +29,7 @@ pub fn frame(source: &str, time_ms: i64, samples: &[(&Family, &Labels, f64)]) ->
 pub fn series(family: &Family, labels: &Labels) -> (Item, Arc<Learnt>) {
     let mut key = vec![family.name];
     key.extend(labels.iter().flat_map(|(name, value)| [name, value]));
-    let constant = |(name, value): (&str, &str)| Label::Constant {
-        name: Box::leak(Box::from(name)),
-        value: Box::leak(Box::from(value)),
-    };
-    let labels: Vec<Label> = labels.iter().map(constant).collect();
+    let labels: Vec<Label<'_>> = labels.iter().map(|(name, value)| Label::Constant { name, value }).collect();
     (Item::new(&key), Arc::new(Learnt::new(Scheme::Native, *family, &labels)))
 }
 

@@ -28,7 +28,7 @@ pub use frame::{Batch, Frame, Resource};
 pub use item::Item;
 pub use labels::{Labels, LabelsError};
 pub(crate) use reading::everywhere;
-pub use reading::{Face, Label, Learnt, Named, Reading, ReadingRef, face, scaled};
+pub use reading::{Face, FaceLabels, Label, Learnt, Named, Reading, ReadingRef, face, scaled};
 pub use recorder::{Recorder, Refused, Writer};
 pub use roster::Roster;
 pub use scheme::Scheme;

@@ -23,18 +23,32 @@ pub struct Reading {
 pub struct Named {
     family: &'static Family<'static>,
     factor: f64,
-    labels: &'static [Label],
+    labels: &'static [Label<'static>],
 }
 
-/// A reading that was learnt at run time: a key that a newer kernel has.
+/// A reading that was learnt at run time: a key that a newer kernel has, what an application exposes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Learnt {
-    scheme: Scheme,
+    /// None: all of them.
+    scheme: Option<Scheme>,
     name: Box<str>,
     help: Box<str>,
     unit: Box<str>,
     kind: Kind,
-    labels: Box<[Label]>,
+    labels: Box<[LearntLabel]>,
+}
+
+/// A label of which nobody knew the name.
+#[derive(Clone, Debug, PartialEq)]
+struct LearntLabel {
+    name: Box<str>,
+    value: LearntValue,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum LearntValue {
+    Key { at: usize, prefix: Box<str> },
+    Constant(Box<str>),
 }
 
 /// A reading as one scheme has it.
@@ -45,7 +59,55 @@ pub struct Face<'a> {
     /// What its number is multiplied with.
     pub factor: f64,
     /// Its labels.
-    pub labels: &'a [Label],
+    pub labels: FaceLabels<'a>,
+}
+
+/// The labels of a reading in one scheme.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FaceLabels<'a>(LabelsOf<'a>);
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum LabelsOf<'a> {
+    BuiltIn(&'static [Label<'static>]),
+    Learnt(&'a [LearntLabel]),
+}
+
+impl<'a> FaceLabels<'a> {
+    /// Each of them.
+    pub fn iter(self) -> impl Iterator<Item = Label<'a>> {
+        let (built_in, learnt): (&[Label<'static>], &[LearntLabel]) = match self.0 {
+            LabelsOf::BuiltIn(labels) => (labels, &[]),
+            LabelsOf::Learnt(labels) => (&[], labels),
+        };
+        built_in.iter().copied().chain(learnt.iter().map(LearntLabel::get))
+    }
+
+    /// Whether both are one object, and so alike. No labels are always that.
+    pub fn same(self, other: FaceLabels<'_>) -> bool {
+        match (self.0, other.0) {
+            (LabelsOf::BuiltIn(a), LabelsOf::BuiltIn(b)) => std::ptr::eq(a, b),
+            (LabelsOf::Learnt(a), LabelsOf::Learnt(b)) => std::ptr::eq(a, b),
+            _ => false,
+        }
+    }
+}
+
+impl LearntLabel {
+    fn of(label: &Label<'_>) -> LearntLabel {
+        let value = match *label {
+            Label::Key { at, prefix, .. } => LearntValue::Key { at, prefix: prefix.into() },
+            Label::Constant { value, .. } => LearntValue::Constant(value.into()),
+        };
+        LearntLabel { name: label.name().into(), value }
+    }
+
+    fn get(&self) -> Label<'_> {
+        let name = &*self.name;
+        match &self.value {
+            LearntValue::Key { at, prefix } => Label::Key { name, at: *at, prefix },
+            LearntValue::Constant(value) => Label::Constant { name, value },
+        }
+    }
 }
 
 impl Reading {
@@ -57,76 +119,87 @@ impl Reading {
             Scheme::NodeExporter => &self.node,
             Scheme::Otel => &self.otel,
         };
-        named.map(|Named { family, factor, labels }| Face { family: *family, factor, labels })
+        named.map(|Named { family, factor, labels }| Face {
+            family: *family,
+            factor,
+            labels: FaceLabels(LabelsOf::BuiltIn(labels)),
+        })
     }
 }
 
 impl Learnt {
     /// A reading of `scheme` alone, in the unit that it is read in.
-    pub fn new(scheme: Scheme, family: Family<'_>, labels: &[Label]) -> Learnt {
+    pub fn new(scheme: Scheme, family: Family<'_>, labels: &[Label<'_>]) -> Learnt {
+        Learnt { scheme: Some(scheme), ..Learnt::everywhere(family, labels) }
+    }
+
+    /// A reading that has this one name in all schemes.
+    pub fn everywhere(family: Family<'_>, labels: &[Label<'_>]) -> Learnt {
         let Family { name, help, unit, kind } = family;
-        Learnt { scheme, name: name.into(), help: help.into(), unit: unit.into(), kind, labels: labels.into() }
+        let labels = labels.iter().map(LearntLabel::of).collect();
+        Learnt { scheme: None, name: name.into(), help: help.into(), unit: unit.into(), kind, labels }
     }
 
     /// What it is called in `scheme`; none: it is a reading of another one.
     pub fn face(&self, scheme: Scheme) -> Option<Face<'_>> {
         let family = Family { name: &self.name, help: &self.help, unit: &self.unit, kind: self.kind };
-        (scheme == self.scheme).then_some(Face { family, factor: 1.0, labels: &self.labels })
+        let labels = FaceLabels(LabelsOf::Learnt(&self.labels));
+        self.scheme.is_none_or(|own| own == scheme).then_some(Face { family, factor: 1.0, labels })
     }
 }
 
 /// Where a series' label comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Label {
+pub enum Label<'a> {
     /// The value of the item's key at the place `at`.
     Key {
         /// The label's name in this scheme.
-        name: &'static str,
+        name: &'a str,
         /// Which value of the key.
         at: usize,
         /// What stands in front of it here (`cpu` in `cpu0`).
-        prefix: &'static str,
+        prefix: &'a str,
     },
     /// The same for every item (`state="used"`).
     Constant {
         /// The label's name.
-        name: &'static str,
+        name: &'a str,
         /// Its value.
-        value: &'static str,
+        value: &'a str,
     },
 }
 
-impl Label {
+impl<'a> Label<'a> {
     /// Its name.
-    pub fn name(&self) -> &'static str {
+    pub fn name(&self) -> &'a str {
         match self {
             Label::Key { name, .. } | Label::Constant { name, .. } => name,
         }
     }
 
     /// The value of the key at `at`, as the label `name`.
-    pub const fn key(name: &'static str, at: usize) -> Label {
+    pub const fn key(name: &'a str, at: usize) -> Label<'a> {
         Label::Key { name, at, prefix: "" }
     }
 
     /// The same with `prefix` in front of the value.
-    pub const fn prefixed(name: &'static str, at: usize, prefix: &'static str) -> Label {
+    pub const fn prefixed(name: &'a str, at: usize, prefix: &'a str) -> Label<'a> {
         Label::Key { name, at, prefix }
     }
 
     /// A label that is the same for every item.
-    pub const fn constant(name: &'static str, value: &'static str) -> Label {
+    pub const fn constant(name: &'a str, value: &'a str) -> Label<'a> {
         Label::Constant { name, value }
     }
 }
 
 /// What a built-in reading is called, in the unit that it is read in.
-pub const fn face(family: &'static Family<'static>, labels: &'static [Label]) -> Option<Named> {
+pub const fn face(family: &'static Family<'static>, labels: &'static [Label<'static>]) -> Option<Named> {
     scaled(family, labels, 1.0)
 }
 
 /// What a built-in reading is called whose numbers are those that are read, times `factor`.
-pub const fn scaled(family: &'static Family<'static>, labels: &'static [Label], factor: f64) -> Option<Named> {
+pub const fn scaled(family: &'static Family<'static>, labels: &'static [Label<'static>], factor: f64) -> Option<Named> {
     Some(Named { family, factor, labels })
 }
 

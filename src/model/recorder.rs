@@ -26,6 +26,8 @@ pub struct Recorder {
     refused_before: Vec<(Place, Item)>,
     /// When the last good round was; none before the first.
     last_ms: Option<i64>,
+    /// Nobody knows since when its counters count.
+    is_of_unknown_start: bool,
     round: Round,
     refused: Refused,
     slots: ViewSlots,
@@ -114,6 +116,7 @@ impl Recorder {
             known: HashSet::new(),
             refused_before: Vec::new(),
             last_ms: None,
+            is_of_unknown_start: false,
             round: Round::default(),
             refused: Refused::default(),
             slots: ViewSlots::default(),
@@ -130,6 +133,12 @@ impl Recorder {
     /// `since_ms`, in wall-clock milliseconds.
     pub fn since(self, since_ms: i64) -> Recorder {
         Recorder { last_ms: Some(since_ms), ..self }
+    }
+
+    /// The same where an item that comes later may have counted for as long as any other: those of an
+    /// application, whose numbers do not begin when they are first seen.
+    pub fn of_unknown_start(self) -> Recorder {
+        Recorder { is_of_unknown_start: true, ..self }
     }
 
     /// The same, whose chunks have room for as many views as `slots` says.
@@ -373,7 +382,7 @@ impl Recorder {
         let mut gone = self.gone(&pieces);
         let mut known = std::mem::take(&mut self.known);
         gone.keys().for_each(|hash| _ = known.remove(hash));
-        let since = self.last_ms.map_or(Since::Start, Since::Ms);
+        let since = self.last_ms.filter(|_| !self.is_of_unknown_start).map_or(Since::Start, Since::Ms);
         let mut values = Vec::with_capacity(self.round.values.len());
         let mut rest = &self.round.values[..];
         let mut chunks: Vec<Arc<Chunk>> = Vec::with_capacity(pieces.len());

@@ -9,7 +9,7 @@ use std::slice;
 use std::sync::Arc;
 
 use super::label_table::{self, LabelTable, ViewLabels};
-use crate::model::{Chunk, Face, Family, Item, Label, Labels, ReadingRef, Scheme, Slot};
+use crate::model::{Chunk, Face, FaceLabels, Family, Item, Label, Labels, ReadingRef, Scheme, Slot};
 
 /// From where somebody looks.
 #[derive(Clone, Debug, PartialEq)]
@@ -96,7 +96,7 @@ impl View {
         let mut readings: Vec<ReadingRef> = Vec::new();
         let mut labels = label_table::Maker::default();
         // Readings of one item mostly have the same labels.
-        let mut known: Vec<(*const [Label], u32)> = Vec::new();
+        let mut known: Vec<(FaceLabels<'_>, u32)> = Vec::new();
         for (at, item) in chunk.items().iter().enumerate() {
             known.clear();
             let mut expected = 0;
@@ -105,11 +105,10 @@ impl View {
                 let Some(face) = reading.face(from.scheme) else { continue };
                 let of = number(&mut readings, expected, reading);
                 expected = of + 1;
-                let rules: *const [Label] = face.labels;
-                let set = known.iter().find(|(of, _)| std::ptr::eq(*of, rules)).map(|(_, set)| *set);
+                let set = known.iter().find(|(of, _)| of.same(face.labels)).map(|(_, set)| *set);
                 let set = set.unwrap_or_else(|| {
                     let set = labels.add(labels_of(&face, &item.item, chunk.labels(), &from.labels));
-                    known.push((rules, set));
+                    known.push((face.labels, set));
                     set
                 });
                 let (reading, place, item) = (of as u32, place as u32, at as u32);
@@ -246,9 +245,9 @@ fn labels_of<'t>(
     extra: &'t Labels,
 ) -> Vec<(&'t str, Cow<'t, str>)> {
     let own = face.labels.iter().map(|label| match label {
-        Label::Key { name, at, prefix: "" } => (*name, item.value(*at).into()),
-        Label::Key { name, at, prefix } => (*name, [prefix, item.value(*at)].concat().into()),
-        Label::Constant { name, value } => (*name, (*value).into()),
+        Label::Key { name, at, prefix: "" } => (name, item.value(at).into()),
+        Label::Key { name, at, prefix } => (name, [prefix, item.value(at)].concat().into()),
+        Label::Constant { name, value } => (name, value.into()),
     });
     let more = of_source.iter().chain(extra.iter()).map(|(name, value)| (name, value.into()));
     let mut labels: Vec<_> = own.chain(more).collect();

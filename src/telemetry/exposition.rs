@@ -328,7 +328,7 @@ mod tests {
         let found = frame.parts().flat_map(|(chunk, values)| chunk.each().zip(values));
         let mut found = found.filter(|((item, reading), _)| {
             let face = reading.face(Scheme::Native).unwrap();
-            let own = face.labels.iter().map(|label| match *label {
+            let own = face.labels.iter().map(|label| match label {
                 Label::Key { name, at, .. } => (name, item.item.value(at)),
                 Label::Constant { name, value } => (name, value),
             });

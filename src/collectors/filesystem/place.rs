@@ -13,7 +13,7 @@ const OTEL_USED: &[Label] = &otel("used");
 const OTEL_FREE: &[Label] = &otel("free");
 const OTEL_RESERVED: &[Label] = &otel("reserved");
 
-const fn otel(state: &'static str) -> [Label; 5] {
+const fn otel(state: &'static str) -> [Label<'static>; 5] {
     [
         Label::key("device", 0),
         Label::key("mountpoint", 1),
@@ -23,13 +23,13 @@ const fn otel(state: &'static str) -> [Label; 5] {
     ]
 }
 
-const fn usage(labels: &'static [Label]) -> Option<Named> {
+const fn usage(labels: &'static [Label<'static>]) -> Option<Named> {
     const USAGE: Family =
         Family::new(Kind::UpDown, "system.filesystem.usage", "By", "Space of the file system by its state.");
     face(&USAGE, labels)
 }
 
-const fn inodes(labels: &'static [Label]) -> Option<Named> {
+const fn inodes(labels: &'static [Label<'static>]) -> Option<Named> {
     const USAGE: Family = Family::new(
         Kind::UpDown,
         "system.filesystem.inodes.usage",
