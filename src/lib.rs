@@ -12,6 +12,7 @@
 //! | [`files`] | small files that the configuration names, whether they have changed, what is made of them | nothing |
 //! | [`tls`] | certificates, keys, roots: what handshakes need, kept in step with its files | files, fields |
 //! | [`secret`] | passwords and tokens that nothing prints, kept in step with their files | files, fields |
+//! | [`exposition`] | readers of what applications expose: Prometheus text, OpenMetrics, JSON. No I/O, no clocks | model |
 //! | [`shaping`] | what a destination or a page sees: names, labels, views. Pure | model |
 //! | [`formats`] | frames to bytes, one file a format. No I/O, no clocks | model, shaping, fields |
 //! | [`spool`] | what waits, on disk. Blind to its payload | nothing |
@@ -33,6 +34,7 @@ pub mod app;
 pub mod cli;
 pub mod collectors;
 pub mod config;
+pub mod exposition;
 pub mod fields;
 pub mod files;
 pub mod formats;
