@@ -8,11 +8,12 @@
 //! | [`fields`] | what a field of the configuration is: name, type, range, default, sentence, setter | nothing |
 //! | [`host`] | the kernel's files and calls, the clocks | nothing |
 //! | [`collectors`] | one file a collector, one table of them all | model, host, fields |
+//! | [`exposition`] | the readers of what applications expose: Prometheus text, OpenMetrics, JSON. Pure | model |
+//! | [`scrape`] | applications that are asked for their numbers: targets, and the threads that ask | model, host, http, exposition, shaping, telemetry, fields |
 //! | [`pipeline`] | the beat, stamps, rounds, slow collectors, fan-out | model, host, collectors, telemetry |
 //! | [`files`] | small files that the configuration names, whether they have changed, what is made of them | nothing |
 //! | [`tls`] | certificates, keys, roots: what handshakes need, kept in step with its files | files, fields |
 //! | [`secret`] | passwords and tokens that nothing prints, kept in step with their files | files, fields |
-//! | [`exposition`] | readers of what applications expose: Prometheus text, OpenMetrics, JSON. No I/O, no clocks | model |
 //! | [`shaping`] | what a destination or a page sees: names, labels, views. Pure | model |
 //! | [`formats`] | frames to bytes, one file a format. No I/O, no clocks | model, shaping, fields |
 //! | [`spool`] | what waits, on disk. Blind to its payload | nothing |
@@ -20,7 +21,7 @@
 //! | [`lane`] | one per destination: mailbox, queue, worker, sender, verdict, back-off | model, host, telemetry, shaping, formats, spool, http, fields |
 //! | [`server`] | /health, /metrics, behind a connection guard | model, host, telemetry, shaping, formats, files, tls, secret, fields |
 //! | [`telemetry`] | metricsd's own numbers | model, host |
-//! | [`config`] | what was written, and what it means | fields, model, host, collectors, formats, spool, http, lane, server, files, tls, secret, nearest |
+//! | [`config`] | what was written, and what it means | fields, model, host, collectors, scrape, formats, spool, http, lane, server, files, tls, secret, nearest |
 //! | [`cli`] | flags | model, telemetry, nearest |
 //! | [`nearest`] | spelling help for the two above | nothing |
 //! | [`app`] | wiring only: build, start, wait, reload, stop | everything |
@@ -44,6 +45,7 @@ pub mod lane;
 pub mod model;
 pub mod nearest;
 pub mod pipeline;
+pub mod scrape;
 pub mod secret;
 pub mod server;
 pub mod shaping;

@@ -83,7 +83,11 @@ impl Running {
 
     /// Where what is collected goes in.
     pub fn way(&self) -> Way {
-        Way { outlet: Arc::clone(&self.outlet), own_metrics: self.settings.own_metrics }
+        Way {
+            outlet: Arc::clone(&self.outlet),
+            own_metrics: self.settings.own_metrics,
+            by_tick: self.settings.kind.format.by_tick,
+        }
     }
 
     /// How the destination is doing.

@@ -10,6 +10,7 @@ mod notify;
 mod once;
 mod reload;
 mod sched;
+mod scrapes;
 mod serve;
 mod service;
 mod signals;

@@ -16,7 +16,7 @@ use crate::config::Config;
 use crate::formats::{json, text};
 use crate::host::{HostPaths, SystemStatFs, boottime, monotonic, wall_ms};
 use crate::model::{Batch, Frame, Resource, Scheme};
-use crate::pipeline::{Clock, Collectors, Fanout, HANGS_AFTER, Progress, Pulse, Scheduler, Sign, read_clocks};
+use crate::pipeline::{Clock, Collectors, Fanout, HANGS_AFTER, Others, Progress, Pulse, Scheduler, Sign, read_clocks};
 use crate::shaping::Perspective;
 use crate::telemetry::{CollectorStatus, Subjects, Telemetry, rfc3339};
 
@@ -62,6 +62,7 @@ pub fn collect(
     // Never closed: the scheduler is left where it is when the program ends.
     let (_updates, updated) = unbounded();
     let scheduler = Scheduler {
+        others: Others::new(),
         collectors,
         fanout: Arc::new(Fanout::default()),
         telemetry: Arc::clone(&telemetry),

@@ -175,6 +175,13 @@ impl Service {
         let slow = start_slow(&mut self.threads, std::mem::take(&mut fresh.workers));
         // From here on a failure has threads to take back; with what they wait on they end.
         let slow = slow.inspect_err(|_| self.threads.ask(&new_threads)).map_err(no_thread)?;
+        let scrapers = self.scrapes.grow(&config.endpoints, &mut self.threads);
+        scrapers
+            .inspect_err(|_| {
+                self.threads.ask(&new_threads);
+                slow.iter().for_each(|(_, id)| self.threads.ask(&[*id]));
+            })
+            .map_err(no_thread)?;
         let server = self.move_server(&config, port, &host_name).inspect_err(|_| {
             self.threads.ask(&new_threads);
             slow.iter().for_each(|(_, id)| self.threads.ask(&[*id]));
@@ -201,13 +208,15 @@ impl Service {
             self.views.change(views.count());
         }
         self.exchange_collectors(&order, &kept, &fresh, slow);
+        self.scrapes.exchange(&config.endpoints);
         self.first_rounds = FirstRounds::of(&fresh.statuses, &config.collectors);
         self.config = config;
         self.tell();
         self.stranded.look(&self.config);
         // Closed only where the scheduler's thread is gone, which ends the program.
         let resource = Arc::new(Resource { host: self.setup.host_name.as_str().into(), boot_ms: self.boot_ms });
-        let _ = self.updates.send(Update { interval: self.config.interval, resource, order, fresh });
+        let others = self.scrapes.sources();
+        let _ = self.updates.send(Update { interval: self.config.interval, resource, order, fresh, others });
         self.sched.wakes();
         Ok(())
     }

@@ -12,6 +12,7 @@ use super::first_rounds::FirstRounds;
 use super::lanes::{Ending, Running, combinations};
 use super::notify::Notify;
 use super::sched::Sched;
+use super::scrapes::Scrapes;
 use super::signals::{self, Signal};
 use super::stranded::Stranded;
 use super::threads::{Ended, Id, Threads};
@@ -71,6 +72,8 @@ pub struct Service {
     /// The threads of the slow ones among them.
     pub(super) slow: Vec<(&'static str, Id)>,
     pub(super) hand_in: HandIn,
+    /// The applications that are scraped.
+    pub(super) scrapes: Scrapes,
     /// For how many views there is room in what is collected.
     pub(super) views: ViewSlots,
     /// To the scheduler, which stops when this is dropped.
@@ -111,10 +114,13 @@ impl Service {
         let (hand_in, views) = (runners.hand_in(), runners.views());
         views.change(combinations(&config.lanes).count());
         let slow = start_slow(&mut threads, workers).map_err(no_thread)?;
+        let scrapes =
+            Scrapes::start(&config.endpoints, &telemetry, &views, &hand_in, &mut threads).map_err(no_thread)?;
         let boot_ms = boot_ms(&setup.paths);
         let (updates, updated) = unbounded();
         let scheduler = Scheduler {
             collectors: runners,
+            others: scrapes.sources(),
             fanout: Arc::clone(&fanout),
             telemetry: Arc::clone(&telemetry),
             resource: Arc::new(Resource { host: setup.host_name.as_str().into(), boot_ms }),
@@ -140,6 +146,7 @@ impl Service {
             collectors: statuses,
             slow,
             hand_in,
+            scrapes,
             views,
             updates,
             boot_ms,
@@ -162,6 +169,7 @@ impl Service {
             interval: self.config.interval,
             collectors: self.collectors.clone(),
             destinations: self.lanes.iter().map(|lane| Arc::clone(lane.status())).collect(),
+            endpoints: self.scrapes.statuses().to_vec(),
         });
     }
 
@@ -181,7 +189,8 @@ impl Service {
     /// Producers first, then the lanes with what they have.
     pub fn stop(self, signals: &Receiver<Signal>) {
         let begun = Instant::now();
-        let Service { mut threads, fanout, lanes, ending, updates, server, sched, .. } = self;
+        let Service { mut threads, fanout, lanes, ending, updates, server, sched, scrapes, .. } = self;
+        scrapes.stop(&mut threads);
         drop(updates);
         if !sched.wait(&mut threads, LAST_ROUND, signals) && !threads.is_hurried() {
             log::warn!("a collector hangs; its round is left behind");

@@ -9,6 +9,7 @@ use log::LevelFilter;
 use crate::collectors;
 use crate::lane;
 use crate::model::Labels;
+use crate::scrape;
 
 /// What log lines look like.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,6 +38,8 @@ pub struct Config {
     pub collectors: collectors::Settings,
     /// The destinations, in the order of the file; none: serve locally only.
     pub lanes: Vec<lane::Settings>,
+    /// The applications that are scraped, in the order of the file.
+    pub endpoints: Vec<scrape::Settings>,
     /// How what waits is kept where a destination does not say otherwise.
     pub spool: lane::SpoolSettings,
     /// Labels of every metric of every destination; a lane's own labels hold them already.

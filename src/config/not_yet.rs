@@ -6,8 +6,7 @@ use crate::fields::any_of;
 use crate::formats;
 
 /// Fields, each with what may be said of it all the same. Those of `shipper` are those of each of `shippers`.
-const FIELDS: [(&str, Off); 14] = [
-    ("endpoints", Off::EmptyList),
+const FIELDS: [(&str, Off); 13] = [
     ("endpoints_files", Off::Never),
     ("transforms", Off::Never),
     ("logs", Off::Never),
@@ -37,7 +36,6 @@ const TYPES: [&str; 5] = ["otlp_http", "influxdb", "datadog", "loki", "graphite"
 enum Off {
     Never,
     False,
-    EmptyList,
 }
 
 /// What to say of a field that no table has: nothing where it asks for nothing; none where we have never heard of it.
@@ -52,9 +50,7 @@ pub(super) fn field(path: &Path, value: &Value<'_>) -> Option<Result<(), String>
     let leave = match (off, &value.data) {
         (Off::Never, _) => "remove it",
         (_, Data::Null) | (Off::False, Data::Bool(false)) => return Some(Ok(())),
-        (Off::EmptyList, Data::List(items)) if items.is_empty() => return Some(Ok(())),
         (Off::False, _) => "leave it at false",
-        (Off::EmptyList, _) => "leave the list empty",
     };
     Some(Err(format!("this version has no {name} yet; {leave}")))
 }

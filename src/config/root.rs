@@ -20,6 +20,7 @@ use crate::lane::{
     SpoolSettings, add_label,
 };
 use crate::model::Labels;
+use crate::scrape::{self, EndpointFields, TABLE as ENDPOINT_TABLE};
 use crate::server::{ServerFields, TABLE as SERVER_TABLE};
 use crate::spool::{DEFAULT_MAX_BYTES, DEFAULT_SYNC_INTERVAL, SyncPolicy};
 
@@ -40,6 +41,7 @@ pub(super) struct Root {
     pub(super) shipper: Option<LaneFields>,
     pub(super) shippers: Vec<LaneFields>,
     spool: SpoolFields,
+    endpoints: Vec<EndpointFields>,
 }
 
 struct Collector {
@@ -53,7 +55,7 @@ impl Default for Collector {
     }
 }
 
-static FIELDS: [Field<Root>; 8] = [
+static FIELDS: [Field<Root>; 9] = [
     Field::new(
         "log_level",
         Takes::Word(&["debug", "info", "warn", "error"], |s, at| s.log_level = Some(LEVELS[at])),
@@ -98,6 +100,12 @@ static FIELDS: [Field<Root>; 8] = [
         "Any number of destinations, each with the fields of `shipper`; `shipper` is the short form of one.",
     ),
     Field::new(
+        "endpoints",
+        Takes::Objects(&Inner { table: &ENDPOINT_TABLE, of: |s: &mut Root| one_more(&mut s.endpoints) }),
+        DefaultValue::Texts(&[]),
+        "Applications that are asked for their numbers, each by its `name` and `url`.",
+    ),
+    Field::new(
         "spool",
         Takes::Object(&Inner { table: &SPOOL_TABLE, of: |s: &mut Root| &mut s.spool }),
         DefaultValue::EmptyMap,
@@ -124,8 +132,8 @@ static COLLECTOR_FIELDS: [Field<Collector>; 2] = [
 
 static COLLECTOR: Table<Collector> = Table::new(|| COLLECTOR_FIELDS.iter().collect());
 
-fn one_more(list: &mut Vec<LaneFields>) -> &mut LaneFields {
-    list.push(LaneFields::default());
+fn one_more<T: Default>(list: &mut Vec<T>) -> &mut T {
+    list.push(T::default());
     let last = list.len() - 1;
     &mut list[last]
 }
@@ -147,12 +155,13 @@ pub(super) fn read(cx: &Context<'_>, tree: &Value<'_>, host_name: &str) -> Confi
     fill::object(cx, tree, Path::default(), &ROOT, &mut ROOT.fill(&mut root));
     let mut notes = Notes::default();
     notes.within("collector", |notes| root.collector.settings.check(root.collector.interval, notes));
-    let Root { log_level, log_format, server, collector, labels, shipper, shippers, spool } = root;
+    let Root { log_level, log_format, server, collector, labels, shipper, shippers, spool, endpoints } = root;
     let mut settings = common_spool(cx.env, spool.total_max_bytes());
     notes.within("spool", |notes| spool.settle(&mut settings, notes));
     let common =
         shipper::Common { interval: collector.interval, spool: &settings, labels: &labels, host_name, env: cx.env };
     let lanes = shipper::lanes(shipper, shippers, &common, &mut notes);
+    let endpoints = scrape::settle(endpoints, "endpoints", collector.interval, cx.env, &mut notes);
     let server = notes.within("server", |notes| server.settle(notes));
     cx.take(notes, &whole, &ROOT);
     Config {
@@ -163,6 +172,7 @@ pub(super) fn read(cx: &Context<'_>, tree: &Value<'_>, host_name: &str) -> Confi
         interval: collector.interval,
         collectors: collector.settings,
         lanes,
+        endpoints,
         spool: settings,
         // A name that was given twice has been noted already.
         labels: Labels::new(labels).unwrap_or(Labels::EMPTY),

@@ -29,6 +29,7 @@
 mod families;
 mod flaw;
 mod index;
+pub mod json;
 mod number;
 mod page;
 mod scan;

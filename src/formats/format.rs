@@ -24,6 +24,9 @@ pub struct Format {
     pub ordered: bool,
     /// Whether its receivers expect the labels `job` and `instance`, as those of scraped series.
     pub has_target_labels: bool,
+    /// Whether the host's payload is one: it takes nothing between two ticks, and what came since the
+    /// last tick is in the next one's payload.
+    pub by_tick: bool,
     /// The compressions to choose from, its own choice first.
     pub compressions: &'static [Compression],
     /// Headers of its content that no other ones may take the place of, in lower case;

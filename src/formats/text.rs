@@ -47,8 +47,12 @@ pub fn render<'a>(frames: impl IntoIterator<Item = &'a Frame>, from: &Perspectiv
     while let Some(&(family, ..)) = page.samples.get(at) {
         let name = page.head(&page.families[family as usize], format, out);
         for (_, view, series, value) in page.samples[at..].iter().take_while(|(f, ..)| *f == family) {
-            out.push_str(name);
-            write_labels(&prometheus_labels(view.get(*series as usize).labels), out);
+            let series = view.get(*series as usize);
+            match series.family().kind {
+                Kind::Histogram | Kind::Summary => out.push_str(&prometheus_name(series.family())),
+                _ => out.push_str(name),
+            }
+            write_labels(&prometheus_labels(series.labels), out);
             out.push(' ');
             write_number(*value, out);
             out.push('\n');
@@ -90,7 +94,7 @@ impl<'a> Page<'a> {
 
     /// The number of the family, by name: two frames may hold equal families in two objects.
     fn family(&mut self, family: Family<'a>) -> u32 {
-        let name = prometheus_name(family);
+        let name = prometheus_name(Family { name: family.base(), ..family });
         let families = &mut self.families;
         *self.index.entry(name.clone()).or_insert_with(|| {
             families.push(Head { name, family });

@@ -54,14 +54,14 @@ impl Access {
     /// Reads the files that `settings` name. Log lines call the server `label`; a request may
     /// take `settings.timeout`, and its parts what `limits` say.
     pub fn new(label: &str, settings: HttpSettings, limits: &TimeLimits) -> Access {
-        let HttpSettings { endpoint, tls, timeout, mut credentials, proxy } = settings;
+        let HttpSettings { endpoint, tls, timeout, mut credentials, proxy, user_agent } = settings;
         let (endpoint, user_info) = endpoint.into_parts();
         let has_own = credentials.headers.iter().any(|(name, _)| is_authorization(name));
         if let (Some(info), Authorization::None, false) = (user_info, &credentials.authorization, has_own) {
             let (user, password) = user_and_password(info.expose());
             credentials.authorization = Authorization::Basic(Secret::new(user), Source::Given(Secret::new(password)));
         }
-        let wire = Wire::new(label, &endpoint, tls.as_ref(), proxy.as_ref(), timeout, limits);
+        let wire = Wire::new(label, &endpoint, tls.as_ref(), proxy.as_ref(), timeout, limits).by(user_agent.clone());
         let tokens = match &credentials.authorization {
             Authorization::OAuth2(oauth) => {
                 // Another server, so another name, but the same trust and certificate.
@@ -72,7 +72,7 @@ impl Access {
                 let label = format!("{label}: token endpoint");
                 let limits = TimeLimits { body: None, ..limits.clone() };
                 let wire = Wire::new(&label, &oauth.token_url, tls.as_ref(), oauth.proxy.as_ref(), timeout, &limits);
-                Some(Tokens::new(oauth.clone(), wire))
+                Some(Tokens::new(oauth.clone(), wire.by(user_agent)))
             }
             _ => None,
         };

@@ -1,12 +1,12 @@
 //! One request and its answer, over a connection that there is or that is made for it.
 
 use std::io::{self, Read};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use flate2::read::MultiGzDecoder;
 use ureq::http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
-use ureq::http::{HeaderMap, HeaderName, HeaderValue, Method, request};
-use ureq::{Agent, Body, BodyReader};
+use ureq::http::{HeaderMap, HeaderName, HeaderValue, Method, request, response};
+use ureq::{Agent, AsSendBody, Body, BodyReader};
 
 use super::error::{Error, Progress};
 use super::limits::BodyLimit;
@@ -30,12 +30,14 @@ pub struct Request<'r> {
     pub body: Option<&'r [u8]>,
     /// How much is taken of the answer's body.
     pub limit: BodyLimit,
+    /// How long it may take in all, where that is less than the client's own limit.
+    pub within: Option<Duration>,
 }
 
 impl Request<'_> {
     /// GET of what the client's URL names.
     pub fn get(limit: BodyLimit) -> Request<'static> {
-        Request { method: Method::GET, path: None, headers: &[], body: None, limit }
+        Request { method: Method::GET, path: None, headers: &[], body: None, limit, within: None }
     }
 }
 
@@ -69,13 +71,20 @@ pub fn exchange(
     let begun = Instant::now();
     let progress = |has_head: bool| {
         let (total, limits) = wire.limits();
-        Progress { elapsed: begun.elapsed(), has_head, total, limits }
+        Progress {
+            elapsed: begun.elapsed(),
+            has_head,
+            total: request.within.map_or(total, |own| own.min(total)),
+            limits,
+        }
     };
     let needs_body = [Method::POST, Method::PUT, Method::PATCH].contains(&request.method);
     let answer = match request.body {
-        Some(body) => sent.body(body).map_err(ureq::Error::from).and_then(|sent| agent.run(sent)),
-        None if needs_body => sent.body(&[][..]).map_err(ureq::Error::from).and_then(|sent| agent.run(sent)),
-        None => sent.body(()).map_err(ureq::Error::from).and_then(|sent| agent.run(sent)),
+        Some(body) => sent.body(body).map_err(ureq::Error::from).and_then(|sent| run(agent, sent, request.within)),
+        None if needs_body => {
+            sent.body(&[][..]).map_err(ureq::Error::from).and_then(|sent| run(agent, sent, request.within))
+        }
+        None => sent.body(()).map_err(ureq::Error::from).and_then(|sent| run(agent, sent, request.within)),
     };
     let answer = answer.map_err(|error| progress(false).failure(&error).on(&wire.name()))?;
     let (head, mut packed) = answer.into_parts();
@@ -111,6 +120,17 @@ pub fn exchange(
         }
     };
     Ok(Response { status: head.status.as_u16(), headers, is_whole })
+}
+
+fn run(
+    agent: &Agent,
+    sent: request::Request<impl AsSendBody>,
+    within: Option<Duration>,
+) -> Result<response::Response<Body>, ureq::Error> {
+    match within {
+        Some(within) => agent.run(agent.configure_request(sent).timeout_global(Some(within)).build()),
+        None => agent.run(sent),
+    }
 }
 
 /// The bytes of a body, unpacked.

@@ -62,6 +62,7 @@ pub struct HttpFields {
     oauth2: OAuth2,
     sigv4: SigV4,
     proxy_url: ProxyUrl,
+    user_agent: Option<String>,
 }
 
 #[derive(Default)]
@@ -88,7 +89,7 @@ struct SigV4 {
     session_token: SecretFields,
 }
 
-static FIELDS: [Field<HttpFields>; 9] = [
+static FIELDS: [Field<HttpFields>; 10] = [
     Field::new(
         "timeout",
         Takes::Duration(WAIT, |s, timeout| s.timeout = Some(timeout)),
@@ -152,10 +153,23 @@ static FIELDS: [Field<HttpFields>; 9] = [
         DefaultValue::Null,
         "HTTP proxy, `http://` or `https://`, with credentials as user info; null: what `HTTPS_PROXY`, `HTTP_PROXY` or `ALL_PROXY` says; `\"\"`: none.",
     ),
+    Field::new(
+        "user_agent",
+        Takes::Text(|s, agent| {
+            secret::check(&agent, Form::Line)?;
+            s.user_agent = Some(agent);
+            Ok(())
+        }),
+        DefaultValue::Null,
+        "What metricsd calls itself (`User-Agent`); null: `metricsd/VERSION`.",
+    ),
 ];
 
 /// The fields of one who connects, to stand among those of its object.
 pub static TABLE: Table<HttpFields> = Table::new(|| FIELDS.iter().collect());
+
+/// The same without `timeout`, for objects that have another default for it.
+pub static UNTIMED_TABLE: Table<HttpFields> = Table::new(|| FIELDS.iter().skip(1).collect());
 
 static BASIC_AUTH_FIELDS: [Field<BasicAuth>; 3] = [
     Field::new("username", Takes::Text(set_username), DefaultValue::Null, "User of basic authentication.").credential(),
@@ -432,6 +446,7 @@ impl HttpFields {
             timeout: self.timeout.unwrap_or(DEFAULT_TIMEOUT),
             credentials: Credentials { headers, authorization },
             proxy: proxy(&url, notes),
+            user_agent: self.user_agent,
             endpoint: url,
         })
     }

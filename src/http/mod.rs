@@ -39,7 +39,7 @@ pub use checked::checked_url;
 pub use client::Client;
 pub use error::Error;
 pub use exchange::{Request, Response};
-pub use fields::{HttpFields, Purpose, TABLE};
+pub use fields::{HttpFields, Purpose, TABLE, UNTIMED_TABLE};
 pub use limits::{BodyLimit, MAX_CONNECTION_AGE, TimeLimits};
 pub use proxies::Env;
 pub use said::{Said, answered};

@@ -186,6 +186,7 @@ impl Tokens {
             headers: &headers.map(|(name, value)| (name.to_owned(), value.to_owned())),
             body: Some(form.as_bytes()),
             limit: BodyLimit::Refuse(MAX_ANSWER),
+            within: None,
         };
         let shown = [(HeaderName::from_static("authorization"), authorization)];
         let agent = self.wire.agent(&self.resolver, &Signs::default());

@@ -20,13 +20,22 @@ pub struct HttpSettings {
     pub credentials: Credentials,
     /// The HTTP proxy on the way, with its own credentials as user info.
     pub proxy: Option<Url>,
+    /// What we call ourselves; none: `metricsd/VERSION`.
+    pub user_agent: Option<String>,
 }
 
 impl HttpSettings {
     /// `endpoint`, with the defaults for the rest; over TLS where it is `https://`.
     pub fn new(endpoint: Url) -> HttpSettings {
         let tls = endpoint.is_https().then(tls::ClientSettings::default);
-        HttpSettings { endpoint, tls, timeout: DEFAULT_TIMEOUT, credentials: Credentials::default(), proxy: None }
+        HttpSettings {
+            endpoint,
+            tls,
+            timeout: DEFAULT_TIMEOUT,
+            credentials: Credentials::default(),
+            proxy: None,
+            user_agent: None,
+        }
     }
 }
 

@@ -36,6 +36,7 @@ pub struct Wire {
     /// For the whole of a request.
     timeout: Duration,
     limits: TimeLimits,
+    user_agent: String,
 }
 
 impl Wire {
@@ -61,7 +62,13 @@ impl Wire {
             proxy: proxy.map(|url| Arc::new(Proxy::new(label, url, tls))),
             timeout,
             limits: limits.clone(),
+            user_agent: concat!("metricsd/", env!("CARGO_PKG_VERSION")).to_owned(),
         }
+    }
+
+    /// The same, where we call ourselves `user_agent`, if that is given.
+    pub fn by(self, user_agent: Option<String>) -> Wire {
+        Wire { user_agent: user_agent.unwrap_or(self.user_agent), ..self }
     }
 
     /// Looks at the files. Whether connections are to be made anew.
@@ -98,7 +105,7 @@ impl Wire {
             .allow_non_standard_methods(true)
             // Who wants answers packed says so with the request.
             .accept_encoding("")
-            .user_agent(concat!("metricsd/", env!("CARGO_PKG_VERSION")))
+            .user_agent(&self.user_agent)
             .build();
         let socket = match self.url.split_socket() {
             Some((path, _)) => SocketConnector::Unix(path.into()),

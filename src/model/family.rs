@@ -55,6 +55,17 @@ impl<'a> Family<'a> {
         Family { name, help, unit, kind }
     }
 
+    /// The name that Prometheus' formats give to the whole of it: the series of a histogram or a summary
+    /// carry a suffix of their own.
+    pub fn base(&self) -> &'a str {
+        let suffixes: &[&str] = match self.kind {
+            Kind::Histogram => &["_bucket", "_sum", "_count"],
+            Kind::Summary => &["_sum", "_count"],
+            _ => &[],
+        };
+        suffixes.iter().find_map(|suffix| self.name.strip_suffix(suffix)).unwrap_or(self.name)
+    }
+
     /// A gauge.
     pub const fn gauge(name: &'a str, unit: &'a str, help: &'a str) -> Family<'a> {
         Family::new(Kind::Gauge, name, unit, help)

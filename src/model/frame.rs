@@ -15,21 +15,34 @@ pub struct Frame {
     pub time_ms: i64,
     /// One value a series, in the order of the chunks and of the series in each.
     pub values: Arc<[f64]>,
+    /// As many times, where any sample has one of its own: milliseconds since the UNIX epoch, and
+    /// [`Frame::NO_TIME`] for those that have the frame's.
+    pub times: Option<Arc<[i64]>>,
 }
 
 impl Frame {
+    /// In the place of a time: the sample has none of its own.
+    pub const NO_TIME: i64 = i64::MIN;
+
     /// The last frame of a source that gives nothing any more: all its series have ended.
     pub fn ended(source: &str, time_ms: i64) -> Frame {
-        Frame { source: source.into(), chunks: Arc::from([]), time_ms, values: Arc::from([]) }
+        Frame { source: source.into(), chunks: Arc::from([]), time_ms, values: Arc::from([]), times: None }
     }
 
     /// Each chunk with its values.
     pub fn parts(&self) -> impl Iterator<Item = (&Arc<Chunk>, &[f64])> {
-        let mut rest = &*self.values;
+        self.timed_parts().map(|(chunk, values, _)| (chunk, values))
+    }
+
+    /// Each chunk with its values, and with the times of its own of any of them, where it has some.
+    pub fn timed_parts(&self) -> impl Iterator<Item = (&Arc<Chunk>, &[f64], Option<&[i64]>)> {
+        let mut end = 0;
         self.chunks.iter().map(move |chunk| {
-            let (own, behind) = rest.split_at(chunk.len());
-            rest = behind;
-            (chunk, own)
+            let begin = end;
+            end += chunk.len();
+            let times = self.times.as_ref().map(|times| &times[begin..end]);
+            let times = times.filter(|times| times.iter().any(|time| *time != Frame::NO_TIME));
+            (chunk, &self.values[begin..end], times)
         })
     }
 }

@@ -8,12 +8,18 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub struct Item(Arc<Key>);
 
+/// There may be a hundred thousand items, so a key is one piece of memory beside its head.
 #[derive(Debug)]
 struct Key {
     hash: u64,
     kind: &'static str,
-    values: Box<[Box<str>]>,
+    /// How many values there are, where each ends in the text behind these numbers, and that text.
+    /// Numbers are little-endian, of four bytes.
+    packed: Box<[u8]>,
 }
+
+/// Of a number in a packed key.
+const NUMBER: usize = size_of::<u32>();
 
 impl Item {
     /// An item whose readings' labels have these values, in the order in which they count
@@ -26,13 +32,21 @@ impl Item {
     pub fn of_kind(kind: &'static str, values: &[&str]) -> Item {
         let mut hasher = DefaultHasher::new();
         (kind, values).hash(&mut hasher);
-        let values = values.iter().map(|value| Box::from(*value)).collect();
-        Item(Arc::new(Key { hash: hasher.finish(), kind, values }))
+        let text: usize = values.iter().map(|value| value.len()).sum();
+        let mut packed = Vec::with_capacity((1 + values.len()) * NUMBER + text);
+        packed.extend_from_slice(&(values.len() as u32).to_le_bytes());
+        let mut end = 0;
+        for value in values {
+            end += value.len() as u32;
+            packed.extend_from_slice(&end.to_le_bytes());
+        }
+        values.iter().for_each(|value| packed.extend_from_slice(value.as_bytes()));
+        Item(Arc::new(Key { hash: hasher.finish(), kind, packed: packed.into() }))
     }
 
     /// The value at the place `at`; empty where there is none.
     pub fn value(&self, at: usize) -> &str {
-        self.0.values.get(at).map_or("", |value| value)
+        self.0.value(at).unwrap_or_default()
     }
 
     /// A number that items of the same key have in common.
@@ -47,11 +61,45 @@ impl Item {
     }
 }
 
+impl Key {
+    fn number(&self, at: usize) -> Option<usize> {
+        let bytes = self.packed.get(at * NUMBER..)?.first_chunk::<NUMBER>()?;
+        Some(u32::from_le_bytes(*bytes) as usize)
+    }
+
+    fn value(&self, at: usize) -> Option<&str> {
+        let count = self.number(0).filter(|count| at < *count)?;
+        let text = self.packed.get((1 + count) * NUMBER..)?;
+        let begin = if at == 0 { 0 } else { self.number(at)? };
+        str::from_utf8(text.get(begin..self.number(at + 1)?)?).ok()
+    }
+}
+
 impl PartialEq for Item {
     fn eq(&self, other: &Item) -> bool {
         let (a, b) = (&self.0, &other.0);
-        self.same(other) || (a.hash == b.hash && a.kind == b.kind && a.values == b.values)
+        self.same(other) || (a.hash == b.hash && a.kind == b.kind && a.packed == b.packed)
     }
 }
 
 impl Eq for Item {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_read_as_they_were_given() {
+        let item = Item::new(&["sda", "", "größer\u{0}", "x"]);
+        let values: Vec<&str> = (0..5).map(|at| item.value(at)).collect();
+        assert_eq!(values, ["sda", "", "größer\u{0}", "x", ""]);
+        assert_eq!(Item::new(&[]).value(0), "");
+    }
+
+    #[test]
+    fn keys_are_equal_where_each_value_is() {
+        assert_eq!(Item::new(&["ab", "c"]), Item::new(&["ab", "c"]));
+        assert_ne!(Item::new(&["ab", "c"]), Item::new(&["a", "bc"]));
+        assert_ne!(Item::of_kind("disk", &["a"]), Item::new(&["a"]));
+    }
+}

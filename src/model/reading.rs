@@ -140,6 +140,11 @@ impl Learnt {
         Learnt { scheme: None, name: name.into(), help: help.into(), unit: unit.into(), kind, labels }
     }
 
+    /// How its values behave.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
     /// What it is called in `scheme`; none: it is a reading of another one.
     pub fn face(&self, scheme: Scheme) -> Option<Face<'_>> {
         let family = Family { name: &self.name, help: &self.help, unit: &self.unit, kind: self.kind };

@@ -1,6 +1,7 @@
 //! What a collector writes to.
 
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::chunk::{Before, ChunkItem, Since};
@@ -38,7 +39,7 @@ pub struct Recorder {
 /// What has come in this round.
 #[derive(Debug, Default)]
 struct Round {
-    values: Vec<f64>,
+    values: Values,
     /// What was expected next, where the round is in step.
     at: Place,
     /// What there is so far, in front of `open` and of the chunk at `at`.
@@ -47,6 +48,44 @@ struct Round {
     open: Option<Group>,
     /// An item was over the cap: nothing of this round is taken any more.
     is_full: bool,
+}
+
+/// Numbers, and times of their own where any has one: then there are as many.
+#[derive(Debug, Default)]
+struct Values {
+    numbers: Vec<f64>,
+    times: Vec<i64>,
+}
+
+impl Values {
+    fn len(&self) -> usize {
+        self.numbers.len()
+    }
+
+    #[inline]
+    fn push(&mut self, number: f64, time_ms: i64) {
+        if time_ms != Frame::NO_TIME || !self.times.is_empty() {
+            self.times.resize(self.numbers.len(), Frame::NO_TIME);
+            self.times.push(time_ms);
+        }
+        self.numbers.push(number);
+    }
+
+    fn truncate(&mut self, len: usize) {
+        self.numbers.truncate(len);
+        self.times.truncate(len);
+    }
+
+    fn clear(&mut self) {
+        self.truncate(0);
+    }
+
+    fn extend(&mut self, from: &Values, range: Range<usize>) {
+        if !from.times.is_empty() {
+            self.times.extend_from_slice(&from.times[range.clone()]);
+        }
+        self.numbers.extend_from_slice(&from.numbers[range]);
+    }
 }
 
 /// An item of the last round.
@@ -312,10 +351,12 @@ impl Recorder {
         if !is_same {
             self.adopt();
         }
-        let values = Arc::from(&self.round.values[..]);
+        let values = Arc::from(&self.round.values.numbers[..]);
+        let times = &self.round.values.times;
+        let times = (!times.is_empty()).then(|| Arc::from(&times[..]));
         self.clear();
         self.last_ms = Some(time_ms);
-        Frame { source: Arc::clone(&self.source), chunks: Arc::clone(&self.chunks), time_ms, values }
+        Frame { source: Arc::clone(&self.source), chunks: Arc::clone(&self.chunks), time_ms, values, times }
     }
 
     /// Where other views are asked for than the chunks have room for, none of them is kept.
@@ -383,17 +424,18 @@ impl Recorder {
         let mut known = std::mem::take(&mut self.known);
         gone.keys().for_each(|hash| _ = known.remove(hash));
         let since = self.last_ms.filter(|_| !self.is_of_unknown_start).map_or(Since::Start, Since::Ms);
-        let mut values = Vec::with_capacity(self.round.values.len());
-        let mut rest = &self.round.values[..];
+        let given = std::mem::take(&mut self.round.values);
+        let mut values = Values::default();
+        values.numbers.reserve(given.len());
+        let mut at_value = 0;
         let mut chunks: Vec<Arc<Chunk>> = Vec::with_capacity(pieces.len());
         let mut refused_before = Vec::new();
         for piece in pieces {
             let group = match piece {
                 Piece::Kept(at) => {
                     let chunk = &self.chunks[at];
-                    let (own, behind) = rest.split_at(chunk.len());
-                    values.extend_from_slice(own);
-                    rest = behind;
+                    values.extend(&given, at_value..at_value + chunk.len());
+                    at_value += chunk.len();
                     for (place, item) in &self.refused_before {
                         if place.chunk == at {
                             refused_before.push((Place { chunk: chunks.len(), ..*place }, item.clone()));
@@ -410,8 +452,8 @@ impl Recorder {
                 let end = item.end as usize;
                 let series = &group.series[begin..end];
                 begin = end;
-                let (own, behind) = rest.split_at(series.len());
-                rest = behind;
+                let own = at_value..at_value + series.len();
+                at_value = own.end;
                 let before = gone.remove(&item.item.hash());
                 if !known.insert(item.item.hash()) {
                     self.refused.duplicate += series.len() as u64;
@@ -419,7 +461,7 @@ impl Recorder {
                     refused_before.push((Place { chunk: chunks.len(), item: item_at }, item.item));
                     continue;
                 }
-                values.extend_from_slice(own);
+                values.extend(&given, own);
                 item.since = before.map_or(since, |place| self.chunks[place.chunk].items()[place.item].since);
                 maker.add(item, series, before);
                 if maker.series.len() >= Chunk::SIZE {
@@ -555,36 +597,43 @@ impl Writer<'_> {
     /// Adds the number of a built-in reading.
     #[inline]
     pub fn push(&mut self, reading: &'static Reading, value: f64) {
-        if !self.push_expected(|own| own.is(reading), value) {
-            self.push_other(ReadingRef::Static(reading), value);
+        if !self.push_expected(|own| own.is(reading), value, Frame::NO_TIME) {
+            self.push_other(ReadingRef::Static(reading), value, Frame::NO_TIME);
         }
     }
 
     /// [`Writer::push`] for a reading that was learnt at run time.
     #[inline]
     pub fn push_learnt(&mut self, reading: &Arc<Learnt>, value: f64) {
-        if !self.push_expected(|own| own.is_learnt(reading), value) {
-            self.push_other(ReadingRef::Shared(Arc::clone(reading)), value);
+        self.push_learnt_at(reading, value, Frame::NO_TIME);
+    }
+
+    /// The same for a sample that has a time of its own, in milliseconds since the UNIX epoch;
+    /// [`Frame::NO_TIME`]: it has none.
+    #[inline]
+    pub fn push_learnt_at(&mut self, reading: &Arc<Learnt>, value: f64, time_ms: i64) {
+        if !self.push_expected(|own| own.is_learnt(reading), value, time_ms) {
+            self.push_other(ReadingRef::Shared(Arc::clone(reading)), value, time_ms);
         }
     }
 
     #[inline]
-    fn push_expected(&mut self, is_it: impl FnOnce(&ReadingRef) -> bool, value: f64) -> bool {
+    fn push_expected(&mut self, is_it: impl FnOnce(&ReadingRef) -> bool, value: f64, time_ms: i64) -> bool {
         let To::Step { next, end } = &mut self.to else { return false };
         let recorder = &mut *self.recorder;
         let is_it = *next < *end && is_it(&recorder.chunks[recorder.round.at.chunk].series()[*next]);
         if is_it {
             *next += 1;
-            recorder.round.values.push(value);
+            recorder.round.values.push(value, time_ms);
         }
         is_it
     }
 
     #[cold]
-    fn push_other(&mut self, reading: ReadingRef, value: f64) {
+    fn push_other(&mut self, reading: ReadingRef, value: f64, time_ms: i64) {
         if self.to == To::Unknown {
             self.to = self.recorder.other_item(self.item);
-            if self.push_expected(|own| own.same(&reading), value) {
+            if self.push_expected(|own| own.same(&reading), value, time_ms) {
                 return;
             }
         }
@@ -603,7 +652,7 @@ impl Writer<'_> {
         }
         if let Some(group) = &mut recorder.round.open {
             group.series.push(reading);
-            recorder.round.values.push(value);
+            recorder.round.values.push(value, time_ms);
         }
     }
 }
@@ -627,6 +676,28 @@ mod tests {
     const fn reading(family: &'static Family<'static>) -> Reading {
         const LABELS: &[Label] = &[Label::key("device", 0)];
         Reading { native: face(family, LABELS), node: None, otel: None }
+    }
+
+    #[test]
+    fn times_of_their_own_stay_with_their_numbers() {
+        let reading = Arc::new(Learnt::everywhere(Family::gauge("a", "", ""), &[]));
+        let items: Vec<Item> = ["a", "b", "c", "d"].iter().map(|key| Item::new(&[key])).collect();
+        let mut out = Recorder::new("app", 100);
+        let mut round = |samples: &[(usize, f64, i64)]| {
+            for (item, value, time) in samples {
+                out.item(&items[*item]).push_learnt_at(&reading, *value, *time);
+            }
+            let frame = out.finish(9);
+            (frame.values.to_vec(), frame.times.map(|times| times.to_vec()))
+        };
+        const NONE: i64 = Frame::NO_TIME;
+        assert_eq!(round(&[(0, 1.0, NONE), (1, 2.0, NONE)]), (vec![1.0, 2.0], None));
+        // The second `a` is refused, with its time.
+        let samples = [(0, 1.0, NONE), (0, 9.0, 99), (1, 2.0, 7), (2, 3.0, NONE), (3, 4.0, 8)];
+        assert_eq!(round(&samples), (vec![1.0, 2.0, 3.0, 4.0], Some(vec![NONE, 7, NONE, 8])));
+        assert_eq!(round(&samples), (vec![1.0, 2.0, 3.0, 4.0], Some(vec![NONE, 7, NONE, 8])));
+        assert_eq!(round(&[(2, 3.0, 5), (1, 2.0, NONE)]), (vec![3.0, 2.0], Some(vec![5, NONE])));
+        assert_eq!(round(&[(1, 2.0, NONE)]), (vec![2.0], None));
     }
 
     /// What a frame says: each item with its readings' names and numbers.

@@ -15,6 +15,8 @@ pub enum Done {
     Slow(SlowRound),
     /// A fast collector's call that nobody waited for any more has ended.
     Returned(Box<Runner>),
+    /// A source that is no collector has given a frame.
+    Gave(Frame),
 }
 
 /// A round that has ended: whose, and what it gave.
@@ -28,7 +30,8 @@ pub struct SlowRound {
 
 /// Where other threads hand in what they have, those of collectors that a reload brings too.
 ///
-/// Each collector hands in once a call at most, which bounds what is in it.
+/// Each collector hands in once a call at most, and each target once a scrape, which bounds what is
+/// in it.
 #[derive(Clone)]
 pub struct HandIn(Sender<Done>);
 
@@ -36,6 +39,12 @@ impl HandIn {
     pub(super) fn new() -> (HandIn, Receiver<Done>) {
         let (put, got) = unbounded();
         (HandIn(put), got)
+    }
+
+    /// Hands in what a source gives that is no collector: a target that was scraped. It goes out
+    /// with what others give within the next second. Whether anybody is there.
+    pub fn frame(&self, frame: Frame) -> bool {
+        self.put(Done::Gave(frame))
     }
 
     /// Hands in. Whether anybody is there: nobody is where the program stops.

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::model::Batch;
+use crate::model::{Batch, Frame};
 
 /// The way into a lane.
 pub trait Outlet: Send + Sync {
@@ -27,29 +27,70 @@ pub struct Way {
     pub outlet: Arc<dyn Outlet>,
     /// Whether it takes metricsd's own metrics too.
     pub own_metrics: bool,
+    /// Whether it takes nothing between two ticks: what came since the last tick is in the next
+    /// one's batch.
+    pub by_tick: bool,
 }
 
 /// The ways into the lanes. A lane ends when the last holder of its outlet lets go of it.
 #[derive(Default)]
-pub struct Fanout(Mutex<Arc<[Way]>>);
+pub struct Fanout {
+    ways: Mutex<Arc<[Way]>>,
+    /// What came since the last tick, for lanes that take nothing before the next one.
+    aside: Mutex<Vec<Frame>>,
+}
 
 impl Fanout {
     /// Hands `batch` to every lane; to those that want metricsd's own metrics what `with_own`
     /// makes of it, which is asked only where there is such a lane. A batch of no frame goes
     /// nowhere. Whether it went anywhere.
-    pub fn put(&self, batch: Batch, with_own: impl FnOnce(&Batch) -> Batch) -> bool {
+    ///
+    /// What comes between two ticks is given to lanes `by_tick` with the next tick: of each source
+    /// its newest frame.
+    pub fn put(&self, batch: Batch, is_tick: bool, with_own: impl FnOnce(&Batch) -> Batch) -> bool {
         let ways = self.ways();
         let own = ways.iter().any(|way| way.own_metrics).then(|| Arc::new(with_own(&batch)));
+        let aside = if ways.iter().any(|way| way.by_tick) { self.set_aside(&batch, is_tick) } else { Vec::new() };
         let plain = Arc::new(batch);
+        let whole = |batch: &Arc<Batch>| {
+            let mut whole = Batch::clone(batch);
+            whole.frames.extend(aside.iter().cloned());
+            Arc::new(whole)
+        };
+        // Lanes of one kind share a batch.
+        let (mut plain_whole, mut own_whole) = (None, None);
         let mut went = false;
-        for Way { outlet, own_metrics } in &*ways {
-            let batch = own.as_ref().filter(|_| *own_metrics).unwrap_or(&plain);
+        for Way { outlet, own_metrics, by_tick } in &*ways {
+            if *by_tick && !is_tick {
+                continue;
+            }
+            let own = own.as_ref().filter(|_| *own_metrics);
+            let mut batch = own.unwrap_or(&plain);
+            if *by_tick && !aside.is_empty() {
+                let kept = if own.is_some() { &mut own_whole } else { &mut plain_whole };
+                batch = kept.get_or_insert_with(|| whole(batch));
+            }
             if !batch.frames.is_empty() {
                 outlet.put(batch);
                 went = true;
             }
         }
         went
+    }
+
+    /// Sets aside what came between two ticks; at a tick, gives what there is.
+    fn set_aside(&self, batch: &Batch, is_tick: bool) -> Vec<Frame> {
+        let mut aside = self.aside.lock().unwrap_or_else(PoisonError::into_inner);
+        if is_tick {
+            return std::mem::take(&mut aside);
+        }
+        for frame in &batch.frames {
+            match aside.iter_mut().find(|other| other.source == frame.source) {
+                Some(older) => *older = frame.clone(),
+                None => aside.push(frame.clone()),
+            }
+        }
+        Vec::new()
     }
 
     /// Tells every lane that a while has passed since the last batch.
@@ -65,10 +106,10 @@ impl Fanout {
     /// From the next batch on these are the lanes: a batch goes either to all of the old ones
     /// or to all of the new ones.
     pub fn exchange(&self, ways: Vec<Way>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = ways.into();
+        *self.ways.lock().unwrap_or_else(PoisonError::into_inner) = ways.into();
     }
 
     fn ways(&self) -> Arc<[Way]> {
-        Arc::clone(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.ways.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

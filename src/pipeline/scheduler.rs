@@ -30,7 +30,12 @@ pub struct Update {
     pub order: Vec<&'static str>,
     /// Those of them that are new, or whose settings are. The others go on as they are.
     pub fresh: Fresh,
+    /// What else gives frames from now on, each with the time between two of them.
+    pub others: Others,
 }
+
+/// Sources that are no collectors, each with the time between two of its frames.
+pub type Others = Vec<(Arc<str>, Duration)>;
 
 /// What the loop has come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +68,8 @@ impl Default for Pulse {
 pub struct Scheduler {
     /// What is collected.
     pub collectors: Collectors,
+    /// What else gives frames.
+    pub others: Others,
     /// Where it goes.
     pub fanout: Arc<Fanout>,
     /// What is known of it.
@@ -101,6 +108,8 @@ pub struct Progress {
     roster: Option<Arc<Roster>>,
     /// metricsd's own metrics, for the lanes that want them.
     own: Own,
+    /// What sources have given that are no collectors, until it goes out.
+    gathered: Gathered,
     /// When the lanes are to be told that a while has passed since the last batch.
     nudge_at: Option<Duration>,
     /// When the supervisor was last told anything.
@@ -115,6 +124,19 @@ struct Round {
     at: usize,
     frames: Vec<Frame>,
 }
+
+/// Frames that go out together: a thousand targets are not a thousand requests.
+#[derive(Default)]
+struct Gathered {
+    frames: Vec<Frame>,
+    samples: usize,
+    /// When they go out at the latest, CLOCK_MONOTONIC.
+    until: Option<Duration>,
+}
+
+/// How long a frame waits for others, and how many samples make a batch.
+const GATHER: Duration = Duration::from_secs(1);
+const GATHER_SAMPLES: usize = 10_000;
 
 /// The while: a little over the second after which a lane wants what is still under way on
 /// its disk.
@@ -212,7 +234,12 @@ impl Scheduler {
     }
 
     fn take_up(&mut self, update: Update) {
-        let Update { interval, resource, order, fresh } = update;
+        let Update { interval, resource, order, fresh, others } = update;
+        for (gone, _) in self.others.iter().filter(|(name, _)| others.iter().all(|(other, _)| other != name)) {
+            self.telemetry.latest.remove(gone);
+            self.progress.gathered.frames.retain(|frame| frame.source != *gone);
+        }
+        self.others = others;
         for gone in self.collectors.change(&order, fresh) {
             self.telemetry.latest.remove(gone);
             self.progress.ended.push(gone);
@@ -234,6 +261,8 @@ impl Scheduler {
 
     /// A round from the slot `at` on, with the time of now.
     fn begin_round(&mut self, at: usize) {
+        // What was read before it goes out before it.
+        self.send_gathered();
         let reading = (self.read)();
         let ruling = self.clock.tick(reading);
         self.say(&reading, &ruling);
@@ -295,21 +324,56 @@ impl Scheduler {
                 self.telemetry.latest.put(frame);
             }
         }
-        if stamp.is_none() || self.fanout.is_empty() {
+        if stamp.is_some() {
+            self.send(time_ms, frames, is_tick);
+        }
+    }
+
+    fn send(&mut self, time_ms: i64, frames: Vec<Frame>, is_tick: bool) {
+        if self.fanout.is_empty() {
             return;
         }
         let Progress { roster, own, .. } = &mut self.progress;
         let interval = self.interval;
         let roster = roster.get_or_insert_with(|| {
             let sources = self.collectors.sources(interval);
-            Arc::new(Roster::new(sources.map(|(name, interval)| (name.into(), interval))))
+            let sources = sources.map(|(name, interval)| (name.into(), interval));
+            Arc::new(Roster::new(sources.chain(self.others.iter().cloned())))
         });
         let batch = Batch { time_ms, resource: Arc::clone(&self.resource), frames, roster: Some(Arc::clone(roster)) };
         let telemetry = &self.telemetry;
-        let went = self.fanout.put(batch, |batch| own.with(batch, telemetry, interval, is_tick));
+        let went = self.fanout.put(batch, is_tick, |batch| own.with(batch, telemetry, interval, is_tick));
         // With a shorter interval the next batch comes before that, and says as much.
         if went {
             self.progress.nudge_at = (interval >= NUDGE).then(|| monotonic() + NUDGE);
+        }
+    }
+
+    /// A source that is no collector has given a frame.
+    fn gather(&mut self, frame: Frame) {
+        // One that a reload has taken away may still give something.
+        if self.others.iter().all(|(name, _)| *name != frame.source) {
+            return;
+        }
+        self.telemetry.latest.put(&frame);
+        // A frame of nothing says that all of its source's series have ended.
+        if self.telemetry.why_held().is_some() {
+            self.telemetry.missed(1);
+            return;
+        }
+        let Gathered { frames, samples, until } = &mut self.progress.gathered;
+        *samples += frame.values.len();
+        frames.push(frame);
+        until.get_or_insert_with(|| monotonic() + GATHER);
+        if *samples >= GATHER_SAMPLES {
+            self.send_gathered();
+        }
+    }
+
+    fn send_gathered(&mut self) {
+        let Gathered { frames, .. } = std::mem::take(&mut self.progress.gathered);
+        if let Some(time_ms) = frames.iter().map(|frame| frame.time_ms).max() {
+            self.send(time_ms, frames, false);
         }
     }
 
@@ -328,6 +392,9 @@ impl Scheduler {
                 self.progress.nudge_at = None;
                 self.fanout.nudge();
             }
+            if self.progress.gathered.until.is_some_and(|at| at <= now) {
+                self.send_gathered();
+            }
             let left = deadline.saturating_sub(now);
             if left.is_zero() {
                 // Under load this loop may never sleep; it must still hear all that it is told.
@@ -340,7 +407,7 @@ impl Scheduler {
                     Err(TryRecvError::Empty) => Woken::Due,
                 };
             }
-            let next = self.progress.nudge_at.into_iter().chain(tell_at).min();
+            let next = self.progress.nudge_at.into_iter().chain(tell_at).chain(self.progress.gathered.until).min();
             select! {
                 recv(self.updates) -> update => return update.map_or(Woken::Stopped, Woken::Updated),
                 recv(self.collectors.done) -> done => {
@@ -359,6 +426,10 @@ impl Scheduler {
             Done::Slow(round) => {
                 self.slow_round(round);
                 self.tell_complete();
+                false
+            }
+            Done::Gave(frame) => {
+                self.gather(frame);
                 false
             }
             Done::Returned(runner) => {

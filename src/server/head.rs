@@ -24,6 +24,8 @@ pub struct Request {
     pub query: String,
     /// All `Accept` fields, joined with commas; empty where there is none.
     pub accept: String,
+    /// The `X-Metricsd-Instance` field: which metricsd scrapes us; empty where none does.
+    pub scraped_by: String,
     /// The `Authorization` field.
     pub authorization: Option<Secret>,
 }
@@ -55,7 +57,7 @@ pub(super) fn parse(bytes: &[u8]) -> Head {
 
 fn complete(head: &httparse::Request<'_, '_>, trailing: bool) -> Head {
     let mut accept = String::new();
-    let mut authorization = None;
+    let (mut scraped_by, mut authorization) = (String::new(), None);
     let mut hosts = 0;
     let mut body = false;
     for header in head.headers.iter() {
@@ -65,6 +67,8 @@ fn complete(head: &httparse::Request<'_, '_>, trailing: bool) -> Head {
                 accept.push(',');
             }
             accept.push_str(&String::from_utf8_lossy(header.value));
+        } else if is("x-metricsd-instance") {
+            scraped_by = String::from_utf8_lossy(header.value).into_owned();
         } else if is("authorization") {
             let field = Secret::new(String::from_utf8_lossy(header.value));
             if authorization.replace(field).is_some() {
@@ -85,6 +89,7 @@ fn complete(head: &httparse::Request<'_, '_>, trailing: bool) -> Head {
         path: path_of(head.path.unwrap_or_default()).to_owned(),
         query: query_of(head.path.unwrap_or_default()).to_owned(),
         accept,
+        scraped_by,
         authorization,
     };
     Head::Complete(request, body || trailing)

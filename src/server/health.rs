@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde::ser::{Serialize, Serializer};
 
 use crate::telemetry::{
-    CollectorState, CollectorStatus, DestinationState, DestinationStatus, DropReason, Subjects, Telemetry, VERSION,
-    go_duration, rfc3339,
+    CollectorState, CollectorStatus, DestinationState, DestinationStatus, DropReason, EndpointState, EndpointStatus,
+    Scrape, Subjects, Telemetry, VERSION, go_duration, rfc3339,
 };
 
 /// The clocks at the time of a request.
@@ -59,6 +59,8 @@ pub(super) struct Health {
     pub(super) reasons: Vec<String>,
     collectors: Ordered<&'static str, Collector>,
     destinations: Ordered<String, Destination>,
+    #[serde(skip_serializing_if = "Ordered::is_empty")]
+    endpoints: Ordered<String, Endpoint>,
 }
 
 #[derive(Debug, serde::Serialize)]
@@ -88,9 +90,25 @@ struct Destination {
     insecure_skip_verify: bool,
 }
 
+#[derive(Debug, serde::Serialize)]
+struct Endpoint {
+    state: &'static str,
+    last_error: Option<String>,
+    /// Null before the first one.
+    last_scrape: Option<String>,
+    duration_seconds: f64,
+    samples: usize,
+}
+
 /// A map that keeps the order it was given: the collectors' table, the configuration.
 #[derive(Debug)]
 struct Ordered<K, V>(Vec<(K, V)>);
+
+impl<K, V> Ordered<K, V> {
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
 
 impl<K: Serialize, V: Serialize> Serialize for Ordered<K, V> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -133,6 +151,8 @@ pub(super) fn examine(telemetry: &Telemetry, now: Now) -> Health {
         .iter()
         .map(|status| (status.name().to_owned(), destination(status, now, &mut reasons)))
         .collect();
+    let endpoints =
+        subjects.endpoints.iter().map(|status| (status.name().to_owned(), endpoint(status, &mut reasons))).collect();
     let status = match (dead || late.is_some(), reasons.is_empty()) {
         (true, _) => Status::Unhealthy,
         (false, false) => Status::Degraded,
@@ -146,6 +166,7 @@ pub(super) fn examine(telemetry: &Telemetry, now: Now) -> Health {
         reasons,
         collectors: Ordered(collectors),
         destinations: Ordered(destinations),
+        endpoints: Ordered(endpoints),
     }
 }
 
@@ -180,6 +201,21 @@ fn collector(status: &CollectorStatus, now: Now, reasons: &mut Vec<String>) -> O
         duration_seconds: seconds(round.duration, 6),
         error: round.error,
     })
+}
+
+fn endpoint(status: &EndpointStatus, reasons: &mut Vec<String>) -> Endpoint {
+    let Scrape { state, time_ms, duration, samples, error } = status.last();
+    if matches!(state, EndpointState::Failed | EndpointState::Waiting) {
+        let why = error.as_deref().unwrap_or("no reason given");
+        reasons.push(format!("endpoint {} is {}: {why}", status.name(), state.as_str()));
+    }
+    Endpoint {
+        state: state.as_str(),
+        last_error: error,
+        last_scrape: (state != EndpointState::Pending).then(|| rfc3339(time_ms)),
+        duration_seconds: seconds(duration, 6),
+        samples,
+    }
 }
 
 fn destination(status: &DestinationStatus, now: Now, reasons: &mut Vec<String>) -> Destination {
@@ -252,6 +288,7 @@ mod tests {
             interval: Duration::from_millis(interval_ms),
             collectors: vec![Arc::new(CollectorStatus::new("disk")), Arc::new(CollectorStatus::new("cpu"))],
             destinations: vec![Arc::new(DestinationStatus::new("prom", "prometheus_remote_write"))],
+            ..Subjects::default()
         };
         Telemetry::new(START, 1_762_340_000_000, subjects)
     }

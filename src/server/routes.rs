@@ -120,10 +120,19 @@ fn naming(query: &str) -> Result<Scheme, String> {
 
 fn metrics(request: &Request, view: View<'_>, scheme: Scheme, own: &Frame) -> Response {
     let format = negotiate::format(&request.accept);
-    let frames = view.telemetry.latest.frames();
+    let mut frames = view.telemetry.latest.frames();
+    // What it has scraped it would scrape again, and again.
+    if request.scraped_by == view.telemetry.instance {
+        frames.retain(|frame| !is_scraped(&frame.source));
+    }
     let mut body = String::new();
     text::render(frames.iter().chain([own]), &Perspective::new(scheme, Labels::EMPTY), format, &mut body);
     Response::page(200, format.content_type(), body)
+}
+
+/// Collectors have no slash in their names, targets do ([`crate::scrape::source_of`]).
+fn is_scraped(source: &str) -> bool {
+    source.contains('/')
 }
 
 #[cfg(test)]
@@ -153,7 +162,7 @@ mod tests {
     fn telemetry() -> Telemetry {
         let since = Duration::from_secs(100);
         let collectors = vec![Arc::new(CollectorStatus::new("cpu"))];
-        let subjects = Subjects { since, interval: Duration::from_secs(1), collectors, destinations: Vec::new() };
+        let subjects = Subjects { since, interval: Duration::from_secs(1), collectors, ..Subjects::default() };
         Telemetry::new(since, 0, subjects)
     }
 
@@ -164,6 +173,7 @@ mod tests {
             path: path.to_owned(),
             query: query.to_owned(),
             accept: accept.to_owned(),
+            scraped_by: String::new(),
             authorization: None,
         };
         let monotonic = Duration::from_secs(101);

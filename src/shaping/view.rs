@@ -9,7 +9,7 @@ use std::slice;
 use std::sync::Arc;
 
 use super::label_table::{self, LabelTable, ViewLabels};
-use crate::model::{Chunk, Face, FaceLabels, Family, Item, Label, Labels, ReadingRef, Scheme, Slot};
+use crate::model::{Chunk, Face, FaceLabels, Family, Frame, Item, Label, Labels, ReadingRef, Scheme, Slot};
 
 /// From where somebody looks.
 #[derive(Clone, Debug, PartialEq)]
@@ -206,6 +206,13 @@ impl<'v> ViewSeries<'v> {
     #[inline]
     pub fn value(&self, values: &[f64]) -> f64 {
         values[self.place as usize] * self.face().factor
+    }
+
+    /// The time of its sample, where that of the frame is `time_ms`, and `times` those that samples of
+    /// the chunk have of their own.
+    pub fn time_ms(&self, time_ms: i64, times: Option<&[i64]>) -> i64 {
+        let own = times.map(|times| times[self.place as usize]);
+        own.filter(|own| *own != Frame::NO_TIME).unwrap_or(time_ms)
     }
 
     /// Whether what it is a reading of is built in, or was learnt at run time.

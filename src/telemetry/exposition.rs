@@ -317,6 +317,7 @@ mod tests {
                 interval: Duration::from_secs(60),
                 collectors: vec![Arc::new(ok), Arc::new(absent)],
                 destinations: vec![Arc::new(sent), Arc::new(idle)],
+                ..Subjects::default()
             },
         );
         telemetry.clock_stepped(StepDirection::Backward);

@@ -5,6 +5,7 @@
 
 mod collectors;
 mod destinations;
+mod endpoints;
 mod exposition;
 mod latest;
 mod process;
@@ -19,6 +20,7 @@ use std::time::Duration;
 
 pub use collectors::{CollectorState, CollectorStatus, Round};
 pub use destinations::{DestinationState, DestinationStatus, DropReason, Outcome, Trouble};
+pub use endpoints::{EndpointState, EndpointStatus, Scrape};
 pub use exposition::{Exposition, OWN};
 pub use latest::Latest;
 pub use subjects::Subjects;
@@ -83,6 +85,8 @@ pub struct Telemetry {
     pub started: Duration,
     /// When the program started: milliseconds since the UNIX epoch.
     pub started_wall_ms: i64,
+    /// Tells this process from all others, for those that may ask themselves.
+    pub instance: String,
     /// The newest frame of each source.
     pub latest: Latest,
     subjects: subjects::Present,
@@ -104,6 +108,7 @@ impl Telemetry {
         Telemetry {
             started,
             started_wall_ms,
+            instance: format!("{:016x}", fastrand::u64(..)),
             latest: Latest::default(),
             subjects: subjects::Present::new(subjects),
             collections: AtomicU64::new(0),

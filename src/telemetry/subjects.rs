@@ -1,11 +1,11 @@
-//! What there is to tell of: collectors and destinations, which a reload exchanges.
+//! What there is to tell of: collectors, destinations and endpoints, which a reload exchanges.
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use super::{CollectorStatus, DestinationStatus};
+use super::{CollectorStatus, DestinationStatus, EndpointStatus};
 
-/// The collectors and destinations of the configuration in use.
+/// The collectors, destinations and endpoints of the configuration in use.
 #[derive(Clone, Debug, Default)]
 pub struct Subjects {
     /// Since when it is in use, CLOCK_MONOTONIC.
@@ -16,6 +16,8 @@ pub struct Subjects {
     pub collectors: Vec<Arc<CollectorStatus>>,
     /// One a destination, in the configuration's order.
     pub destinations: Vec<Arc<DestinationStatus>>,
+    /// One an endpoint that is scraped, in the configuration's order.
+    pub endpoints: Vec<Arc<EndpointStatus>>,
 }
 
 /// The present [`Subjects`]. Who reads keeps what it got, whole, for as long as it needs it.

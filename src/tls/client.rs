@@ -42,6 +42,13 @@ pub struct ClientSettings {
     pub session_tickets: bool,
 }
 
+impl ClientSettings {
+    /// The same for a server that is not to learn who we are.
+    pub fn without_identity(self) -> ClientSettings {
+        ClientSettings { identity: None, server_name: None, ..self }
+    }
+}
+
 impl Default for ClientSettings {
     fn default() -> ClientSettings {
         ClientSettings {

@@ -36,6 +36,7 @@ pub fn serve_as(settings: Settings, series: usize) -> (Server, Arc<Telemetry>) {
         interval: Duration::from_secs(3600),
         collectors: vec![Arc::new(cpu)],
         destinations: vec![Arc::new(DestinationStatus::new("prom", "prometheus_remote_write"))],
+        ..Subjects::default()
     };
     let telemetry = Arc::new(Telemetry::new(host::boottime(), host::wall_ms(), subjects));
     let mut out = Recorder::new("cpu", series);

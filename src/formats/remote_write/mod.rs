@@ -38,6 +38,7 @@ pub static FORMAT: Format = Format {
     limits: Limits { samples: 10_000, ..Limits::NONE },
     ordered: true,
     has_target_labels: true,
+    by_tick: false,
     compressions: &[Compression::Snappy],
     headers: &["x-prometheus-remote-write-version"],
     fields: &FIELDS,
@@ -163,8 +164,10 @@ impl RemoteWrite {
     fn write_run(&mut self, run: &[Part<'_>], ended: &[Ended], batch: &Batch, most: usize, out: &mut Bodies) -> bool {
         let mut body = out.room();
         let count = samples(run) + ended.len() as u64;
-        // A body in which something ends is one of its kind.
-        let mut templates = self.kept.as_mut().filter(|_| ended.is_empty()).map(|kept| &mut kept.templates);
+        // A body in which something ends is one of its kind, and so is one of samples with times of
+        // their own.
+        let is_plain = ended.is_empty() && run.iter().all(|part| part.times.is_none());
+        let mut templates = self.kept.as_mut().filter(|_| is_plain).map(|kept| &mut kept.templates);
         if templates.as_mut().is_some_and(|templates| templates.write(run, &mut body)) {
             self.push(body, count, most, out);
             return true;

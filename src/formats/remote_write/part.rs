@@ -16,6 +16,8 @@ pub struct Part<'b> {
     pub view: Arc<View>,
     /// A number for each of the chunk's series.
     pub values: &'b [f64],
+    /// A time for each of them, where samples have times of their own.
+    pub times: Option<&'b [i64]>,
 }
 
 /// The parts of `batch` as they are seen `from` there; without those of which nothing is.
@@ -24,10 +26,10 @@ pub fn parts<'b>(batch: &'b Batch, from: &Perspective, known: &mut Compiled<Arc<
     let mut parts = Vec::with_capacity(count);
     for frame in &batch.frames {
         let mut known = known.of(&frame.source);
-        for (chunk, values) in frame.parts() {
+        for (chunk, values, times) in frame.timed_parts() {
             let view = Arc::clone(known.next(chunk, || from.view(chunk)));
             if !view.is_empty() {
-                parts.push(Part { time_ms: frame.time_ms, chunk, view, values });
+                parts.push(Part { time_ms: frame.time_ms, chunk, view, values, times });
             }
         }
     }

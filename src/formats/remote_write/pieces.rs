@@ -73,7 +73,7 @@ impl Pieces {
         let mut samples = 0;
         for frame in &batch.frames {
             let mut known = self.known.of(&frame.source);
-            for (chunk, values) in frame.parts() {
+            for (chunk, values, times) in frame.timed_parts() {
                 let time_len = encoded_len_varint(frame.time_ms as u64);
                 let mut is_new = false;
                 let piece = known.next(chunk, || {
@@ -93,10 +93,10 @@ impl Pieces {
                 let write = |holes, message: &mut Message| {
                     message.bytes.clear();
                     message.holes = holes;
-                    v1::write_view(&piece.view, 0, frame.time_ms, values, message);
+                    v1::write_view(&piece.view, 0, frame.time_ms, values, times, message);
                 };
                 let fits = |made: &Arc<Made>| made.time_len == time_len;
-                if !is_new && !piece.made.as_ref().is_some_and(fits) {
+                if times.is_none() && !is_new && !piece.made.as_ref().is_some_and(fits) {
                     let mut make = || {
                         write(Some(Holes::default()), &mut self.message);
                         Made { time_len, template: Template::new(&self.message, |_| 0) }
@@ -104,7 +104,8 @@ impl Pieces {
                     let made = piece.view.kept(&mut make);
                     piece.made = Some(if fits(&made) { made } else { Arc::new(make()) });
                 }
-                match piece.made.as_ref().and_then(|made| made.template.as_ref()) {
+                let made = piece.made.as_ref().filter(|_| times.is_none());
+                match made.and_then(|made| made.template.as_ref()) {
                     Some(template) => self.body.add(template, frame.time_ms, values),
                     None => {
                         write(None, &mut self.message);

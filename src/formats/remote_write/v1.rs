@@ -36,7 +36,7 @@ pub const HEADERS: [(&str, &str); 3] = [
 pub fn write(parts: &[Part<'_>], ended: &[Ended], out: &mut Message) {
     let mut room = Vec::new();
     for (at, part) in parts.iter().enumerate() {
-        write_view(&part.view, at, part.time_ms, part.view.values(part.values, &mut room), out);
+        write_view(&part.view, at, part.time_ms, part.view.values(part.values, &mut room), part.times, out);
     }
     write_ended(ended, &mut out.bytes);
 }
@@ -48,14 +48,15 @@ pub fn write_ended(ended: &[Ended], out: &mut Vec<u8>) {
     }
 }
 
-/// Writes the series of a view with these values, of the frame at the place `frame`.
-pub fn write_view(view: &View, frame: usize, time_ms: i64, values: &[f64], out: &mut Message) {
-    let time_len = encoded_len_varint(time_ms as u64);
+/// Writes the series of a view with these values, of the frame at the place `frame`. `times` are
+/// those of the chunk, where samples have times of their own.
+pub fn write_view(view: &View, frame: usize, time_ms: i64, values: &[f64], times: Option<&[i64]>, out: &mut Message) {
     let mut labels = Vec::new();
     for (series, value) in view.series().zip(values) {
         labels.clear();
         write_labels(named(&prometheus_name(series.family()), &prometheus_labels(series.labels)), &mut labels);
-        write_head(&labels, time_len, &mut out.bytes);
+        let time_ms = series.time_ms(time_ms, times);
+        write_head(&labels, encoded_len_varint(time_ms as u64), &mut out.bytes);
         out.value(*value);
         encode_key(2, WireType::Varint, &mut out.bytes);
         out.time(time_ms, frame);

@@ -141,10 +141,9 @@ pub fn write(parts: &[Part<'_>], boot_ms: Option<i64>, ended: &[Ended], out: &mu
         draft.help = places[draft.help as usize];
         draft.unit = places[draft.unit as usize];
     }
-    let live = parts
-        .iter()
-        .enumerate()
-        .flat_map(|(at, part)| part.view.series().map(move |one| (at, part.time_ms, one.value(part.values))));
+    let live = parts.iter().enumerate().flat_map(|(at, part)| {
+        part.view.series().map(move |one| (at, one.time_ms(part.time_ms, part.times), one.value(part.values)))
+    });
     let ended = ended.iter().map(|ended| (usize::MAX, ended.time_ms, STALE));
     let mut start = 0;
     for (draft, (frame, time_ms, value)) in drafts.iter().zip(live.chain(ended)) {

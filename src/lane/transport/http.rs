@@ -78,7 +78,8 @@ impl Http {
 impl Transport for Http {
     fn send(&mut self, content: &Content, body: &[u8]) -> Answer {
         let limit = BodyLimit::Keep(PAGE);
-        let request = Request { method: Method::POST, path: None, headers: content, body: Some(body), limit };
+        let request =
+            Request { method: Method::POST, path: None, headers: content, body: Some(body), limit, within: None };
         match self.client.send(&request, &mut self.page) {
             Ok(answer) => self.answer(content, &answer),
             Err(error) => Answer::Network(error.to_string()),

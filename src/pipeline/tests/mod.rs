@@ -60,7 +60,7 @@ fn hanging(name: &'static str) -> (NamedSlow, Receiver<()>, Sender<()>) {
 
 /// A way into a lane that does so with what it is given.
 fn way(own_metrics: bool, put: impl Fn(&Arc<Batch>) + Send + Sync + 'static) -> Way {
-    Way { outlet: Arc::new(put), own_metrics }
+    Way { outlet: Arc::new(put), own_metrics, by_tick: false }
 }
 
 /// A scheduler on its thread.
@@ -92,6 +92,7 @@ impl Running {
         let (updates, updated) = unbounded();
         let scheduler = Scheduler {
             collectors,
+            others: vec![("app".into(), QUICK)],
             fanout: Arc::new(fanout),
             telemetry: Arc::clone(&telemetry),
             resource: Arc::new(Resource { host: "host-1".into(), boot_ms: None }),
@@ -116,7 +117,11 @@ impl Running {
 
     fn update(&self, order: Vec<&'static str>, fresh: Fresh) {
         let resource = Arc::new(Resource { host: "host-2".into(), boot_ms: None });
-        self.updates.as_ref().unwrap().send(Update { interval: QUICK, resource, order, fresh }).unwrap();
+        self.updates
+            .as_ref()
+            .unwrap()
+            .send(Update { interval: QUICK, resource, order, fresh, others: Others::new() })
+            .unwrap();
     }
 
     fn times(&self, count: usize) -> Vec<i64> {
@@ -349,9 +354,9 @@ fn a_lane_ends_with_the_last_holder_of_its_outlet() {
     fanout.exchange(vec![way(false, move |batch: &Arc<Batch>| _ = put.send(batch.time_ms))]);
     let resource = Arc::new(Resource { host: "h".into(), boot_ms: None });
     let batch = Batch::new(7, resource, vec![Frame::ended("gone", 7)]);
-    assert!(fanout.put(batch.clone(), Batch::clone));
+    assert!(fanout.put(batch.clone(), true, Batch::clone));
     fanout.exchange(Vec::new());
-    assert!(!fanout.put(batch, Batch::clone));
+    assert!(!fanout.put(batch, true, Batch::clone));
     assert_eq!(got.iter().collect::<Vec<_>>(), [7]);
     assert!(fanout.is_empty());
 }
@@ -366,7 +371,7 @@ fn only_a_lane_that_wants_them_has_the_own_metrics_and_it_has_them_where_nothing
     let roster = Some(Arc::new(model::Roster::new([("cpu".into(), QUICK)])));
     let mut tick = |frames: Vec<Frame>, is_tick: bool| {
         let batch = Batch { roster: roster.clone(), ..Batch::new(2000, Arc::clone(&resource), frames) };
-        fanout.put(batch, |batch| owner.with(batch, &telemetry, QUICK, is_tick))
+        fanout.put(batch, is_tick, |batch| owner.with(batch, &telemetry, QUICK, is_tick))
     };
     let sources = |got: &Receiver<Arc<Batch>>| -> Vec<Vec<String>> {
         let of = |batch: Arc<Batch>| batch.frames.iter().map(|frame| frame.source.to_string()).collect();

@@ -33,7 +33,7 @@ fn any_method_goes_out_with_a_body_and_without() {
     ] {
         let body = body.map(str::as_bytes);
         let method = Method::from_bytes(method.as_bytes()).unwrap();
-        let request = Request { method: method.clone(), path: None, headers: &headers, body, limit: ALL };
+        let request = Request { method: method.clone(), path: None, headers: &headers, body, limit: ALL, within: None };
         let mut said = Vec::new();
         let answer = client.send(&request, &mut said).unwrap_or_else(|error| panic!("{method}: {error}"));
         assert_eq!((answer.status, answer.is_whole, &*said), (200, true, &b"fine"[..]), "{method}");

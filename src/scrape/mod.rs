@@ -1,0 +1,20 @@
+//! Applications that are asked for their numbers: targets, the threads that ask them, and what
+//! becomes of a page.
+//!
+//! A target is a source of its own: its page's series are its items, in the page's order, and it
+//! gives a frame with each scrape. What makes a scrape cheap is that nearly nothing changes between
+//! two of them but numbers ([`crate::exposition`]).
+
+mod fetch;
+mod fields;
+mod pool;
+mod series;
+mod settings;
+mod target;
+#[cfg(test)]
+mod tests;
+
+pub use fields::{EndpointFields, TABLE, settle};
+pub use pool::{Deliver, Kind, Pool, THREADS};
+pub use settings::{Limits, PageFormat, Settings};
+pub use target::{Context, source_of};

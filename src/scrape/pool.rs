@@ -1,0 +1,272 @@
+//! When which target is asked, and by which thread.
+//!
+//! Targets are spread over their interval by a stable hash of their names, on a grid of
+//! CLOCK_MONOTONIC. Threads take what is due. A target that has timed out is asked by threads of
+//! another kind until it answers, so that those that hang delay nobody that is well.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::settings::Settings;
+use super::target::{Context, Target};
+use crate::host::{monotonic, wall_ms};
+use crate::model::Frame;
+use crate::telemetry::{EndpointStatus, panic_message};
+
+/// How many threads there are of each kind, at most.
+pub const THREADS: usize = 16;
+
+/// A target's first scrape is within this time: nobody waits an hour for the first sample.
+const FIRST_WITHIN: Duration = Duration::from_secs(3);
+
+/// How often those whose turn does not come are looked for, at most: all targets are walked.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Where frames go. Whether anybody is there.
+pub type Deliver = Box<dyn Fn(Frame) -> bool + Send + Sync>;
+
+/// The targets that are asked, shared by the threads that do so.
+#[derive(Clone)]
+pub struct Pool(Arc<Shared>);
+
+struct Shared {
+    state: Mutex<State>,
+    wake: [Condvar; 2],
+    context: Context,
+    deliver: Deliver,
+}
+
+/// Which threads ask a target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Those for targets that are well.
+    Well,
+    /// Those for targets that have timed out.
+    Slow,
+}
+
+#[derive(Default)]
+struct State {
+    targets: HashMap<Id, Slot>,
+    /// What is due, earliest first, by kind. One that is gone may still stand here.
+    due: [BinaryHeap<Reverse<(Duration, Id)>>; 2],
+    next: Id,
+    /// When those that are overdue were last looked for.
+    looked: Duration,
+    stopped: bool,
+}
+
+type Id = u64;
+
+struct Slot {
+    settings: Arc<Settings>,
+    status: Arc<EndpointStatus>,
+    due: Duration,
+    kind: Kind,
+    /// None while it is being asked.
+    target: Option<Box<Target>>,
+}
+
+/// A target that was taken to be asked.
+struct Turn {
+    id: Id,
+    target: Box<Target>,
+    due: Duration,
+}
+
+impl Pool {
+    /// A pool of nothing yet, whose frames are delivered so.
+    pub fn new(context: Context, deliver: Deliver) -> Pool {
+        let shared = Shared { state: Mutex::default(), wake: [Condvar::new(), Condvar::new()], context, deliver };
+        Pool(Arc::new(shared))
+    }
+
+    /// From now on these are the targets. Those that were there with the same settings go on as
+    /// they are. Their states, in the order of `all`.
+    pub fn exchange(&self, all: &[Settings]) -> Vec<Arc<EndpointStatus>> {
+        let mut state = self.state();
+        let now = monotonic();
+        let mut old = std::mem::take(&mut state.targets);
+        let mut known: HashMap<String, Id> = old.iter().map(|(id, slot)| (slot.settings.name.clone(), *id)).collect();
+        let mut statuses = Vec::with_capacity(all.len());
+        for settings in all {
+            let kept = known.remove(&settings.name).and_then(|id| Some((id, old.remove(&id)?)));
+            let (id, slot) = match kept {
+                Some((id, slot)) if *slot.settings == *settings => (id, slot),
+                _ => {
+                    let settings = Arc::new(settings.clone());
+                    let status = Arc::new(EndpointStatus::new(&*settings.name));
+                    let target = Target::new(Arc::clone(&settings), Arc::clone(&status), &self.0.context);
+                    let first = FIRST_WITHIN.min(settings.interval);
+                    let due = now + offset(&settings.name, first);
+                    let id = state.next;
+                    state.next += 1;
+                    state.due[Kind::Well as usize].push(Reverse((due, id)));
+                    (id, Slot { settings, status, due, kind: Kind::Well, target: Some(Box::new(target)) })
+                }
+            };
+            statuses.push(Arc::clone(&slot.status));
+            state.targets.insert(id, slot);
+        }
+        self.0.wake.iter().for_each(Condvar::notify_all);
+        statuses
+    }
+
+    /// Asks what is due for targets of this kind, until the pool is stopped.
+    pub fn run(&self, kind: Kind) {
+        while let Some(Turn { id, mut target, due }) = self.take(kind) {
+            let began = monotonic();
+            let scraped = catch_unwind(AssertUnwindSafe(|| target.scrape(wall_ms(), &self.0.context)));
+            let (frame, timed_out) = match scraped {
+                Ok(scraped) => (scraped.frame, scraped.timed_out),
+                Err(panic) => {
+                    log::error!("endpoint {}: a bug: {}", target.name(), panic_message(&*panic));
+                    target = Box::new(target.anew(&self.0.context));
+                    (target.missed("a bug of metricsd", wall_ms()), false)
+                }
+            };
+            if !self.give_back(id, target, due, began, timed_out) {
+                continue;
+            }
+            if !(self.0.deliver)(frame) {
+                return;
+            }
+            self.tell_overdue();
+        }
+    }
+
+    /// No target is asked any more; the threads end.
+    pub fn stop(&self) {
+        self.state().stopped = true;
+        self.0.wake.iter().for_each(Condvar::notify_all);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next target of this kind, when it is due; none: it is time to end.
+    fn take(&self, kind: Kind) -> Option<Turn> {
+        let mut state = self.state();
+        loop {
+            if state.stopped {
+                return None;
+            }
+            let now = monotonic();
+            let wake = &self.0.wake[kind as usize];
+            match state.due[kind as usize].peek().copied() {
+                Some(Reverse((due, id))) if due <= now => {
+                    state.due[kind as usize].pop();
+                    let Some(slot) = state.targets.get_mut(&id) else { continue };
+                    if let Some(target) = slot.target.take() {
+                        // Others may be due as well.
+                        wake.notify_one();
+                        return Some(Turn { id, target, due });
+                    }
+                }
+                Some(Reverse((due, _))) => {
+                    state = wake.wait_timeout(state, due - now).unwrap_or_else(PoisonError::into_inner).0;
+                }
+                None => state = wake.wait(state).unwrap_or_else(PoisonError::into_inner),
+            }
+        }
+    }
+
+    /// A target has been asked. Whether it is still wanted.
+    fn give_back(&self, id: Id, target: Box<Target>, due: Duration, began: Duration, timed_out: bool) -> bool {
+        let now = monotonic();
+        let mut state = self.state();
+        let Some(slot) = state.targets.get_mut(&id) else { return false };
+        let (next, missed) = next_due(due, now, &slot.settings.name, slot.settings.interval);
+        if missed > 0 && began.saturating_sub(due) > slot.settings.interval {
+            log::debug!("endpoint {}: {missed} scrapes were skipped", slot.settings.name);
+        }
+        slot.kind = if timed_out { Kind::Slow } else { Kind::Well };
+        slot.due = next;
+        slot.target = Some(target);
+        let kind = slot.kind as usize;
+        state.due[kind].push(Reverse((next, id)));
+        drop(state);
+        self.0.wake[kind].notify_one();
+        true
+    }
+
+    /// Those whose turn has not come for a whole interval, all threads having waited for others, say
+    /// that they are waiting.
+    fn tell_overdue(&self) {
+        let now = monotonic();
+        let mut frames = Vec::new();
+        let mut state = self.state();
+        let State { targets, due, looked, .. } = &mut *state;
+        if now.saturating_sub(*looked) < LOOK_EVERY {
+            return;
+        }
+        *looked = now;
+        for (id, slot) in targets.iter_mut() {
+            let interval = slot.settings.interval;
+            if let Some(target) = slot.target.as_mut().filter(|_| now.saturating_sub(slot.due) > interval) {
+                frames.push(target.waits(wall_ms()));
+                slot.due = next_due(slot.due, now, &slot.settings.name, interval).0;
+                due[slot.kind as usize].retain(|Reverse((_, other))| other != id);
+                // It keeps its place in front of those that have waited for less time.
+                due[slot.kind as usize].push(Reverse((now, *id)));
+            }
+        }
+        drop(state);
+        frames.into_iter().for_each(|frame| _ = (self.0.deliver)(frame));
+    }
+}
+
+/// A stable place in an interval, by the name.
+fn offset(name: &str, interval: Duration) -> Duration {
+    // FNV-1a, the same in each version and on each host, and then the end of MurmurHash3, since names
+    // that differ in their last letter differ in few of its bits.
+    let fnv = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    let mut hash = name.bytes().fold(0xcbf2_9ce4_8422_2325, fnv);
+    hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
+    hash = (hash ^ (hash >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+    hash ^= hash >> 33;
+    interval.mul_f64((hash >> 11) as f64 / (1_u64 << 53) as f64)
+}
+
+/// When a target of that name is due next behind `now`, and how many of its turns are over that
+/// were behind `due`.
+fn next_due(due: Duration, now: Duration, name: &str, interval: Duration) -> (Duration, u64) {
+    let offset = offset(name, interval);
+    let nanos = interval.as_nanos().max(1);
+    let turns = |at: Duration| at.saturating_sub(offset).as_nanos() / nanos;
+    let next = Duration::from_nanos(((turns(now) + 1) * nanos + offset.as_nanos()) as u64);
+    (next, (turns(now).saturating_sub(turns(due))) as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_are_spread_over_their_interval_and_keep_their_place() {
+        let interval = Duration::from_secs(10);
+        let mut tenths = [0; 10];
+        for at in 0..1000 {
+            let offset = offset(&format!("app-{at}"), interval);
+            assert!(offset < interval);
+            tenths[offset.as_secs() as usize] += 1;
+        }
+        assert!(tenths.iter().all(|count| (60..140).contains(count)), "{tenths:?}");
+        assert_eq!(offset("app-1", interval), offset("app-1", interval));
+    }
+
+    #[test]
+    fn a_target_is_due_once_an_interval_at_its_place() {
+        let interval = Duration::from_secs(10);
+        let at = offset("a", interval);
+        let seconds = Duration::from_secs;
+        let (next, missed) = next_due(seconds(100) + at, seconds(101) + at, "a", interval);
+        assert_eq!((next, missed), (seconds(110) + at, 0));
+        let (next, missed) = next_due(seconds(100) + at, seconds(135) + at, "a", interval);
+        assert_eq!((next, missed), (seconds(140) + at, 3));
+    }
+}

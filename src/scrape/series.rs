@@ -1,0 +1,227 @@
+//! From a page's series to items and readings.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use crate::exposition::{Point, Role, Series, Sink};
+use crate::model::{Family, Frame, Item, Kind, Label, Labels, Learnt, Recorder};
+
+/// What is kept for a series' text as long as it stays the same; none: rules drop it.
+pub type Known = Option<Place>;
+
+/// Which item a series is of, and what it is a reading of.
+#[derive(Clone, Debug)]
+pub struct Place {
+    item: Item,
+    reading: Arc<Learnt>,
+}
+
+/// What is the same for all series of a target.
+#[derive(Debug)]
+pub struct Rules {
+    /// The labels that the target gives to all of them.
+    pub labels: Labels,
+    /// See [`super::Settings::honor_labels`].
+    pub honor_labels: bool,
+    /// See [`super::Settings::metric_prefix`].
+    pub prefix: String,
+    /// See [`super::Settings::honor_timestamps`].
+    pub honor_timestamps: bool,
+}
+
+/// A sample that says to be older is not taken, nor one that says to be of a later time than this:
+/// receivers refuse them, and a whole request with them.
+const MAX_AGE_MS: i64 = 3_600_000;
+const MAX_AHEAD_MS: i64 = 600_000;
+
+/// What of a page was not taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Left {
+    /// Series that came twice in one item.
+    pub twice: u64,
+    /// Samples whose own times are too far from the scrape's.
+    pub untimely: u64,
+}
+
+/// The readings that a target has, each once: by name, metadata and the names of labels.
+#[derive(Debug, Default)]
+pub struct Shapes {
+    known: HashMap<Box<str>, Shape>,
+    next: u32,
+}
+
+#[derive(Debug)]
+struct Shape {
+    number: u32,
+    reading: Arc<Learnt>,
+}
+
+/// Shapes that nobody uses any more are looked for when there are so many more than samples.
+const SPARE: usize = 1000;
+
+impl Shapes {
+    /// Forgets those that no series has, where there are many more than a page's `samples`.
+    pub fn tidy(&mut self, samples: usize) {
+        if self.known.len() > 2 * samples + SPARE {
+            self.known.retain(|_, shape| Arc::strong_count(&shape.reading) > 1);
+        }
+    }
+
+    fn get(&mut self, key: &str, make: impl FnOnce() -> Learnt) -> (u32, Arc<Learnt>) {
+        if let Some(shape) = self.known.get(key) {
+            return (shape.number, Arc::clone(&shape.reading));
+        }
+        let (number, reading) = (self.next, Arc::new(make()));
+        // Far more than any program lives to see.
+        self.next = self.next.wrapping_add(1);
+        self.known.insert(key.into(), Shape { number, reading: Arc::clone(&reading) });
+        (number, reading)
+    }
+}
+
+/// Takes a page's series and gives them to a recorder.
+pub struct Taker<'t> {
+    out: &'t mut Recorder,
+    rules: &'t Rules,
+    shapes: &'t mut Shapes,
+    /// A histogram or a summary, of which not all has come.
+    open: Option<Item>,
+    parts: Vec<(Arc<Learnt>, f64, i64)>,
+    /// What the item of the last series that was learnt is of, where that has several series.
+    learning: Option<(String, Item)>,
+    key: String,
+    /// Some text is new, so that a series may stand twice in one item.
+    is_fresh: bool,
+    time_ms: i64,
+    left: Left,
+}
+
+impl<'t> Taker<'t> {
+    /// Of the series of a page of `time_ms`, as `rules` have them, for `out`.
+    pub fn new(out: &'t mut Recorder, rules: &'t Rules, shapes: &'t mut Shapes, time_ms: i64) -> Taker<'t> {
+        Taker {
+            out,
+            rules,
+            shapes,
+            open: None,
+            parts: Vec::new(),
+            learning: None,
+            key: String::new(),
+            is_fresh: false,
+            time_ms,
+            left: Left::default(),
+        }
+    }
+
+    /// The page has ended. What of it was not taken.
+    pub fn finish(mut self) -> Left {
+        self.close();
+        self.left
+    }
+
+    /// Gives the item that is open.
+    fn close(&mut self) {
+        let Some(item) = self.open.take() else { return };
+        let mut writer = self.out.item(&item);
+        for (at, (reading, value, time_ms)) in self.parts.iter().enumerate() {
+            if self.is_fresh && self.parts[..at].iter().any(|(other, ..)| Arc::ptr_eq(other, reading)) {
+                self.left.twice += 1;
+                continue;
+            }
+            writer.push_learnt_at(reading, *value, *time_ms);
+        }
+        drop(writer);
+        self.parts.clear();
+    }
+}
+
+impl Sink for Taker<'_> {
+    type Known = Known;
+
+    fn learn(&mut self, series: &Series<'_>) -> Known {
+        self.is_fresh = true;
+        let Rules { labels: of_target, honor_labels, prefix, .. } = self.rules;
+        let mut labels: Vec<(String, &str)> = Vec::with_capacity(series.labels.len());
+        for (name, value) in series.labels.iter().filter(|(_, value)| !value.is_empty()) {
+            let mut name = name.to_string();
+            // As Prometheus does: once more where that name is taken as well.
+            while !honor_labels && of_target.get(&name).is_some() {
+                name.insert_str(0, "exported_");
+                while series.labels.iter().any(|(other, _)| *other == name) {
+                    name.insert_str(0, "exported_");
+                }
+            }
+            labels.push((name, value));
+        }
+        labels.sort();
+        let name = [prefix, series.name].concat();
+        // What tells the series of an item apart is a part of their readings.
+        let own = match series.role {
+            Role::Bucket => "le",
+            Role::Quantile => "quantile",
+            _ => "",
+        };
+        let is_part = matches!(series.family.kind, Kind::Histogram | Kind::Summary);
+        let (own, shared): (Vec<_>, Vec<_>) = labels.into_iter().partition(|(name, _)| is_part && name == own);
+
+        self.key.clear();
+        let names = shared.iter().map(|(name, _)| &**name);
+        let of_own = own.iter().flat_map(|(name, value)| [&**name, value]);
+        let metadata = [&*name, series.family.help, series.family.unit, series.family.kind.as_str()];
+        for text in metadata.into_iter().chain(names).chain(["="]).chain(of_own) {
+            // Lengths tell where each text ends, whatever is in it.
+            let _ = write!(self.key, "{}:{text}", text.len());
+        }
+        let (number, reading) = self.shapes.get(&self.key, || {
+            let keys = shared.iter().enumerate().map(|(at, (name, _))| Label::Key { name, at: at + 1, prefix: "" });
+            let constants = own.iter().map(|(name, value)| Label::Constant { name, value });
+            let labels: Vec<Label<'_>> = keys.chain(constants).collect();
+            let family = Family::new(series.family.kind, &name, series.family.unit, series.family.help);
+            Learnt::everywhere(family, &labels)
+        });
+        let number = number.to_string();
+        let mut values: Vec<&str> = Vec::with_capacity(shared.len() + 1);
+        values.push(&number);
+        values.extend(shared.iter().map(|(_, value)| *value));
+        if !is_part {
+            self.learning = None;
+            return Some(Place { item: Item::new(&values), reading });
+        }
+        // A histogram's series are one item, as long as they stand together. It is known by the first of
+        // them, so that a second piece of it is another item, and the same piece once more is not.
+        let mut of = format!("{}:{}", series.family.name.len(), series.family.name);
+        for (name, value) in &shared {
+            let _ = write!(of, "{}:{name}{}:{value}", name.len(), value.len());
+        }
+        let item = match &self.learning {
+            Some((known, item)) if *known == of => item.clone(),
+            _ => Item::new(&values),
+        };
+        self.learning = Some((of, item.clone()));
+        Some(Place { item, reading })
+    }
+
+    fn wants(known: &Known) -> bool {
+        known.is_some()
+    }
+
+    fn give(&mut self, known: &Known, point: &Point<'_>) {
+        let Some(Place { item, reading }) = known else { return };
+        let time_ms = point.time_ms.filter(|_| self.rules.honor_timestamps).unwrap_or(Frame::NO_TIME);
+        if time_ms != Frame::NO_TIME && !(self.time_ms - MAX_AGE_MS..=self.time_ms + MAX_AHEAD_MS).contains(&time_ms) {
+            self.left.untimely += 1;
+            return;
+        }
+        if !matches!(reading.kind(), Kind::Histogram | Kind::Summary) {
+            self.close();
+            self.out.item(item).push_learnt_at(reading, point.value, time_ms);
+            return;
+        }
+        if self.open.as_ref().is_none_or(|open| open != item) {
+            self.close();
+            self.open = Some(item.clone());
+        }
+        self.parts.push((Arc::clone(reading), point.value, time_ms));
+    }
+}

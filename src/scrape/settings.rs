@@ -1,0 +1,85 @@
+//! What is asked of an endpoint, checked.
+
+use std::time::Duration;
+
+use crate::http::HttpSettings;
+use crate::model::Labels;
+
+/// An application that is asked for its numbers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// Unique among the endpoints.
+    pub name: String,
+    /// The label `job` of what it gives.
+    pub job: String,
+    /// The label `instance`: host and port of its URL.
+    pub instance: String,
+    /// Where and how it is asked; `timeout` is that of a whole scrape.
+    pub http: HttpSettings,
+    /// What its page is taken for.
+    pub format: PageFormat,
+    /// Between two scrapes.
+    pub interval: Duration,
+    /// Labels of all that it gives.
+    pub labels: Labels,
+    /// Whose label stays where both have one of that name: the page's (true), or ours, and the page's
+    /// is called `exported_*` (false).
+    pub honor_labels: bool,
+    /// Whether a sample's own time is taken.
+    pub honor_timestamps: bool,
+    /// Stands in front of all names on the page.
+    pub metric_prefix: String,
+    /// Whether a redirect is followed.
+    pub follow_redirects: bool,
+    /// How often a scrape is tried again after a connection error or a 5xx, within its timeout.
+    pub retries: u64,
+    /// Whether the page may come packed.
+    pub gzip: bool,
+    /// What a page may hold.
+    pub limits: Limits,
+}
+
+/// What a page is taken for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PageFormat {
+    /// What it says it is, and what it looks like.
+    #[default]
+    Auto,
+    /// A JSON object of numbers.
+    Json,
+    /// Prometheus text.
+    Prometheus,
+    /// OpenMetrics text.
+    OpenMetrics,
+}
+
+impl PageFormat {
+    /// In the order of [`PageFormat::WORDS`].
+    pub const ALL: [PageFormat; 4] =
+        [PageFormat::Auto, PageFormat::Json, PageFormat::Prometheus, PageFormat::OpenMetrics];
+
+    /// As they are written.
+    pub const WORDS: [&str; 4] = ["auto", "json", "prometheus", "openmetrics"];
+}
+
+/// What a page may hold; one that holds more spoils its scrape.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Of the page, unpacked.
+    pub body_bytes: usize,
+    /// Samples.
+    pub samples: usize,
+    /// Labels of a sample.
+    pub labels: usize,
+    /// Of a label's name.
+    pub label_name_bytes: usize,
+    /// Of a label's value.
+    pub label_value_bytes: usize,
+}
+
+impl Default for Limits {
+    /// Of the configuration: far above what applications expose, far below what a host has.
+    fn default() -> Limits {
+        Limits { body_bytes: 64 << 20, samples: 500_000, labels: 64, label_name_bytes: 1024, label_value_bytes: 4096 }
+    }
+}
