@@ -10,6 +10,7 @@ mod disks;
 mod docs;
 mod e2e;
 mod examples;
+mod first_metricsd;
 mod golden;
 mod gpu;
 mod handover;

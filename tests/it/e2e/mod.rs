@@ -4,6 +4,7 @@
 
 mod agreement;
 mod book;
+mod first_metricsd;
 mod isolation;
 mod node_exporter;
 mod outage;

@@ -15,15 +15,15 @@ use crate::support::prometheus::Prometheus;
 use crate::support::wait_for;
 
 /// A program that is killed when dropped.
-struct Server {
+pub(super) struct Server {
     child: Child,
-    port: u16,
-    output: Captured,
+    pub(super) port: u16,
+    pub(super) output: Captured,
     stdin: ChildStdin,
 }
 
 impl Server {
-    fn start(command: &mut Command, port: u16, package: &str) -> Server {
+    pub(super) fn start(command: &mut Command, port: u16, package: &str) -> Server {
         let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child =
             piped.spawn().unwrap_or_else(|error| panic!("{command:?} (Debian package: {package}): {error}"));
@@ -46,7 +46,7 @@ impl Drop for Server {
 }
 
 /// `openssl s_server`, which prints what it is sent, and sends what it is given to read.
-fn s_server(certificate: &Path, key: &Path, arguments: &[&str]) -> Server {
+pub(super) fn s_server(certificate: &Path, key: &Path, arguments: &[&str]) -> Server {
     let port = free_port();
     let mut command = Command::new("openssl");
     command.args(["s_server", "-accept", &format!("127.0.0.1:{port}"), "-cert"]).arg(certificate).arg("-key").arg(key);
@@ -69,7 +69,7 @@ fn daemon(dir: &TempDir, destinations: &[(String, u16, String)]) -> Daemon {
     super::daemon(dir, 0.25, &shippers.join(","))
 }
 
-fn destination(daemon: &Daemon, name: &str) -> Value {
+pub(super) fn destination(daemon: &Daemon, name: &str) -> Value {
     let health: Value = serde_json::from_str(&daemon.get("/health").unwrap().1).unwrap();
     health["destinations"][name].clone()
 }
