@@ -223,7 +223,7 @@ impl Cpu {
     fn take(&mut self) {
         self.cores.begin();
         for reading in &self.readings {
-            self.cores.entry(&reading.number, || Core::new(reading.number)).take(reading, self.hz);
+            self.cores.entry(reading.number, || Core::new(reading.number)).take(reading, self.hz);
         }
         self.cores.end();
     }
@@ -262,10 +262,14 @@ impl Cpu {
 }
 
 impl Keyed for Core {
-    type Key = u32;
+    type Key<'a> = u32;
 
-    fn key(&self) -> &u32 {
-        &self.number
+    fn key(&self) -> u32 {
+        self.number
+    }
+
+    fn is(&self, key: u32) -> bool {
+        self.number == key
     }
 }
 

@@ -323,10 +323,14 @@ impl Disk {
 }
 
 impl Keyed for Device {
-    type Key = [u8];
+    type Key<'a> = &'a [u8];
 
     fn key(&self) -> &[u8] {
         &self.name
+    }
+
+    fn is(&self, key: &[u8]) -> bool {
+        *self.name == *key
     }
 }
 

@@ -3,28 +3,16 @@
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-/// The entry for the `at`-th thing of a file, made by `new` where it was not there before.
-///
-/// The kernel lists the same things in the same order round after round, so the entry is
-/// nearly always at its place already; only where it is not, the rest of the list is
-/// searched. A caller goes through its file with `at` counting from 0, and afterwards
-/// truncates the list to the number of things seen: what has vanished has moved behind.
-pub fn entry<T>(list: &mut Vec<T>, at: usize, is: impl Fn(&T) -> bool, new: impl FnOnce() -> T) -> &mut T {
-    if !list.get(at).is_some_and(&is) {
-        match list.iter().skip(at).position(is) {
-            Some(offset) => list[at..=at + offset].rotate_right(1),
-            None => list.insert(at.min(list.len()), new()),
-        }
-    }
-    &mut list[at]
-}
-
 /// A thing that is known again by a key.
 pub trait Keyed {
     /// What tells it from the others.
-    type Key: Hash + Eq + ?Sized;
+    type Key<'a>: Hash + Copy
+    where
+        Self: 'a;
     /// Its own.
-    fn key(&self) -> &Self::Key;
+    fn key(&self) -> Self::Key<'_>;
+    /// Whether `key` is its own.
+    fn is(&self, key: Self::Key<'_>) -> bool;
 }
 
 /// What is remembered of the things of a table that may be long, in its order.
@@ -79,10 +67,10 @@ impl<T: Keyed> Table<T> {
     }
 
     /// The round's next thing, made by `new` where it was not there before.
-    pub fn entry(&mut self, key: &T::Key, new: impl FnOnce() -> T) -> &mut T {
+    pub fn entry(&mut self, key: T::Key<'_>, new: impl FnOnce() -> T) -> &mut T {
         let at = self.at;
         self.at += 1;
-        if !self.entries.get(at).is_some_and(|entry| entry.key() == key) {
+        if !self.entries.get(at).is_some_and(|entry| entry.is(key)) {
             self.other(at, key, new);
         }
         &mut self.entries[at]
@@ -90,7 +78,7 @@ impl<T: Keyed> Table<T> {
 
     /// Puts the thing of that key, which is another one than what is there, in the place `at`.
     #[cold]
-    fn other(&mut self, at: usize, key: &T::Key, new: impl FnOnce() -> T) {
+    fn other(&mut self, at: usize, key: T::Key<'_>, new: impl FnOnce() -> T) {
         let hash = hash(key);
         let known =
             self.known.get_or_insert_with(|| self.entries.iter().map(|entry| self::hash(entry.key())).collect());
@@ -130,8 +118,8 @@ impl<T: Keyed> Table<T> {
     }
 
     /// Where the thing of that key is, among those that have not come.
-    fn find(&mut self, at: usize, key: &T::Key, hash: u64) -> Option<Place> {
-        let is_it = |entry: &T| entry.key() == key;
+    fn find(&mut self, at: usize, key: T::Key<'_>, hash: u64) -> Option<Place> {
+        let is_it = |entry: &T| entry.is(key);
         let last = self.lost.len().saturating_sub(LOOK_AHEAD);
         if let Some(found) = self.lost[last..].iter().rposition(is_it) {
             return Some(Place::Lost(last + found));
@@ -166,6 +154,11 @@ impl<T: Keyed> Table<T> {
         self.index = None;
     }
 
+    /// Those that have come in this round so far, in order.
+    pub fn come(&mut self) -> &mut [T] {
+        &mut self.entries[..self.at]
+    }
+
     /// All of the last round that was ended, in order.
     pub fn iter(&self) -> std::slice::Iter<'_, T> {
         self.entries.iter()
@@ -177,7 +170,7 @@ impl<T: Keyed> Table<T> {
     }
 }
 
-fn hash(key: &(impl Hash + ?Sized)) -> u64 {
+fn hash(key: impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
     key.hash(&mut hasher);
     hasher.finish()
@@ -189,10 +182,14 @@ mod tests {
 
     /// What is remembered of a letter: the round in which it came.
     impl Keyed for (char, u32) {
-        type Key = char;
+        type Key<'a> = char;
 
-        fn key(&self) -> &char {
-            &self.0
+        fn key(&self) -> char {
+            self.0
+        }
+
+        fn is(&self, key: char) -> bool {
+            self.0 == key
         }
     }
 
@@ -203,7 +200,7 @@ mod tests {
             let mut made = String::new();
             table.begin();
             for name in names.chars() {
-                table.entry(&name, || {
+                table.entry(name, || {
                     made.push(name);
                     (name, number)
                 });
@@ -252,7 +249,7 @@ mod tests {
             let come = if random(10) == 0 { random(names.len() as u64 + 1) as usize } else { names.len() };
             table.begin();
             for name in &names[..come] {
-                let born = table.entry(name, || (*name, round)).1;
+                let born = table.entry(*name, || (*name, round)).1;
                 assert_eq!(born, *since.entry(*name).or_insert(round), "{name} in round {round}");
             }
             if come == names.len() {
@@ -268,13 +265,13 @@ mod tests {
         let mut table: Table<(char, u32)> = Table::default();
         table.begin();
         for name in "abc".chars() {
-            table.entry(&name, || (name, 1));
+            table.entry(name, || (name, 1));
         }
         table.end();
         table.begin();
-        table.entry(&'b', || unreachable!("it was there"));
+        table.entry('b', || unreachable!("it was there"));
         table.begin();
-        assert_eq!(*table.entry(&'b', || unreachable!("it was there")), ('b', 1));
+        assert_eq!(*table.entry('b', || unreachable!("it was there")), ('b', 1));
         table.end();
         assert_eq!(table.len(), 1);
     }
@@ -298,9 +295,12 @@ mod tests {
         impl Eq for Counted {}
         struct Thing(Counted);
         impl Keyed for Thing {
-            type Key = Counted;
+            type Key<'a> = &'a Counted;
             fn key(&self) -> &Counted {
                 &self.0
+            }
+            fn is(&self, key: &Counted) -> bool {
+                self.0 == *key
             }
         }
         const MANY: usize = 12_500;
@@ -329,36 +329,5 @@ mod tests {
             names.iter_mut().step_by(1000).for_each(|name| *name += MANY);
         }
         assert!(COMPARED.get() < MANY + 13 * 2 * LOOK_AHEAD, "{}", COMPARED.get());
-    }
-
-    /// Goes through `names` and says which entries had to be made.
-    fn round(list: &mut Vec<(char, u32)>, names: &str, number: u32) -> String {
-        let mut made = String::new();
-        for (at, name) in names.chars().enumerate() {
-            entry(
-                list,
-                at,
-                |e| e.0 == name,
-                || {
-                    made.push(name);
-                    (name, number)
-                },
-            );
-        }
-        list.truncate(names.chars().count());
-        made
-    }
-
-    #[test]
-    fn entries_survive_what_comes_goes_and_moves() {
-        let mut list = Vec::new();
-        assert_eq!(round(&mut list, "abcd", 1), "abcd");
-        assert_eq!(round(&mut list, "abcd", 2), "");
-        assert_eq!(round(&mut list, "acd", 3), "");
-        assert_eq!(round(&mut list, "xacd", 4), "x");
-        assert_eq!(round(&mut list, "dxab", 5), "b");
-        assert_eq!(list, [('d', 1), ('x', 4), ('a', 1), ('b', 5)]);
-        assert_eq!(round(&mut list, "", 6), "");
-        assert!(list.is_empty());
     }
 }

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::keyed;
+use super::keyed::{Keyed, Table};
 use crate::model::{Learnt, Scheme, Writer};
 
 /// No kernel's table has as many; what is beyond is passed over.
@@ -19,17 +19,21 @@ type Rule = fn(&[u8], u8) -> Option<Learnt>;
 #[derive(Debug)]
 pub struct Keys {
     rule: Rule,
-    keys: Vec<Key>,
+    keys: Table<Key>,
     /// The place of the next key.
     at: usize,
     /// Whether this round's keys were so far those of the last round.
     is_in_step: bool,
+    /// Whether the last round was gone through to its end.
+    has_ended: bool,
 }
 
 #[derive(Debug)]
 struct Key {
     text: Box<[u8]>,
     tag: u8,
+    /// Where it stood when it was last held against those before it.
+    place: Option<usize>,
     /// None where it is not shown, or one before has the same name.
     reading: Option<Arc<Learnt>>,
 }
@@ -37,26 +41,28 @@ struct Key {
 impl Keys {
     /// Keys that are named by `rule`.
     pub fn new(rule: Rule) -> Keys {
-        Keys { rule, keys: Vec::new(), at: 0, is_in_step: true }
+        Keys { rule, keys: Table::default(), at: 0, is_in_step: true, has_ended: true }
     }
 
     /// A round begins.
     pub fn begin(&mut self) {
-        (self.at, self.is_in_step) = (0, true);
+        self.keys.begin();
+        (self.at, self.is_in_step, self.has_ended) = (0, self.has_ended, false);
     }
 
     /// The file's next key, and its number.
     #[inline]
     pub fn push(&mut self, text: &[u8], tag: u8, number: f64, out: &mut Writer<'_>) {
-        // Behind a key that is new, others may have the name that had one before.
-        self.is_in_step = self.is_in_step && self.keys.get(self.at).is_some_and(|key| key.is(text, tag));
-        if !self.is_in_step {
-            if self.at == MAX_KEYS {
-                return;
-            }
-            self.find(text, tag);
+        if self.at == MAX_KEYS {
+            return;
         }
-        if let Some(reading) = &self.keys[self.at].reading {
+        let rule = self.rule;
+        let new = || Key { text: text.into(), tag, place: None, reading: rule(text, tag).map(Arc::new) };
+        let key = self.keys.entry((text, tag), new);
+        // Behind a key that is new, others may have the name that had one before.
+        self.is_in_step = self.is_in_step && key.place == Some(self.at);
+        let shown = if self.is_in_step { key.reading.as_ref() } else { self.settle() };
+        if let Some(reading) = shown {
             out.push_learnt(reading, number);
         }
         self.at += 1;
@@ -64,20 +70,18 @@ impl Keys {
 
     /// The round has ended: what did not come is forgotten.
     pub fn end(&mut self) {
-        self.keys.truncate(self.at);
+        self.keys.end();
+        self.has_ended = true;
     }
 
-    /// Puts the key at its place.
+    /// The reading of the key that came last, unless one before has its name: a series that stands
+    /// twice would make destinations refuse the whole request.
     #[cold]
-    fn find(&mut self, text: &[u8], tag: u8) {
-        let learn = || (self.rule)(text, tag).map(Arc::new);
-        let new = || Key { text: text.into(), tag, reading: learn() };
-        keyed::entry(&mut self.keys, self.at, |key| key.is(text, tag), new);
-        // A series that stands twice would make destinations refuse the whole request.
-        let (before, rest) = self.keys.split_at_mut(self.at);
-        let key = &mut rest[0];
+    fn settle(&mut self) -> Option<&Arc<Learnt>> {
+        let (key, before) = self.keys.come().split_last_mut()?;
+        key.place = Some(self.at);
         if key.reading.is_none() {
-            key.reading = learn();
+            key.reading = (self.rule)(&key.text, key.tag).map(Arc::new);
         }
         let names = |key: &Key| {
             let name = |scheme| Some(key.reading.as_ref()?.face(scheme)?.family.name.to_owned());
@@ -88,11 +92,18 @@ impl Keys {
         if before.iter().any(clashes) {
             key.reading = None;
         }
+        key.reading.as_ref()
     }
 }
 
-impl Key {
-    fn is(&self, text: &[u8], tag: u8) -> bool {
+impl Keyed for Key {
+    type Key<'a> = (&'a [u8], u8);
+
+    fn key(&self) -> (&[u8], u8) {
+        (&self.text, self.tag)
+    }
+
+    fn is(&self, (text, tag): (&[u8], u8)) -> bool {
         self.tag == tag && *self.text == *text
     }
 }
@@ -134,6 +145,29 @@ mod tests {
         assert_eq!(round(&[("b c", 0), ("b.c", 0), ("b.c", 0)]), "test_b_c=0", "the first of a name counts");
         assert_eq!(round(&[("b.c", 0), ("b c", 0)]), "test_b_c=0", "whichever that is now");
         assert_eq!(round(&[]), "");
+    }
+
+    #[test]
+    fn a_name_has_one_key_also_behind_a_round_that_broke_off() {
+        let item = Item::new(&[]);
+        let mut keys = Keys::new(rule);
+        let mut round = |given: &str, is_whole: bool| {
+            let shown = samples(|out| {
+                let mut out = out.item(&item);
+                keys.begin();
+                for key in given.split('|') {
+                    keys.push(key.as_bytes(), 0, 1.0, &mut out);
+                }
+                if is_whole {
+                    keys.end();
+                }
+            });
+            shown.into_iter().map(|(name, _)| name).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(round("a|b.c|d", true), "test_a test_b_c test_d");
+        assert_eq!(round("b c", false), "test_b_c");
+        assert_eq!(round("b c|b.c|d", true), "test_b_c test_d");
+        assert_eq!(round("b.c|d", true), "test_b_c test_d", "what took its name has gone");
     }
 
     #[test]

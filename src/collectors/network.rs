@@ -278,10 +278,14 @@ impl Network {
 }
 
 impl Keyed for Interface {
-    type Key = [u8];
+    type Key<'a> = &'a [u8];
 
     fn key(&self) -> &[u8] {
         &self.name
+    }
+
+    fn is(&self, key: &[u8]) -> bool {
+        *self.name == *key
     }
 }
 

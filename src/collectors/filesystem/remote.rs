@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::super::collector::{CollectError, Collector, Tick};
-use super::super::keyed;
+use super::super::keyed::{Keyed, Table};
 use super::fields::FilesystemSettings;
 use super::place::{Answer, Place};
 use super::probe::{Outcome, Prober};
@@ -58,7 +58,7 @@ pub struct Remote {
     mounts: Arc<RemoteMounts>,
     prober: Prober,
     timeout_s: f64,
-    known: Vec<RemoteMount>,
+    known: Table<RemoteMount>,
 }
 
 /// What is remembered of a mount.
@@ -66,6 +66,23 @@ struct RemoteMount {
     place: Arc<Place>,
     condition: Condition,
     usage: Option<FsUsage>,
+}
+
+impl Keyed for RemoteMount {
+    type Key<'a> = usize;
+
+    fn key(&self) -> usize {
+        address(&self.place)
+    }
+
+    fn is(&self, key: usize) -> bool {
+        self.key() == key
+    }
+}
+
+/// Which mount it is: what is remembered of one keeps its place from being another one's.
+fn address(place: &Arc<Place>) -> usize {
+    Arc::as_ptr(place).addr()
 }
 
 /// How a mount is doing; a change is said once.
@@ -88,17 +105,13 @@ impl Remote {
             mounts,
             prober: Prober::new(statfs, settings.timeout),
             timeout_s: settings.timeout.as_secs_f64(),
-            known: Vec::new(),
+            known: Table::default(),
         }
     }
 
-    fn note(&mut self, at: usize, place: &Arc<Place>, outcome: Outcome) {
-        let entry = keyed::entry(
-            &mut self.known,
-            at,
-            |entry| Arc::ptr_eq(&entry.place, place),
-            || RemoteMount { place: Arc::clone(place), condition: Condition::Unknown, usage: None },
-        );
+    fn note(&mut self, place: &Arc<Place>, outcome: Outcome) {
+        let new = || RemoteMount { place: Arc::clone(place), condition: Condition::Unknown, usage: None };
+        let entry = self.known.entry(address(place), new);
         let (condition, usage) = match outcome {
             Outcome::Answered(Ok(usage)) => (Condition::Sound, Some(usage)),
             Outcome::Answered(Err(error)) if says_no_answer(&error) => (Condition::Stuck, None),
@@ -128,11 +141,12 @@ impl Collector for Remote {
     fn collect(&mut self, _tick: &Tick, _scratch: &mut Scratch, out: &mut Recorder) -> Result<(), CollectError> {
         let places = self.mounts.take_round();
         let outcomes = self.prober.round(&places);
-        for (at, (place, outcome)) in places.iter().zip(outcomes).enumerate() {
-            self.note(at, place, outcome);
+        self.known.begin();
+        for (place, outcome) in places.iter().zip(outcomes) {
+            self.note(place, outcome);
         }
-        self.known.truncate(places.len());
-        for entry in &self.known {
+        self.known.end();
+        for entry in self.known.iter() {
             let stuck = match entry.condition {
                 Condition::Unknown => continue,
                 Condition::Stuck => true,
@@ -162,7 +176,7 @@ mod tests {
     fn remote(statfs: &Arc<FakeStatFs>, names: &[&str]) -> Remote {
         let mounts = Arc::new(RemoteMounts::default());
         mounts.set(names.iter().enumerate().map(|(at, name)| Arc::new(nfs(at as u32 + 1, name))).collect());
-        Remote { mounts, prober: Prober::without_clock(statfs), timeout_s: 5.0, known: Vec::new() }
+        Remote { mounts, prober: Prober::without_clock(statfs), timeout_s: 5.0, known: Table::default() }
     }
 
     fn stuck(seen: &[(String, f64)], name: &str) -> Option<f64> {
