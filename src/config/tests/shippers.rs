@@ -1,0 +1,283 @@
+//! Destinations: their types, names, labels, queues and TLS.
+
+use std::time::Duration;
+
+use super::*;
+use crate::formats::{Compression, Options, RemoteWriteVersion, json, remote_write};
+use crate::http::HttpSettings;
+use crate::lane::{Kind, RetrySettings, To};
+use crate::model::Labels;
+
+#[test]
+fn durations_are_nanoseconds_or_words() {
+    let timeout = |text: &str| match &loaded(&shipper(&format!(r#", "timeout": {text}"#))).lanes[0].kind {
+        Kind { to: To::Http(http), .. } => http.timeout,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(timeout("30000000000"), Duration::from_secs(30));
+    assert_eq!(timeout("3e10"), Duration::from_secs(30));
+    assert_eq!(timeout("\"1m30s\""), Duration::from_secs(90));
+    let refused = |text: &str| problem(&shipper(&format!(r#", "timeout": {text}"#)));
+    assert!(refused("30").ends_with("got 30; a number is nanoseconds, for seconds write \"30s\""));
+    for bad in ["-1", "\"-1s\"", "\"25h\"", "\"30\"", "\"soon\"", "true", "1e99"] {
+        assert!(refused(bad).contains("shipper.timeout: expected a duration"), "{bad}");
+    }
+    assert!(
+        problem(&shipper(r#", "retry": {"min_backoff": "10s"}"#))
+            .contains("min_backoff (10s) is longer than max_backoff (5s)")
+    );
+}
+
+#[test]
+fn each_type_becomes_its_kind() {
+    let kind = |text: &str| loaded(&format!(r#"{{"shipper": {text}}}"#)).lanes.remove(0).kind;
+    let http = HttpSettings::new("http://h:9/x".into());
+    let network = |name: &str, more: &str| kind(&format!(r#"{{"type": "{name}", "endpoint": "http://h:9/x"{more}}}"#));
+    let remote_write = |more: &str| network("prometheus_remote_write", more);
+    let to = |format, options| Kind::to_url(format, options, http.clone());
+    let remote_write_of = |version: RemoteWriteVersion| to(&remote_write::FORMAT, Options::default().with(version));
+    let (v1, v2) = (RemoteWriteVersion::V1, RemoteWriteVersion::V2);
+    assert_eq!(remote_write(""), remote_write_of(v1));
+    assert_eq!(remote_write(r#", "compression": "snappy""#), remote_write_of(v1));
+    let message = |name: &str| remote_write(&format!(r#", "protobuf_message": "{name}""#));
+    assert_eq!(message("prometheus.WriteRequest"), remote_write_of(v1));
+    assert_eq!(message("io.prometheus.write.v2.Request"), remote_write_of(v2));
+    assert_ne!(remote_write_of(v1), remote_write_of(v2));
+    assert_eq!(network("http_json", ""), to(&json::HTTP, Options::default()));
+    let gzip = Options::compressed(Compression::Gzip);
+    assert_eq!(network("http_json", r#", "compression": "gzip""#), to(&json::HTTP, gzip));
+    let here = |format, to| Kind { format, options: Options::default(), to };
+    let file = here(&json::FILE, To::File("/var/x".into()));
+    assert_eq!(kind(r#"{"type": "file", "endpoint": "file:///var/x"}"#), file);
+    assert_eq!(kind(r#"{"type": "stdout"}"#), here(&json::STDOUT, To::Stdout));
+}
+
+#[test]
+fn bad_shippers_are_refused() {
+    for (text, said) in [
+        ("{}", "shipper.type: required: \"prometheus_remote_write\", \"http_json\", \"file\" or \"stdout\""),
+        (r#"{"type": "http-json"}"#, "did you mean \"http_json\"?"),
+        (r#"{"type": 1}"#, "shipper.type: expected a string, got 1"),
+        (r#"{"type": "http_json"}"#, "shipper.endpoint: required: a URL"),
+        (r#"{"type": "file"}"#, "shipper.endpoint: required: a path"),
+        (r#"{"type": "file", "endpoint": "/tmp"}"#, "is a directory"),
+        (r#"{"type": "stdout", "compression": "gzip"}"#, "expected \"none\", got \"gzip\""),
+        (r#"{"type": "stdout", "protobuf_message": "v2"}"#, "expected \"prometheus.WriteRequest\" or"),
+        (r#"{"type": "stdout", "name": "../x"}"#, "shipper.name: expected 1 to 64 letters"),
+        (r#"{"type": "stdout", "labels": {"a-b": "x"}}"#, "labels.a-b: invalid label name \"a-b\""),
+        (r#"{"type": "stdout", "labels": {"a": 1}}"#, "labels.a: expected a string, got 1"),
+        (r#"{"type": "stdout", "labels": {"__name__": "x"}}"#, "names that begin with __ are Prometheus' own"),
+        (
+            r#"{"type": "stdout", "labels": {"__meta": "x"}}"#,
+            "labels.__meta: names that begin with __ are Prometheus' own; choose another one",
+        ),
+        (r#"{"type": "stdout", "spool": {"max_bytes": 1}}"#, "from 65536 to 1099511627776, got 1"),
+        ("7", "shipper: expected an object, got 7"),
+    ] {
+        let all = problems(&format!("{{\"shipper\": {text}}}"));
+        assert!(all[0].contains(said), "{text}: {all:?}");
+    }
+}
+
+#[test]
+fn an_endpoint_of_remote_write_without_a_path_is_warned_of() {
+    let warnings = |kind: &str, endpoint: &str| {
+        loaded(&format!(r#"{{"shipper": {{"type": "{kind}", "endpoint": "{endpoint}"}}}}"#)).warnings
+    };
+    for endpoint in ["http://h:9090", "http://h:9090/", "https://[::1]"] {
+        assert_eq!(
+            warnings("prometheus_remote_write", endpoint),
+            ["c.json:1:61: shipper.endpoint: has no path; most receivers of this type take it at /api/v1/write"]
+        );
+        assert_eq!(warnings("http_json", endpoint), [""; 0]);
+    }
+    for endpoint in ["http://h/api/v1/write", "http://h/x", "http://h/?tenant=1"] {
+        assert_eq!(warnings("prometheus_remote_write", endpoint), [""; 0], "{endpoint}");
+    }
+}
+
+#[test]
+fn one_and_several_lead_to_each_other() {
+    assert_eq!(
+        problem(r#"{"shipper": [{"type": "stdout"}]}"#),
+        "c.json:1:13: shipper: expected an object, got a list; shippers takes a list"
+    );
+    assert_eq!(
+        problem(r#"{"shippers": {"type": "stdout"}}"#),
+        "c.json:1:14: shippers: expected a list, got an object; shipper takes an object"
+    );
+}
+
+#[test]
+fn every_file_that_is_missing_is_named() {
+    let tls = r#", "tls": {"enabled": true, "cert_file": "/no/c", "key_file": "/no/k", "ca_file": "/no/a"}"#;
+    let missing = |place: &str, file: &str| format!("{place}: {file}: no such file");
+    assert_eq!(
+        problems(&shipper(tls).replace("http:", "https:"))
+            .iter()
+            .map(|line| line.split_once(": ").unwrap().1)
+            .collect::<Vec<_>>(),
+        [
+            missing("shipper.tls.cert_file", "/no/c"),
+            missing("shipper.tls.key_file", "/no/k"),
+            missing("shipper.tls.ca_file", "/no/a"),
+        ]
+    );
+}
+
+#[test]
+fn names_are_unique_and_default_to_the_type() {
+    let text =
+        r#"{"shippers": [{"type": "stdout"}, {"type": "stdout", "name": "b"}, {"type": "file", "endpoint": "x"}]}"#;
+    assert_eq!(loaded(text).lanes.iter().map(|lane| lane.name.as_str()).collect::<Vec<_>>(), ["stdout", "b", "file"]);
+    assert_eq!(
+        problem(r#"{"shippers": [{"type": "stdout"}, {"type": "stdout"}]}"#),
+        "c.json:1:35: shippers[1]: the name \"stdout\" is shippers[0]'s already; give each its own name"
+    );
+    assert_eq!(
+        problem(r#"{"shipper": {"type": "stdout"}, "shippers": [{"type": "stdout", "name": "b"}]}"#),
+        "c.json:1:45: shippers: shippers and shipper are given together; move shipper into the list"
+    );
+    // Of the same name and with more mistakes: still one problem.
+    assert_eq!(
+        problem(r#"{"shipper": {"type": "stdout"}, "shippers": [{"type": "stdout"}, {"type": "x", "y": 1}]}"#),
+        "c.json:1:45: shippers: shippers and shipper are given together; move shipper into the list"
+    );
+    // What is no object has no fields to be missing, and is not counted out of the list either.
+    assert_eq!(
+        problems(r#"{"shippers": [null, {"type": "stdout"}, 7, [], {"type": "stdout"}]}"#),
+        [
+            "c.json:1:15: shippers[0]: expected an object, got null",
+            "c.json:1:41: shippers[2]: expected an object, got 7",
+            "c.json:1:44: shippers[3]: expected an object, got a list",
+            "c.json:1:48: shippers[4]: the name \"stdout\" is shippers[1]'s already; give each its own name",
+        ]
+    );
+    // The example's empty list may stay where someone fills in `shipper`.
+    assert_eq!(loaded(r#"{"shipper": {"type": "stdout"}, "shippers": []}"#).lanes.len(), 1);
+}
+
+#[test]
+fn own_labels_win_over_global_ones_and_an_empty_value_takes_one_away() {
+    let text = r#"{"labels": {"zone": "a", "team": "x", "none": ""}, "shippers": [
+        {"type": "stdout", "labels": {"zone": "b", "team": ""}},
+        {"type": "prometheus_remote_write", "endpoint": "http://h/", "labels": {"job": ""}},
+        {"type": "prometheus_remote_write", "name": "two", "endpoint": "http://h/", "labels": {"instance": "i"}}
+    ]}"#;
+    let config = loaded(text);
+    assert_eq!(config.labels, Labels::of(&[("zone", "a"), ("team", "x")]));
+    assert_eq!(config.lanes[0].labels, Labels::of(&[("zone", "b")]));
+    assert_eq!(config.lanes[1].labels, Labels::of(&[("zone", "a"), ("team", "x"), ("instance", "host1")]));
+    assert_eq!(
+        config.lanes[2].labels,
+        Labels::of(&[("zone", "a"), ("team", "x"), ("job", "metricsd"), ("instance", "i")])
+    );
+    // Also from the global labels.
+    let text = r#"{"labels": {"instance": "", "job": "j"}, "shipper": {"type": "prometheus_remote_write", "endpoint": "http://h/"}}"#;
+    assert_eq!(loaded(text).lanes[0].labels, Labels::of(&[("job", "j")]));
+}
+
+#[test]
+fn a_lane_keeps_what_was_said_of_it() {
+    let lane = loaded(&shipper(r#", "retry": {"max_backoff": "1m"}, "spool": {"max_bytes": 65536}, "name": "n""#))
+        .lanes
+        .remove(0);
+    assert_eq!(lane.name, "n");
+    assert_eq!((lane.spool.max_bytes, lane.spool.memory_max_bytes), (65536, 65536));
+    let retry = RetrySettings {
+        min_backoff: Duration::from_millis(500),
+        max_backoff: Duration::from_secs(60),
+        ..RetrySettings::default()
+    };
+    assert_eq!(lane.retry, retry);
+}
+
+#[test]
+fn what_may_wait_in_memory_is_the_operators_to_say() {
+    let spools = |common: &str, own: &str| {
+        let shipper = format!(r#"{{"type": "http_json", "endpoint": "http://h/", "spool": {{{own}}}}}"#);
+        loaded(&format!(r#"{{"spool": {{{common}}}, "shipper": {shipper}}}"#))
+    };
+    for (common, own, bytes) in [
+        ("", "", 4 << 20),
+        (r#""memory_max_bytes": 65536"#, "", 65536),
+        (r#""memory_max_bytes": 65536"#, r#""memory_max_bytes": 8388608"#, 8 << 20),
+        (r#""memory_max_bytes": 65536"#, r#""max_bytes": 1048576"#, 65536),
+        (r#""max_bytes": 1048576"#, "", 1 << 20),
+        (r#""max_bytes": 1048576"#, r#""max_bytes": 67108864"#, 4 << 20),
+    ] {
+        let config = spools(common, own);
+        assert_eq!(config.lanes[0].spool.memory_max_bytes, bytes, "{common} {own}");
+        assert_eq!(config.warnings, [""; 0]);
+    }
+    let warnings = spools("", r#""max_bytes": 65536, "memory_max_bytes": 65537"#).warnings;
+    assert!(
+        warnings[0]
+            .ends_with("shipper.spool.memory_max_bytes: more than max_bytes, which holds for what waits in memory too"),
+        "{warnings:?}"
+    );
+    assert!(
+        problem(r#"{"spool": {"memory_max_bytes": 65535}}"#)
+            .contains("spool.memory_max_bytes: expected a whole number from 65536 to 1099511627776, got 65535")
+    );
+}
+
+#[test]
+fn a_drain_rate_that_drains_nothing_is_warned_of() {
+    for (interval, rate, warned) in [("1", "1", true), ("1", "1.5", false), ("0.05", "20", true), ("60", "0.1", false)]
+    {
+        let shipper = r#"{"type": "http_json", "endpoint": "http://h/", "drain_rate": RATE}"#.replace("RATE", rate);
+        let text = format!(r#"{{"collector": {{"interval_seconds": {interval}}}, "shipper": {shipper}}}"#);
+        let warnings = loaded(&text).warnings;
+        assert_eq!(
+            warnings.iter().any(|line| line.contains("shipper.drain_rate: no more a second")),
+            warned,
+            "{warnings:?}"
+        );
+    }
+}
+
+#[test]
+fn tls_is_checked_by_the_rules_of_the_field() {
+    let with = |tls: &str| shipper(&format!(r#", "tls": {{{tls}}}"#));
+    for (tls, said) in [
+        (r#""cert_file": "/c""#, "shipper.tls.cert_file: cert_file and key_file go together"),
+        (r#""key_file": "/c", "cert_file": """#, "shipper.tls.key_file: cert_file and key_file go together"),
+        (r#""min_version": "1.2""#, "expected \"TLS1.0\", \"TLS1.1\", \"TLS1.2\" or \"TLS1.3\", got \"1.2\""),
+        (r#""max_version": "TLS1.1""#, "\"TLS1.1\" is not offered any more"),
+        (r#""min_version": "TLS1.3", "max_version": "TLS1.2""#, "shipper.tls.max_version: lower than min_version"),
+        (r#""cipher_suites": ["TLS_AES_128_GCM_SHA265"]"#, "did you mean \"TLS_AES_128_GCM_SHA256\"?"),
+        (r#""cipher_suites": ["TLS_RSA_WITH_AES_128_CBC_SHA"]"#, "none of these suites can be used"),
+        (r#""cipher_suites": ["TLS_AES_128_GCM_SHA256"], "max_version": "TLS1.2""#, "none of these suites can be used"),
+        (
+            r#""cipher_suites": ["ECDHE-RSA-AES128-GCM-SHA256"]"#,
+            "that is OpenSSL's name of TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
+        ),
+        (r#""cipher_suites": ["AES128-SHA:!aNULL"]"#, "several are items of the list"),
+        (r#""session_tickets": 1"#, "shipper.tls.session_tickets: expected true or false, got 1"),
+    ] {
+        let text = with(tls).replace("http://", "https://").replace("\"tls\": {", "\"tls\": {\"enabled\": true, ");
+        assert!(problem(&text).contains(said), "{tls}: {}", problem(&text));
+    }
+    // What is switched off stops nobody: older files hold it.
+    let off = r#""enabled": false, "cert_file": "/c", "max_version": "TLS1.1", "cipher_suites": ["TLS_RSA_WITH_AES_128_CBC_SHA"]"#;
+    assert_eq!(loaded(&with(off)).warnings, ["c.json:1:67: shipper.tls: has no effect while its enabled is false"]);
+    let with =
+        |tls: &str| with(tls).replace("http://", "https://").replace("\"tls\": {", "\"tls\": {\"enabled\": true, ");
+    let warnings = |tls: &str| loaded(&with(tls)).warnings;
+    assert_eq!(
+        warnings(
+            r#""min_version": "TLS1.0", "cipher_suites": ["TLS_RSA_WITH_AES_128_CBC_SHA", "TLS_AES_128_GCM_SHA256"]"#
+        ),
+        [
+            "c.json:1:101: shipper.tls.min_version: \"TLS1.0\" is not offered any more; TLS1.2 is used",
+            "c.json:1:129: shipper.tls.cipher_suites[0]: \"TLS_RSA_WITH_AES_128_CBC_SHA\" is too weak to be offered and is skipped",
+        ]
+    );
+    // An old list beside a version that it does not speak of.
+    let old = r#""min_version": "TLS1.3", "cipher_suites": ["TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", "TLS_RSA_WITH_AES_128_CBC_SHA256"]"#;
+    assert_eq!(
+        warnings(old),
+        ["c.json:1:128: shipper.tls.cipher_suites: is of TLS 1.2 alone, and has no effect with this min_version"]
+    );
+}
