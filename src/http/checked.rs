@@ -12,15 +12,36 @@ pub fn checked_url(text: &str) -> Result<Url, Fault> {
     http(text).map(Url::new).map_err(|why| Fault::quoting("").after(format!(" {why}")))
 }
 
+/// The same, or a server behind a Unix socket: `unix:///path/of.sock:/path`.
+pub fn checked_place(text: &str) -> Result<Url, Fault> {
+    let Some(rest) = text.strip_prefix("unix://") else { return checked_url(text) };
+    let url = Url::new(text);
+    let refuse =
+        |why: &str| Err(Fault::quoting("").after(format!(" {why}; it is written unix:///path/of.sock:/metrics")));
+    match url.split_socket() {
+        Some((socket, _)) if !socket.starts_with('/') => refuse("has no absolute path of a socket"),
+        Some((socket, _)) if socket.len() > MAX_SOCKET_PATH => refuse("has a longer path than a socket can have"),
+        Some((_, path)) if rest.contains('#') || Uri::try_from(path).is_err() => {
+            refuse("has a bad path behind its socket")
+        }
+        _ => Ok(url),
+    }
+}
+
+/// What the kernel takes (`sun_path`), its last byte being NUL.
+const MAX_SOCKET_PATH: usize = 107;
+
 /// Whether what is shown to `url` on the way in can be read on the way.
 pub fn is_in_the_clear(url: &Url) -> bool {
     !url.is_https() && !is_local(url)
 }
 
 /// Whether `url` is this machine's.
-pub(super) fn is_local(url: &Url) -> bool {
+pub fn is_local(url: &Url) -> bool {
     let host = url.host();
-    host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    url.split_socket().is_some()
+        || host.eq_ignore_ascii_case("localhost")
+        || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// The URL with its scheme in small letters, or what is wrong with it.

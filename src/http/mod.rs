@@ -35,7 +35,7 @@ mod wire;
 pub use ureq::http::{HeaderMap, Method};
 
 pub use access::Access;
-pub use checked::checked_url;
+pub use checked::{checked_place, checked_url, is_local};
 pub use client::Client;
 pub use error::Error;
 pub use exchange::{Request, Response};

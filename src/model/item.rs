@@ -71,7 +71,7 @@ impl Key {
         let count = self.number(0).filter(|count| at < *count)?;
         let text = self.packed.get((1 + count) * NUMBER..)?;
         let begin = if at == 0 { 0 } else { self.number(at)? };
-        str::from_utf8(text.get(begin..self.number(at + 1)?)?).ok()
+        std::str::from_utf8(text.get(begin..self.number(at + 1)?)?).ok()
     }
 }
 

@@ -82,7 +82,7 @@ impl Fetcher {
         let until = monotonic() + self.settings.http.timeout;
         let mut pause = PAUSE;
         for attempt in 0.. {
-            let (failure, again) = match self.follow(until, body) {
+            let (failure, again) = match self.follow(until, attempt == 0, body) {
                 Ok(answer) if (200..=299).contains(&answer.status) => return Ok(content_type(&answer)),
                 Ok(answer) => (Failure::new(format!("answered {}", answer.status)), answer.status >= 500),
                 Err(failure) => {
@@ -101,18 +101,22 @@ impl Fetcher {
     }
 
     /// One attempt, with the redirects on the way.
-    fn follow(&mut self, until: Duration, body: &mut Vec<u8>) -> Result<Response, Failure> {
+    fn follow(&mut self, until: Duration, is_first: bool, body: &mut Vec<u8>) -> Result<Response, Failure> {
         let home = self.client.access().endpoint().clone();
         let (mut url, mut path): (Url, Option<String>) = (home.clone(), None);
-        for _ in 0..=MAX_REDIRECTS {
+        for hop in 0..=MAX_REDIRECTS {
             let left = until.saturating_sub(monotonic());
             if left.is_zero() {
                 let why = format!("{url}: no page within {:?} (endpoints.timeout)", self.settings.http.timeout);
                 return Err(Failure { why, timed_out: true });
             }
             let limit = BodyLimit::Refuse(self.settings.limits.body_bytes);
-            let request =
-                Request { path: path.as_deref(), headers: &self.headers, within: Some(left), ..Request::get(limit) };
+            let request = Request {
+                path: path.as_deref(),
+                headers: &self.headers,
+                within: (hop > 0 || !is_first).then_some(left),
+                ..Request::get(limit)
+            };
             let answer = match &mut self.elsewhere {
                 Some((to, client)) if is_same_server(to, &url) => client.send(&request, body)?,
                 _ => self.client.send(&request, body)?,

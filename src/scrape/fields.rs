@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::settings::{Limits, PageFormat, Settings};
 use crate::fields::{DefaultValue, Done, Fault, Field, Inner, Notes, Table, Takes, WAIT};
-use crate::http::{Env, HttpFields, Purpose, UNTIMED_TABLE, Url, checked_url};
+use crate::http::{Env, HttpFields, Purpose, UNTIMED_TABLE, Url, checked_place, is_local};
 use crate::model::Labels;
 
 /// Names become values of labels and keys of `/health`.
@@ -84,7 +84,7 @@ static FIELDS: [Field<EndpointFields>; 15] = [
     Field::new(
         "url",
         Takes::Text(|s, url| {
-            s.url = Some(checked_url(&url)?);
+            s.url = Some(checked_place(&url)?);
             Ok(())
         }),
         DefaultValue::Required,
@@ -276,6 +276,7 @@ impl EndpointFields {
         let http = self.http.settle(purpose, notes);
         let (name, mut http) = (self.name?, http?);
         http.timeout = self.timeout.unwrap_or(DEFAULT_TIMEOUT).min(interval);
+        // Nothing is won where no network lies between.
         let is_local = is_local(&http.endpoint);
         let instance = match http.endpoint.split_socket() {
             Some((path, _)) => path.to_owned(),
@@ -305,11 +306,4 @@ impl EndpointFields {
 fn instance(url: &Url) -> String {
     let (host, port) = (url.host(), url.port());
     if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
-}
-
-/// Nothing is won where no network lies between.
-fn is_local(url: &Url) -> bool {
-    let host = url.host();
-    let is_loopback = || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
-    url.split_socket().is_some() || host.eq_ignore_ascii_case("localhost") || is_loopback()
 }

@@ -24,6 +24,7 @@ mod own_metrics;
 mod privileges;
 mod reload;
 mod rules;
+mod scrape;
 mod secrets;
 mod series_list;
 mod server;

@@ -101,9 +101,12 @@ fn no_field_is_in_the_table_without_being_read() {
         let wrong = if row.takes == "boolean" { "7" } else { "true" };
         let mut text = wrong.to_owned();
         for key in row.path.rsplit('.') {
-            text = format!("{{\"{key}\": {text}}}");
+            text = match key.strip_suffix("[]") {
+                Some(list) => format!("{{\"{list}\": [{text}]}}"),
+                None => format!("{{\"{key}\": {text}}}"),
+            };
         }
-        let expected = format!(": {}: expected ", row.path);
+        let expected = format!(": {}: expected ", row.path.replace("[]", "[0]"));
         assert!(problems(&text).iter().any(|line| line.contains(&expected)), "{}: {:?}", row.path, problems(&text));
     }
 }

@@ -131,10 +131,6 @@ fn what_this_version_does_not_have_is_refused_as_such() {
         ),
         (r#"{"collector": {"textfile": {}}}"#, "collector.textfile: this version has no textfile yet"),
         (
-            r#"{"endpoints": [{"name": "a", "url": "http://h/"}]}"#,
-            "c.json:1:2: endpoints: this version has no endpoints yet; leave the list empty",
-        ),
-        (
             r#"{"shipper": {"type": "loki"}}"#,
             "shipper.type: this version has no \"loki\" yet; use \"prometheus_remote_write\", \"http_json\", \"file\" or \"stdout\"",
         ),
