@@ -11,11 +11,11 @@ use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
 use metricsd::collectors::{self, Collector, Preset, Settings, Tick};
-use metricsd::host::{FsUsage, HostPaths, Scratch, StatFs};
 use metricsd::formats::Compression;
 use metricsd::formats::RemoteWriteVersion;
 use metricsd::formats::text::{self, Format};
 use metricsd::formats::{Bodies, Encoder, json::Json, remote_write::RemoteWrite};
+use metricsd::host::{FsUsage, HostPaths, Scratch, StatFs};
 use metricsd::model::{Batch, Frame, Labels, Recorder, Resource, Scheme};
 use metricsd::shaping::Perspective;
 
@@ -48,8 +48,9 @@ fn root() -> &'static Path {
         let memory = Path::new("/dev/shm");
         let base = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
         let root = base.join(format!("metricsd-fuzz-{}", std::process::id()));
-        fs::create_dir_all(root.join("proc/1/net")).unwrap();
-        fs::create_dir_all(root.join("proc/pressure")).unwrap();
+        for dir in ["proc/1/net", "proc/pressure", "proc/sys/kernel/random"] {
+            fs::create_dir_all(root.join(dir)).unwrap();
+        }
         root
     })
 }
@@ -68,6 +69,8 @@ fuzz_target!(|input: &[u8]| {
         b'v' => ("proc/vmstat", &["vmstat"]),
         b't' => ("proc/1/net/snmp", &["netstat"]),
         b'6' => ("proc/1/net/snmp6", &["netstat"]),
+        b'e' => ("proc/1/net/netstat", &["netstat"]),
+        b'r' => ("proc/sys/kernel/random/entropy_avail", &["entropy"]),
         _ => return,
     };
     let settings = Settings { preset: Preset::Full, max_series: 1000, ..Settings::default() };
@@ -125,4 +128,6 @@ fuzz_target!(|input: &[u8]| {
             assert_eq!(made.drain().map(|body| body.samples).sum::<u64>(), encoded.samples + encoded.markers);
         }
     }
+    // The next input's collector may read more files than its own.
+    let _ = fs::remove_file(root().join(file));
 });

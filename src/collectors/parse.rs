@@ -75,12 +75,12 @@ pub fn u64(field: &[u8]) -> Option<u64> {
     })
 }
 
-/// A decimal fraction such as `12.34`, all of `field`; never negative, never NaN.
+/// A decimal fraction such as `12.34`, all of `field`; never negative, NaN or infinite.
 pub fn f64(field: &[u8]) -> Option<f64> {
     if !field.iter().all(|b| b.is_ascii_digit() || *b == b'.') {
         return None;
     }
-    std::str::from_utf8(field).ok()?.parse().ok()
+    std::str::from_utf8(field).ok()?.parse().ok().filter(|number: &f64| number.is_finite())
 }
 
 /// A decimal number that may be below zero, all of `field`.
@@ -114,6 +114,8 @@ mod tests {
         for bad in ["", "-1.0", "nan", "inf", "1e9", "1.2.3", "."] {
             assert_eq!(f64(bad.as_bytes()), None, "{bad:?}");
         }
+        // Beyond what a double can hold.
+        assert_eq!(f64(&[b'9'; 309]), None);
     }
 
     #[test]
