@@ -317,11 +317,12 @@ impl Scheduler {
     /// brings a time of their own. `is_tick`: metricsd's own metrics go with it, where they are
     /// wanted.
     fn publish(&mut self, time_ms: i64, stamp: Option<Stamp>, frames: Vec<Frame>, is_tick: bool) {
+        let now = monotonic();
         for frame in &frames {
             if frame.values.is_empty() {
                 self.telemetry.latest.remove(&frame.source);
             } else {
-                self.telemetry.latest.put(frame);
+                self.telemetry.latest.put(frame, now);
             }
         }
         if stamp.is_some() {

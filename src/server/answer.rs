@@ -4,6 +4,8 @@ use std::io::{self, Write};
 
 use tiny_http::{HTTPVersion, Header, StatusCode};
 
+use super::page;
+
 /// Lines of text.
 pub(super) const TEXT: &str = "text/plain; charset=utf-8";
 
@@ -43,7 +45,7 @@ pub(super) fn bytes(response: &Response, head_only: bool) -> Vec<u8> {
         // Every page is about this very moment.
         ("Cache-Control", "no-store"),
         ("X-Content-Type-Options", "nosniff"),
-        ("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'"),
+        ("Content-Security-Policy", page::POLICY),
     ];
     fields.extend(response.allow.map(|allow| ("Allow", allow)));
     fields.extend(response.challenges.iter().map(|challenge| ("WWW-Authenticate", *challenge)));

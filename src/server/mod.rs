@@ -1,4 +1,4 @@
-//! The HTTP server: /health, /ready, /live, /metrics and a page that links them.
+//! The HTTP server: /health, /ready, /live, /metrics and a page for people.
 //!
 //! tiny_http's own listener starts a thread for every connection, without a bound, and
 //! panics where it cannot start one; a thousand idle clients would end the agent. So its
@@ -22,6 +22,7 @@ mod guard;
 mod head;
 mod health;
 mod negotiate;
+mod overview;
 mod page;
 mod routes;
 mod security;
@@ -182,6 +183,7 @@ impl Bound {
         let local_addr = listener.local_addr().map_err(other)?;
         let (ours, guards) = UnixStream::pair().map_err(other)?;
         let exposition = Exposition::new(&telemetry);
+        telemetry.latest.follow(overview::RATES);
         let handed_over = Handover::default();
         let scheme = security.scheme();
         let site = Site {

@@ -81,7 +81,7 @@ pub fn route(request: &Request, view: View<'_>, now: Now, own: impl FnOnce() -> 
     }
     match page {
         Page::Index => {
-            let body = page::render(view.host, &health::examine(view.telemetry, now));
+            let body = page::render(view.host, &health::examine(view.telemetry, now), view.telemetry, now);
             Response::page(200, HTML, body)
         }
         Page::Health => health(view, now),
@@ -236,7 +236,7 @@ mod tests {
     #[test]
     fn metrics_holds_the_latest_frames_and_our_own_in_one_family() {
         let telemetry = telemetry();
-        telemetry.latest.put(&frame("cpu", &PLAIN));
+        telemetry.latest.put(&frame("cpu", &PLAIN), Duration::ZERO);
         assert_eq!(
             ask(&telemetry, "GET", "/metrics", "text/plain").body,
             "# HELP test_bytes_total A test.\n# TYPE test_bytes_total counter\n\
@@ -254,7 +254,7 @@ mod tests {
     #[test]
     fn the_names_of_a_scheme_are_asked_for_by_page_or_query() {
         let telemetry = telemetry();
-        telemetry.latest.put(&frame("cpu", &PLAIN));
+        telemetry.latest.put(&frame("cpu", &PLAIN), Duration::ZERO);
         let node = ask(&telemetry, "GET", "/metrics/node", "").body;
         assert!(node.contains("node_test_bytes_total 1\n"), "{node}");
         assert_eq!(ask(&telemetry, "GET", "/metrics?naming=node_exporter", "").body, node);

@@ -22,7 +22,7 @@ pub use collectors::{CollectorState, CollectorStatus, Round};
 pub use destinations::{DestinationState, DestinationStatus, DropReason, Outcome, Trouble};
 pub use endpoints::{EndpointState, EndpointStatus, Scrape};
 pub use exposition::{Exposition, OWN};
-pub use latest::Latest;
+pub use latest::{Latest, Newest};
 pub use subjects::Subjects;
 pub use throttle::{Causes, Throttle};
 pub use time_text::{go_duration, rfc3339, rough_duration};

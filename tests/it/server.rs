@@ -9,7 +9,13 @@ use std::time::{Duration, Instant};
 use metricsd::host;
 use metricsd::model::{Family, Item, Label, Reading, Recorder, Refused, face};
 use metricsd::server::{self, Server, Settings, StartError};
-use metricsd::telemetry::{CollectorState, CollectorStatus, DestinationStatus, Round, Subjects, Telemetry};
+use metricsd::telemetry::{
+    CollectorState, CollectorStatus, DestinationState, DestinationStatus, DropReason, Outcome, Round, Subjects,
+    Telemetry,
+};
+
+use crate::support::program::{Daemon, TempDir, free_port, metricsd};
+use crate::support::wait_for;
 
 /// Longer than any deadline of the server's: who waits for this waits for a bug.
 const LIMIT: Duration = Duration::from_secs(40);
@@ -43,7 +49,7 @@ pub fn serve_as(settings: Settings, series: usize) -> (Server, Arc<Telemetry>) {
     for i in 0..series {
         out.item(&Item::new(&[&i.to_string()])).push(&VALUE, i as f64);
     }
-    telemetry.latest.put(&out.finish(host::wall_ms()));
+    telemetry.latest.put(&out.finish(host::wall_ms()), now);
     telemetry.collected(now, 0);
     let settings = Settings { host: "127.0.0.1".to_owned(), port: 0, ..settings };
     (server::start(&settings, Arc::clone(&telemetry), "testhost").unwrap(), telemetry)
@@ -361,4 +367,152 @@ fn stopping_frees_the_port_at_once() {
     )
     .unwrap();
     assert_eq!(ask(again.local_addr(), "GET", "/live", "*/*").status, 200);
+}
+
+/// A gauge or counter of that name, with these labels in order.
+macro_rules! reading {
+    ($kind:ident, $name:literal, $($label:literal),*) => {{
+        const LABELS: &[Label] = &labels(&[$($label),*]);
+        static READING: Reading =
+            Reading { native: face(&Family::$kind($name, "", ""), LABELS), node: None, otel: None };
+        &READING
+    }};
+}
+
+const fn labels<const N: usize>(names: &[&'static str; N]) -> [Label; N] {
+    let mut labels = [const { Label::constant("", "") }; N];
+    let mut at = 0;
+    while at < N {
+        labels[at] = Label::key(names[at], at);
+        at += 1;
+    }
+    labels
+}
+
+/// What stands in the row or card that begins with `title`, without markup.
+fn words_of(page: &str, title: &str) -> String {
+    let from = page.find(title).unwrap_or_else(|| panic!("no {title} in {page}")) + title.len();
+    let rest = &page[from..];
+    let to = ["</tr>", "</section>"].iter().filter_map(|end| rest.find(end)).min().unwrap();
+    let mut words = String::new();
+    for part in rest[..to].split('<') {
+        words.push_str(part.split_once('>').map_or(part, |(_, text)| text));
+        words.push(' ');
+    }
+    words.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Sixty seconds apart, with counters of the disk `sda` and of an interface with a bad name.
+fn put_round(telemetry: &Telemetry, at: u64, counted: f64) {
+    let put = |out: &mut Recorder| telemetry.latest.put(&out.finish(at as i64 * 1000), Duration::from_secs(at));
+    let mut disks = Recorder::new("disk", 100);
+    let sda = Item::new(&["sda"]);
+    let mut disk = disks.item(&sda);
+    disk.push(reading!(counter, "system_disk_read_count_total", "device"), counted);
+    disk.push(reading!(counter, "system_disk_read_bytes_total", "device"), counted * 1024.0);
+    disk.push(reading!(counter, "system_disk_write_bytes_total", "device"), -counted);
+    drop(disk);
+    put(&mut disks);
+    let mut network = Recorder::new("network", 100);
+    let named = Item::new(&["<script>&\"'"]);
+    let mut interface = network.item(&named);
+    interface.push(reading!(counter, "system_network_bytes_recv_total", "interface"), counted * 1024.0 * 1024.0);
+    interface.push(reading!(counter, "system_network_errors_in_total", "interface"), 3.0);
+    interface.push(reading!(counter, "system_network_errors_out_total", "interface"), 4.0);
+    drop(interface);
+    put(&mut network);
+}
+
+#[test]
+fn the_page_shows_what_people_look_at_first() {
+    let (server, telemetry) = serve(1);
+    let page = || ask(server.local_addr(), "GET", "/", "*/*").body;
+    let mut mounts = Recorder::new("filesystem", 100);
+    for (mount, total, percent) in [("/", 2048.0, 40.0), ("/srv/<b>full</b>", 1024.0, 96.5)] {
+        let item = Item::new(&["/dev/sda1", mount, "ext4"]);
+        let mut row = mounts.item(&item);
+        row.push(reading!(gauge, "system_disk_total_bytes", "device", "mountpoint", "fstype"), total);
+        row.push(reading!(gauge, "system_disk_usage_percent", "device", "mountpoint", "fstype"), percent);
+    }
+    let nas = Item::new(&["nas:/x", "/mnt/nas", "nfs4"]);
+    mounts.item(&nas).push(reading!(gauge, "system_disk_stuck", "device", "mountpoint", "fstype"), 1.0);
+    telemetry.latest.put(&mounts.finish(0), Duration::ZERO);
+    put_round(&telemetry, 60, 100.0);
+    let first = page();
+    assert_eq!(words_of(&first, ">/<p"), "/dev/sda1, ext4 40.0 % – 2.0 KiB");
+    assert_eq!(words_of(&first, "/srv/&lt;b&gt;full&lt;/b&gt;"), "/dev/sda1, ext4 96.5 % – 1.0 KiB");
+    assert!(
+        first.contains("<svg class=\"bar bad\" aria-hidden=\"true\"><rect width=\"96.5%\" height=\"100%\"/></svg>")
+    );
+    assert_eq!(words_of(&first, "/mnt/nas"), "nas:/x, nfs4 does not answer –");
+    // A rate takes two rounds; what steps back has none.
+    assert_eq!(words_of(&first, "sda</th>"), "– – – –");
+    put_round(&telemetry, 120, 220.0);
+    let second = page();
+    assert_eq!(words_of(&second, "sda</th>"), "2.0 KiB/s – 2.0/s –");
+    assert_eq!(words_of(&second, "&lt;script&gt;&amp;&quot;&#39;"), "2.0 MiB/s – 7 0");
+    assert!(!second.contains("<script") && !second.contains("<b>"), "{second}");
+    // Collected each hour here; the rest changes in between.
+    assert!(second.contains("<meta http-equiv=\"refresh\" content=\"60\">"));
+    let asks_elsewhere = ["src=", "@import", "url(", "<link", "http://", "https://"];
+    assert!(!asks_elsewhere.iter().any(|what| second.contains(what)), "{second}");
+    let policy = ask(server.local_addr(), "GET", "/", "*/*");
+    let policy = policy.field("Content-Security-Policy").unwrap();
+    assert!(policy.starts_with("default-src 'none'; style-src 'sha256-") && !policy.contains("unsafe"), "{policy}");
+}
+
+#[test]
+fn the_page_shows_how_each_destination_is() {
+    let (server, telemetry) = serve(1);
+    let words = || words_of(&ask(server.local_addr(), "GET", "/", "*/*").body, ">prom");
+    let status = Arc::clone(&telemetry.subjects().destinations[0]);
+    assert_eq!(words(), "prometheus_remote_write waiting nothing delivered yet");
+    status.delivered(10, 100, host::wall_ms());
+    assert!(words().starts_with("prometheus_remote_write ok last delivery "), "{}", words());
+    status.failed(Outcome::Retried, DestinationState::Retrying, "timed <out>".to_owned());
+    status.queue(2, 2048, Some(host::wall_ms() - 3_600_000));
+    status.dropped(DropReason::Rejected, 12, host::monotonic());
+    let said = words();
+    assert!(said.starts_with("prometheus_remote_write retrying timed &lt;out&gt; last delivery "), "{said}");
+    assert!(said.contains("; 2.0 KiB wait, for 1h0m") && said.ends_with("; 12 samples lost"), "{said}");
+}
+
+#[test]
+fn a_page_of_ten_thousand_interfaces_shows_the_busiest() {
+    let (server, telemetry) = serve(1);
+    for round in 1..=2 {
+        let mut out = Recorder::new("network", 20_000);
+        for i in 0..10_000_u64 {
+            let bytes = if i % 1000 == 999 { round * i } else { 0 };
+            out.item(&Item::new(&[&format!("eth{i}.")]))
+                .push(reading!(counter, "system_network_bytes_recv_total", "interface"), bytes as f64);
+        }
+        telemetry.latest.put(&out.finish(round as i64 * 1000), Duration::from_secs(round));
+    }
+    let page = ask(server.local_addr(), "GET", "/", "*/*").body;
+    assert_eq!(page.matches("<tr><th scope=\"row\">eth").count(), 50);
+    for busy in (999..10_000).step_by(1000) {
+        assert!(page.contains(&format!("eth{busy}.")), "{busy}");
+    }
+    assert!(page.contains("and 9950 more"), "{page}");
+}
+
+#[test]
+fn the_page_of_a_host_says_what_its_files_say() {
+    let dir = TempDir::new();
+    let port = free_port();
+    let config =
+        format!(r#"{{"server": {{"host": "127.0.0.1", "port": {port}}}, "collector": {{"interval_seconds": 0.2}}}}"#);
+    let config = dir.write("config.json", &config);
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/vm");
+    let daemon = Daemon::spawn(metricsd().arg("-config").arg(&config).args(["-root", root]), port);
+    // Of a file that stays as it is nothing is transferred.
+    let page = wait_for("two rounds", || daemon.get("/").map(|(_, page)| page).filter(|page| page.contains("0 B/s")));
+    assert_eq!(words_of(&page, "<h2>CPU</h2>"), "– 2 cores, load 0.42 0.37 0.31");
+    // 1648361472 of 4121952256 bytes, 536870912 of 2147479552.
+    assert_eq!(words_of(&page, "<h2>Memory</h2>"), "40.0 % 1.5 GiB of 3.8 GiB in use, 2.3 GiB available");
+    assert_eq!(words_of(&page, "<h2>Swap</h2>"), "25.0 % 512 MiB of 2.0 GiB in use");
+    assert_eq!(words_of(&page, ">vda</th>"), "0 B/s 0 B/s 0/s 0/s");
+    assert_eq!(words_of(&page, ">eth0</th>"), "0 B/s 0 B/s 0 12");
+    assert!(page.contains("none is configured"), "{page}");
 }
