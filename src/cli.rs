@@ -92,6 +92,14 @@ pub enum Mode {
     Once(Format, Scheme),
 }
 
+impl Mode {
+    /// Whether what it says on standard error is a log, in the form that the configuration asks
+    /// for; else a person reads it.
+    pub fn is_logged(self) -> bool {
+        matches!(self, Mode::Serve | Mode::Once(..))
+    }
+}
+
 /// How `-once` and `-list` print.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Format {

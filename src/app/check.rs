@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::path::Path;
 
+use nix::sys::statfs::{DEBUGFS_MAGIC, FsType, PROC_SUPER_MAGIC, SYSFS_MAGIC, TRACEFS_MAGIC, statfs};
 use nix::unistd::{AccessFlags, eaccess};
 
 use crate::config::Config;
 use crate::host::HostPaths;
-use crate::lane::SpoolMode;
+use crate::lane::{SpoolMode, To};
 
 /// A line for each thing that would not work if metricsd were started now, by this user. They
 /// are no problems of the configuration: it may be checked on another host, or by another user.
@@ -20,7 +21,27 @@ pub fn warnings(config: &Config, paths: &HostPaths) -> Vec<String> {
             format!("spool.dir: {} cannot be written to: {why}; what waits would be in memory only; set spool.dir, or spool.mode to \"memory\"", dir.display())
         }));
     }
+    let files = config.lanes.iter().filter_map(|lane| match &lane.kind.to {
+        To::File(path) => Some((lane, path)),
+        _ => None,
+    });
+    for (lane, path) in files {
+        warnings.extend(
+            no_file(path)
+                .map(|why| format!("destination {}: {} cannot be written to: {why}", lane.name, path.display())),
+        );
+    }
     warnings
+}
+
+/// Why this user can't append to the file `path`, or make it.
+fn no_file(path: &Path) -> Option<String> {
+    match path.metadata() {
+        Ok(_) => eaccess(path, AccessFlags::W_OK).err().map(|refused| refused.desc().to_owned()),
+        // A link to nowhere is made, too.
+        Err(error) if error.kind() == ErrorKind::NotFound => not_writable(path.parent()?),
+        Err(error) => Some(error.to_string()),
+    }
 }
 
 /// Whether `/proc` lacks what every kernel shows in it.
@@ -37,6 +58,14 @@ fn no_proc(paths: &HostPaths) -> Option<String> {
     })
 }
 
+/// Whether `dir` is of a file system that is the kernel's to make files in: root is let through there, too,
+/// before it is refused.
+fn the_kernels_own(dir: &Path) -> Option<&'static str> {
+    const KERNELS: [FsType; 4] = [PROC_SUPER_MAGIC, SYSFS_MAGIC, DEBUGFS_MAGIC, TRACEFS_MAGIC];
+    let kind = statfs(dir).ok()?.filesystem_type();
+    KERNELS.contains(&kind).then_some("only the kernel makes files there")
+}
+
 /// Why this user can't make files in `dir`, or, where it is not there yet, make it.
 fn not_writable(dir: &Path) -> Option<String> {
     for at in dir.ancestors() {
@@ -45,8 +74,9 @@ fn not_writable(dir: &Path) -> Option<String> {
             Err(error) => return Some(format!("{}: {error}", at.display())),
             Ok(found) if !found.is_dir() => return Some(format!("{} is no directory", at.display())),
             Ok(_) => {
-                let refused = eaccess(at, AccessFlags::W_OK | AccessFlags::X_OK).err()?;
-                return Some(format!("{}: {}", at.display(), refused.desc()));
+                let refused = eaccess(at, AccessFlags::W_OK | AccessFlags::X_OK).err();
+                let why = refused.map(|refused| refused.desc()).or_else(|| the_kernels_own(at))?;
+                return Some(format!("{}: {why}", at.display()));
             }
         }
     }

@@ -148,9 +148,9 @@ pub fn start() {
 }
 
 /// A line without its end. In words it has a time where it is `timed`.
-fn line(level: Level, target: &str, message: &str, timed: bool) -> String {
+pub fn line(level: Level, target: &str, message: &str, timed: bool) -> String {
     let (time, level) = (rfc3339(wall_ms()), level.as_str().to_lowercase());
-    if AS_JSON.load(Ordering::Relaxed) {
+    if is_json() {
         // Strings alone always become JSON.
         return serde_json::to_string(&Line { time: &time, level: &level, target, message }).unwrap_or_default();
     }
@@ -171,6 +171,11 @@ struct Line<'a> {
 /// What lines look like from now on.
 pub fn set_format(format: LogFormat) {
     AS_JSON.store(format == LogFormat::Json, Ordering::Relaxed);
+}
+
+/// Whether lines are objects of JSON.
+pub fn is_json() -> bool {
+    AS_JSON.load(Ordering::Relaxed)
 }
 
 /// Logs from `level` on, from now on. What is below it costs a look at an atomic, since the

@@ -66,6 +66,9 @@ fn run(invocation: Invocation) -> Exit {
     let mut config = match config::load(source.clone(), &env, &host_name) {
         Ok(config) => config,
         Err(problems) => {
+            if invocation.mode.is_logged() {
+                logging::set_format(problems.log_format);
+            }
             complain(&problems);
             return Exit::Config;
         }
@@ -74,7 +77,9 @@ fn run(invocation: Invocation) -> Exit {
     config.warnings.extend(unknown);
     let log_level = invocation.log_level;
     logging::set_level(level(log_level, &config));
-    logging::set_format(config.log_format);
+    if invocation.mode.is_logged() {
+        logging::set_format(config.log_format);
+    }
     let paths = config::host_paths(invocation.root.as_deref(), &config::process_env);
     match invocation.mode {
         Mode::Check => check(&config, &paths),
@@ -140,6 +145,13 @@ fn say(level: Level, what: &str) {
     // After what was logged before it.
     logging::finish();
     let priority = logging::priority(level);
+    if logging::is_json() {
+        // A line is an object, whatever it says.
+        for line in what.lines().map(|line| line.strip_prefix("warning: ").unwrap_or(line)) {
+            let _ = writeln!(io::stderr(), "{priority}{}", logging::line(level, module_path!(), line, false));
+        }
+        return;
+    }
     // The journal takes each line for itself.
     let what = what.replace('\n', &format!("\n{priority}"));
     let _ = writeln!(io::stderr(), "{priority}metricsd: {what}");

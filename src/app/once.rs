@@ -23,21 +23,24 @@ use crate::telemetry::{CollectorStatus, Subjects, Telemetry, rfc3339};
 /// No second round comes before the program has ended.
 const NO_SECOND_ROUND: Duration = Duration::from_secs(24 * 3600);
 
+const NONE_IS_ON: &str = "no collector is on, so there is nothing to read: collector.preset says which are, and \
+                          collector.enable_NAME switches one on; -list names them";
+
 /// Collects one round and prints it; ships nothing. What hangs is named and left out.
 pub fn once(config: &Config, paths: &HostPaths, format: Format, naming: Scheme, host_name: &str) -> Exit {
     if Clock::of_this_build().is_unset(wall_ms()) {
         warn(&format!("the clock says {}, so it is not set", rfc3339(wall_ms())));
     }
     let resource = Arc::new(Resource { host: host_name.into(), boot_ms: None });
-    let frames = match collect(&config.collectors, paths, &resource) {
-        Ok((frames, _)) => frames,
+    let (frames, statuses) = match collect(&config.collectors, paths, &resource) {
+        Ok(collected) => collected,
         Err(error) => {
             complain(&format!("cannot start a thread: {error}"));
             return Exit::Internal;
         }
     };
     if frames.is_empty() {
-        complain("nothing could be read");
+        complain(if statuses.is_empty() { NONE_IS_ON } else { "nothing could be read" });
         return Exit::Internal;
     }
     let from = Perspective::new(naming, config.labels.clone());

@@ -26,7 +26,7 @@ use crate::pipeline::{
     Clock, Collectors, Fanout, HANGS_AFTER, HandIn, Progress, Scheduler, SlowWorker, Update, read_clocks,
 };
 use crate::server::{self, Server, StartError};
-use crate::telemetry::{CollectorStatus, Subjects, Telemetry, rough_duration};
+use crate::telemetry::{CollectorStatus, Subjects, Telemetry, counted, rough_duration};
 
 /// From the first signal to the end, whatever hangs.
 const STOP_WITHIN: Duration = Duration::from_secs(9);
@@ -236,10 +236,14 @@ fn cut_off(lanes: &[Ending]) {
         }
         let what = match (requests, batches) {
             (0, 0) => "nothing waits in memory for it".to_owned(),
-            (_, 0) => format!("{requests} requests ({samples} samples) that it has not taken are lost"),
+            (_, 0) => {
+                format!("lost: {} ({}) that it has not taken", counted(requests, "request"), counted(samples, "sample"))
+            }
             _ => format!(
-                "{requests} requests ({samples} samples) that it has not taken, and {batches} collections of which no \
-                 requests were made yet, are lost"
+                "lost: {} ({}) that it has not taken, and {} of which no request was made yet",
+                counted(requests, "request"),
+                counted(samples, "sample"),
+                counted(batches, "collection")
             ),
         };
         log::warn!("destination {}: its spool's disk hangs; {what}", lane.name);

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::config::Config;
 use crate::lane::Settings;
 use crate::spool::{inspect_one, spools};
+use crate::telemetry::counted;
 
 /// Warns of them, once of each.
 #[derive(Default)]
@@ -61,7 +62,8 @@ fn what_waits(dir: &Path) -> Option<String> {
     let waiting = listing.recovery.waiting;
     match listing.unread {
         _ if waiting.frames > 0 => {
-            Some(format!("{} requests ({} samples) wait in it and are not sent", waiting.frames, waiting.samples))
+            let (requests, samples) = (counted(waiting.frames, "request"), counted(waiting.samples, "sample"));
+            Some(format!("what waits in it, {requests} ({samples}), is not sent"))
         }
         Some(error) => Some(format!("requests may wait in it ({error}) and are not sent")),
         None => None,

@@ -197,10 +197,6 @@ mod tests {
                 "shipper.retry.max_backoff: expected a duration such as \"30s\", \"1m30s\" or \"250ms\", or a number of nanoseconds, got true",
             ),
             (
-                r#""tls": {"enabled": false, "cipher_suites": ["TLS_RSA_WITH_AES_128_CBC_SHA", "x"]}"#,
-                "shipper.tls.cipher_suites[1]: unknown cipher suite \"x\"",
-            ),
-            (
                 r#""headers": {"X-Key": {"fil": "/x"}}"#,
                 "shipper.headers.X-Key.fil: unknown field; did you mean \"file\"?",
             ),

@@ -9,7 +9,7 @@ use super::context::Context;
 use super::json::{Data, Entry, Origin, Value};
 use super::problem::{Path, quoted};
 use super::root::ROOT;
-use crate::fields::{self, Shape, Variable, any_of};
+use crate::fields::{self, Row, Shape, Variable, any_of};
 use crate::host::HostPaths;
 use crate::http::Env;
 use crate::nearest::did_you_mean;
@@ -46,12 +46,27 @@ pub fn unknown_variables(names: impl IntoIterator<Item = String>, asked: impl Fn
         names.into_iter().filter(|name| name.starts_with(PREFIX) && !asked(name.as_str())).collect();
     unknown.sort();
     let known = || variables().map(|(name, _)| name).chain(["MC_LOG_LEVEL"]);
+    let rows = fields::rows(&ROOT);
     let warning = |name: &String| {
-        let nearest = did_you_mean(name, known());
+        let nearest = match field_of(name, &rows) {
+            Some(path) => format!("; set {path} in the configuration"),
+            None => did_you_mean(name, known()),
+        };
         // A name may hold anything but `=`, line breaks too.
         format!("{}: no variable of metricsd's, and without effect{nearest}", name.escape_debug())
     };
     unknown.iter().map(warning).collect()
+}
+
+/// The field that whoever made up the variable `name` most likely means: `MC_SHIPPER_TIMEOUT`, or
+/// `MC_TLS_CIPHER_SUITES` as those of `shipper.tls` are called.
+fn field_of<'r>(name: &str, rows: &'r [Row]) -> Option<&'r str> {
+    let meant = name.strip_prefix(PREFIX)?.to_ascii_lowercase();
+    let written = |row: &Row| row.path.replace('.', "_");
+    let shipper = format!("shipper_{meant}");
+    let mut found =
+        rows.iter().filter(|row| written(row) == meant).chain(rows.iter().filter(|row| written(row) == shipper));
+    found.next().map(|row| row.path.as_str())
 }
 
 /// Where the host's roots are: below `root` (`-root`) if it was given, else where

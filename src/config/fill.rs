@@ -96,6 +96,8 @@ fn field(cx: &Context<'_>, item: &Item<'_>, info: &Info, fill: &mut dyn Fill) {
             for Entry { key, value, .. } in entries(cx, item, is_comment_of_a_map).unwrap_or_default() {
                 let item = Item::new(value, item.path.key(key), item.is_secret);
                 match value.data {
+                    // Not given, as everywhere.
+                    Data::Null => {}
                     Data::Object(_) if info.shape == Shape::Secrets => {
                         if let Some(file) = file(cx, &item, value) {
                             check(cx, &item, fill.set(name, Piece::MemberFile(key, file)));

@@ -75,7 +75,11 @@ pub fn load(source: Source, env: Env<'_>, host_name: &str) -> Result<Config, Pro
     env::lay_over(&mut root, &cx);
     root::refuse_both(&cx, &mut root);
     let mut config = root::read(&cx, &root, host_name);
-    config.warnings = cx.finish()?;
+    let log_format = config.log_format;
+    config.warnings = cx.finish().map_err(|mut problems| {
+        problems.log_format = log_format;
+        problems
+    })?;
     config.source = name;
     Ok(config)
 }

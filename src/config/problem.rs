@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::rc::Rc;
 
+use super::loaded::LogFormat;
 use crate::http::redacted_url;
 
 /// Problems beyond this many are counted, not kept: nobody reads on, and a hostile file
@@ -44,6 +45,8 @@ impl fmt::Display for Problem {
 pub struct Problems {
     list: Vec<Problem>,
     uncounted: usize,
+    /// What log lines are to look like, as far as that could be read: these are among them.
+    pub log_format: LogFormat,
 }
 
 impl Problems {
@@ -80,7 +83,7 @@ impl Problems {
 
 impl From<Problem> for Problems {
     fn from(problem: Problem) -> Problems {
-        Problems { list: vec![problem], uncounted: 0 }
+        Problems { list: vec![problem], ..Problems::default() }
     }
 }
 

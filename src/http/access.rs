@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use ureq::http::{HeaderName, HeaderValue};
+use ureq::http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::basic::{basic, user_and_password};
 use super::error::Error;
@@ -104,6 +104,12 @@ impl Access {
     /// Version and suite of the last TLS handshake with it; none where there was none.
     pub fn agreed(&self) -> Option<String> {
         self.wire.session().agreed()
+    }
+
+    /// Whether an answer with these headers may be that of a proxy on the way, which passes on
+    /// what it can read.
+    pub fn may_be_of_a_proxy(&self, answer: &HeaderMap) -> bool {
+        self.wire.is_passed_on() && !answer.contains_key("via")
     }
 
     /// The way there.

@@ -1,6 +1,6 @@
 //! What an operator wrote as a URL: whether it is one.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ureq::http::Uri;
 
@@ -62,6 +62,11 @@ pub(super) fn http(url: &str) -> Result<String, String> {
     let (host, port) = split_port(host_and_port)?;
     if host.is_empty() {
         return Err("has no host".to_owned());
+    }
+    // No name is made of these alone: it is an address with a mistake in it.
+    let is_number = host.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    if is_number && host.parse::<Ipv4Addr>().is_err() {
+        return Err("has a host that is neither an address nor a name".to_owned());
     }
     // Digits only: a number may also begin with a plus.
     let is_port = |port: &str| port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|n| n > 0);
@@ -135,6 +140,8 @@ mod tests {
             ("http:///path", "no host"),
             ("http://:9090/", "no host"),
             ("http://u:p@/", "no host"),
+            ("http://999.1.1.1/", "neither an address nor a name"),
+            ("http://10.0.0:9090/", "neither an address nor a name"),
             ("http://h:0/", "bad port"),
             ("http://h:70000/", "bad port"),
             ("http://h:/", "bad port"),

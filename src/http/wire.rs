@@ -145,6 +145,11 @@ impl Wire {
         &self.session
     }
 
+    /// Whether a proxy reads requests and passes them on, and answers with them.
+    pub fn is_passed_on(&self) -> bool {
+        self.proxy.is_some() && !self.url.is_https()
+    }
+
     /// Why a request that a proxy was to pass on has come to nothing there; none where the answer
     /// is the server's.
     pub fn refusal(&self, status: StatusCode, headers: &HeaderMap) -> Option<String> {

@@ -12,7 +12,7 @@ use super::settings::{SpoolMode, SpoolSettings};
 use super::start::{Role, Start};
 use crate::host::{monotonic, wall_ms};
 use crate::spool::{Finding, OpenError, Options, Recovery, Spool, Stats, SyncPolicy, WriteError};
-use crate::telemetry::{DestinationStatus, Throttle};
+use crate::telemetry::{DestinationStatus, Throttle, counted};
 
 /// Looks after a lane's disk. In the steady state it sleeps.
 pub struct Keeper {
@@ -140,12 +140,12 @@ impl Keeper {
         let left = spool.stats().waiting;
         if left.frames > 0 {
             log::warn!(
-                "destination {}: {} requests ({} samples) stay in {}, from where nobody sends them; set spool.dir \
-                 and spool.mode back to send them, or remove the directory",
+                "destination {}: what waits in {}, {} ({}), stays there, and nobody sends it; set spool.dir and \
+                 spool.mode back to send it, or remove the directory",
                 self.name,
-                left.frames,
-                left.samples,
-                dir.display()
+                dir.display(),
+                counted(left.frames, "request"),
+                counted(left.samples, "sample")
             );
         }
         if let Err(error) = spool.close() {
@@ -333,14 +333,15 @@ fn say_recovery(name: &str, dir: &std::path::Path, recovery: &Recovery) {
         log::log!(level, "destination {name}: spool: {note}");
     }
     if fresh.frames > 0 {
-        let (requests, samples) = (fresh.frames, fresh.samples);
         log::warn!(
-            "destination {name}: {requests} requests ({samples} samples) were lost to damage in {}",
-            dir.display()
+            "destination {name}: lost to damage in {}: {} ({})",
+            dir.display(),
+            counted(fresh.frames, "request"),
+            counted(fresh.samples, "sample")
         );
     }
     if waiting.frames > 0 {
-        log::info!("destination {name}: {} requests wait in {} from before", waiting.frames, dir.display());
+        log::info!("destination {name}: {} from before in {}", counted(waiting.frames, "request"), dir.display());
     }
 }
 

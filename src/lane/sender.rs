@@ -16,7 +16,7 @@ use super::start::{Role, Start};
 use super::verdict::{Answer, Verdict};
 use crate::formats::Piece;
 use crate::host::{monotonic, wall_ms};
-use crate::telemetry::{Causes, DestinationState, DestinationStatus, DropReason, Outcome, rough_duration};
+use crate::telemetry::{Causes, DestinationState, DestinationStatus, DropReason, Outcome, counted, rough_duration};
 
 /// How often a destination that refuses us is asked again.
 pub const REFUSED_PAUSE: Duration = Duration::from_secs(60);
@@ -348,8 +348,9 @@ impl Sender {
         let failed = failing_since.filter(|_| has_failed).map(|since| {
             let waiting = self.status.queue_frames().saturating_sub(1);
             format!(
-                ", after failing for {}; {waiting} requests wait",
-                rough_duration(monotonic().saturating_sub(since))
+                ", after failing for {}; behind it: {}",
+                rough_duration(monotonic().saturating_sub(since)),
+                counted(waiting, "request")
             )
         });
         let agreed = self.route.transport.agreed().map(|agreed| format!("; {agreed}"));

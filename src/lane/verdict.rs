@@ -44,6 +44,8 @@ pub struct Peer {
     pub credentials: &'static str,
     /// Where it would have us go.
     pub location: Option<String>,
+    /// A proxy may have answered in its stead.
+    pub may_be_proxy: bool,
 }
 
 /// What is to be done with the body.
@@ -121,12 +123,22 @@ impl Answer {
                     _ => answered(*status, said),
                 };
                 let remedy = remedy.map(str::to_owned).or_else(|| what_to_do(*status, peer));
+                let remedy = match (status, remedy) {
+                    (403..=405, remedy) if peer.may_be_proxy => {
+                        let or_else = remedy.map(|remedy| format!("; else {remedy}")).unwrap_or_default();
+                        Some(format!("{FROM_THE_PROXY}{or_else}"))
+                    }
+                    (_, remedy) => remedy,
+                };
                 let remedy = remedy.map(|remedy| format!("; {remedy}")).unwrap_or_default();
                 format!("{place}{what}{remedy}")
             }
         }
     }
 }
+
+/// Proxies name themselves in what they pass on (`Via`, RFC 9110, section 7.6.3), not in their own refusals.
+const FROM_THE_PROXY: &str = "this may be the proxy's own answer: it has to allow requests to this server";
 
 /// What to do where somebody has to do something.
 fn what_to_do(status: u16, peer: &Peer) -> Option<String> {
@@ -264,6 +276,7 @@ mod tests {
                 url: "http://h/x".to_owned(),
                 credentials: "check bearer_token",
                 location: location.map(str::to_owned),
+                may_be_proxy: false,
             };
             let (said, remedy) = (Said::of(excerpt.as_bytes(), false, 100), about_the_connection(status, excerpt));
             let (written, peer) = (Written::Unsaid, Box::new(peer));

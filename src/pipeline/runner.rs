@@ -24,6 +24,8 @@ pub struct Runner {
     gives: bool,
     /// For the log line on series over the cap.
     capped: Throttle,
+    /// It was said that series came twice: a file that does so does so in each round.
+    is_doubled: bool,
 }
 
 /// What a collector's call came to, and when (CLOCK_MONOTONIC).
@@ -52,7 +54,7 @@ impl Runner {
     ) -> Runner {
         let recorder = Recorder::new(status.name(), max_series).with_labels(labels).with_slots(views);
         let capped = Throttle::new(CAPPED_EVERY);
-        Runner { collector, recorder, status, said: None, max_series, gives: false, capped }
+        Runner { collector, recorder, status, said: None, max_series, gives: false, capped, is_doubled: false }
     }
 
     /// The collector's name.
@@ -110,6 +112,7 @@ impl Runner {
         log::debug!("collector {}: {}, {series} series in {:?}", self.name(), round.state.as_str(), round.duration);
         let refused = self.recorder.take_refused();
         self.say_capped(refused.max_series, ended);
+        self.say_doubled(refused.duplicate);
         self.status.ended(round, refused);
         frame
     }
@@ -133,6 +136,17 @@ impl Runner {
                  exclude what is not needed",
                 self.name(),
                 self.max_series
+            );
+        }
+    }
+
+    /// Logs, once, that `twice` series of a round had come before in it.
+    fn say_doubled(&mut self, twice: u64) {
+        if twice > 0 && !std::mem::replace(&mut self.is_doubled, true) {
+            log::warn!(
+                "collector {}: {twice} series came twice in a round; the first of each is taken, and this is not said \
+                 again (metricsd_series_refused_total counts)",
+                self.name()
             );
         }
     }

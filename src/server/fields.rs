@@ -1,6 +1,6 @@
 //! The fields of `server`: where it listens, with which certificate, and whom it lets in.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use super::Settings;
 use super::auth::AuthSettings;
@@ -99,10 +99,22 @@ static BASIC_AUTH_FIELDS: [Field<BasicAuth>; 3] = [
 
 static BASIC_AUTH_TABLE: Table<BasicAuth> = Table::new(|| BASIC_AUTH_FIELDS.iter().collect());
 
-/// An address to bind. Brackets around IPv6 are what Go's `host:port` needed, so they are taken off.
+/// An address to bind. Brackets around IPv6 are what Go's `host:port` needed, so they are taken off,
+/// and a zone may be written as in a URL (`%25eth0`).
 fn set_host(s: &mut ServerFields, text: String) -> Done {
     let host = text.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(&text);
-    let address = host.split('%').next().unwrap_or(host);
+    let (address, zone) = match host.split_once('%') {
+        Some((address, zone)) => {
+            (address, Some(zone.strip_prefix("25").filter(|zone| !zone.is_empty()).unwrap_or(zone)))
+        }
+        None => (host, None),
+    };
+    // The same address is on every interface.
+    let takes_zone = address.parse().is_ok_and(|address: Ipv6Addr| address.is_unicast_link_local());
+    if takes_zone && zone.is_none_or(str::is_empty) {
+        let why = " is of one interface alone, which has to be named: fe80::1%eth0";
+        return Err(Fault::quoting("").after(why));
+    }
     let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
     // No name is made of these alone: it is an address with a mistake in it.
     let is_number = host.bytes().all(|b| b.is_ascii_digit() || b == b'.');
@@ -110,7 +122,7 @@ fn set_host(s: &mut ServerFields, text: String) -> Done {
     if address.parse::<IpAddr>().is_err() && !is_name {
         return Err(Fault::expected("an IP address or a host name; \"0.0.0.0\" stands for all addresses"));
     }
-    s.settings.host = host.to_owned();
+    s.settings.host = zone.map_or_else(|| host.to_owned(), |zone| format!("{address}%{zone}"));
     Ok(())
 }
 

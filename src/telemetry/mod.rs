@@ -25,7 +25,7 @@ pub use exposition::{Exposition, OWN};
 pub use latest::{Latest, Newest};
 pub use subjects::Subjects;
 pub use throttle::{Causes, Throttle};
-pub use time_text::{go_duration, rfc3339, rough_duration};
+pub use time_text::{counted, go_duration, rfc3339, rough_duration};
 
 /// metricsd's version, as in `Cargo.toml`.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -1,4 +1,4 @@
-//! Times as text: RFC 3339 in UTC, and durations as Go prints them.
+//! Times and numbers as text: RFC 3339 in UTC, durations as Go prints them, and how many wait.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -32,6 +32,11 @@ pub fn rough_duration(duration: Duration) -> String {
         1000..60_000 => format!("{:.1}s", duration.as_secs_f64()),
         _ => go_duration(duration),
     }
+}
+
+/// `1 request`, `2 requests`.
+pub fn counted(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]

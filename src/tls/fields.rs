@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use rustls::pki_types::ServerName;
 
 use super::client::ClientSettings;
-use super::names::{OLD_SUITES, SUITES_12, SUITES_13, VERSIONS, Version, of_openssl};
+use super::names::{OLD_SUITES, SUITES_12, SUITES_13, VERSIONS, Version, canonical, of_openssl};
 use super::server::ServerSettings;
 use crate::fields::{DefaultValue, Done, Fault, Field, Inner, Notes, Table, Takes, any_of};
 use crate::files::{FileError, Recipe, readable};
@@ -17,9 +17,9 @@ const TLS13: usize = 3;
 /// What both offer.
 #[derive(Default)]
 struct Offer {
-    /// Places in [`VERSIONS`].
-    min_version: Option<usize>,
-    max_version: Option<usize>,
+    // Names, as they were written: whether there are such is no matter where `tls` is not enabled.
+    min_version: Option<String>,
+    max_version: Option<String>,
     cipher_suites: Vec<String>,
     no_session_tickets: bool,
 }
@@ -151,14 +151,14 @@ static SERVER_OFFER: Table<Offer> = Table::new(|| SERVER_OFFER_FIELDS.iter().col
 
 const MIN_VERSION: Field<Offer> = Field::new(
     "min_version",
-    Takes::Text(|s, name| set_version(&mut s.min_version, &name)),
+    Takes::Text(|s, name| set_version(&mut s.min_version, name)),
     DefaultValue::Text(VERSIONS[TLS12]),
     "`TLS1.2` or `TLS1.3`; lower ones mean `TLS1.2`.",
 );
 
 const MAX_VERSION: Field<Offer> = Field::new(
     "max_version",
-    Takes::Text(|s, name| set_version(&mut s.max_version, &name)),
+    Takes::Text(|s, name| set_version(&mut s.max_version, name)),
     DefaultValue::Text(VERSIONS[TLS13]),
     "`TLS1.2` or `TLS1.3`.",
 );
@@ -185,35 +185,56 @@ fn set_server_name(s: &mut ClientFields, name: String) -> Done {
     Ok(())
 }
 
-fn set_version(place: &mut Option<usize>, name: &str) -> Done {
-    let at = VERSIONS.iter().position(|version| *version == name);
-    *place = Some(at.ok_or_else(|| Fault::expected(any_of(&VERSIONS)).near(name, VERSIONS))?);
+/// An empty name counts as none, with a warning, as empty texts do.
+fn set_version(place: &mut Option<String>, name: String) -> Done {
+    if name.is_empty() {
+        return Err(unknown_version(&name));
+    }
+    *place = Some(name);
     Ok(())
 }
 
 fn add_suite(s: &mut Offer, name: String) -> Done {
-    let known = name.as_str();
-    if ![&SUITES_13[..], &SUITES_12, &OLD_SUITES].iter().any(|suites| suites.contains(&known)) {
-        let fault = Fault::quoting("unknown cipher suite ");
-        return Err(match of_openssl(known) {
-            Some(iana) => fault.after(format!("; that is OpenSSL's name of {iana}, which is to be written here")),
-            None if known.contains([':', ',', ' ']) => fault
-                .after("; one name is expected here, such as TLS_AES_128_GCM_SHA256; several are items of the list"),
-            None => fault.near(name, SUITES_13.into_iter().chain(SUITES_12)),
-        });
-    }
     s.cipher_suites.push(name);
     Ok(())
+}
+
+/// The place of the version in [`VERSIONS`]; none of what is none, which is a problem.
+fn version(field: &'static str, name: Option<&str>, notes: &mut Notes) -> Option<usize> {
+    let name = name?;
+    let at = VERSIONS.iter().position(|version| *version == name);
+    if at.is_none() {
+        notes.problem(field, unknown_version(name));
+    }
+    at
+}
+
+/// What is no version.
+fn unknown_version(name: &str) -> Fault {
+    Fault::expected(any_of(&VERSIONS)).near(name, VERSIONS)
+}
+
+/// What is no suite, and what it may be.
+fn unknown_suite(name: &str) -> Fault {
+    let fault = Fault::quoting("unknown cipher suite ");
+    match of_openssl(name) {
+        Some(iana) => fault.after(format!("; that is OpenSSL's name of {iana}, which is to be written here")),
+        None if name.contains([':', ',', ' ']) => {
+            fault.after("; one name is expected here, such as TLS_AES_128_GCM_SHA256; several are items of the list")
+        }
+        None => fault.near(name, SUITES_13.into_iter().chain(SUITES_12)),
+    }
 }
 
 impl Offer {
     /// Versions and suites that are offered; of others it is said that they are not.
     fn settle(self, notes: &mut Notes) -> (Version, Version, Vec<String>, bool) {
-        let min = self.min_version.unwrap_or(TLS12).max(TLS12);
-        if self.min_version.is_some_and(|version| version < TLS12) {
+        let given = version("min_version", self.min_version.as_deref(), notes);
+        let min = given.unwrap_or(TLS12).max(TLS12);
+        if given.is_some_and(|version| version < TLS12) {
             notes.warning("min_version", Fault::quoting("").after(" is not offered any more; TLS1.2 is used"));
         }
-        let max = self.max_version.unwrap_or(TLS13);
+        let max = version("max_version", self.max_version.as_deref(), notes).unwrap_or(TLS13);
         if max < TLS12 {
             let after = " is not offered any more; expected \"TLS1.2\" or \"TLS1.3\"";
             notes.problem("max_version", Fault::quoting("").after(after));
@@ -232,6 +253,7 @@ impl Offer {
 /// as [`super::names::provider`] has it.
 fn usable(suites: Vec<String>, min: usize, max: usize, notes: &mut Notes) -> Vec<String> {
     let is_empty = suites.is_empty();
+    let suites: Vec<String> = suites.iter().map(|name| canonical(name).to_owned()).collect();
     // Nothing of such a list counts, and what would be offered without it is.
     let is_of_12_alone = suites.iter().any(|name| SUITES_12.contains(&name.as_str()))
         && !suites.iter().any(|name| SUITES_13.contains(&name.as_str()));
@@ -239,10 +261,13 @@ fn usable(suites: Vec<String>, min: usize, max: usize, notes: &mut Notes) -> Vec
         notes.warn("is of TLS 1.2 alone, and has no effect with this min_version");
         return Vec::new();
     }
-    let mut usable = Vec::new();
+    let (mut usable, mut is_unknown) = (Vec::new(), false);
     for (at, name) in suites.into_iter().enumerate() {
         let known = name.as_str();
-        if OLD_SUITES.contains(&known) {
+        if ![&SUITES_13[..], &SUITES_12, &OLD_SUITES].iter().any(|suites| suites.contains(&known)) {
+            notes.problem(at, unknown_suite(known));
+            is_unknown = true;
+        } else if OLD_SUITES.contains(&known) {
             notes.warning(at, Fault::quoting("").after(" is too weak to be offered and is skipped"));
         } else if (SUITES_13.contains(&known) && max >= TLS13) || (SUITES_12.contains(&known) && min <= TLS12) {
             usable.push(name);
@@ -250,7 +275,8 @@ fn usable(suites: Vec<String>, min: usize, max: usize, notes: &mut Notes) -> Vec
             notes.warning(at, Fault::quoting("").after(" is not of these versions of TLS and is skipped"));
         }
     }
-    if usable.is_empty() && !is_empty {
+    // What was refused must not make further complaints of its own.
+    if usable.is_empty() && !is_empty && !is_unknown {
         notes.lack("none of these suites can be used with these versions of TLS");
     }
     usable
@@ -283,7 +309,7 @@ impl ClientFields {
         };
         if !enabled {
             // Somebody who wrote this believes that it counts.
-            if is_given || settings != ClientSettings::default() {
+            if is_given || settings != ClientSettings::default() || !unheard.into_list().is_empty() {
                 notes.warn("has no effect while its enabled is false");
             }
             return https.then(ClientSettings::default);
@@ -318,7 +344,10 @@ impl ServerFields {
             );
         }
         let client_ca_file = client_ca_file.filter(|_| !is_open);
-        let (min_version, max_version, cipher_suites, session_tickets) = offer.settle(notes);
+        // As with clients.
+        let mut unheard = Notes::default();
+        let heard = if enabled { &mut *notes } else { &mut unheard };
+        let (min_version, max_version, cipher_suites, session_tickets) = offer.settle(heard);
         if !enabled {
             // Somebody who wrote this believes that connections are encrypted.
             if cert_file.is_some() || key_file.is_some() || client_ca_file.is_some() {

@@ -43,7 +43,8 @@ pub const SUITES_12: [&str; 6] = [
 ];
 
 /// Weak suites that configurations in the field still name. No library worth using has them.
-pub const OLD_SUITES: [&str; 11] = [
+/// Those of the first metricsd's library, all of them.
+pub const OLD_SUITES: [&str; 16] = [
     "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA256",
     "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA256",
     "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA",
@@ -55,7 +56,21 @@ pub const OLD_SUITES: [&str; 11] = [
     "TLS_RSA_WITH_AES_128_CBC_SHA",
     "TLS_RSA_WITH_AES_256_CBC_SHA",
     "TLS_RSA_WITH_AES_128_CBC_SHA256",
+    "TLS_ECDHE_RSA_WITH_3DES_EDE_CBC_SHA",
+    "TLS_RSA_WITH_3DES_EDE_CBC_SHA",
+    "TLS_ECDHE_ECDSA_WITH_RC4_128_SHA",
+    "TLS_ECDHE_RSA_WITH_RC4_128_SHA",
+    "TLS_RSA_WITH_RC4_128_SHA",
 ];
+
+/// The suite that is meant by `name`: Go has a second name for two, from before they were
+/// registered.
+pub fn canonical(name: &str) -> &str {
+    SUITES_12
+        .into_iter()
+        .find(|suite| name.ends_with("_POLY1305") && suite.strip_suffix("_SHA256") == Some(name))
+        .unwrap_or(name)
+}
 
 /// The suite that OpenSSL, and servers that are configured in its terms, call `name`.
 pub fn of_openssl(name: &str) -> Option<&'static str> {
@@ -67,7 +82,8 @@ pub fn of_openssl(name: &str) -> Option<&'static str> {
 /// OpenSSL has the registry's names; of older suites it leaves out what it takes for granted.
 fn openssl_name(suite: &str) -> String {
     let name = suite.trim_start_matches("TLS_").trim_start_matches("RSA_WITH_").replace("_WITH", "");
-    let name = name.replace("AES_", "AES").replace("_CBC", "").replace("POLY1305_SHA256", "POLY1305");
+    let name = name.replace("AES_", "AES").replace("RC4_128", "RC4").replace("_CBC", "");
+    let name = name.replace("3DES_EDE", "DES_CBC3").replace("POLY1305_SHA256", "POLY1305");
     name.replace('_', "-")
 }
 
@@ -150,10 +166,26 @@ mod tests {
             ("AES128-SHA", "TLS_RSA_WITH_AES_128_CBC_SHA"),
             ("AES128-SHA256", "TLS_RSA_WITH_AES_128_CBC_SHA256"),
             ("AES256-GCM-SHA384", "TLS_RSA_WITH_AES_256_GCM_SHA384"),
+            ("DES-CBC3-SHA", "TLS_RSA_WITH_3DES_EDE_CBC_SHA"),
+            ("ECDHE-RSA-DES-CBC3-SHA", "TLS_ECDHE_RSA_WITH_3DES_EDE_CBC_SHA"),
+            ("ECDHE-ECDSA-RC4-SHA", "TLS_ECDHE_ECDSA_WITH_RC4_128_SHA"),
         ] {
             assert_eq!(of_openssl(openssl), Some(iana));
         }
         assert_eq!(of_openssl("DHE-RSA-AES128-SHA"), None);
+    }
+
+    #[test]
+    fn go_has_a_second_name_for_two_suites() {
+        for (go, iana) in [
+            ("TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305", "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256"),
+            ("TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305", "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256"),
+            // Others have theirs alone.
+            ("TLS_ECDHE_RSA_WITH_AES_128_GCM", "TLS_ECDHE_RSA_WITH_AES_128_GCM"),
+            ("TLS_CHACHA20_POLY1305", "TLS_CHACHA20_POLY1305"),
+        ] {
+            assert_eq!(canonical(go), iana);
+        }
     }
 
     #[test]

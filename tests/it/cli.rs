@@ -8,7 +8,7 @@ use nix::sys::signal::Signal;
 
 use crate::support::peer::{Peer, Reply};
 use crate::support::program::{Daemon, TempDir, free_port, metricsd, run};
-use crate::support::wait_for;
+use crate::support::{cannot_look, wait_for};
 
 #[test]
 fn help_and_version_print_and_exit_0() {
@@ -239,6 +239,27 @@ fn a_cap_on_series_that_is_reached_is_said_once() {
 }
 
 #[test]
+fn a_device_that_comes_twice_is_said_once() {
+    let dir = TempDir::new();
+    let net = dir.path().join("proc/1/net");
+    fs::create_dir_all(&net).unwrap();
+    let line = "  eth0: 9 8 0 0 0 0 0 0 7 6 0 0 0 0 0 0\n";
+    fs::write(net.join("dev"), format!("Inter-| Receive | Transmit\n face |bytes|bytes\n{line}{line}")).unwrap();
+    let port = free_port();
+    let text = format!(
+        r#"{{"server": {{"host": "127.0.0.1", "port": {port}}},
+            "collector": {{"interval_seconds": 0.05, "preset": "none", "enable_network": true}}}}"#
+    );
+    let path = dir.write("config.json", &text);
+    let daemon = Daemon::spawn(metricsd().arg("-config").arg(path).arg("-root").arg(dir.path()), port);
+    wait_for("some ticks", || daemon.metric("metricsd_collections_total").filter(|count| *count > 5.0));
+    let log = daemon.log();
+    let said: Vec<&str> = log.lines().filter(|line| line.contains("twice")).collect();
+    assert!(said.len() == 1 && said[0].starts_with("warn  collector network: "), "{log}");
+    assert_eq!(daemon.metric(r#"system_network_bytes_recv_total{interface="eth0"}"#), Some(9.0));
+}
+
+#[test]
 fn check_warns_of_a_root_that_is_no_hosts_and_binds_no_port() {
     let dir = TempDir::new();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -456,4 +477,98 @@ fn the_journal_is_told_the_priority_of_each_line_and_nobody_else_is() {
     assert!(plain.lines().count() > 1, "{plain}");
     let marked: String = plain.lines().map(|line| format!("<3>{line}\n")).collect();
     assert_eq!(said(true), marked);
+}
+
+/// `-check` of `text`, with what it says on standard error.
+fn check(dir: &TempDir, text: &str) -> (i32, String) {
+    let ran = run(metricsd().arg("-check").arg("-config").arg(dir.write("checked.json", text)));
+    (ran.code, ran.stderr)
+}
+
+#[test]
+fn what_cannot_be_written_to_is_told_by_check() {
+    let dir = TempDir::new();
+    let here = dir.path().display();
+    dir.write("file", "");
+    let file =
+        |endpoint: &str| format!(r#"{{"shipper": {{"name": "out", "type": "file", "endpoint": "{endpoint}"}}}}"#);
+    for good in [format!("{here}/new/deep/lines"), format!("{here}/file"), "/dev/stderr".to_owned()] {
+        let (code, said) = check(&dir, &file(&good));
+        assert_eq!((code, said.contains("cannot be written to")), (0, false), "{good}: {said}");
+    }
+    for (bad, why) in [
+        (format!("{here}/file/lines"), "Not a directory"),
+        ("/proc/metricsd/lines".to_owned(), "/proc: only the kernel makes files there"),
+    ] {
+        let (code, said) = check(&dir, &file(&bad));
+        let warning = format!("metricsd: warning: destination out: {bad} cannot be written to: ");
+        assert!(code == 0 && said.contains(&warning) && said.contains(why), "{bad}: {said}");
+    }
+    let spool = r#"{"spool": {"dir": "/proc/x"}, "shipper": {"type": "http_json", "endpoint": "http://127.0.0.1/"}}"#;
+    let (code, said) = check(&dir, spool);
+    // To others than root the kernel says so itself.
+    let told = "warning: spool.dir: /proc/x cannot be written to: /proc: ";
+    assert!(code == 0 && said.contains(told), "{said}");
+}
+
+#[test]
+fn an_address_that_cannot_be_listened_on_is_refused_with_what_it_lacks() {
+    let dir = TempDir::new();
+    let host = |host: &str| check(&dir, &format!(r#"{{"server": {{"host": "{host}"}}}}"#));
+    for bare in ["fe80::1", "[fe80::1]", "fe80::1%"] {
+        let (code, said) = host(bare);
+        let told = format!("server.host: \"{bare}\" is of one interface alone, which has to be named: fe80::1%eth0");
+        assert!(code == 78 && said.contains(&told), "{bare}: {said}");
+    }
+    for good in ["fe80::1%eth0", "fe80::1%25eth0", "[fe80::1%25eth0]", "::1"] {
+        assert_eq!(host(good).0, 0, "{good}");
+    }
+    // The interface by its number, as in a URL and as people write it.
+    let Some(index) = std::fs::read_to_string("/sys/class/net/lo/ifindex").ok() else {
+        return cannot_look("there is no interface lo");
+    };
+    for zone in [format!("%25{}", index.trim()), format!("%{}", index.trim())] {
+        let ran = run(metricsd().env("MC_SERVER_HOST", format!("fe80::1{zone}")).env("MC_SERVER_PORT", "1"));
+        let told = format!("cannot listen on [fe80::1%{}]:1: server.host is not an address of this host", index.trim());
+        assert!(ran.code == 69 && ran.stderr.contains(&told), "{} {}", ran.code, ran.stderr);
+    }
+}
+
+#[test]
+fn errors_of_the_start_are_objects_where_log_lines_are() {
+    let dir = TempDir::new();
+    let path = dir.write("config.json", r#"{"log_format": "json", "server": {"prot": 1, "hots": 2}}"#);
+    let ran = run(metricsd().arg("-config").arg(&path));
+    assert_eq!(ran.code, 78);
+    let lines: Vec<serde_json::Value> = ran.stderr.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let seen: Vec<_> =
+        lines.iter().map(|line| (line["level"].as_str().unwrap(), line["message"].as_str().unwrap())).collect();
+    let at = path.display();
+    assert_eq!(
+        seen,
+        [
+            ("error", &*format!("{at}:1:35: server.prot: unknown field; did you mean \"port\"?")),
+            ("error", &*format!("{at}:1:46: server.hots: unknown field; did you mean \"host\"?")),
+        ]
+    );
+    // A person reads what -check says.
+    assert!(run(metricsd().arg("-check").arg("-config").arg(&path)).stderr.starts_with("metricsd: "));
+}
+
+#[test]
+fn once_says_that_no_collector_is_on() {
+    let dir = TempDir::new();
+    let path = dir.write("config.json", r#"{"collector": {"preset": "none"}}"#);
+    let ran = run(metricsd().arg("-once").arg("-config").arg(&path));
+    assert!(ran.code == 70 && ran.stderr.starts_with("metricsd: no collector is on, "), "{} {}", ran.code, ran.stderr);
+}
+
+#[test]
+fn the_script_that_installs_says_how_it_is_used() {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/install");
+    for arguments in [&[][..], &["a", "b"]] {
+        let ran = std::process::Command::new(script).args(arguments).output().unwrap();
+        let said = String::from_utf8(ran.stderr).unwrap();
+        assert!(ran.status.code() == Some(64) && said.starts_with("usage: ") && said.ends_with(" BINARY\n"), "{said}");
+    }
 }

@@ -384,6 +384,26 @@ fn a_proxy_that_fails_is_named_with_the_cause_and_costs_no_data() {
             "",
             "the proxy answered 503: it cannot reach the server",
         ),
+        // Others do not say that it is theirs, but do in what they pass on.
+        (
+            plain,
+            Conduct::Say("HTTP/1.1 403 Filtered\r\nServer: tinyproxy/1.11\r\nContent-Length: 0\r\n\r\n"),
+            "",
+            "403 Forbidden; this may be the proxy's own answer: it has to allow requests to this server; else no credentials",
+        ),
+        (
+            plain,
+            Conduct::Say("HTTP/1.1 405 No\r\nContent-Length: 0\r\n\r\n"),
+            "",
+            "405 Method Not Allowed; this may be the proxy's own answer: it has to allow requests to this server; else \
+             check the path of endpoint",
+        ),
+        (
+            plain,
+            Conduct::Say("HTTP/1.1 405 No\r\nVia: 1.1 tinyproxy (tinyproxy/1.11)\r\nContent-Length: 0\r\n\r\n"),
+            "",
+            "405 Method Not Allowed; check the path of endpoint",
+        ),
         (plain, Conduct::Hang, "", "no complete answer within 500ms"),
     ] {
         let dir = TempDir::new();

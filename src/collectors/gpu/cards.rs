@@ -110,12 +110,12 @@ impl Gpu {
     fn why_closed(&self, error: NotOpen) -> Closed {
         let gpu = pci::nvidia_gpu(&self.pci_devices);
         match (error, gpu) {
-            (NotOpen::Static(why) | NotOpen::NotLoaded(why) | NotOpen::NoDriver(why), None) => Closed::NoGpu(why),
+            (NotOpen::Static(why) | NotOpen::NotFound(why) | NotOpen::NoDriver(why), None) => Closed::NoGpu(why),
             (NotOpen::Static(why), Some(_)) => Closed::Absent(why),
-            (NotOpen::NotLoaded(why) | NotOpen::NoDriver(why), Some(at)) => {
+            (NotOpen::NotFound(why) | NotOpen::NoDriver(why), Some(at)) => {
                 Closed::Failed(format!("there is an NVIDIA GPU at {at}, but {why}"))
             }
-            (NotOpen::Refused(why), _) => Closed::Failed(why),
+            (NotOpen::Unusable(why) | NotOpen::Refused(why), _) => Closed::Failed(why),
         }
     }
 

@@ -37,8 +37,10 @@ pub enum NotOpen {
     /// This program cannot load any.
     #[cfg_attr(not(any(target_env = "musl", target_feature = "crt-static")), allow(dead_code, reason = "this one can"))]
     Static(String),
-    /// It could not be loaded.
-    NotLoaded(String),
+    /// There is none of that name.
+    NotFound(String),
+    /// It is there, and is none that this program can load.
+    Unusable(String),
     /// It says that there is no driver.
     NoDriver(String),
     /// It could not be initialised.

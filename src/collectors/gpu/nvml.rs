@@ -2,6 +2,7 @@
 //!
 //! <https://docs.nvidia.com/deploy/nvml-api/>
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use nvml_wrapper::Nvml;
@@ -11,16 +12,28 @@ use nvml_wrapper::error::NvmlError;
 use super::library::{Answer, Fault, Identity, Library, Memory, NotOpen, Numbers, Utilization};
 use crate::host::fetch;
 
+/// What the loaders of glibc say, behind its name, of what is not there. In other words where
+/// somebody has set a locale, which this program never does.
+const NO_SUCH_FILE: &str = ": cannot open shared object file: No such file or directory";
+
 /// Loads and initialises the library of that name or path.
 pub fn open(library: &str) -> Result<Box<dyn Library>, NotOpen> {
     let path = Path::new(library);
     if library.contains('/') {
-        fetch(path).map_err(|error| NotOpen::NotLoaded(format!("cannot load {library}: {error}")))?;
+        fetch(path).map_err(|error| {
+            let why = format!("cannot load {library}: {error}");
+            if error.kind() == ErrorKind::NotFound { NotOpen::NotFound(why) } else { NotOpen::Unusable(why) }
+        })?;
     }
     match Nvml::builder().lib_path(path.as_os_str()).init() {
         Ok(nvml) => Ok(Box::new(nvml)),
         // The loader's words name the library.
-        Err(NvmlError::LibloadingError(error)) => Err(NotOpen::NotLoaded(format!("cannot load {error}"))),
+        Err(NvmlError::LibloadingError(error)) => {
+            let (said, why) = (error.to_string(), format!("cannot load {error}"));
+            // Of another library that this one needs it says the same, with that one's name.
+            let is_missing = said.strip_prefix(library).is_some_and(|said| said.starts_with(NO_SUCH_FILE));
+            Err(if is_missing { NotOpen::NotFound(why) } else { NotOpen::Unusable(why) })
+        }
         Err(error @ NvmlError::DriverNotLoaded) => Err(NotOpen::NoDriver(said_by(library, &error))),
         Err(error) => Err(NotOpen::Refused(said_by(library, &error))),
     }
@@ -92,4 +105,30 @@ fn words(error: &NvmlError) -> String {
         _ => return error.to_string(),
     };
     known.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::collectors::testing::Folder;
+
+    #[test]
+    fn a_library_that_is_there_and_cannot_be_loaded_is_not_one_that_is_missing() {
+        let folder = Folder::new("nvml");
+        folder.write("text.so", "no library\n");
+        folder.write("empty.so", "");
+        folder.write("short.so", "\x7fELF");
+        let path = |name: &str| folder.host().rooted(Path::new(name)).display().to_string();
+        for name in ["text.so", "empty.so", "short.so", "."] {
+            let opened = open(&path(name)).map(drop);
+            assert!(
+                matches!(&opened, Err(NotOpen::Unusable(why)) if why.starts_with("cannot load ")),
+                "{name}: {opened:?}"
+            );
+        }
+        for missing in [path("none.so"), "libmetricsd-none.so.1".to_owned()] {
+            let opened = open(&missing).map(drop);
+            assert!(matches!(opened, Err(NotOpen::NotFound(_))), "{missing}: {opened:?}");
+        }
+    }
 }

@@ -193,7 +193,7 @@ fn a_lost_gpu_ends_and_is_looked_for_when_the_library_is_opened_anew() {
 
 #[test]
 fn a_host_without_a_gpu_says_so_and_one_without_a_driver_fails() {
-    let not_loaded = || Some(NotOpen::NotLoaded("cannot load libnvidia-ml.so.1: no such file".to_owned()));
+    let not_loaded = || Some(NotOpen::NotFound("cannot load libnvidia-ml.so.1: no such file".to_owned()));
     let no_driver = || Some(NotOpen::NoDriver("Driver Not Loaded".to_owned()));
     let static_build = || Some(NotOpen::Static("this is the static build".to_owned()));
     let refused = || Some(NotOpen::Refused("Driver/library version mismatch".to_owned()));
@@ -228,7 +228,7 @@ fn a_host_without_a_gpu_says_so_and_one_without_a_driver_fails() {
 #[test]
 fn a_library_that_comes_later_is_picked_up() {
     let mut host = Host::new("gpu-later", &[("A", numbers())]);
-    host.change(|script| script.refuses = Some(NotOpen::NotLoaded("no such file".to_owned())));
+    host.change(|script| script.refuses = Some(NotOpen::NotFound("no such file".to_owned())));
     assert_eq!(host.round(0).0, owned(&[("system_gpu_count", 0.0)]));
     host.change(|script| script.refuses = None);
     assert_eq!(host.round(59).0.len(), 1);

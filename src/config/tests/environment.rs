@@ -66,14 +66,28 @@ fn variables_make_a_shipper_or_speak_of_the_first_of_several() {
 
 #[test]
 fn variables_that_nobody_asks_for_are_warned_of_with_the_nearest_one() {
-    let names = ["PATH", "MC_SHIPPER_ENDPOIN", "MC_SID", "MC_LOG_LEVL", "MC_SHIPPER_TYPE", "MC_MINE", "XMC_A"];
+    let names = [
+        "PATH",
+        "MC_SHIPPER_ENDPOIN",
+        "MC_SID",
+        "MC_LOG_LEVL",
+        "MC_SHIPPER_TYPE",
+        "MC_MINE",
+        "XMC_A",
+        "MC_SHIPPER_TIMEOUT",
+        "MC_TLS_CIPHER_SUITES",
+        "MC_COLLECTOR_ENABLE_GPU",
+    ];
     let asked = |name: &str| name == "MC_SHIPPER_TYPE" || name == "MC_MINE";
     assert_eq!(
         unknown_variables(names.map(str::to_owned), asked),
         [
+            "MC_COLLECTOR_ENABLE_GPU: no variable of metricsd's, and without effect; set collector.enable_gpu in the configuration",
             "MC_LOG_LEVL: no variable of metricsd's, and without effect; did you mean \"MC_LOG_LEVEL\"?",
             "MC_SHIPPER_ENDPOIN: no variable of metricsd's, and without effect; did you mean \"MC_SHIPPER_ENDPOINT\"?",
+            "MC_SHIPPER_TIMEOUT: no variable of metricsd's, and without effect; set shipper.timeout in the configuration",
             "MC_SID: no variable of metricsd's, and without effect",
+            "MC_TLS_CIPHER_SUITES: no variable of metricsd's, and without effect; set shipper.tls.cipher_suites in the configuration",
         ]
     );
 }

@@ -38,6 +38,11 @@ fn a_comment_of_an_object_is_none_in_a_map() {
 fn null_counts_as_not_given() {
     assert_eq!(loaded(r#"{"server": {"host": null, "port": null}, "collector": null, "labels": null}"#), loaded("{}"));
     assert_eq!(loaded(r#"{"shipper": null, "shippers": null, "endpoints": null}"#), loaded("{}"));
+    // Members of maps, too.
+    let labels = r#"{"a": null, "b": "c"}"#;
+    let config = loaded(&format!(r#"{{"labels": {labels}, "collector": {{"disk": {{"labels": {labels}}}}}}}"#));
+    let other = labels.replace(r#""a": null, "#, "");
+    assert_eq!(config, loaded(&format!(r#"{{"labels": {other}, "collector": {{"disk": {{"labels": {other}}}}}}}"#)));
 }
 
 #[test]

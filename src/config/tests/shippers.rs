@@ -262,8 +262,27 @@ fn tls_is_checked_by_the_rules_of_the_field() {
     // What is switched off stops nobody: older files hold it.
     let off = r#""enabled": false, "cert_file": "/c", "max_version": "TLS1.1", "cipher_suites": ["TLS_RSA_WITH_AES_128_CBC_SHA"]"#;
     assert_eq!(loaded(&with(off)).warnings, ["c.json:1:67: shipper.tls: has no effect while its enabled is false"]);
+    for unknown in [r#""cipher_suites": ["x", "TLS_RSA_WITH_AES_128_CBC_SHA"]"#, r#""min_version": "1.2""#] {
+        let off = format!(r#""enabled": false, {unknown}"#);
+        assert_eq!(
+            loaded(&with(&off)).warnings,
+            ["c.json:1:67: shipper.tls: has no effect while its enabled is false"]
+        );
+        let server = format!(r#"{{"server": {{"tls": {{"enabled": false, {unknown}}}}}}}"#);
+        assert_eq!(loaded(&server).warnings, [""; 0]);
+    }
     let with =
         |tls: &str| with(tls).replace("http://", "https://").replace("\"tls\": {", "\"tls\": {\"enabled\": true, ");
+    // All that the first metricsd's library had.
+    for old in ["TLS_RSA_WITH_RC4_128_SHA", "TLS_ECDHE_RSA_WITH_3DES_EDE_CBC_SHA", "TLS_ECDHE_ECDSA_WITH_RC4_128_SHA"] {
+        let suites = format!(r#""cipher_suites": ["{old}", "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305"]"#);
+        let config = loaded(&with(&suites));
+        let skipped =
+            format!("c.json:1:104: shipper.tls.cipher_suites[0]: \"{old}\" is too weak to be offered and is skipped");
+        assert_eq!(config.warnings, [skipped]);
+        let To::Http(http) = &config.lanes[0].kind.to else { panic!("no URL") };
+        assert_eq!(http.tls.as_ref().unwrap().cipher_suites, ["TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256"]);
+    }
     let warnings = |tls: &str| loaded(&with(tls)).warnings;
     assert_eq!(
         warnings(

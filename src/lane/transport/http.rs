@@ -71,6 +71,7 @@ impl Http {
             url: self.access.name(),
             credentials: self.access.remedy(),
             location: location.and_then(|location| elsewhere(location, self.access.endpoint().as_str(), is_hidden)),
+            may_be_proxy: self.access.may_be_of_a_proxy(answer),
         }
     }
 }
