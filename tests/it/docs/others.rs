@@ -188,7 +188,7 @@ fn the_first_metricsds_choice_of_devices_can_be_restored() {
     let all = interfaces(&first);
     assert!(["lo", "eth0", "docker0", "br-3f2a9c41d07e"].iter().all(|name| all.contains(name)), "{all}");
     assert_eq!(all.matches("veth").count(), 3, "{all}");
-    // Its file systems are looked at where the patterns are (src/config/tests.rs): a fixture has none to ask.
+    // Its file systems are looked at where the patterns are (src/config/tests/examples.rs): a fixture has none to ask.
     let page = read("docs/coming-from.md");
     let block = page.split("```json\n").nth(1).unwrap().split("```").next().unwrap();
     let mut example: serde_json::Value = serde_json::from_str(&read(CONFIG)).unwrap();
