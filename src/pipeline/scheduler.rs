@@ -356,7 +356,7 @@ impl Scheduler {
         if self.others.iter().all(|(name, _)| *name != frame.source) {
             return;
         }
-        self.telemetry.latest.put(&frame);
+        self.telemetry.latest.put(&frame, monotonic());
         // A frame of nothing says that all of its source's series have ended.
         if self.telemetry.why_held().is_some() {
             self.telemetry.missed(1);

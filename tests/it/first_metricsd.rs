@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use rustls::version::{TLS12, TLS13};
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::support::peer::{Peer, Reply};
 use crate::support::pki::{Authority, Issued, fixture_key};
 use crate::support::program::{Daemon, TempDir, free_port, metricsd, run};
 use crate::support::tls_peer::{Setup, TlsPeer};
@@ -44,7 +45,7 @@ const WHOLE: &str = r#"{
       "session_tickets": true
     }
   },
-  "endpoints": []
+  "endpoints": [{"name": "app1", "url": "http://APPLICATION/metrics"}]
 }"#;
 
 /// The form of its example: Go's empty strings, and everything left to the environment.
@@ -97,8 +98,13 @@ fn check(config: &Path) -> (i32, String) {
 fn its_whole_configuration_is_taken_without_a_word_and_delivers_the_json_of_before() {
     let world = World::new();
     let peer = world.server(&TLS12);
+    let application = Peer::start(|_, _| {
+        let json = vec![("Content-Type", "application/json".to_owned())];
+        Reply::Answer(200, json, r#"{"requests": 7, "name": "shop"}"#)
+    });
     let config = WHOLE.replace("DIR", &world.dir.path().display().to_string());
     let config = config.replace("ADDRESS", &peer.address.to_string());
+    let config = config.replace("APPLICATION", &application.address.to_string());
     let path = world.dir.write("checked.json", &config.replace("PORT", "8080"));
     assert_eq!(check(&path), (0, String::new()));
 
@@ -125,6 +131,15 @@ fn its_whole_configuration_is_taken_without_a_word_and_delivers_the_json_of_befo
     assert_eq!(labels("system_cpu_usage_percent").map(|labels| &labels["core"]), Some(&Value::from("0")));
     assert_eq!(labels("system_memory_total_bytes").map(Value::to_string).as_deref(), Some("{}"));
     assert_eq!(labels("system_network_bytes_sent_total").map(|labels| &labels["interface"]), Some(&Value::from("lo")));
+
+    let answered = wait_for("the application's number", || {
+        let bodies = peer.received().into_iter().map(|request| request.body);
+        let mut bodies = bodies.map(|body| serde_json::from_slice::<Value>(&body).unwrap());
+        let is_of_it = |metric: &&Value| metric["name"].as_str().is_some_and(|name| name.starts_with("app_"));
+        bodies.find_map(|body| body["metrics"].as_array().unwrap().iter().find(is_of_it).cloned())
+    });
+    let expected = json!({"name": "app_requests", "value": 7, "type": "gauge", "labels": {"endpoint": "app1"}});
+    assert_eq!(answered, expected);
     assert!(!daemon.log().contains("warn "), "{}", daemon.log());
 }
 
