@@ -131,11 +131,14 @@ impl Target {
             self.body = Vec::new();
         }
         match read {
-            Ok((taken, note)) => {
+            Ok((taken, left)) => {
                 let taken = Taken { bytes, ..taken };
-                self.tell(EndpointState::Ok, time_ms, took, taken.samples, note);
                 self.has_ended = false;
-                Scraped { frame: self.frame(time_ms, 1.0, took, taken), timed_out: false }
+                let frame = self.frame(time_ms, 1.0, took, taken);
+                let refused = self.reader.as_mut().map(|reader| reader.out.take_refused()).unwrap_or_default();
+                let left = Left { twice: left.twice + refused.duplicate, ..left };
+                self.tell(EndpointState::Ok, time_ms, took, taken.samples, note(left));
+                Scraped { frame, timed_out: false }
             }
             Err(Failure { why, timed_out }) => {
                 let frame = self.failed(EndpointState::Failed, why, time_ms, took);
@@ -201,8 +204,8 @@ impl Target {
         out.finish(time_ms)
     }
 
-    /// Reads the page in `body`; what it held, and what there is to say of it all the same.
-    fn read(&mut self, content_type: &str, time_ms: i64) -> Result<(Taken, Option<String>), Failure> {
+    /// Reads the page in `body`; what it held, and what of it was not taken.
+    fn read(&mut self, content_type: &str, time_ms: i64) -> Result<(Taken, Left), Failure> {
         let settings = &self.settings;
         let format = format_of(settings.format, content_type, &self.body).map_err(Failure::new)?;
         let is_json = format.is_none();
@@ -250,19 +253,19 @@ impl Target {
         if self.has_ended {
             taken.fresh = taken.samples;
         }
-        let refused = out.take_refused();
         taken.kept = taken.samples;
-        let twice = left.twice + refused.duplicate;
-        let twice = (twice > 0).then(|| format!("{twice} series come twice: the first of each is taken"));
-        let untimely = (left.untimely > 0).then(|| {
-            format!(
-                "{} samples say to be of more than an hour ago or of times to come: they are not taken",
-                left.untimely
-            )
-        });
-        let notes: Vec<String> = twice.into_iter().chain(untimely).collect();
-        Ok((taken, (!notes.is_empty()).then(|| notes.join("; "))))
+        Ok((taken, left))
     }
+}
+
+/// What there is to say of a page that was taken.
+fn note(left: Left) -> Option<String> {
+    let twice = (left.twice > 0).then(|| format!("{} series come twice: the first of each is taken", left.twice));
+    let untimely = (left.untimely > 0).then(|| {
+        format!("{} samples say to be of more than an hour ago or of times to come: they are not taken", left.untimely)
+    });
+    let notes: Vec<String> = twice.into_iter().chain(untimely).collect();
+    (!notes.is_empty()).then(|| notes.join("; "))
 }
 
 impl Reader {

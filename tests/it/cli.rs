@@ -524,7 +524,7 @@ fn an_address_that_cannot_be_listened_on_is_refused_with_what_it_lacks() {
         assert_eq!(host(good).0, 0, "{good}");
     }
     // The interface by its number, as in a URL and as people write it.
-    let Some(index) = std::fs::read_to_string("/sys/class/net/lo/ifindex").ok() else {
+    let Some(index) = fs::read_to_string("/sys/class/net/lo/ifindex").ok() else {
         return cannot_look("there is no interface lo");
     };
     for zone in [format!("%25{}", index.trim()), format!("%{}", index.trim())] {

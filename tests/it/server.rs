@@ -379,7 +379,7 @@ macro_rules! reading {
     }};
 }
 
-const fn labels<const N: usize>(names: &[&'static str; N]) -> [Label; N] {
+const fn labels<const N: usize>(names: &[&'static str; N]) -> [Label<'static>; N] {
     let mut labels = [const { Label::constant("", "") }; N];
     let mut at = 0;
     while at < N {
