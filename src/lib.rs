@@ -14,7 +14,7 @@
 //! | [`files`] | small files that the configuration names, whether they have changed, what is made of them | nothing |
 //! | [`tls`] | certificates, keys, roots: what handshakes need, kept in step with its files | files, fields |
 //! | [`secret`] | passwords and tokens that nothing prints, kept in step with their files | files, fields |
-//! | [`shaping`] | what a destination or a page sees: names, labels, views. Pure | model |
+//! | [`shaping`] | what a destination or a page sees: names, labels, rules, views. Pure | model, fields |
 //! | [`formats`] | frames to bytes, one file a format. No I/O, no clocks | model, shaping, fields |
 //! | [`spool`] | what waits, on disk. Blind to its payload | nothing |
 //! | [`http`] | the client: URLs, connections, TLS, proxies, credentials, limits. Knows no destination | host, files, tls, secret, fields |

@@ -7,8 +7,8 @@ use crate::http::Env;
 /// What a string may grow to; a short file could otherwise name a long variable thousands of times.
 const MAX_EXPANDED_BYTES: usize = 64 << 10;
 
-/// `text` with each `${NAME}` replaced and each `$${` made `${`. What was put in is not
-/// looked at again. The error names the variable, never a value.
+/// `text` with each `${NAME}` replaced and each `$${` made `${`; `${1}` stays. What was put in is
+/// not looked at again. The error names the variable, never a value.
 pub(super) fn expand<'t>(text: &'t str, env: Env<'_>) -> Result<Cow<'t, str>, String> {
     if !text.contains("${") {
         return Ok(Cow::Borrowed(text));
@@ -23,6 +23,11 @@ pub(super) fn expand<'t>(text: &'t str, env: Env<'_>) -> Result<Cow<'t, str>, St
             rest = after;
         } else if let Some(after) = rest.strip_prefix("${") {
             let (name, after) = after.split_once('}').ok_or("${ without a }; write $${ for a literal ${")?;
+            if is_group(name) {
+                expanded.extend(["${", name, "}"]);
+                rest = after;
+                continue;
+            }
             if !is_name(name) {
                 return Err("no variable's name between ${ and }; write $${ for a literal ${".to_owned());
             }
@@ -39,6 +44,11 @@ pub(super) fn expand<'t>(text: &'t str, env: Env<'_>) -> Result<Cow<'t, str>, St
     }
     expanded.push_str(rest);
     Ok(Cow::Owned(expanded))
+}
+
+/// Whether `name` is no variable's but the number of a group, as rules have them (`${1}`).
+fn is_group(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|b| b.is_ascii_digit())
 }
 
 fn is_name(name: &str) -> bool {
@@ -73,6 +83,8 @@ mod tests {
             ("a$b$", "a$b$"),
             ("eth[0-9]+$", "eth[0-9]+$"),
             ("$é${HOST}é", "$édb1é"),
+            ("${1}_${HOST}_${23}", "${1}_db1_${23}"),
+            ("$${1}", "${1}"),
         ] {
             assert_eq!(expand(text, &env).as_deref(), Ok(expanded), "{text}");
         }
@@ -81,7 +93,7 @@ mod tests {
     #[test]
     fn what_cannot_be_replaced_is_refused() {
         assert_eq!(expand("${NOPE}", &env), Err("the environment variable NOPE is not set".into()));
-        for text in ["${", "${HOST", "${}", "${A B}", "${1}"] {
+        for text in ["${", "${HOST", "${}", "${A B}", "${1", "${1a}"] {
             assert!(expand(text, &env).is_err(), "{text}");
         }
         assert!(expand(&"${LONG}".repeat(100), &env).is_err());

@@ -1,9 +1,26 @@
-//! What a destination or a page sees of what was read: by which names, with which labels. Pure.
+//! What a destination or a page sees of what was read: by which names, with which labels, and
+//! what rules (`transforms`) leave of it. Pure.
+//!
+//! [`Rules`] do something to one [`Series`] at a time. A list of them anywhere in a configuration
+//! is a [`GivenRules`], whose fields are [`RULE_TABLE`]. For what is sent they are part of a
+//! [`Perspective`], and applied when its [`View`] of a chunk is compiled.
 
 mod combinations;
+mod fields;
 mod label_table;
+mod md5;
+mod pattern;
+mod relabel;
+mod rule;
+mod rules;
+mod series;
+mod template;
 mod view;
 
 pub use combinations::Combinations;
+pub use fields::{GivenRule, GivenRules, RULE_TABLE};
 pub use label_table::ViewLabels;
+pub use rule::Rule;
+pub use rules::{Outcome, Rules, Step};
+pub use series::Series;
 pub use view::{Perspective, View, ViewSeries};

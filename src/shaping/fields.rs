@@ -1,0 +1,460 @@
+//! `transforms`, wherever a configuration has them: their fields, and what they mean.
+
+use super::pattern::Pattern;
+use super::relabel::{
+    Action, DEFAULT_REGEX, DEFAULT_REPLACEMENT, DEFAULT_SEPARATOR, Relabel, has_groups, is_label_name,
+    is_label_template,
+};
+use super::rule::{Match, Rule};
+use super::rules::Rules;
+use super::series::NAME;
+use super::template::Template;
+use crate::fields::{DefaultValue, Done, Fault, Field, Inner, Notes, Table, Takes, any_of};
+
+/// More rules than this in one list are no hand's work; each costs every series that is new.
+const MAX_RULES: usize = 1000;
+
+/// A list of rules, as it was written. A field for it is
+/// `Takes::Objects(&Inner { table: &RULE_TABLE, of: |s| s.transforms.next() })`.
+#[derive(Default)]
+pub struct GivenRules(Vec<GivenRule>);
+
+impl GivenRules {
+    /// The next rule, to be filled.
+    pub fn next(&mut self) -> &mut GivenRule {
+        self.0.push(GivenRule::default());
+        let last = self.0.len() - 1;
+        &mut self.0[last]
+    }
+
+    /// What they mean. Notes are of the list. Of one that was refused nothing is left.
+    pub fn settle(self, notes: &mut Notes) -> Rules {
+        if self.0.len() > MAX_RULES {
+            notes.refuse(format!("{} rules, at most {MAX_RULES} are possible", self.0.len()));
+        }
+        Rules::new(self.0.into_iter().take(MAX_RULES).filter_map(GivenRule::rule))
+    }
+}
+
+/// A rule, as it was written: one of these.
+#[derive(Default)]
+pub struct GivenRule {
+    keep: Option<Match>,
+    drop: Option<Match>,
+    rename: Option<Rename>,
+    relabel: Option<GivenRelabel>,
+    add_labels: Option<Vec<(String, String)>>,
+    drop_labels: Option<Vec<Pattern>>,
+    scale: Option<Scale>,
+    sample: Option<Sample>,
+}
+
+#[derive(Default)]
+struct Rename {
+    name: Option<Pattern>,
+    to: Option<Template>,
+}
+
+#[derive(Default)]
+struct GivenRelabel {
+    action: Option<Action>,
+    source_labels: Option<Vec<String>>,
+    separator: Option<String>,
+    regex: Option<Pattern>,
+    target_label: Option<String>,
+    replacement: Option<String>,
+    modulus: Option<u64>,
+}
+
+#[derive(Default)]
+struct Scale {
+    of: Match,
+    factor: Option<f64>,
+}
+
+#[derive(Default)]
+struct Sample {
+    of: Match,
+    fraction: Option<f64>,
+}
+
+impl GivenRule {
+    /// None where it was refused.
+    fn rule(self) -> Option<Rule> {
+        let GivenRule { keep, drop, rename, relabel, add_labels, drop_labels, scale, sample } = self;
+        let keep = keep.map(Rule::Keep);
+        let rule = keep.or(drop.map(Rule::Drop));
+        let rule = rule.or(rename.and_then(|given| Some(Rule::Rename { name: given.name?, to: given.to? })));
+        let rule = rule.or(relabel.and_then(GivenRelabel::rule));
+        let rule = rule.or(add_labels.map(Rule::AddLabels)).or(drop_labels.map(Rule::DropLabels));
+        let rule = rule.or(scale.and_then(|given| Some(Rule::Scale { of: given.of, factor: given.factor? })));
+        rule.or(sample.and_then(|given| Some(Rule::Sample { of: given.of, fraction: given.fraction? })))
+    }
+
+    fn count(&self) -> usize {
+        let GivenRule { keep, drop, rename, relabel, add_labels, drop_labels, scale, sample } = self;
+        let given = [
+            keep.is_some(),
+            drop.is_some(),
+            rename.is_some(),
+            relabel.is_some(),
+            add_labels.is_some(),
+            drop_labels.is_some(),
+            scale.is_some(),
+            sample.is_some(),
+        ];
+        given.into_iter().filter(|given| *given).count()
+    }
+}
+
+impl GivenRelabel {
+    fn rule(self) -> Option<Rule> {
+        let regex = match self.regex {
+            Some(regex) => regex,
+            None => Pattern::new(DEFAULT_REGEX).ok()?,
+        };
+        let or = |given: Option<String>, default: &str| given.unwrap_or_else(|| default.to_owned());
+        Some(Rule::Relabel(Box::new(Relabel {
+            action: self.action.unwrap_or_default(),
+            source_labels: self.source_labels.unwrap_or_default(),
+            separator: or(self.separator, DEFAULT_SEPARATOR),
+            regex,
+            target: Template::new(&self.target_label.unwrap_or_default()),
+            replacement: Template::new(&or(self.replacement, DEFAULT_REPLACEMENT)),
+            modulus: self.modulus.unwrap_or_default(),
+        })))
+    }
+
+    /// What Prometheus refuses, too.
+    fn check(&self, notes: &mut Notes) {
+        let action = self.action.unwrap_or_default();
+        let word = action.as_str();
+        let target = self.target_label.as_deref().unwrap_or_default();
+        let replacement = self.replacement.as_deref().unwrap_or(DEFAULT_REPLACEMENT);
+        let has_target = matches!(
+            action,
+            Action::Replace
+                | Action::HashMod
+                | Action::Lowercase
+                | Action::Uppercase
+                | Action::KeepEqual
+                | Action::DropEqual
+        );
+        if has_target && target.is_empty() {
+            notes.lack(format!("the action {word:?} needs a target_label"));
+        } else if has_target {
+            let is_template = action == Action::Replace && has_groups(target);
+            let is_name = if is_template { is_label_template(target) } else { is_own_label_name(target) };
+            if !is_name {
+                notes.problem("target_label", Fault::expected(LABEL));
+            }
+        }
+        if action == Action::HashMod && self.modulus.is_none() {
+            notes.lack("the action \"hashmod\" needs a modulus above 0");
+        }
+        if action == Action::LabelMap && !is_label_template(replacement) {
+            notes.problem("replacement", Fault::expected(format!("{LABEL}, groups of the regex in it")));
+        }
+        let given = [
+            ("source_labels", self.source_labels.is_some()),
+            ("separator", self.separator.as_deref().is_some_and(|text| text != DEFAULT_SEPARATOR)),
+            ("regex", self.regex.as_ref().is_some_and(|regex| regex.text() != DEFAULT_REGEX)),
+            ("target_label", !target.is_empty()),
+            ("replacement", replacement != DEFAULT_REPLACEMENT),
+            ("modulus", self.modulus.is_some()),
+        ];
+        let takes: &[&str] = match action {
+            Action::KeepEqual | Action::DropEqual => &["source_labels", "target_label"],
+            Action::LabelDrop | Action::LabelKeep => &["regex"],
+            _ => return,
+        };
+        for (field, _) in given.iter().filter(|(field, given)| *given && !takes.contains(field)) {
+            notes.problem(*field, format!("the action {word:?} takes {} alone", takes.join(" and ")));
+        }
+    }
+}
+
+/// What a label's name has to be.
+const LABEL: &str = "a label's name (letters, digits and _, no digit first)";
+
+/// A label's name that somebody wrote for one of ours: as Prometheus has them, or with dots, as
+/// OpenTelemetry does.
+fn is_own_label_name(name: &str) -> bool {
+    name.split('.').enumerate().all(|(at, part)| match at {
+        0 => is_label_name(part),
+        _ => !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'),
+    })
+}
+
+fn pattern(text: &str) -> Result<Pattern, Fault> {
+    Pattern::new(text).map_err(|error| Fault::quoting("invalid regular expression ").after(format!(": {error}")))
+}
+
+static RULE_FIELDS: [Field<GivenRule>; 8] = [
+    Field::new(
+        "keep",
+        Takes::Object(&Inner { table: &SELECTION, of: |s: &mut GivenRule| s.keep.get_or_insert_default() }),
+        DefaultValue::Null,
+        "Drops all series but these. Here and below: `name` and each of `labels` have to match, as a whole.",
+    ),
+    Field::new(
+        "drop",
+        Takes::Object(&Inner { table: &SELECTION, of: |s: &mut GivenRule| s.drop.get_or_insert_default() }),
+        DefaultValue::Null,
+        "Drops these series.",
+    ),
+    Field::new(
+        "rename",
+        Takes::Object(&Inner { table: &RENAME, of: |s: &mut GivenRule| s.rename.get_or_insert_default() }),
+        DefaultValue::Null,
+        "Gives series another name.",
+    ),
+    Field::new(
+        "relabel",
+        Takes::Object(&Inner { table: &RELABEL, of: |s: &mut GivenRule| s.relabel.get_or_insert_default() }),
+        DefaultValue::Null,
+        "A rule of Prometheus' `relabel_config`, with its fields and defaults.",
+    ),
+    Field::new(
+        "add_labels",
+        Takes::Map(|s: &mut GivenRule, name, value| {
+            if !is_own_label_name(name) || name == NAME {
+                return Err(format!("invalid label name {name:?}: use letters, digits and _, no digit first").into());
+            }
+            s.add_labels.get_or_insert_default().push((name.to_owned(), value));
+            Ok(())
+        }),
+        DefaultValue::Null,
+        "Labels for every series, over its own; an empty value takes a label away.",
+    ),
+    Field::new(
+        "drop_labels",
+        Takes::Patterns(
+            |s: &mut GivenRule| s.drop_labels = Some(Vec::new()),
+            |s, text| {
+                s.drop_labels.get_or_insert_default().push(pattern(&text)?);
+                Ok(())
+            },
+        ),
+        DefaultValue::Null,
+        "Takes labels away whose names match one of these.",
+    ),
+    Field::new(
+        "scale",
+        Takes::Object(&Inner { table: &SCALE, of: |s: &mut GivenRule| s.scale.get_or_insert_default() }),
+        DefaultValue::Null,
+        "Multiplies the numbers of series.",
+    ),
+    Field::new(
+        "sample",
+        Takes::Object(&Inner { table: &SAMPLE, of: |s: &mut GivenRule| s.sample.get_or_insert_default() }),
+        DefaultValue::Null,
+        "Drops all but a share of series: always the same ones.",
+    ),
+];
+
+/// The fields of a rule.
+pub static RULE_TABLE: Table<GivenRule> = Table::checked(
+    || RULE_FIELDS.iter().collect(),
+    |rule, notes| match rule.count() {
+        1 => {}
+        0 => {
+            let names: Vec<&str> = RULE_FIELDS.iter().map(Field::name).collect();
+            notes.lack(format!("is no rule; expected one of {}", any_of(&names)));
+        }
+        _ => notes.refuse("has several rules; give each an object of its own, since their order counts"),
+    },
+);
+
+static MATCH_FIELDS: [Field<Match>; 2] = [
+    Field::new(
+        "name",
+        Takes::Text(|s: &mut Match, text| {
+            s.name = Some(pattern(&text)?);
+            Ok(())
+        }),
+        DefaultValue::Null,
+        "Regular expression for the whole name; null: any.",
+    ),
+    Field::new(
+        "labels",
+        Takes::Map(|s: &mut Match, name, text| {
+            s.labels.push((name.to_owned(), pattern(&text)?));
+            Ok(())
+        }),
+        DefaultValue::EmptyMap,
+        "By label: a regular expression for the whole value. A label that a series does not have is empty.",
+    ),
+];
+
+/// Which series, where that may be all of them.
+static MATCH: Table<Match> = Table::new(|| MATCH_FIELDS.iter().collect());
+
+/// Which series, where somebody has to say it.
+static SELECTION: Table<Match> = Table::checked(
+    || MATCH_FIELDS.iter().collect(),
+    |given, notes| {
+        if given.is_all() {
+            notes.lack("says neither a name nor labels; {\"name\": \".*\"} is every series");
+        }
+    },
+);
+
+static RENAME_FIELDS: [Field<Rename>; 2] = [
+    Field::new(
+        "name",
+        Takes::Text(|s: &mut Rename, text| {
+            s.name = Some(pattern(&text)?);
+            Ok(())
+        }),
+        DefaultValue::Required,
+        "Regular expression for the whole name.",
+    ),
+    Field::new(
+        "to",
+        Takes::Text(|s: &mut Rename, text| {
+            if text.is_empty() {
+                return Err(Fault::expected("a name, groups of the regular expression in it as $1"));
+            }
+            s.to = Some(Template::new(&text));
+            Ok(())
+        }),
+        DefaultValue::Required,
+        "The new name; `$1` or `${1}` is the first group of `name`.",
+    ),
+];
+
+static RENAME: Table<Rename> = Table::checked(
+    || RENAME_FIELDS.iter().collect(),
+    |given, notes| {
+        for (field, given) in [("name", given.name.is_some()), ("to", given.to.is_some())] {
+            if !given {
+                notes.lack_beside(field, "required");
+            }
+        }
+    },
+);
+
+static RELABEL_FIELDS: [Field<GivenRelabel>; 7] = [
+    Field::new(
+        "source_labels",
+        Takes::Texts(
+            |s: &mut GivenRelabel| s.source_labels = Some(Vec::new()),
+            |s, label| {
+                if label.is_empty() {
+                    return Err(Fault::expected("a label's name"));
+                }
+                s.source_labels.get_or_insert_default().push(label);
+                Ok(())
+            },
+        ),
+        DefaultValue::Texts(&[]),
+        "Labels whose values are put together; `__name__` is the series' name.",
+    ),
+    Field::new(
+        "separator",
+        Takes::Text(|s: &mut GivenRelabel, text| {
+            s.separator = Some(text);
+            Ok(())
+        }),
+        DefaultValue::Text(DEFAULT_SEPARATOR),
+        "What stands between them.",
+    ),
+    Field::new(
+        "target_label",
+        Takes::Text(|s: &mut GivenRelabel, text| {
+            s.target_label = Some(text);
+            Ok(())
+        }),
+        DefaultValue::Null,
+        "The label that is set, or compared with.",
+    ),
+    Field::new(
+        "regex",
+        Takes::Text(|s: &mut GivenRelabel, text| {
+            s.regex = Some(pattern(&text)?);
+            Ok(())
+        }),
+        DefaultValue::Text(DEFAULT_REGEX),
+        "Regular expression for the whole of what was put together, or of a label's name.",
+    ),
+    Field::new(
+        "modulus",
+        Takes::Whole(1..=u64::MAX, |s: &mut GivenRelabel, modulus| s.modulus = Some(modulus)),
+        DefaultValue::Null,
+        "For `hashmod`.",
+    ),
+    Field::new(
+        "replacement",
+        Takes::Text(|s: &mut GivenRelabel, text| {
+            s.replacement = Some(text);
+            Ok(())
+        }),
+        DefaultValue::Text(DEFAULT_REPLACEMENT),
+        "What the target is set to, groups of the regular expression in it; where that is empty, the label goes.",
+    ),
+    Field::new(
+        "action",
+        // As in Prometheus, in any case.
+        Takes::Text(set_action),
+        DefaultValue::Text(Action::Replace.as_str()),
+        "`replace`, `keep`, `drop`, `keepequal`, `dropequal`, `hashmod`, `labelmap`, `labeldrop`, `labelkeep`, `lowercase` or `uppercase`.",
+    ),
+];
+
+fn set_action(s: &mut GivenRelabel, text: String) -> Done {
+    let found = Action::ALL.into_iter().find(|action| text.eq_ignore_ascii_case(action.as_str()));
+    s.action = found;
+    let words = Action::ALL.map(Action::as_str);
+    found.map(drop).ok_or_else(|| Fault::expected(any_of(&words)).near(text, words))
+}
+
+static RELABEL: Table<GivenRelabel> = Table::checked(|| RELABEL_FIELDS.iter().collect(), GivenRelabel::check);
+
+static SCALE_FIELDS: [Field<Scale>; 2] = [
+    Field::new(
+        "match",
+        Takes::Object(&Inner { table: &MATCH, of: |s: &mut Scale| &mut s.of }),
+        DefaultValue::EmptyMap,
+        "Which series; `{}`: all.",
+    ),
+    Field::new(
+        "factor",
+        Takes::Number(f64::MIN..=f64::MAX, |s: &mut Scale, factor| s.factor = Some(factor)),
+        DefaultValue::Required,
+        "What their numbers are multiplied with.",
+    ),
+];
+
+static SCALE: Table<Scale> = Table::checked(
+    || SCALE_FIELDS.iter().collect(),
+    |given, notes| {
+        if given.factor.is_none() {
+            notes.lack_beside("factor", "required: a number");
+        }
+    },
+);
+
+static SAMPLE_FIELDS: [Field<Sample>; 2] = [
+    Field::new(
+        "match",
+        Takes::Object(&Inner { table: &MATCH, of: |s: &mut Sample| &mut s.of }),
+        DefaultValue::EmptyMap,
+        "Which series; `{}`: all.",
+    ),
+    Field::new(
+        "fraction",
+        Takes::Number(0.0..=1.0, |s: &mut Sample, fraction| s.fraction = Some(fraction)),
+        DefaultValue::Required,
+        "The share that stays.",
+    ),
+];
+
+static SAMPLE: Table<Sample> = Table::checked(
+    || SAMPLE_FIELDS.iter().collect(),
+    |given, notes| {
+        if given.fraction.is_none() {
+            notes.lack_beside("fraction", "required: a number from 0 to 1");
+        }
+    },
+);
