@@ -35,6 +35,7 @@ pub struct Learnt {
     help: Box<str>,
     unit: Box<str>,
     kind: Kind,
+    factor: f64,
     labels: Box<[LearntLabel]>,
 }
 
@@ -137,7 +138,12 @@ impl Learnt {
     pub fn everywhere(family: Family<'_>, labels: &[Label<'_>]) -> Learnt {
         let Family { name, help, unit, kind } = family;
         let labels = labels.iter().map(LearntLabel::of).collect();
-        Learnt { scheme: None, name: name.into(), help: help.into(), unit: unit.into(), kind, labels }
+        Learnt { scheme: None, name: name.into(), help: help.into(), unit: unit.into(), kind, factor: 1.0, labels }
+    }
+
+    /// The same, where its numbers are those that are read, times `factor`.
+    pub fn scaled(self, factor: f64) -> Learnt {
+        Learnt { factor: self.factor * factor, ..self }
     }
 
     /// How its values behave.
@@ -149,7 +155,7 @@ impl Learnt {
     pub fn face(&self, scheme: Scheme) -> Option<Face<'_>> {
         let family = Family { name: &self.name, help: &self.help, unit: &self.unit, kind: self.kind };
         let labels = FaceLabels(LabelsOf::Learnt(&self.labels));
-        self.scheme.is_none_or(|own| own == scheme).then_some(Face { family, factor: 1.0, labels })
+        self.scheme.is_none_or(|own| own == scheme).then_some(Face { family, factor: self.factor, labels })
     }
 }
 

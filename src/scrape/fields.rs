@@ -8,6 +8,7 @@ use super::settings::{Limits, PageFormat, Settings};
 use crate::fields::{DefaultValue, Done, Fault, Field, Inner, Notes, Table, Takes, WAIT};
 use crate::http::{Env, HttpFields, Purpose, UNTIMED_TABLE, Url, checked_place, is_local};
 use crate::model::Labels;
+use crate::shaping::{GivenRules, RULE_TABLE};
 
 /// Names become values of labels and keys of `/health`.
 const MAX_NAME_BYTES: usize = 256;
@@ -40,6 +41,7 @@ pub struct EndpointFields {
     retries: u64,
     gzip: Option<bool>,
     limits: Limits,
+    transforms: GivenRules,
     http: HttpFields,
 }
 
@@ -60,12 +62,13 @@ impl Default for EndpointFields {
             retries: 0,
             gzip: None,
             limits: Limits::default(),
+            transforms: GivenRules::default(),
             http: HttpFields::default(),
         }
     }
 }
 
-static FIELDS: [Field<EndpointFields>; 15] = [
+static FIELDS: [Field<EndpointFields>; 16] = [
     Field::new(
         "name",
         Takes::Text(set_name),
@@ -155,6 +158,12 @@ static FIELDS: [Field<EndpointFields>; 15] = [
         Takes::Object(&Inner { table: &LIMITS_TABLE, of: |s: &mut EndpointFields| &mut s.limits }),
         DefaultValue::EmptyMap,
         "",
+    ),
+    Field::new(
+        "transforms",
+        Takes::Objects(&Inner { table: &RULE_TABLE, of: |s: &mut EndpointFields| s.transforms.next() }),
+        DefaultValue::Texts(&[]),
+        "Rules for its series, in order, before those for all destinations; not for its `up` and `scrape_*`.",
     ),
     Field::all_of(&Inner { table: &UNTIMED_TABLE, of: |s: &mut EndpointFields| &mut s.http }),
 ];
@@ -274,6 +283,7 @@ impl EndpointFields {
         }
         let purpose = Purpose { field: "url", url: self.url, used: true, headers: &HEADERS, env };
         let http = self.http.settle(purpose, notes);
+        let transforms = notes.within("transforms", |notes| self.transforms.settle(notes));
         let (name, mut http) = (self.name?, http?);
         http.timeout = self.timeout.unwrap_or(DEFAULT_TIMEOUT).min(interval);
         // Nothing is won where no network lies between.
@@ -298,6 +308,7 @@ impl EndpointFields {
             retries: self.retries,
             gzip: self.gzip.unwrap_or(!is_local),
             limits: self.limits,
+            transforms,
         })
     }
 }

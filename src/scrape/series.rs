@@ -1,11 +1,13 @@
 //! From a page's series to items and readings.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
 use crate::exposition::{Point, Role, Series, Sink};
 use crate::model::{Family, Frame, Item, Kind, Label, Labels, Learnt, Recorder};
+use crate::shaping::{self, Outcome};
 
 /// What is kept for a series' text as long as it stays the same; none: rules drop it.
 pub type Known = Option<Place>;
@@ -19,9 +21,12 @@ pub struct Place {
 
 /// What is the same for all series of a target.
 #[derive(Debug)]
-pub struct Rules {
-    /// The labels that the target gives to all of them.
+pub struct Manner {
+    /// The labels that the target gives to all of them: its recorder adds them, or, where there are
+    /// rules, which may take them away, they are the series' own.
     pub labels: Labels,
+    /// What becomes of them.
+    pub transforms: shaping::Rules,
     /// See [`super::Settings::honor_labels`].
     pub honor_labels: bool,
     /// See [`super::Settings::metric_prefix`].
@@ -44,46 +49,57 @@ pub struct Left {
     pub untimely: u64,
 }
 
-/// The readings that a target has, each once: by name, metadata and the names of labels.
+/// What the series of a target have in common, each once.
 #[derive(Debug, Default)]
 pub struct Shapes {
-    known: HashMap<Box<str>, Shape>,
+    /// Readings, by name, metadata and the names of labels.
+    readings: HashMap<Box<str>, Arc<Learnt>>,
+    /// A number for each name with each set of names of labels: the beginning of items' keys.
+    numbers: HashMap<Box<str>, u32>,
     next: u32,
 }
 
-#[derive(Debug)]
-struct Shape {
-    number: u32,
-    reading: Arc<Learnt>,
-}
-
-/// Shapes that nobody uses any more are looked for when there are so many more than samples.
+/// Those that nobody uses any more are looked for when there are so many more than samples.
 const SPARE: usize = 1000;
 
 impl Shapes {
     /// Forgets those that no series has, where there are many more than a page's `samples`.
     pub fn tidy(&mut self, samples: usize) {
-        if self.known.len() > 2 * samples + SPARE {
-            self.known.retain(|_, shape| Arc::strong_count(&shape.reading) > 1);
+        let most = 2 * samples + SPARE;
+        if self.readings.len() > most {
+            self.readings.retain(|_, reading| Arc::strong_count(reading) > 1);
+        }
+        if self.numbers.len() > most {
+            // The next ones are other numbers, so that no two series have one key.
+            self.numbers.clear();
         }
     }
 
-    fn get(&mut self, key: &str, make: impl FnOnce() -> Learnt) -> (u32, Arc<Learnt>) {
-        if let Some(shape) = self.known.get(key) {
-            return (shape.number, Arc::clone(&shape.reading));
+    fn number(&mut self, key: &str) -> u32 {
+        if let Some(number) = self.numbers.get(key) {
+            return *number;
         }
-        let (number, reading) = (self.next, Arc::new(make()));
+        let number = self.next;
         // Far more than any program lives to see.
         self.next = self.next.wrapping_add(1);
-        self.known.insert(key.into(), Shape { number, reading: Arc::clone(&reading) });
-        (number, reading)
+        self.numbers.insert(key.into(), number);
+        number
+    }
+
+    fn reading(&mut self, key: &str, make: impl FnOnce() -> Learnt) -> Arc<Learnt> {
+        if let Some(reading) = self.readings.get(key) {
+            return Arc::clone(reading);
+        }
+        let reading = Arc::new(make());
+        self.readings.insert(key.into(), Arc::clone(&reading));
+        reading
     }
 }
 
 /// Takes a page's series and gives them to a recorder.
 pub struct Taker<'t> {
     out: &'t mut Recorder,
-    rules: &'t Rules,
+    manner: &'t Manner,
     shapes: &'t mut Shapes,
     /// A histogram or a summary, of which not all has come.
     open: Option<Item>,
@@ -95,14 +111,17 @@ pub struct Taker<'t> {
     is_fresh: bool,
     time_ms: i64,
     left: Left,
+    /// Samples that rules have left.
+    given: usize,
+    shaped: shaping::Series,
 }
 
 impl<'t> Taker<'t> {
-    /// Of the series of a page of `time_ms`, as `rules` have them, for `out`.
-    pub fn new(out: &'t mut Recorder, rules: &'t Rules, shapes: &'t mut Shapes, time_ms: i64) -> Taker<'t> {
+    /// Of the series of a page of `time_ms`, as `manner` has them, for `out`.
+    pub fn new(out: &'t mut Recorder, manner: &'t Manner, shapes: &'t mut Shapes, time_ms: i64) -> Taker<'t> {
         Taker {
             out,
-            rules,
+            manner,
             shapes,
             open: None,
             parts: Vec::new(),
@@ -111,13 +130,15 @@ impl<'t> Taker<'t> {
             is_fresh: false,
             time_ms,
             left: Left::default(),
+            given: 0,
+            shaped: shaping::Series::default(),
         }
     }
 
-    /// The page has ended. What of it was not taken.
-    pub fn finish(mut self) -> Left {
+    /// The page has ended. How many samples rules have left, and what of them was not taken.
+    pub fn finish(mut self) -> (usize, Left) {
         self.close();
-        self.left
+        (self.given, self.left)
     }
 
     /// Gives the item that is open.
@@ -141,65 +162,42 @@ impl Sink for Taker<'_> {
 
     fn learn(&mut self, series: &Series<'_>) -> Known {
         self.is_fresh = true;
-        let Rules { labels: of_target, honor_labels, prefix, .. } = self.rules;
-        let mut labels: Vec<(String, &str)> = Vec::with_capacity(series.labels.len());
-        for (name, value) in series.labels.iter().filter(|(_, value)| !value.is_empty()) {
-            let mut name = name.to_string();
+        let Manner { labels: of_target, honor_labels, prefix, transforms, .. } = self.manner;
+        let mut labels: Vec<(Cow<'_, str>, &str)> = Vec::with_capacity(series.labels.len());
+        for (name, value) in series.labels {
+            let mut name = Cow::Borrowed(&**name);
             // As Prometheus does: once more where that name is taken as well.
             while !honor_labels && of_target.get(&name).is_some() {
-                name.insert_str(0, "exported_");
+                name.to_mut().insert_str(0, "exported_");
                 while series.labels.iter().any(|(other, _)| *other == name) {
-                    name.insert_str(0, "exported_");
+                    name.to_mut().insert_str(0, "exported_");
                 }
             }
             labels.push((name, value));
         }
-        labels.sort();
-        let name = [prefix, series.name].concat();
-        // What tells the series of an item apart is a part of their readings.
-        let own = match series.role {
-            Role::Bucket => "le",
-            Role::Quantile => "quantile",
-            _ => "",
-        };
-        let is_part = matches!(series.family.kind, Kind::Histogram | Kind::Summary);
-        let (own, shared): (Vec<_>, Vec<_>) = labels.into_iter().partition(|(name, _)| is_part && name == own);
-
-        self.key.clear();
-        let names = shared.iter().map(|(name, _)| &**name);
-        let of_own = own.iter().flat_map(|(name, value)| [&**name, value]);
-        let metadata = [&*name, series.family.help, series.family.unit, series.family.kind.as_str()];
-        for text in metadata.into_iter().chain(names).chain(["="]).chain(of_own) {
-            // Lengths tell where each text ends, whatever is in it.
-            let _ = write!(self.key, "{}:{text}", text.len());
+        let mut name = Cow::Borrowed(series.name);
+        if !prefix.is_empty() {
+            name.to_mut().insert_str(0, prefix);
         }
-        let (number, reading) = self.shapes.get(&self.key, || {
-            let keys = shared.iter().enumerate().map(|(at, (name, _))| Label::Key { name, at: at + 1, prefix: "" });
-            let constants = own.iter().map(|(name, value)| Label::Constant { name, value });
-            let labels: Vec<Label<'_>> = keys.chain(constants).collect();
-            let family = Family::new(series.family.kind, &name, series.family.unit, series.family.help);
-            Learnt::everywhere(family, &labels)
+        let mut factor = 1.0;
+        let mut shaped = std::mem::take(&mut self.shaped);
+        let mut is_left = true;
+        if !transforms.is_empty() {
+            shaped.begin(&name);
+            of_target.iter().for_each(|(name, value)| shaped.set(name, value));
+            labels.iter().for_each(|(name, value)| shaped.set(name, value));
+            is_left = matches!(transforms.apply(&mut shaped), Outcome::Kept { .. });
+            factor = shaped.factor();
+        }
+        let place = is_left.then(|| {
+            if !transforms.is_empty() {
+                name = Cow::Borrowed(shaped.name());
+                labels = shaped.labels().map(|(name, value)| (Cow::Borrowed(name), value)).collect();
+            }
+            self.place(series, &name, labels, factor)
         });
-        let number = number.to_string();
-        let mut values: Vec<&str> = Vec::with_capacity(shared.len() + 1);
-        values.push(&number);
-        values.extend(shared.iter().map(|(_, value)| *value));
-        if !is_part {
-            self.learning = None;
-            return Some(Place { item: Item::new(&values), reading });
-        }
-        // A histogram's series are one item, as long as they stand together. It is known by the first of
-        // them, so that a second piece of it is another item, and the same piece once more is not.
-        let mut of = format!("{}:{}", series.family.name.len(), series.family.name);
-        for (name, value) in &shared {
-            let _ = write!(of, "{}:{name}{}:{value}", name.len(), value.len());
-        }
-        let item = match &self.learning {
-            Some((known, item)) if *known == of => item.clone(),
-            _ => Item::new(&values),
-        };
-        self.learning = Some((of, item.clone()));
-        Some(Place { item, reading })
+        self.shaped = shaped;
+        place
     }
 
     fn wants(known: &Known) -> bool {
@@ -208,7 +206,8 @@ impl Sink for Taker<'_> {
 
     fn give(&mut self, known: &Known, point: &Point<'_>) {
         let Some(Place { item, reading }) = known else { return };
-        let time_ms = point.time_ms.filter(|_| self.rules.honor_timestamps).unwrap_or(Frame::NO_TIME);
+        self.given += 1;
+        let time_ms = point.time_ms.filter(|_| self.manner.honor_timestamps).unwrap_or(Frame::NO_TIME);
         if time_ms != Frame::NO_TIME && !(self.time_ms - MAX_AGE_MS..=self.time_ms + MAX_AHEAD_MS).contains(&time_ms) {
             self.left.untimely += 1;
             return;
@@ -223,5 +222,59 @@ impl Sink for Taker<'_> {
             self.open = Some(item.clone());
         }
         self.parts.push((Arc::clone(reading), point.value, time_ms));
+    }
+}
+
+impl Taker<'_> {
+    /// The place of a series of that name with these labels, which was `series` on the page.
+    fn place(&mut self, series: &Series<'_>, name: &str, mut labels: Vec<(Cow<'_, str>, &str)>, factor: f64) -> Place {
+        labels.sort();
+        // What tells the series of an item apart is a part of their readings.
+        let own = match series.role {
+            Role::Bucket => "le",
+            Role::Quantile => "quantile",
+            _ => "",
+        };
+        let is_part = matches!(series.family.kind, Kind::Histogram | Kind::Summary);
+        let (own, shared): (Vec<_>, Vec<_>) = labels.into_iter().partition(|(name, _)| is_part && name == own);
+
+        let scale = if factor == 1.0 { String::new() } else { factor.to_string() };
+        self.key.clear();
+        let names = shared.iter().map(|(name, _)| &**name);
+        let of_own = own.iter().flat_map(|(name, value)| [&**name, value]);
+        // Lengths tell where each text ends, whatever is in it.
+        for text in [name].into_iter().chain(names).chain(["="]).chain(of_own) {
+            let _ = write!(self.key, "{}:{text}", text.len());
+        }
+        let number = self.shapes.number(&self.key).to_string();
+        for text in [&*scale, series.family.help, series.family.unit, series.family.kind.as_str()] {
+            let _ = write!(self.key, "{}:{text}", text.len());
+        }
+        let reading = self.shapes.reading(&self.key, || {
+            let keys = shared.iter().enumerate().map(|(at, (name, _))| Label::Key { name, at: at + 1, prefix: "" });
+            let constants = own.iter().map(|(name, value)| Label::Constant { name, value });
+            let labels: Vec<Label<'_>> = keys.chain(constants).collect();
+            let family = Family::new(series.family.kind, name, series.family.unit, series.family.help);
+            Learnt::everywhere(family, &labels).scaled(factor)
+        });
+        let mut values: Vec<&str> = Vec::with_capacity(shared.len() + 1);
+        values.push(&number);
+        values.extend(shared.iter().map(|(_, value)| *value));
+        if !is_part {
+            self.learning = None;
+            return Place { item: Item::new(&values), reading };
+        }
+        // A histogram's series are one item, as long as they stand together. It is known by the first of
+        // them, so that a second piece of it is another item, and the same piece once more is not.
+        let mut of = format!("{}:{}", series.family.name.len(), series.family.name);
+        for (name, value) in &shared {
+            let _ = write!(of, "{}:{name}{}:{value}", name.len(), value.len());
+        }
+        let item = match &self.learning {
+            Some((known, item)) if *known == of => item.clone(),
+            _ => Item::new(&values),
+        };
+        self.learning = Some((of, item.clone()));
+        Place { item, reading }
     }
 }

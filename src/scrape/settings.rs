@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::http::HttpSettings;
 use crate::model::Labels;
+use crate::shaping;
 
 /// An application that is asked for its numbers.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,6 +38,8 @@ pub struct Settings {
     pub gzip: bool,
     /// What a page may hold.
     pub limits: Limits,
+    /// What becomes of its series.
+    pub transforms: shaping::Rules,
 }
 
 /// What a page is taken for.

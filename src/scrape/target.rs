@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::fetch::{Failure, Fetcher};
-use super::series::{Known, Left, Rules, Shapes, Taker};
+use super::series::{Known, Left, Manner, Shapes, Taker};
 use super::settings::{PageFormat, Settings};
 use crate::exposition::{self, Flaw, Format, Page, json};
 use crate::host::monotonic;
 use crate::model::{Family, Frame, Item, Label, Labels, Learnt, Recorder, ViewSlots};
+use crate::shaping::{self, Outcome};
 use crate::telemetry::{Causes, EndpointState, EndpointStatus, Scrape};
 
 /// The same trouble is said once in this time.
@@ -64,8 +65,8 @@ struct Reader {
 }
 
 enum Of {
-    Text { page: Page<Known>, rules: Rules, shapes: Shapes },
-    Json { known: HashMap<Box<str>, (Item, Arc<Learnt>)> },
+    Text { page: Page<Known>, manner: Manner, shapes: Shapes },
+    Json { known: HashMap<Box<str>, Option<(Item, Arc<Learnt>)>> },
 }
 
 /// What a scrape says of itself.
@@ -223,26 +224,27 @@ impl Target {
         let flawed = |flaw: Flaw| Failure::new(format!("the page cannot be read: {flaw}"));
         let (mut taken, mut left) = (Taken::default(), Left::default());
         match (of, format) {
-            (Of::Text { page, rules, shapes }, Some(format)) => {
-                let mut taker = Taker::new(out, rules, shapes, time_ms);
+            (Of::Text { page, manner, shapes }, Some(format)) => {
+                let mut taker = Taker::new(out, manner, shapes, time_ms);
                 let read = page.read(&mut self.body, format, &limits, &mut taker).map_err(flawed)?;
-                left = taker.finish();
+                (taken.kept, left) = taker.finish();
                 (taken.samples, taken.fresh) = (read.samples, read.fresh);
                 shapes.tidy(read.samples);
             }
             (Of::Json { known }, _) => {
-                let mut fresh = 0;
-                let prefix = &settings.metric_prefix;
+                let (mut fresh, mut kept) = (0, 0);
+                let json = JsonManner { settings };
                 let samples = json::read(&self.body, &limits, &mut |name, value| {
                     if !known.contains_key(name) {
                         fresh += 1;
-                        known.insert(name.into(), json_series(prefix, name));
+                        known.insert(name.into(), json.series(name));
                     }
-                    if let Some((item, reading)) = known.get(name) {
+                    if let Some(Some((item, reading))) = known.get(name) {
+                        kept += 1;
                         out.item(item).push_learnt(reading, value);
                     }
                 });
-                (taken.samples, taken.fresh) = (samples.map_err(Failure::new)?, fresh);
+                (taken.samples, taken.fresh, taken.kept) = (samples.map_err(Failure::new)?, fresh, kept);
                 // Keys that come and go for ever are not kept for ever.
                 if known.len() > 2 * taken.samples + 1000 {
                     known.clear();
@@ -253,7 +255,6 @@ impl Target {
         if self.has_ended {
             taken.fresh = taken.samples;
         }
-        taken.kept = taken.samples;
         Ok((taken, left))
     }
 }
@@ -274,18 +275,21 @@ impl Reader {
         let own = Own::new(&labels);
         let source = source_of(&settings.name);
         if is_json {
-            let labels = with(&settings.labels, &[("endpoint", &settings.name)]);
+            let labels = if settings.transforms.is_empty() { json_labels(settings) } else { Labels::EMPTY };
             let out = recorder(source, settings, labels, views);
             return Reader { of: Of::Json { known: HashMap::new() }, out, own };
         }
-        let out = recorder(source, settings, labels.clone(), views);
-        let rules = Rules {
+        let transforms = settings.transforms.clone();
+        let of_all = if transforms.is_empty() { labels.clone() } else { Labels::EMPTY };
+        let out = recorder(source, settings, of_all, views);
+        let manner = Manner {
             labels,
+            transforms,
             honor_labels: settings.honor_labels,
             prefix: settings.metric_prefix.clone(),
             honor_timestamps: settings.honor_timestamps,
         };
-        Reader { of: Of::Text { page: Page::default(), rules, shapes: Shapes::default() }, out, own }
+        Reader { of: Of::Text { page: Page::default(), manner, shapes: Shapes::default() }, out, own }
     }
 }
 
@@ -320,10 +324,35 @@ fn with(labels: &Labels, more: &[(&str, &str)]) -> Labels {
     Labels::new(labels.iter().chain(more)).unwrap_or(Labels::EMPTY)
 }
 
-fn json_series(prefix: &str, name: &str) -> (Item, Arc<Learnt>) {
-    let whole = [prefix, name].concat();
-    let family = Family::gauge(&whole, "", "");
-    (Item::new(&[&whole]), Arc::new(Learnt::everywhere(family, &[])))
+/// How the numbers of a JSON object become series.
+struct JsonManner<'s> {
+    settings: &'s Settings,
+}
+
+impl JsonManner<'_> {
+    /// The series of that name; none: rules drop it.
+    fn series(&self, name: &str) -> Option<(Item, Arc<Learnt>)> {
+        let whole = [&*self.settings.metric_prefix, name].concat();
+        if self.settings.transforms.is_empty() {
+            let family = Family::gauge(&whole, "", "");
+            return Some((Item::new(&[&whole]), Arc::new(Learnt::everywhere(family, &[]))));
+        }
+        let mut series = shaping::Series::default();
+        series.begin(&whole);
+        json_labels(self.settings).iter().for_each(|(name, value)| series.set(name, value));
+        if let Outcome::Dropped(_) = self.settings.transforms.apply(&mut series) {
+            return None;
+        }
+        let labels: Vec<Label<'_>> = series.labels().map(|(name, value)| Label::Constant { name, value }).collect();
+        let key: Vec<&str> = [series.name()].into_iter().chain(series.labels().flat_map(|(n, v)| [n, v])).collect();
+        let reading = Learnt::everywhere(Family::gauge(series.name(), "", ""), &labels).scaled(series.factor());
+        Some((Item::new(&key), Arc::new(reading)))
+    }
+}
+
+/// The labels of a JSON object's series: `endpoint`, and those of the endpoint.
+fn json_labels(settings: &Settings) -> Labels {
+    with(&settings.labels, &[("endpoint", &settings.name)])
 }
 
 /// How a page is read: as text of this format, or as JSON (none).

@@ -23,5 +23,6 @@ pub(super) fn settings(name: &str, url: &str) -> Settings {
         retries: 0,
         gzip: false,
         limits: Limits::default(),
+        transforms: crate::shaping::Rules::NONE,
     }
 }

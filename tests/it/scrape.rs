@@ -245,6 +245,38 @@ fn series_that_come_twice_and_times_that_cannot_be_are_left_out_and_said() {
 }
 
 #[test]
+fn an_endpoints_rules_shape_its_series_and_not_what_is_said_of_the_scrape() {
+    let dir = TempDir::new();
+    let app = Peer::start(|_, _| {
+        text(
+            "# TYPE a_ms gauge\na_ms{pod=\"x\",id=\"1\"} 1500\na_ms{pod=\"y\",id=\"2\"} 2500\ngo_x 1\ngo_y{a=\"b\"} 2\nb 7\n",
+        )
+    });
+    let json = Peer::start(|_, _| page("application/json", r#"{"go_threads": 1, "hits": 2000}"#));
+    let rules = r#", "transforms": [
+        {"drop": {"name": "(app_)?go_.*"}},
+        {"drop_labels": ["pod|instance"]},
+        {"relabel": {"source_labels": ["__name__"], "regex": "(.*)_ms", "target_label": "__name__", "replacement": "${1}_seconds"}},
+        {"scale": {"match": {"name": ".*_seconds|app_hits"}, "factor": 0.001}}]"#;
+    let daemon = scraping(&dir, &[endpoint("app", &app, rules), endpoint("json", &json, rules)].join(","), "");
+    wait_for_state(&daemon, "app", "ok");
+    wait_for_state(&daemon, "json", "ok");
+    let (_, whole) = daemon.get("/metrics").unwrap();
+    let lines: Vec<&str> = whole.lines().filter(|line| line.starts_with("a_") || line.starts_with("b")).collect();
+    assert_eq!(
+        lines,
+        [r#"a_seconds{id="1",job="app"} 1.5"#, r#"a_seconds{id="2",job="app"} 2.5"#, r#"b{job="app"} 7"#]
+    );
+    assert!(whole.contains("# TYPE a_seconds gauge\n") && !whole.contains("go_"), "{whole}");
+    assert_eq!(samples(&daemon, "app_"), BTreeMap::from([(r#"app_hits{endpoint="json"}"#.to_owned(), 2.0)]));
+    let own = samples(&daemon, "scrape_samples");
+    assert_eq!(own[r#"scrape_samples_scraped{job="app"}"#], 5.0);
+    assert_eq!(own[r#"scrape_samples_post_metric_relabeling{job="app"}"#], 3.0);
+    assert_eq!(own[r#"scrape_samples_post_metric_relabeling{endpoint="json",job="json"}"#], 1.0);
+    assert!(whole.contains("up{instance="), "{whole}");
+}
+
+#[test]
 fn redirects_are_followed_within_bounds_and_credentials_do_not_follow_to_another_host() {
     let dir = TempDir::new();
     let there = Peer::start(|_, _| text("there 1\n"));
