@@ -10,6 +10,7 @@ mod node_exporter;
 mod outage;
 mod receivers;
 mod rules;
+mod scrape;
 mod secured;
 mod soak;
 mod tls;
