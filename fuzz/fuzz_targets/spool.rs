@@ -12,7 +12,7 @@ use libfuzzer_sys::fuzz_target;
 use metricsd::spool::{Options, Spool, SyncPolicy};
 
 /// What was pushed: enough for three segments.
-const FRAMES: u64 = 24;
+const FRAMES: u64 = 110;
 
 /// What is pushed afterwards.
 const AFTER: &[u8] = b"after";
@@ -33,7 +33,7 @@ fn dir() -> &'static Path {
 fn open() -> Spool {
     let content = vec![("Content-Type".to_owned(), "application/x-protobuf".to_owned())];
     let options = Options {
-        segment_bytes: 1024,
+        segment_bytes: 4096,
         max_bytes: 64 << 10,
         sync: SyncPolicy::Never,
         content,
@@ -66,7 +66,8 @@ fn whole() -> &'static Files {
             .map(|entry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap()))
             .collect();
         files.sort();
-        assert!(files.len() >= 4, "{files:?}");
+        let names: Vec<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
+        assert!(names.len() == 5, "three segments, cursor and lock: {names:?}");
         files
     })
 }

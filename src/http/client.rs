@@ -16,8 +16,9 @@ use super::watch::Signs;
 /// waited on by a server that had the request, and there is less of its time left.
 const STALE_WITHIN: Duration = Duration::from_secs(5);
 
-/// Sends requests to one server. The connection stays open for the next one, for 30 idle seconds
-/// and 5 minutes at most, until something fails, or until a file changes that it was made with.
+/// Sends requests to one server. The connection stays open for the next one, for 5 minutes
+/// at most (30 idle seconds through a proxy), until something fails, or until a file changes that it
+/// was made with.
 ///
 /// While it idles, the connection holds no buffers; what TLS itself keeps comes on top of that.
 pub struct Client {

@@ -32,8 +32,8 @@ const GATHER: usize = 64 << 10;
 /// A name with several addresses shares the time for connecting among them.
 const MIN_CONNECT: Duration = Duration::from_millis(100);
 
-/// Seconds without a word from the other side before it is asked whether it is there: half of
-/// what a connection may idle.
+/// Seconds without a word from the other side before it is asked whether it is there: what stands
+/// in between remembers a connection for a minute at least.
 const KEEP_ALIVE_AFTER: u32 = 15;
 
 /// Seconds between the questions.
@@ -95,8 +95,8 @@ fn tcp(details: &ConnectionDetails<'_>, deadline: &Deadline, is_plain: bool) -> 
 }
 
 /// Has the kernel ask from time to time whether the other side is there. So whatever stands in
-/// between remembers a connection on which an answer is waited for, and one whose other side is
-/// gone ends before a long `timeout` does. TCP_USER_TIMEOUT would also end those to a server that
+/// between remembers a connection that idles or on which an answer is waited for, and one whose
+/// other side is gone has ended when the next request comes, or before a long `timeout` does. TCP_USER_TIMEOUT would also end those to a server that
 /// is there and takes its time to read.
 fn keep_alive(stream: &TcpStream) -> Result<(), ureq::Error> {
     setsockopt(stream, KeepAlive, &true)

@@ -9,7 +9,7 @@ use ureq::http::{HeaderMap, StatusCode};
 use ureq::unversioned::transport::Connector;
 
 use super::error::Error;
-use super::limits::{MAX_IDLE, TimeLimits};
+use super::limits::{MAX_CONNECTION_AGE, MAX_IDLE_BY_PROXY, TimeLimits};
 use super::proxy::{Proxy, ProxyConnector};
 use super::resolve::OnceResolver;
 use super::session::Session;
@@ -99,7 +99,7 @@ impl Wire {
             .max_response_header_size(MAX_HEAD)
             .max_idle_connections(1)
             .max_idle_connections_per_host(1)
-            .max_idle_age(self.limits.idle.unwrap_or(MAX_IDLE))
+            .max_idle_age(self.max_idle())
             // Ours stands on the way that is made below; ureq would ask the environment.
             .proxy(None)
             .allow_non_standard_methods(true)
@@ -119,6 +119,12 @@ impl Wire {
         let connector =
             ().chain(socket).chain(ProxyConnector(self.proxy.clone())).chain(tls).chain(WatchConnector(signs.clone()));
         Agent::with_parts(config, connector, resolver.clone())
+    }
+
+    /// How long a connection may idle and be used again.
+    fn max_idle(&self) -> Duration {
+        let usual = if self.proxy.is_some() { MAX_IDLE_BY_PROXY } else { MAX_CONNECTION_AGE };
+        self.limits.idle.unwrap_or(usual)
     }
 
     /// What a request is addressed to: the URL itself, or `path` at its server, which begins
@@ -160,5 +166,23 @@ impl Wire {
     /// For the whole of a request, and for parts of it.
     pub fn limits(&self) -> (Duration, &TimeLimits) {
         (self.timeout, &self.limits)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_idles_for_longer_than_the_usual_interval_but_not_behind_a_proxy() {
+        let idles = |proxy: Option<&Url>, limits: &TimeLimits| {
+            let wire = Wire::new("test", &"http://h/".into(), None, proxy, Duration::from_secs(30), limits);
+            wire.max_idle().as_secs()
+        };
+        let usual = TimeLimits::default();
+        // An interval is 60 s where nobody says otherwise.
+        assert_eq!(idles(None, &usual), 300);
+        assert_eq!(idles(Some(&"http://p:3128".into()), &usual), 30);
+        assert_eq!(idles(None, &TimeLimits { idle: Some(Duration::from_secs(7)), ..usual }), 7);
     }
 }

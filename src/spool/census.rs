@@ -145,6 +145,8 @@ fn scan_one(
     tally: &mut Tally<'_>,
 ) -> io::Result<Option<Segment>> {
     let Candidate { name, first, len, frames_at, .. } = candidate;
+    // One that lost its header may have another one's name: no two begin with the same number.
+    let first = &(*first).max(range.start);
     let path = candidate.path(dir);
     let file = match disk.open(&path) {
         Ok(file) => file,

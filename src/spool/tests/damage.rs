@@ -469,6 +469,21 @@ fn garbage_with_a_segments_name_takes_no_frame_from_its_neighbours() {
 }
 
 #[test]
+fn a_segment_without_a_header_under_the_name_of_another_is_read_behind_that_one() {
+    let dir = TempDir::new();
+    fill(dir.path(), 300);
+    let files = segments(dir.path());
+    let (first, mut second) = (fs::read(&files[0]).unwrap(), fs::read(&files[1]).unwrap());
+    let header = frame_starts(&second)[0];
+    second[..header].fill(4);
+    fs::write(&files[0], second).unwrap();
+    fs::write(&files[1], first).unwrap();
+    let (out, recovery) = recovered(dir.path());
+    assert_eq!(out, (1..=300).collect::<Vec<_>>());
+    assert_eq!((recovery.lost.frames, recovery.damaged_ranges), (0, 1));
+}
+
+#[test]
 fn damage_that_comes_after_opening_is_counted_and_passed_over() {
     let dir = TempDir::new();
     fill(dir.path(), 300);
