@@ -1,5 +1,6 @@
 //! Wiring only: build, start consumers first, wait, stop producers first.
 
+mod after_burst;
 mod check;
 mod first_rounds;
 mod health;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use log::LevelFilter;
 
+use super::after_burst::AfterBurst;
 use super::first_rounds::FirstRounds;
 use super::lanes::{Ending, Running, combinations};
 use super::notify::Notify;
@@ -84,6 +85,7 @@ pub struct Service {
     pub(super) notify: Notify,
     pub(super) stranded: Stranded,
     pub(super) first_rounds: FirstRounds,
+    pub(super) after_burst: AfterBurst,
     /// When the host was started, where it says so: milliseconds since the UNIX epoch.
     pub(super) boot_ms: Option<i64>,
     pub(super) sched: Sched,
@@ -154,6 +156,7 @@ impl Service {
             notify,
             stranded: Stranded::default(),
             first_rounds,
+            after_burst: AfterBurst::default(),
             sched,
         };
         service.tell();

@@ -1,12 +1,13 @@
 //! The kernel's side of the fence: where its files are, how they are read, what it is asked.
 //!
 //! Everything that touches the operating system for a reading goes through here, and
-//! `unsafe` code, should any ever be needed, stands here and nowhere else.
+//! `unsafe` code stands here and nowhere else.
 
 mod attribute;
 mod clock;
 mod fetch;
 mod kernel_file;
+mod memory;
 mod paths;
 mod statfs;
 
@@ -14,6 +15,7 @@ pub use attribute::read_attribute;
 pub use clock::{boottime, monotonic, wall_ms};
 pub use fetch::fetch;
 pub use kernel_file::{KernelFile, ReadError, Scratch, is_cut};
+pub use memory::give_back_free_memory;
 pub use paths::HostPaths;
 pub use statfs::{FsUsage, StatFs, SystemStatFs};
 
