@@ -1,10 +1,9 @@
 //! Memory that a burst of series has left behind, given back to the kernel.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::host::give_back_free_memory;
-use crate::telemetry::CollectorStatus;
+use crate::telemetry::Latest;
 
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
@@ -25,13 +24,12 @@ pub struct AfterBurst {
 
 impl AfterBurst {
     /// Looks, where it is time to.
-    pub fn look(&mut self, collectors: &[Arc<CollectorStatus>], now: Duration) {
+    pub fn look(&mut self, latest: &Latest, now: Duration) {
         if now < self.next {
             return;
         }
         self.next = now + LOOK_EVERY;
-        let series = collectors.iter().filter_map(|status| status.last(now)).map(|round| round.series).sum();
-        if self.is_over(series) {
+        if self.is_over(latest.series()) {
             log::debug!("most series are gone; giving their memory back");
             give_back_free_memory();
         }

@@ -36,7 +36,7 @@ fn wait(service: &mut Service, signals: &Receiver<Signal>) -> Exit {
         let prepared = reloads.prepared();
         let look_again = service.sched.look(&mut service.threads);
         service.first_rounds.look(monotonic());
-        service.after_burst.look(&service.collectors, monotonic());
+        service.after_burst.look(&service.telemetry.latest, monotonic());
         select! {
             recv(signals) -> signal => match signal {
                 Ok(Signal::Reload) => reloads.ask(service),

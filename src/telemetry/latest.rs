@@ -69,6 +69,11 @@ impl Latest {
         self.lock().sources.iter().map(|have| have.frame.clone()).collect()
     }
 
+    /// How many series are in them.
+    pub fn series(&self) -> usize {
+        self.lock().sources.iter().map(|have| have.frame.values.len()).sum()
+    }
+
     /// All of them, with those before them.
     pub fn rounds(&self) -> Vec<Newest> {
         let round = |have: &Source| Newest { frame: have.frame.clone(), before: have.before.clone() };
