@@ -10,6 +10,7 @@ use log::LevelFilter;
 
 use crate::model::Scheme;
 use crate::nearest::{did_you_mean, nearest};
+use crate::shaping::Series;
 use crate::telemetry;
 
 /// How the program ends. The numbers are those of `sysexits.h`, which service managers know.
@@ -78,7 +79,7 @@ pub struct Invocation {
 }
 
 /// What to do with the configuration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// Collect, serve and ship until stopped.
     Serve,
@@ -86,6 +87,8 @@ pub enum Mode {
     Check,
     /// `-spool`: list what waits on disk.
     Spool,
+    /// `-explain`: say what rules do to this series.
+    Explain(String),
     /// `-list`: print which collectors and metrics there are.
     List(Format),
     /// `-once`: print one round, ship nothing.
@@ -95,7 +98,7 @@ pub enum Mode {
 impl Mode {
     /// Whether what it says on standard error is a log, in the form that the configuration asks
     /// for; else a person reads it.
-    pub fn is_logged(self) -> bool {
+    pub fn is_logged(&self) -> bool {
         matches!(self, Mode::Serve | Mode::Once(..))
     }
 }
@@ -164,6 +167,7 @@ struct Typed {
     list: bool,
     once: bool,
     spool: bool,
+    explain: Option<String>,
     health: Option<String>,
     format: Option<Format>,
     naming: Option<Scheme>,
@@ -171,7 +175,7 @@ struct Typed {
     version: bool,
 }
 
-static FLAGS: [Flag; 12] = [
+static FLAGS: [Flag; 13] = [
     Flag {
         name: "config",
         takes: Takes::Value("FILE", |typed, value| {
@@ -205,6 +209,15 @@ static FLAGS: [Flag; 12] = [
         takes: Takes::Switch(|typed, on| typed.list = on),
         help: "list the collectors (on or off, what they read and need, whether this host has\n\
                it) and all metrics with their names in each scheme, and exit",
+    },
+    Flag {
+        name: "explain",
+        takes: Takes::Value("SERIES", |typed, value| {
+            typed.explain = Some(series(&value.to_string_lossy())?);
+            Ok(())
+        }),
+        help: "say what the rules of each destination do to a series, name{label=\"value\"}, and\n\
+               what leaves, and exit",
     },
     Flag {
         name: "spool",
@@ -267,7 +280,7 @@ pub fn parse(
         }
     }
     if let Some(url) = typed.health {
-        let modes = typed.check || typed.list || typed.once || typed.spool;
+        let modes = typed.check || typed.list || typed.once || typed.spool || typed.explain.is_some();
         let others = modes || typed.format.is_some() || typed.naming.is_some();
         if others || typed.config.is_some() || typed.root.is_some() {
             return Err(UsageError::Flag("-health asks another process; it stands alone".to_owned()));
@@ -280,11 +293,12 @@ pub fn parse(
         (typed.list, Mode::List(format)),
         (typed.once, Mode::Once(format, naming)),
         (typed.spool, Mode::Spool),
+        (typed.explain.is_some(), Mode::Explain(typed.explain.unwrap_or_default())),
     ];
     let mut asked = modes.into_iter().filter_map(|(is_asked, mode)| is_asked.then_some(mode));
     let mode = asked.next().unwrap_or(Mode::Serve);
     if asked.next().is_some() {
-        return Err(UsageError::Flag("-check, -list, -once and -spool exclude each other".to_owned()));
+        return Err(UsageError::Flag("-check, -explain, -list, -once and -spool exclude each other".to_owned()));
     }
     if typed.format.is_some() && !typed.once && !typed.list {
         return Err(UsageError::Flag("-format goes with -once and -list".to_owned()));
@@ -365,6 +379,12 @@ fn url(value: &str) -> Result<String, String> {
         None if !value.contains('/') && !value.is_empty() => Ok(format!("http://{value}/health")),
         _ => Err("expected a URL such as http://127.0.0.1:8080/health".to_owned()),
     }
+}
+
+/// A series, as it was typed.
+fn series(text: &str) -> Result<String, String> {
+    Series::parse(text).map_err(|why| format!("{why}; a series is written as name{{label=\"value\"}}"))?;
+    Ok(text.to_owned())
 }
 
 fn log_level(level: &str) -> Result<LevelFilter, String> {

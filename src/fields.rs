@@ -69,6 +69,7 @@ pub struct Field<S: 'static> {
     variable: Option<&'static str>,
     is_secret: bool,
     is_credential: bool,
+    is_alike: bool,
 }
 
 impl<S> Field<S> {
@@ -80,7 +81,7 @@ impl<S> Field<S> {
     /// A field. `doc` is one sentence for operators, with code between backticks; an object's
     /// fields speak for it, so it may have none.
     pub const fn new(name: &'static str, takes: Takes<S>, default: DefaultValue, doc: &'static str) -> Field<S> {
-        Field { name, takes, default, doc, variable: None, is_secret: false, is_credential: false }
+        Field { name, takes, default, doc, variable: None, is_secret: false, is_credential: false, is_alike: false }
     }
 
     /// The fields of another table as if they stood in this one.
@@ -97,6 +98,12 @@ impl<S> Field<S> {
     /// No message quotes what stands here or below.
     pub const fn secret(mut self) -> Field<S> {
         self.is_secret = true;
+        self
+    }
+
+    /// An object whose fields the documentation tells of where another one has them.
+    pub const fn alike(mut self) -> Field<S> {
+        self.is_alike = true;
         self
     }
 
@@ -295,8 +302,8 @@ impl<S> Field<S> {
             _ => None,
         };
         let (shape, range) = self.takes.kind();
-        let Field { name, default, doc, variable, is_secret, is_credential, .. } = *self;
-        vec![Info { name, shape, default, doc, variable, is_secret, is_credential, range, inner, is_alike: false }]
+        let Field { name, default, doc, variable, is_secret, is_credential, is_alike, .. } = *self;
+        vec![Info { name, shape, default, doc, variable, is_secret, is_credential, range, inner, is_alike }]
     }
 }
 

@@ -11,12 +11,13 @@ _metricsd() {
     case $flag in
         -config | --config) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
         -log-level | --log-level) mapfile -t COMPREPLY < <(compgen -W 'debug info warn error' -- "$cur"); return ;;
+        -explain | --explain) COMPREPLY=(); return ;;
         -health | --health) COMPREPLY=(); return ;;
         -format | --format) mapfile -t COMPREPLY < <(compgen -W 'prom json' -- "$cur"); return ;;
         -naming | --naming) mapfile -t COMPREPLY < <(compgen -W 'native node_exporter otel' -- "$cur"); return ;;
         -root | --root) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -d -- "$cur"); return ;;
     esac
     if [[ $cur = --* ]]; then dash=-; fi
-    mapfile -t COMPREPLY < <(compgen -P "$dash" -W '-config -log-level -check -once -list -spool -health -format -naming -root -help -version' -- "${cur#"$dash"}")
+    mapfile -t COMPREPLY < <(compgen -P "$dash" -W '-config -log-level -check -once -list -explain -spool -health -format -naming -root -help -version' -- "${cur#"$dash"}")
 }
 complete -F _metricsd metricsd

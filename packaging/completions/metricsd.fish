@@ -5,6 +5,7 @@ complete -c metricsd -o log-level -x -a 'debug info warn error' -d 'debug, info,
 complete -c metricsd -o check -d 'check the configuration, print every problem in it, and exit'
 complete -c metricsd -o once -d 'collect one round, print it and exit; ships nothing'
 complete -c metricsd -o list -d 'list the collectors (on or off, what they read and need, whether this host has it) and all metrics with their names in each scheme, and exit'
+complete -c metricsd -o explain -x -d 'say what the rules of each destination do to a series, name{label="value"}, and what leaves, and exit'
 complete -c metricsd -o spool -d 'list what waits on disk for each destination, or for none, and exit'
 complete -c metricsd -o health -x -d 'ask a running metricsd, say http://127.0.0.1:8080/health, whether it is well'
 complete -c metricsd -o format -x -a 'prom json' -d 'what -once prints: prom or json (default prom); -list prints tables or json'

@@ -2,6 +2,7 @@
 
 mod after_burst;
 mod check;
+mod explain;
 mod first_rounds;
 mod health;
 mod lanes;
@@ -31,6 +32,7 @@ use crate::cli::{self, Command, Exit, Invocation, Mode};
 use crate::config::{self, Config};
 use crate::host::{HostPaths, host_name};
 use crate::http::Url;
+use crate::shaping::Series;
 
 use self::service::Setup;
 
@@ -85,6 +87,7 @@ fn run(invocation: Invocation) -> Exit {
     match invocation.mode {
         Mode::Check => check(&config, &paths),
         Mode::Spool => spool::list(&config),
+        Mode::Explain(series) => explain(&config, &series),
         Mode::List(format) => list::list(&config, &paths, format),
         Mode::Once(format, naming) => once::once(&config, &paths, format, naming, &host_name),
         // Not earlier: what hangs before this, such as a configuration from a pipe, can be interrupted.
@@ -119,6 +122,17 @@ fn check(config: &Config, paths: &HostPaths) -> Exit {
         warn(&warning);
     }
     print(&format!("{}: the configuration is good; destinations: {}\n", config.source, config.lanes.len()))
+}
+
+fn explain(config: &Config, series: &str) -> Exit {
+    // It was looked at with the other flags.
+    match Series::parse(series) {
+        Ok(series) => print(&explain::explain(config, &series)),
+        Err(why) => {
+            complain(&why);
+            Exit::Usage
+        }
+    }
 }
 
 /// Prints to standard output; a reader that has gone away (`| head`) is no failure.

@@ -6,9 +6,8 @@ use crate::fields::any_of;
 use crate::formats;
 
 /// Fields, each with what may be said of it all the same. Those of `shipper` are those of each of `shippers`.
-const FIELDS: [(&str, Off); 13] = [
+const FIELDS: [(&str, Off); 11] = [
     ("endpoints_files", Off::Never),
-    ("transforms", Off::Never),
     ("logs", Off::Never),
     ("ci_runners", Off::Never),
     ("management", Off::Never),
@@ -19,7 +18,6 @@ const FIELDS: [(&str, Off); 13] = [
     ("collector.gpu.nvidia_smi", Off::Never),
     ("collector.gpu.per_process", Off::False),
     ("shipper.send", Off::Never),
-    ("shipper.transforms", Off::Never),
 ];
 
 /// Collectors, those that are there by now too: each has a switch, `enable_<name>`, and settings under its name.

@@ -22,6 +22,7 @@ use crate::lane::{
 use crate::model::Labels;
 use crate::scrape::{self, EndpointFields, TABLE as ENDPOINT_TABLE};
 use crate::server::{ServerFields, TABLE as SERVER_TABLE};
+use crate::shaping::{GivenRules, RULE_TABLE};
 use crate::spool::{DEFAULT_MAX_BYTES, DEFAULT_SYNC_INTERVAL, SyncPolicy};
 
 /// Default time between collections.
@@ -38,6 +39,7 @@ pub(super) struct Root {
     server: ServerFields,
     collector: Collector,
     labels: GivenLabels,
+    transforms: GivenRules,
     pub(super) shipper: Option<LaneFields>,
     pub(super) shippers: Vec<LaneFields>,
     spool: SpoolFields,
@@ -55,7 +57,7 @@ impl Default for Collector {
     }
 }
 
-static FIELDS: [Field<Root>; 9] = [
+static FIELDS: [Field<Root>; 10] = [
     Field::new(
         "log_level",
         Takes::Word(&["debug", "info", "warn", "error"], |s, at| s.log_level = Some(LEVELS[at])),
@@ -87,6 +89,12 @@ static FIELDS: [Field<Root>; 9] = [
         "Labels added to every metric of every destination. `MC_LABELS` is `name=value,name=value`, over those of the file.",
     )
     .variable("MC_LABELS"),
+    Field::new(
+        "transforms",
+        Takes::Objects(&Inner { table: &RULE_TABLE, of: |s: &mut Root| s.transforms.one_more() }),
+        DefaultValue::Texts(&[]),
+        "Rules for every series of every destination, in order, each an object with one field; [`shaping.md`](shaping.md) has them.",
+    ),
     Field::new(
         "shipper",
         Takes::Object(&Inner { table: &LANE_TABLE, of: |s: &mut Root| s.shipper.get_or_insert_default() }),
@@ -155,11 +163,19 @@ pub(super) fn read(cx: &Context<'_>, tree: &Value<'_>, host_name: &str) -> Confi
     fill::object(cx, tree, Path::default(), &ROOT, &mut ROOT.fill(&mut root));
     let mut notes = Notes::default();
     notes.within("collector", |notes| root.collector.settings.check(root.collector.interval, notes));
-    let Root { log_level, log_format, server, collector, labels, shipper, shippers, spool, endpoints } = root;
+    let Root { log_level, log_format, server, collector, labels, transforms, shipper, shippers, spool, endpoints } =
+        root;
     let mut settings = common_spool(cx.env, spool.total_max_bytes());
     notes.within("spool", |notes| spool.settle(&mut settings, notes));
-    let common =
-        shipper::Common { interval: collector.interval, spool: &settings, labels: &labels, host_name, env: cx.env };
+    let rules = notes.within("transforms", |notes| transforms.settle(notes));
+    let common = shipper::Common {
+        interval: collector.interval,
+        spool: &settings,
+        labels: &labels,
+        rules: &rules,
+        host_name,
+        env: cx.env,
+    };
     let lanes = shipper::lanes(shipper, shippers, &common, &mut notes);
     let endpoints = scrape::settle(endpoints, "endpoints", collector.interval, cx.env, &mut notes);
     let server = notes.within("server", |notes| server.settle(notes));

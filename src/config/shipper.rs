@@ -8,6 +8,7 @@ use crate::formats::{self, Compression, Format, Over};
 use crate::http::{Env, Purpose, Url, checked_url};
 use crate::lane::{GivenLabels, Kind, LaneFields, Settings, SpoolMode, SpoolSettings, To, file_path};
 use crate::model::{Labels, Scheme};
+use crate::shaping::Rules;
 
 /// Each destination has threads and a queue of its own.
 const MAX_SHIPPERS: usize = 64;
@@ -20,6 +21,7 @@ pub(super) struct Common<'a> {
     pub(super) interval: Duration,
     pub(super) spool: &'a SpoolSettings,
     pub(super) labels: &'a GivenLabels,
+    pub(super) rules: &'a Rules,
     pub(super) host_name: &'a str,
     pub(super) env: Env<'a>,
 }
@@ -36,7 +38,7 @@ pub(super) fn lanes(
         list.truncate(MAX_SHIPPERS);
     }
     let mut lanes = Vec::new();
-    lanes.extend(short.and_then(|shipper| notes.within("shipper", |notes| lane(shipper, common, notes))));
+    lanes.extend(short.and_then(|shipper| notes.within("shipper", |notes| lane(shipper, "shipper", common, notes))));
     let mut names: Vec<(String, usize)> = Vec::new();
     notes.within("shippers", |notes| {
         for (at, shipper) in list.into_iter().enumerate() {
@@ -54,7 +56,7 @@ pub(super) fn lanes(
                         None => names.push((name, at)),
                     }
                 }
-                lanes.extend(lane(shipper, common, notes));
+                lanes.extend(lane(shipper, &format!("shippers[{at}]"), common, notes));
             });
         }
     });
@@ -67,8 +69,8 @@ fn name_of(shipper: &LaneFields) -> Option<String> {
 }
 
 /// What one means. Everything in it is checked, even where its type is not known; none only if
-/// a problem was noted. Notes are of the object.
-fn lane(shipper: LaneFields, common: &Common<'_>, notes: &mut Notes) -> Option<Settings> {
+/// a problem was noted. Notes are of the object, which is at `stands_at`.
+fn lane(shipper: LaneFields, stands_at: &str, common: &Common<'_>, notes: &mut Notes) -> Option<Settings> {
     let format = shipper.format;
     let networked = format.is_none_or(|format| format.over == Over::Http);
     if format.is_none() {
@@ -87,6 +89,7 @@ fn lane(shipper: LaneFields, common: &Common<'_>, notes: &mut Notes) -> Option<S
 
     let name = name_of(&shipper);
     let LaneFields { mut options, naming, own_metrics, labels, retry, workers, drain_rate, .. } = shipper;
+    let own_rules = notes.within("transforms", |notes| shipper.transforms.settle(notes));
     let (own_spool, http) = (shipper.spool, shipper.http);
     let url = match &place {
         Some(Place::Url(url)) => Some(url.clone()),
@@ -128,7 +131,23 @@ fn lane(shipper: LaneFields, common: &Common<'_>, notes: &mut Notes) -> Option<S
     }
     // Each was checked, and a map holds no name twice.
     let labels = Labels::new(all).ok()?;
-    Some(Settings { name: name?, naming, own_metrics, labels, kind, spool, workers, drain_rate, retry })
+    let rules = common.rules.then(&own_rules);
+    let global = (0..common.rules.len()).map(|at| format!("transforms[{at}]"));
+    let own = (0..own_rules.len()).map(|at| format!("{stands_at}.transforms[{at}]"));
+    let rule_places = global.chain(own).collect();
+    Some(Settings {
+        name: name?,
+        naming,
+        own_metrics,
+        labels,
+        rules,
+        rule_places,
+        kind,
+        spool,
+        workers,
+        drain_rate,
+        retry,
+    })
 }
 
 /// Whether a host of that name was given none.

@@ -46,6 +46,11 @@ pub struct Format {
 }
 
 impl Format {
+    /// Whether what it writes are Prometheus' names, which have no dots.
+    pub fn has_no_dots(&self) -> bool {
+        self.has_target_labels
+    }
+
     /// How a body is compressed with these settings.
     pub fn compression(&self, options: &Options) -> Compression {
         options.compression.unwrap_or(self.compressions[0])

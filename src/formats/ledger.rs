@@ -12,10 +12,9 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::changes::changes;
 use super::identities::Identities;
 use super::sent::{One, Past, Sent, SentSeries, SentSource};
-use crate::model::{Batch, Chunk, Frame, Roster};
+use crate::model::{Batch, Chunk, Frame, Roster, changes};
 use crate::shaping::{Perspective, ViewSeries};
 
 /// A source that sent something before a restart or a reload has so long to give its first frame,

@@ -4,14 +4,12 @@
 //! ships, and the configuration, ask that one; neither knows any format by name.
 
 mod body;
-mod changes;
 mod compiled;
 mod encoder;
 mod format;
 mod identities;
 pub mod json;
 mod ledger;
-mod names;
 mod options;
 pub mod remote_write;
 mod sent;

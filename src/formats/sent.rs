@@ -13,10 +13,9 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use super::names::{WrittenLabels, prometheus_labels, prometheus_name};
 use super::series_record::{self, Record, write_series};
 use crate::model::Chunk;
-use crate::shaping::{Perspective, ViewSeries};
+use crate::shaping::{Perspective, ViewSeries, WrittenLabels, prometheus_labels, prometheus_name};
 
 /// The label that holds the metric's name.
 const NAME: &str = "__name__";

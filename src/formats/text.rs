@@ -12,9 +12,8 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use super::names::{WrittenLabels, prometheus_labels, prometheus_name};
 use crate::model::{Family, Frame, Kind};
-use crate::shaping::{Perspective, View};
+use crate::shaping::{Perspective, View, WrittenLabels, prometheus_labels, prometheus_name};
 
 /// Which of the two formats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

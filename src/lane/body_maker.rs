@@ -1,5 +1,6 @@
 //! Batches in, bodies out: a lane's encoder, for whichever of its threads has a batch.
 
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::body::Body;
@@ -9,6 +10,7 @@ use super::queue::Queue;
 use crate::formats::{Bodies, Encoder, Piece, Sent};
 use crate::host::monotonic;
 use crate::model::Batch;
+use crate::shaping::Stage;
 use crate::telemetry::{DestinationStatus, DropReason, Throttle};
 
 /// Encodes a lane's batches, on whichever of its threads has one.
@@ -22,6 +24,8 @@ pub struct BodyMaker {
 
 struct Inner {
     encoder: Box<dyn Encoder>,
+    /// What rules need in front of it; none where there are no rules.
+    stage: Option<Stage>,
     throttle: Throttle,
     bodies: Bodies,
     /// The series that the keeper was last told of.
@@ -36,13 +40,15 @@ impl BodyMaker {
     pub fn new(
         name: String,
         encoder: Box<dyn Encoder>,
+        stage: Option<Stage>,
         status: Arc<DestinationStatus>,
         learned: Arc<Learned>,
         queue: Arc<Queue>,
         has_past: bool,
     ) -> BodyMaker {
         let throttle = Throttle::new(LOG_EVERY);
-        let inner = Inner { encoder, throttle, bodies: Bodies::default(), revision: 0, has_inherited: !has_past };
+        let inner =
+            Inner { encoder, stage, throttle, bodies: Bodies::default(), revision: 0, has_inherited: !has_past };
         BodyMaker { name, status, learned, inner: Mutex::new(inner), queue }
     }
 
@@ -92,9 +98,17 @@ impl BodyMaker {
     pub fn make(&self, batch: &Batch) -> Vec<Body> {
         let (most, older) = (self.learned.most(monotonic()), self.learned.takes_older());
         let mut inner = self.lock();
-        let Inner { encoder, bodies, .. } = &mut *inner;
+        let Inner { encoder, stage, bodies, .. } = &mut *inner;
         encoder.set_older(older);
-        let encoded = encoder.encode(batch, most, bodies);
+        let batch = match stage {
+            Some(stage) => {
+                let passed = stage.pass(batch);
+                self.status.rules_dropped(stage.dropped());
+                passed
+            }
+            None => Cow::Borrowed(batch),
+        };
+        let encoded = encoder.encode(&batch, most, bodies);
         if encoded.unencodable > 0 {
             lose(&self.status, DropReason::Unencodable, encoded.unencodable);
             if inner.throttle.pass(monotonic()).is_some() {
@@ -116,10 +130,19 @@ impl BodyMaker {
     }
 
     /// Makes bodies with `encoder` from now on. It ends what the one before it has sent and
-    /// it does not send any more, such as series under labels that have changed.
-    pub fn replace(&self, mut encoder: Box<dyn Encoder>) {
+    /// it does not send any more, such as series under labels that have changed. What rules know
+    /// stays, where these are the same; `rule_places` is where each stands now.
+    pub fn replace(&self, mut encoder: Box<dyn Encoder>, stage: Option<Stage>, rule_places: &[String]) {
         let mut inner = self.lock();
         encoder.inherit(inner.encoder.sent());
         inner.encoder = encoder;
+        let is_same = match (&inner.stage, &stage) {
+            (Some(old), Some(new)) => old.from() == new.from(),
+            _ => false,
+        };
+        if !is_same {
+            inner.stage = stage;
+        }
+        self.status.has_rules(rule_places);
     }
 }

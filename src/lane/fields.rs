@@ -10,6 +10,7 @@ use crate::formats::{self, Format, Options};
 use crate::http::{HttpFields, TABLE as HTTP_TABLE};
 use crate::model::Labels;
 use crate::model::Scheme;
+use crate::shaping::{GivenRules, RULE_TABLE};
 use crate::spool::{DEFAULT_MAX_BYTES, SyncPolicy};
 
 /// Names become values of labels, names of threads, and of directories.
@@ -40,6 +41,8 @@ pub struct LaneFields {
     pub options: Options,
     /// Labels of its own.
     pub labels: GivenLabels,
+    /// Rules of its own.
+    pub transforms: GivenRules,
     /// `naming`.
     pub naming: Scheme,
     /// `own_metrics`.
@@ -66,6 +69,7 @@ impl Default for LaneFields {
             naming: Scheme::default(),
             own_metrics: false,
             labels: GivenLabels::new(),
+            transforms: GivenRules::default(),
             retry: RetrySettings::default(),
             workers: 1,
             drain_rate: None,
@@ -98,7 +102,7 @@ static TYPE: LazyLock<Field<LaneFields>> = LazyLock::new(|| {
     Field::new("type", Takes::Text(set_type), DefaultValue::Required, &TYPES).variable("MC_SHIPPER_TYPE")
 });
 
-static FIELDS: [Field<LaneFields>; 11] = [
+static FIELDS: [Field<LaneFields>; 12] = [
     Field::new(
         "name",
         Takes::Text(set_name),
@@ -136,6 +140,12 @@ static FIELDS: [Field<LaneFields>; 11] = [
         Takes::Map(|s, name, value| add_label(&mut s.labels, name, value)),
         DefaultValue::EmptyMap,
         "Labels for this destination, over the global ones; an empty value takes a label away.",
+    ),
+    Field::new(
+        "transforms",
+        Takes::Objects(&Inner { table: &RULE_TABLE, of: |s: &mut LaneFields| s.transforms.one_more() }),
+        DefaultValue::Texts(&[]),
+        "Rules for this destination, behind those of the top `transforms`, with the same fields.",
     ),
     Field::new(
         "retry",

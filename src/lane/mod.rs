@@ -63,7 +63,7 @@ use self::body_maker::BodyMaker;
 use self::learned::Learned;
 use self::losses::LOG_EVERY;
 use self::queue::{Queue, SenderId};
-use self::route::{access, encoder, route};
+use self::route::{access, encoder, route, stage};
 use self::series_file::SeriesFile;
 use self::start::Predecessor;
 
@@ -109,12 +109,14 @@ impl Lane {
                 (status, Arc::new(queue), Arc::new(Learned::new(&settings.kind)))
             }
         };
+        status.has_rules(&settings.rule_places);
         let generation = queue.new_generation();
         let (inlet, mailbox) = mailbox::mailbox(Arc::clone(&queue), generation, Arc::clone(&status));
         let series = SeriesFile::of(&settings.spool, &name);
         let maker = Arc::new(BodyMaker::new(
             name.clone(),
             encoder(settings),
+            stage(settings),
             Arc::clone(&status),
             Arc::clone(&learned),
             Arc::clone(&queue),

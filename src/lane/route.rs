@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::formats::{Encoder, Format};
 use crate::http::Access;
+use crate::shaping::Stage;
 
 use super::settings::{Settings, To};
 use super::transport::{self, Transport};
@@ -12,6 +13,11 @@ use super::transport::{self, Transport};
 pub(crate) struct Route {
     pub(super) transport: Box<dyn Transport>,
     pub(super) format: &'static Format,
+}
+
+/// What its rules need besides, where it has any.
+pub(super) fn stage(settings: &Settings) -> Option<Stage> {
+    Stage::new(settings.perspective())
 }
 
 pub(super) fn encoder(settings: &Settings) -> Box<dyn Encoder> {

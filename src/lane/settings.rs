@@ -9,7 +9,7 @@ use super::budget::Budget;
 use crate::formats::{Format, Options};
 use crate::http::HttpSettings;
 use crate::model::{Labels, Scheme};
-use crate::shaping::Perspective;
+use crate::shaping::{Perspective, Rules};
 use crate::spool::{DEFAULT_MAX_BYTES, DEFAULT_SYNC_INTERVAL, SyncPolicy};
 
 /// One destination (`shipper`, or one of `shippers`).
@@ -24,6 +24,10 @@ pub struct Settings {
     /// Labels for every metric of this destination: the global ones, overridden by the
     /// destination's own. A metric's own label of the same name wins over both.
     pub labels: Labels,
+    /// What is done with each series behind these: the rules for all destinations, then its own.
+    pub rules: Rules,
+    /// Where each of them stands in the configuration.
+    pub rule_places: Vec<String>,
     /// Format and transport.
     pub kind: Kind,
     /// How what waits for delivery is kept.
@@ -40,7 +44,8 @@ pub struct Settings {
 impl Settings {
     /// From where the destination looks.
     pub fn perspective(&self) -> Perspective {
-        Perspective::new(self.naming, self.labels.clone())
+        let named = Perspective::new(self.naming, self.labels.clone());
+        named.with_rules(self.rules.clone(), self.kind.format.has_no_dots())
     }
 
     /// How many senders there are.

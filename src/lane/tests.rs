@@ -11,6 +11,7 @@ use super::*;
 use crate::formats::testing::{self, COUNT};
 use crate::formats::{Bodies, Content, Encoded, Encoder, Options, content, json};
 use crate::model::{Batch, Labels};
+use crate::shaping::Rules;
 use crate::spool::{Faults, Op};
 use crate::telemetry::{DropReason, Outcome};
 
@@ -110,6 +111,8 @@ impl Running {
         let settings = Settings {
             name: "test".to_owned(),
             naming: crate::model::Scheme::Native,
+            rules: Rules::NONE,
+            rule_places: Vec::new(),
             own_metrics: false,
             labels: Labels::EMPTY,
             kind: Kind { format: &json::STDOUT, options: Options::default(), to: To::Stdout },
@@ -127,7 +130,7 @@ impl Running {
         for sender in &mut lane.senders {
             sender.route.transport = Box::new(destination.clone());
         }
-        lane.worker.maker.replace(Box::new(Several(bodies)));
+        lane.worker.maker.replace(Box::new(Several(bodies)), None, &[]);
         let (faults, queue) = (lane.keeper.faults.clone(), Arc::clone(&lane.worker.queue));
         control.begin();
         let (worker, keeper) = (lane.worker, lane.keeper);

@@ -70,6 +70,23 @@ impl Chunk {
         Chunk { id, items: items.into(), series: series.into(), labels, before, views }
     }
 
+    /// Those of its series alone that stand at `places`, which ascend, as a chunk of its own.
+    pub fn part(&self, places: &[u32]) -> Chunk {
+        let mut items = Vec::new();
+        let mut series = Vec::with_capacity(places.len());
+        let mut left = places;
+        for (at, item) in self.items.iter().enumerate() {
+            let own = left.iter().take_while(|place| (**place as usize) < self.places(at).end).count();
+            let (places, behind) = left.split_at(own);
+            left = behind;
+            series.extend(places.iter().filter_map(|place| self.series.get(*place as usize)).cloned());
+            if own > 0 {
+                items.push(ChunkItem { end: series.len() as u32, ..item.clone() });
+            }
+        }
+        Chunk::new(items, series, self.labels.clone(), Before::default(), self.slots().len())
+    }
+
     /// Unique in this process; never used again, also when the chunk is gone.
     pub fn id(&self) -> u64 {
         self.id
@@ -116,7 +133,7 @@ impl Chunk {
         &self.before
     }
 
-    /// The room for the view by the names of `scheme` and without further labels.
+    /// The room for the view by the names of `scheme` and without labels and rules.
     pub fn slot(&self, scheme: Scheme) -> &Slot {
         &self.views[scheme.index()]
     }

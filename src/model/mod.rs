@@ -11,6 +11,7 @@
 //!
 //! Pure: no I/O, no clocks, nothing else of this crate.
 
+mod changes;
 mod chunk;
 mod family;
 mod frame;
@@ -22,6 +23,7 @@ mod roster;
 mod scheme;
 mod view_slots;
 
+pub use changes::changes;
 pub use chunk::{Before, Chunk, ChunkItem, Since, Slot};
 pub use family::{Family, Kind};
 pub use frame::{Batch, Frame, Resource};

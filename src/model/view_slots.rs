@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// For how many views the chunks of its recorders have room, besides those of the pages: one for
-/// each combination of a scheme and labels that destinations ask for. Shared by all recorders,
+/// each combination of a scheme, labels and rules that destinations ask for. Shared by all recorders,
 /// wherever they are; each looks when its round ends.
 #[derive(Clone, Debug, Default)]
 pub struct ViewSlots(Arc<AtomicU64>);

@@ -161,7 +161,7 @@ static FIELDS: [Field<EndpointFields>; 16] = [
     ),
     Field::new(
         "transforms",
-        Takes::Objects(&Inner { table: &RULE_TABLE, of: |s: &mut EndpointFields| s.transforms.next() }),
+        Takes::Objects(&Inner { table: &RULE_TABLE, of: |s: &mut EndpointFields| s.transforms.one_more() }),
         DefaultValue::Texts(&[]),
         "Rules for its series, in order, before those for all destinations; not for its `up` and `scrape_*`.",
     ),

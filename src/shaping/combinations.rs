@@ -2,7 +2,7 @@
 
 use super::Perspective;
 
-/// The combinations of a scheme and labels that are asked for besides the schemes alone, which
+/// The combinations of a scheme, labels and rules that are asked for besides the schemes alone, which
 /// every chunk has room for.
 #[derive(Debug)]
 pub struct Combinations(Vec<Perspective>);
@@ -12,7 +12,7 @@ impl Combinations {
     pub fn of(all: impl IntoIterator<Item = Perspective>) -> Combinations {
         let mut found = Vec::new();
         for one in all {
-            if !one.labels.is_empty() && !found.contains(&one) {
+            if !one.is_plain() && !found.contains(&one) {
                 found.push(one);
             }
         }

@@ -14,14 +14,17 @@ use crate::fields::{DefaultValue, Done, Fault, Field, Inner, Notes, Table, Takes
 /// More rules than this in one list are no hand's work; each costs every series that is new.
 const MAX_RULES: usize = 1000;
 
+/// From atoms to light years is less.
+const MAX_FACTOR: f64 = 1e18;
+
 /// A list of rules, as it was written. A field for it is
-/// `Takes::Objects(&Inner { table: &RULE_TABLE, of: |s| s.transforms.next() })`.
+/// `Takes::Objects(&Inner { table: &RULE_TABLE, of: |s| s.transforms.one_more() })`.
 #[derive(Default)]
 pub struct GivenRules(Vec<GivenRule>);
 
 impl GivenRules {
     /// The next rule, to be filled.
-    pub fn next(&mut self) -> &mut GivenRule {
+    pub fn one_more(&mut self) -> &mut GivenRule {
         self.0.push(GivenRule::default());
         let last = self.0.len() - 1;
         &mut self.0[last]
@@ -193,16 +196,17 @@ fn pattern(text: &str) -> Result<Pattern, Fault> {
 static RULE_FIELDS: [Field<GivenRule>; 8] = [
     Field::new(
         "keep",
-        Takes::Object(&Inner { table: &SELECTION, of: |s: &mut GivenRule| s.keep.get_or_insert_default() }),
+        Takes::Object(&Inner { table: &MATCH, of: |s: &mut GivenRule| s.keep.get_or_insert_default() }),
         DefaultValue::Null,
-        "Drops all series but these. Here and below: `name` and each of `labels` have to match, as a whole.",
+        "Drops all series but these.",
     ),
     Field::new(
         "drop",
-        Takes::Object(&Inner { table: &SELECTION, of: |s: &mut GivenRule| s.drop.get_or_insert_default() }),
+        Takes::Object(&Inner { table: &MATCH, of: |s: &mut GivenRule| s.drop.get_or_insert_default() }),
         DefaultValue::Null,
         "Drops these series.",
-    ),
+    )
+    .alike(),
     Field::new(
         "rename",
         Takes::Object(&Inner { table: &RENAME, of: |s: &mut GivenRule| s.rename.get_or_insert_default() }),
@@ -257,7 +261,14 @@ static RULE_FIELDS: [Field<GivenRule>; 8] = [
 pub static RULE_TABLE: Table<GivenRule> = Table::checked(
     || RULE_FIELDS.iter().collect(),
     |rule, notes| match rule.count() {
-        1 => {}
+        1 => {
+            for (name, which) in [("keep", &rule.keep), ("drop", &rule.drop)] {
+                if which.as_ref().is_some_and(Match::is_all) {
+                    let message = "says neither a name nor labels; {\"name\": \".*\"} is every series";
+                    notes.within(name, |notes| notes.lack(message));
+                }
+            }
+        }
         0 => {
             let names: Vec<&str> = RULE_FIELDS.iter().map(Field::name).collect();
             notes.lack(format!("is no rule; expected one of {}", any_of(&names)));
@@ -287,18 +298,7 @@ static MATCH_FIELDS: [Field<Match>; 2] = [
     ),
 ];
 
-/// Which series, where that may be all of them.
 static MATCH: Table<Match> = Table::new(|| MATCH_FIELDS.iter().collect());
-
-/// Which series, where somebody has to say it.
-static SELECTION: Table<Match> = Table::checked(
-    || MATCH_FIELDS.iter().collect(),
-    |given, notes| {
-        if given.is_all() {
-            notes.lack("says neither a name nor labels; {\"name\": \".*\"} is every series");
-        }
-    },
-);
 
 static RENAME_FIELDS: [Field<Rename>; 2] = [
     Field::new(
@@ -416,11 +416,12 @@ static SCALE_FIELDS: [Field<Scale>; 2] = [
         "match",
         Takes::Object(&Inner { table: &MATCH, of: |s: &mut Scale| &mut s.of }),
         DefaultValue::EmptyMap,
-        "Which series; `{}`: all.",
-    ),
+        "Which series, as for `keep`; `{}`: all.",
+    )
+    .alike(),
     Field::new(
         "factor",
-        Takes::Number(f64::MIN..=f64::MAX, |s: &mut Scale, factor| s.factor = Some(factor)),
+        Takes::Number(-MAX_FACTOR..=MAX_FACTOR, |s: &mut Scale, factor| s.factor = Some(factor)),
         DefaultValue::Required,
         "What their numbers are multiplied with.",
     ),
@@ -440,8 +441,9 @@ static SAMPLE_FIELDS: [Field<Sample>; 2] = [
         "match",
         Takes::Object(&Inner { table: &MATCH, of: |s: &mut Sample| &mut s.of }),
         DefaultValue::EmptyMap,
-        "Which series; `{}`: all.",
-    ),
+        "Which series, as for `keep`; `{}`: all.",
+    )
+    .alike(),
     Field::new(
         "fraction",
         Takes::Number(0.0..=1.0, |s: &mut Sample, fraction| s.fraction = Some(fraction)),

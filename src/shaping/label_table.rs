@@ -38,6 +38,36 @@ impl<'t> Maker<'t> {
             let pair = [self.number(Cow::Borrowed(name)), self.number(value)];
             self.pairs.push(pair);
         }
+        self.end_set()
+    }
+
+    /// Adds a set of texts that do not live as long, unless it is the last one; gives its number.
+    pub fn add_short<'s>(&mut self, labels: impl IntoIterator<Item = (&'s str, &'s str)>) -> u32 {
+        let begin = self.pairs.len();
+        for (name, value) in labels {
+            let pair = [self.short_number(name), self.short_number(value)];
+            self.pairs.push(pair);
+        }
+        // Readings of one item mostly have the same labels.
+        if let Some(last) = self.sets.len().checked_sub(1) {
+            let before = last.checked_sub(1).map_or(0, |before| self.sets[before] as usize);
+            if self.pairs[before..begin] == self.pairs[begin..] {
+                self.pairs.truncate(begin);
+                return last as u32;
+            }
+        }
+        self.end_set()
+    }
+
+    /// The number of a text by itself.
+    pub fn short_number(&mut self, text: &str) -> u32 {
+        match self.numbers.get(text) {
+            Some(number) => *number,
+            None => self.number(Cow::Owned(text.to_owned())),
+        }
+    }
+
+    fn end_set(&mut self) -> u32 {
         self.sets.push(self.pairs.len() as u32);
         self.sets.len() as u32 - 1
     }
@@ -67,7 +97,8 @@ impl LabelTable {
         ViewLabels { table: self, pairs: &self.pairs[begin..self.sets[at] as usize] }
     }
 
-    fn text(&self, number: u32) -> &str {
+    /// The text of that number.
+    pub fn text(&self, number: u32) -> &str {
         let at = number as usize;
         let begin = at.checked_sub(1).map_or(0, |before| self.ends[before] as usize);
         &self.text[begin..self.ends[at] as usize]
@@ -99,7 +130,11 @@ mod tests {
             let labels = set.iter().map(|(name, value)| (*name, Cow::Borrowed(*value)));
             assert_eq!(maker.add(labels), number as u32);
         }
+        let short = |set: &[(&'static str, &'static str)]| set.to_vec();
+        assert_eq!([maker.add_short(short(&sets[3])), maker.add_short(short(&sets[2]))], [3, 4]);
+        assert_eq!(maker.short_number("sda"), maker.short_number("sda"));
         let table = maker.make();
+        assert_eq!(table.set(4).iter().collect::<Vec<_>>(), sets[2]);
         assert_eq!(&*table.text, "devicesdajobmetricsdsdbmode");
         for (number, set) in sets.iter().enumerate() {
             assert_eq!(table.set(number as u32).iter().collect::<Vec<_>>(), *set);

@@ -3,24 +3,33 @@
 //!
 //! [`Rules`] do something to one [`Series`] at a time. A list of them anywhere in a configuration
 //! is a [`GivenRules`], whose fields are [`RULE_TABLE`]. For what is sent they are part of a
-//! [`Perspective`], and applied when its [`View`] of a chunk is compiled.
+//! [`Perspective`], and applied when its [`View`] of a chunk is compiled; what concerns several
+//! chunks is a lane's [`Stage`].
 
+mod admitted;
 mod combinations;
 mod fields;
 mod label_table;
 mod md5;
+mod names;
 mod pattern;
 mod relabel;
 mod rule;
 mod rules;
 mod series;
+mod series_text;
+mod stage;
 mod template;
+#[cfg(test)]
+pub(crate) mod testing;
 mod view;
 
 pub use combinations::Combinations;
 pub use fields::{GivenRule, GivenRules, RULE_TABLE};
 pub use label_table::ViewLabels;
+pub use names::{WrittenLabels, prometheus_labels, prometheus_name};
 pub use rule::Rule;
 pub use rules::{Outcome, Rules, Step};
 pub use series::Series;
-pub use view::{Perspective, View, ViewSeries};
+pub use stage::Stage;
+pub use view::{Perspective, Unshaped, View, ViewSeries};

@@ -4,11 +4,15 @@
 
 use std::any::Any;
 use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::slice;
 use std::sync::Arc;
 
 use super::label_table::{self, LabelTable, ViewLabels};
+use super::names::prometheus_name;
+use super::rules::{Outcome, Rules};
+use super::series::Series;
 use crate::model::{Chunk, Face, FaceLabels, Family, Frame, Item, Label, Labels, ReadingRef, Scheme, Slot};
 
 /// From where somebody looks.
@@ -18,19 +22,41 @@ pub struct Perspective {
     pub scheme: Scheme,
     /// Labels that every series gets which has none of that name itself.
     pub labels: Labels,
+    /// What is done with each series behind these two.
+    rules: Rules,
+    /// Whether rules see names and labels as Prometheus' formats write them, which have no dots.
+    without_dots: bool,
 }
 
 impl Perspective {
     /// By the names of `scheme`, with `labels` added.
     pub fn new(scheme: Scheme, labels: Labels) -> Perspective {
-        Perspective { scheme, labels }
+        Perspective { scheme, labels, rules: Rules::NONE, without_dots: false }
+    }
+
+    /// The same with `rules` behind them. `without_dots`: what is seen is written by a format of
+    /// Prometheus, so that they see names and labels as it writes them.
+    pub fn with_rules(self, rules: Rules, without_dots: bool) -> Perspective {
+        // Only there names have dots; else views can be shared with other formats.
+        let without_dots = without_dots && self.scheme == Scheme::Otel && !rules.is_empty();
+        Perspective { rules, without_dots, ..self }
+    }
+
+    /// The rules.
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// Whether it is a scheme alone, for which every chunk has room.
+    pub fn is_plain(&self) -> bool {
+        self.labels.is_empty() && self.rules.is_empty()
     }
 
     /// The view of `chunk` from here. It stays with the chunk, for all that look from here,
-    /// where there is room for it: by a scheme alone there always is, with labels there is where
-    /// the chunk's recorder was told of it.
+    /// where there is room for it: by a scheme alone there always is, with labels or rules there
+    /// is where the chunk's recorder was told of it.
     pub fn view(&self, chunk: &Chunk) -> Arc<View> {
-        let slots = if self.labels.is_empty() { slice::from_ref(chunk.slot(self.scheme)) } else { chunk.slots() };
+        let slots = if self.is_plain() { slice::from_ref(chunk.slot(self.scheme)) } else { chunk.slots() };
         let compile = || Arc::new(View::new(chunk, self));
         for slot in slots {
             let view: &Arc<dyn Any + Send + Sync> = slot.get_or_init(|| compile());
@@ -40,6 +66,56 @@ impl Perspective {
         }
         compile()
     }
+
+    /// Each series of `chunk` as rules see it first, with its place there and its item, one after
+    /// the other.
+    pub fn each(&self, chunk: &Chunk, mut with: impl FnMut(&mut Series, Unshaped<'_>)) {
+        let mut series = Series::default();
+        // Readings of one item mostly have the same labels.
+        let mut known: Vec<(FaceLabels<'_>, Vec<(&str, Cow<'_, str>)>)> = Vec::new();
+        for (at, item) in chunk.items().iter().enumerate() {
+            known.clear();
+            for place in chunk.places(at) {
+                let reading = &chunk.series()[place];
+                let Some(face) = reading.face(self.scheme) else { continue };
+                let found = known.iter().position(|(of, _)| of.same(face.labels));
+                let found = found.unwrap_or_else(|| {
+                    known.push((face.labels, labels_of(&face, &item.item, chunk.labels(), &self.labels)));
+                    known.len() - 1
+                });
+                self.begin(&mut series, &face, &known[found].1);
+                let Face { family, factor, .. } = face;
+                with(&mut series, Unshaped { reading, family, place: place as u32, item: at as u32, factor });
+            }
+        }
+    }
+
+    fn begin(&self, series: &mut Series, face: &Face<'_>, labels: &[(&str, Cow<'_, str>)]) {
+        if !self.without_dots {
+            series.begin(face.family.name);
+            labels.iter().for_each(|(name, value)| series.set(name, value));
+            return;
+        }
+        series.begin(&prometheus_name(face.family));
+        // Those with dots last, since they go over others: as `prometheus_labels` has it.
+        let (dotted, others): (Vec<_>, Vec<_>) = labels.iter().partition(|(name, _)| name.contains('.'));
+        others.into_iter().for_each(|(name, value)| series.set(name, value));
+        dotted.into_iter().for_each(|(name, value)| series.set(&name.replace('.', "_"), value));
+    }
+}
+
+/// What a series is before rules, besides its name and labels.
+#[derive(Clone, Copy, Debug)]
+pub struct Unshaped<'c> {
+    reading: &'c ReadingRef,
+    /// The family that it belongs to.
+    pub family: Family<'c>,
+    /// Its place in its chunk.
+    pub place: u32,
+    /// Which item of the chunk it belongs to.
+    pub item: u32,
+    /// What its number is multiplied with in this scheme.
+    pub factor: f64,
 }
 
 /// A chunk's series as they are seen. There may be a hundred thousand series, each in several
@@ -51,6 +127,8 @@ pub struct View {
     /// What they are readings of, each once.
     readings: Box<[ReadingRef]>,
     labels: LabelTable,
+    /// What rules have made of them; none where there are no rules.
+    shaped: Option<Box<Shaped>>,
     /// For each series its place in the chunk and its factor; none: all of the chunk's, as they are.
     gather: Option<Box<[(u32, f64)]>>,
     /// What formats have made of it, each in the first place that was free.
@@ -71,11 +149,34 @@ struct Own {
     identity: u64,
 }
 
+/// What rules have made of a chunk.
+#[derive(Debug, Default)]
+struct Shaped {
+    /// For each series the number of its name among the texts, or [`NONE`]; empty: none was renamed.
+    names: Box<[u32]>,
+    /// For each series its factor; empty: none was scaled.
+    factors: Box<[f64]>,
+    /// For each series the last rule that changed its name or a label, or [`UNCHANGED`]; empty:
+    /// none was.
+    changed_by: Box<[u16]>,
+    /// How many series each rule dropped, by its place; those that dropped none are left out.
+    dropped: Box<[(u16, u32)]>,
+}
+
+/// Its family's name is its own.
+const NONE: u32 = u32::MAX;
+
+/// No rule changed it. A list of rules is shorter than this.
+const UNCHANGED: u16 = u16::MAX;
+
 /// A series as it is seen.
 #[derive(Clone, Copy, Debug)]
 pub struct ViewSeries<'v> {
     reading: &'v ReadingRef,
     scheme: Scheme,
+    /// Where rules have given it another one than its family's.
+    name: Option<&'v str>,
+    factor: Option<f64>,
     /// Its place in the chunk.
     pub place: u32,
     /// Which item of the chunk it belongs to.
@@ -92,6 +193,25 @@ const MOST_READINGS: usize = 4 * Chunk::SIZE;
 
 impl View {
     fn new(chunk: &Chunk, from: &Perspective) -> View {
+        let mut view = if from.rules.is_empty() { View::plain(chunk, from) } else { View::shaped(chunk, from) };
+        for at in 0..view.series.len() {
+            let one = view.get(at);
+            let mut hasher = DefaultHasher::new();
+            one.family().name.hash(&mut hasher);
+            one.labels.iter().for_each(|label| label.hash(&mut hasher));
+            view.series[at].identity = hasher.finish();
+        }
+        if from.rules.may_make_alike() {
+            view.drop_alike();
+        }
+        if view.len() < chunk.len() || view.series().any(|one| one.factor() != 1.0) {
+            view.gather = Some(view.series().map(|one| (one.place, one.factor())).collect());
+        }
+        view
+    }
+
+    /// Without rules.
+    fn plain(chunk: &Chunk, from: &Perspective) -> View {
         let mut series = Vec::with_capacity(chunk.len());
         let mut readings: Vec<ReadingRef> = Vec::new();
         let mut labels = label_table::Maker::default();
@@ -115,26 +235,105 @@ impl View {
                 series.push(Own { reading, labels: set, place, item, identity: 0 });
             }
         }
-        let (readings, labels) = (readings.into(), labels.make());
-        let mut view = View {
+        View {
             from: from.clone(),
             series: series.into(),
-            readings,
-            labels,
+            readings: readings.into(),
+            labels: labels.make(),
+            shaped: None,
             gather: None,
             kept: Default::default(),
+        }
+    }
+
+    /// With rules.
+    fn shaped(chunk: &Chunk, from: &Perspective) -> View {
+        let mut series = Vec::new();
+        let mut readings: Vec<ReadingRef> = Vec::new();
+        let mut labels = label_table::Maker::default();
+        let (mut names, mut factors, mut changed) = (Vec::new(), Vec::new(), Vec::new());
+        let mut dropped = vec![0; from.rules.len()];
+        let (mut expected, mut last_item) = (0, 0);
+        from.each(chunk, |one, Unshaped { reading, family, place, item, factor }| {
+            let changed_by = match from.rules.apply(one) {
+                Outcome::Dropped(rule) => {
+                    dropped[rule] += 1;
+                    return;
+                }
+                Outcome::Kept { changed_by } => changed_by.map_or(UNCHANGED, |rule| rule as u16),
+            };
+            if std::mem::replace(&mut last_item, item) != item {
+                expected = 0;
+            }
+            let of = number(&mut readings, expected, reading);
+            expected = of + 1;
+            let set = labels.add_short(one.labels());
+            names.push(if one.name() == family.name { NONE } else { labels.short_number(one.name()) });
+            factors.push(factor * one.factor());
+            changed.push(changed_by);
+            series.push(Own { reading: of as u32, labels: set, place, item, identity: 0 });
+        });
+        let has_factors = series.iter().zip(&factors).any(|(own, factor)| {
+            let face = readings[own.reading as usize].face(from.scheme);
+            face.is_some_and(|face| face.factor.to_bits() != factor.to_bits())
+        });
+        let dropped = dropped.iter().zip(0..).filter(|(count, _)| **count > 0).map(|(count, rule)| (rule, *count));
+        let shaped = Shaped {
+            names: if names.iter().all(|name| *name == NONE) { Box::default() } else { names.into() },
+            factors: if has_factors { factors.into() } else { Box::default() },
+            changed_by: if changed.iter().all(|rule| *rule == UNCHANGED) { Box::default() } else { changed.into() },
+            dropped: dropped.collect(),
         };
-        for at in 0..view.series.len() {
-            let one = view.one(&view.series[at]);
-            let mut hasher = DefaultHasher::new();
-            one.family().name.hash(&mut hasher);
-            one.labels.iter().for_each(|label| label.hash(&mut hasher));
-            view.series[at].identity = hasher.finish();
+        View {
+            from: from.clone(),
+            series: series.into(),
+            readings: readings.into(),
+            labels: labels.make(),
+            shaped: Some(Box::new(shaped)),
+            gather: None,
+            kept: Default::default(),
         }
-        if view.len() < chunk.len() || view.series().any(|one| one.factor() != 1.0) {
-            view.gather = Some(view.series().map(|one| (one.place, one.factor())).collect());
+    }
+
+    /// Of series that rules have left alike the first one stays; the others count as dropped by
+    /// the rule that made them so.
+    fn drop_alike(&mut self) {
+        let Some(shaped) = &mut self.shaped else { return };
+        if shaped.changed_by.is_empty() {
+            return;
         }
-        view
+        let mut first: HashMap<u64, usize> = HashMap::with_capacity(self.series.len());
+        let mut dropped: BTreeMap<u16, u32> = shaped.dropped.iter().copied().collect();
+        let mut gone = vec![false; self.series.len()];
+        for (at, own) in self.series.iter().enumerate() {
+            let before = *first.entry(own.identity).or_insert(at);
+            // Two that no rule has touched are their source's own matter.
+            let by = [at, before].map(|at| shaped.changed_by[at]).into_iter().find(|rule| *rule != UNCHANGED);
+            if let Some(rule) = by.filter(|_| before != at) {
+                gone[at] = true;
+                *dropped.entry(rule).or_default() += 1;
+            }
+        }
+        if !gone.contains(&true) {
+            return;
+        }
+        leave_out(&mut self.series, &gone);
+        leave_out(&mut shaped.names, &gone);
+        leave_out(&mut shaped.factors, &gone);
+        leave_out(&mut shaped.changed_by, &gone);
+        shaped.dropped = dropped.into_iter().collect();
+    }
+
+    /// How many of the chunk's series each rule has dropped, by its place among the rules.
+    pub fn dropped(&self) -> impl Iterator<Item = (usize, u64)> {
+        let dropped = self.shaped.iter().flat_map(|shaped| &shaped.dropped);
+        dropped.map(|(rule, count)| (usize::from(*rule), u64::from(*count)))
+    }
+
+    /// The last rule that changed the series of that number; none: it is as it was.
+    pub fn changed_by(&self, at: usize) -> Option<usize> {
+        let rule = *self.shaped.as_ref()?.changed_by.get(at)?;
+        (rule != UNCHANGED).then_some(rule.into())
     }
 
     /// What is made of it by `make`, once for all who keep the same of it.
@@ -148,20 +347,9 @@ impl View {
         Arc::new(make())
     }
 
-    fn one<'v>(&'v self, own: &Own) -> ViewSeries<'v> {
-        ViewSeries {
-            reading: &self.readings[own.reading as usize],
-            scheme: self.from.scheme,
-            place: own.place,
-            item: own.item,
-            labels: self.labels.set(own.labels),
-            identity: own.identity,
-        }
-    }
-
     /// The series that are seen, in the chunk's order.
     pub fn series(&self) -> impl ExactSizeIterator<Item = ViewSeries<'_>> + Clone {
-        self.series.iter().map(|own| self.one(own))
+        (0..self.series.len()).map(|at| self.get(at))
     }
 
     /// The series of that number among them.
@@ -169,7 +357,22 @@ impl View {
     /// # Panics
     /// If there are fewer.
     pub fn get(&self, at: usize) -> ViewSeries<'_> {
-        self.one(&self.series[at])
+        let own = &self.series[at];
+        let (mut name, mut factor) = (None, None);
+        if let Some(shaped) = &self.shaped {
+            name = shaped.names.get(at).filter(|number| **number != NONE).map(|number| self.labels.text(*number));
+            factor = shaped.factors.get(at).copied();
+        }
+        ViewSeries {
+            reading: &self.readings[own.reading as usize],
+            scheme: self.from.scheme,
+            name,
+            factor,
+            place: own.place,
+            item: own.item,
+            labels: self.labels.set(own.labels),
+            identity: own.identity,
+        }
     }
 
     /// How many series are seen.
@@ -197,15 +400,16 @@ impl View {
 }
 
 impl<'v> ViewSeries<'v> {
-    /// The family that it belongs to.
+    /// The family that it belongs to, by the name that it has here.
     pub fn family(&self) -> Family<'v> {
-        self.face().family
+        let family = self.face().family;
+        Family { name: self.name.unwrap_or(family.name), ..family }
     }
 
     /// Its number, where `values` are those of its chunk.
     #[inline]
     pub fn value(&self, values: &[f64]) -> f64 {
-        values[self.place as usize] * self.face().factor
+        values[self.place as usize] * self.factor()
     }
 
     /// The time of its sample, where that of the frame is `time_ms`, and `times` those that samples of
@@ -222,13 +426,19 @@ impl<'v> ViewSeries<'v> {
 
     /// What its number is multiplied with.
     pub fn factor(&self) -> f64 {
-        self.face().factor
+        self.factor.unwrap_or_else(|| self.face().factor)
     }
 
     fn face(&self) -> Face<'v> {
         // A view has no series without one.
         self.reading.face(self.scheme).expect("a series that is seen has a face in its scheme")
     }
+}
+
+/// Takes those out of `all` that have `gone`. There may be none of `all`, whatever has gone.
+fn leave_out<T>(all: &mut Box<[T]>, gone: &[bool]) {
+    let left = std::mem::take(all).into_vec().into_iter().zip(gone).filter(|(_, gone)| !**gone);
+    *all = left.map(|(one, _)| one).collect();
 }
 
 /// The number of `reading`, which is `expected`, as items are mostly alike.
@@ -268,7 +478,8 @@ fn labels_of<'t>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Frame, Reading, Recorder, ViewSlots, face};
+    use crate::model::{Frame, Kind, Reading, Recorder, ViewSlots, face};
+    use crate::shaping::testing::{self, Giver};
 
     static DEVICE: &[Label] = &[Label::key("device", 0)];
     static READ: Reading = Reading {
@@ -315,5 +526,74 @@ mod tests {
         assert!(!Arc::ptr_eq(&more.view(chunk), &more.view(chunk)));
         assert_eq!(more.view(chunk).series().next().unwrap().family().name, "node_read_bytes_total");
         assert!(Arc::ptr_eq(&b, &from(Scheme::Native, "b").view(chunk)));
+    }
+
+    #[test]
+    fn rules_leave_other_names_labels_and_factors_and_count_what_they_drop() {
+        let from = testing::from(
+            r#"[{"drop": {"name": "b"}}, {"rename": {"name": "c", "to": "renamed"}},
+                {"scale": {"match": {"name": "a"}, "factor": 0.5}}, {"add_labels": {"job": "", "x": "y"}},
+                {"drop": {"labels": {"n": "2"}}}]"#,
+        );
+        let mut giver = Giver::new("s");
+        let series = [(r#"a{n="1"}"#, 3.0), ("b", 1.0), (r#"c{n="1"}"#, 7.0), (r#"c{n="2"}"#, 8.0), ("b", 2.0)];
+        let frame = giver.frame(1, &series[..4]);
+        let left = testing::words(&[(r#"a{n="1",x="y"}"#, 1.5), (r#"renamed{n="1",x="y"}"#, 7.0)]);
+        assert_eq!(testing::seen(&frame, &from), left);
+        let view = from.view(&frame.chunks[0]);
+        assert_eq!(view.dropped().collect::<Vec<_>>(), [(0, 1), (4, 1)]);
+        assert_eq!((view.changed_by(0), view.changed_by(1)), (Some(3), Some(3)));
+        assert_eq!(view.get(1).family(), Family::gauge("renamed", "", ""));
+        // Who sees it without rules sees all of it.
+        assert_eq!(testing::seen(&frame, &Perspective::new(Scheme::Native, Labels::EMPTY)).len(), 4);
+    }
+
+    #[test]
+    fn of_series_that_rules_leave_alike_the_first_stays_and_who_did_it_is_counted() {
+        let from = testing::from(r#"[{"drop_labels": ["n"]}, {"rename": {"name": "b", "to": "a"}}]"#);
+        let mut giver = Giver::new("s");
+        let frame = giver.frame(1, &[(r#"a{n="1"}"#, 1.0), (r#"a{n="2"}"#, 2.0), ("b", 3.0), ("c", 4.0)]);
+        assert_eq!(testing::seen(&frame, &from), testing::words(&[(r#"a{job="j"}"#, 1.0), (r#"c{job="j"}"#, 4.0)]));
+        let view = from.view(&frame.chunks[0]);
+        assert_eq!(view.dropped().collect::<Vec<_>>(), [(0, 1), (1, 1)]);
+        // Of two of which only the first was changed it was that change.
+        let from = testing::from(r#"[{"rename": {"name": "a", "to": "c"}}]"#);
+        let frame = giver.frame(2, &[("a", 1.0), ("c", 2.0)]);
+        assert_eq!(testing::seen(&frame, &from), testing::words(&[(r#"c{job="j"}"#, 1.0)]));
+        assert_eq!(from.view(&frame.chunks[0]).dropped().collect::<Vec<_>>(), [(0, 1)]);
+    }
+
+    #[test]
+    fn destinations_of_the_same_rules_share_a_view() {
+        let frame = frame(2);
+        let chunk = &frame.chunks[0];
+        let [one, same, other] =
+            ["a", "a", "b"].map(|name| testing::from(&format!(r#"[{{"drop": {{"name": "{name}"}}}}]"#)));
+        assert!(Arc::ptr_eq(&one.view(chunk), &same.view(chunk)));
+        assert!(!Arc::ptr_eq(&one.view(chunk), &other.view(chunk)));
+        assert_ne!(one, other);
+        // Rules alone need room as labels do.
+        let rules = testing::rules(r#"[{"drop": {"name": "a"}}]"#);
+        assert!(!Perspective::new(Scheme::Native, Labels::EMPTY).with_rules(rules, false).is_plain());
+    }
+
+    #[test]
+    fn rules_of_a_format_without_dots_see_names_without_them() {
+        static LABELS: &[Label<'static>] = &[Label::key("hw.id", 0)];
+        static MEMORY: Reading = Reading {
+            native: None,
+            node: None,
+            otel: face(&Family::new(Kind::UpDown, "system.memory.usage", "By", "Memory."), LABELS),
+        };
+        let mut out = Recorder::new("memory", 10);
+        out.item(&Item::new(&["x"])).push(&MEMORY, 1.0);
+        let frame = out.finish(1);
+        let rules = testing::rules(
+            r#"[{"keep": {"name": "system_memory_usage_bytes"}}, {"relabel": {"source_labels": ["hw_id"], "target_label": "id"}}]"#,
+        );
+        let from = |without| Perspective::new(Scheme::Otel, Labels::EMPTY).with_rules(rules.clone(), without);
+        let left = testing::words(&[(r#"system_memory_usage_bytes{hw_id="x",id="x"}"#, 1.0)]);
+        assert_eq!(testing::seen(&frame, &from(true)), left);
+        assert_eq!(testing::seen(&frame, &from(false)), []);
     }
 }

@@ -165,6 +165,8 @@ pub struct DestinationStatus {
     requests: [AtomicU64; Outcome::ALL.len()],
     dropped: [AtomicU64; DropReason::ALL.len()],
     losses: Mutex<[Loss; DropReason::ALL.len()]>,
+    /// Where each of its rules stands in the configuration, and how many samples it dropped.
+    rules: Mutex<Vec<(String, u64)>>,
     queue_frames: AtomicU64,
     queue_bytes: AtomicU64,
     /// Wall-clock milliseconds of the oldest body that waits; `i64::MIN` where none does.
@@ -187,6 +189,7 @@ impl DestinationStatus {
             requests: Default::default(),
             dropped: Default::default(),
             losses: Mutex::default(),
+            rules: Mutex::default(),
             queue_frames: AtomicU64::new(0),
             queue_bytes: AtomicU64::new(0),
             queue_oldest_ms: AtomicI64::new(i64::MIN),
@@ -289,6 +292,26 @@ impl DestinationStatus {
 
     fn losses(&self) -> MutexGuard<'_, [Loss; DropReason::ALL.len()]> {
         self.losses.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Its rules are those that stand there in the configuration. A place counts on.
+    pub fn has_rules(&self, places: &[String]) {
+        let mut rules = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = |place: &String| rules.iter().find(|(known, _)| known == place).map_or(0, |(_, count)| *count);
+        *rules = places.iter().map(|place| (place.clone(), before(place))).collect();
+    }
+
+    /// Each of its rules has dropped so many samples more.
+    pub fn rules_dropped(&self, samples: &[u64]) {
+        let mut rules = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
+        rules.iter_mut().zip(samples).for_each(|((_, count), more)| *count += more);
+    }
+
+    /// Calls `with` for each of its rules: where it stands in the configuration, and how many
+    /// samples it dropped since the start.
+    pub fn each_rule(&self, mut with: impl FnMut(&str, u64)) {
+        let rules = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
+        rules.iter().for_each(|(place, count)| with(place, *count));
     }
 
     /// What waits now; `oldest_ms` is the wall-clock time of the oldest body.

@@ -17,6 +17,7 @@ const COLLECTOR: &[Label] = &[Label::key("collector", 0)];
 const COLLECTOR_REASON: &[Label] = &[Label::key("collector", 0), Label::key("reason", 1)];
 const DESTINATION: &[Label] = &[Label::key("destination", 0)];
 const DESTINATION_OUTCOME: &[Label] = &[Label::key("destination", 0), Label::key("outcome", 1)];
+const DESTINATION_RULE: &[Label] = &[Label::key("destination", 0), Label::key("rule", 1)];
 const DESTINATION_REASON: &[Label] = &[Label::key("destination", 0), Label::key("reason", 1)];
 
 /// The source of metricsd's own metrics.
@@ -94,6 +95,14 @@ static SAMPLES_DROPPED: Reading = everywhere!(
     ),
     DESTINATION_REASON
 );
+static TRANSFORM_DROPPED: Reading = everywhere!(
+    &Family::counter(
+        "metricsd_transform_dropped_total",
+        "",
+        "Samples that a rule dropped, those among them of series that it left like another one; by the rule's place in the configuration."
+    ),
+    DESTINATION_RULE
+);
 static QUEUE_BYTES: Reading = everywhere!(
     &Family::gauge("metricsd_destination_queue_bytes", "bytes", "Bytes that wait for delivery."),
     DESTINATION
@@ -151,6 +160,8 @@ struct DestinationItems {
     plain: Item,
     outcomes: [Item; Outcome::ALL.len()],
     reasons: [Item; DropReason::ALL.len()],
+    /// Where each of its rules stands, and its item.
+    rules: Vec<(String, Item)>,
 }
 
 /// Series of a collector and of a destination, at most; with what there is once, they
@@ -175,6 +186,8 @@ impl Exposition {
         let max_series = SERIES_ONCE
             + subjects.collectors.len() * SERIES_PER_COLLECTOR
             + subjects.destinations.len() * SERIES_PER_DESTINATION;
+        let destinations: Vec<_> = subjects.destinations.iter().map(|status| DestinationItems::new(status)).collect();
+        let max_series = max_series + destinations.iter().map(|items| items.rules.len()).sum::<usize>();
         Exposition {
             recorder: Recorder::new(OWN, max_series).since(telemetry.started_wall_ms),
             up,
@@ -182,7 +195,7 @@ impl Exposition {
             itself: Item::new(&[]),
             steps: StepDirection::ALL.map(|direction| Item::of_kind("step", &[direction.as_str()])),
             collectors: subjects.collectors.iter().map(|status| CollectorItems::new(status.name())).collect(),
-            destinations: subjects.destinations.iter().map(|status| DestinationItems::new(status.name())).collect(),
+            destinations,
             process: Process::new(),
             subjects,
         }
@@ -244,8 +257,12 @@ impl CollectorItems {
 }
 
 impl DestinationItems {
-    fn new(name: &str) -> DestinationItems {
+    fn new(status: &DestinationStatus) -> DestinationItems {
+        let name = status.name();
+        let mut rules = Vec::new();
+        status.each_rule(|place, _| rules.push((place.to_owned(), Item::of_kind("rule", &[name, place]))));
         DestinationItems {
+            rules,
             plain: Item::of_kind("destination", &[name]),
             outcomes: Outcome::ALL.map(|outcome| Item::of_kind("outcome", &[name, outcome.as_str()])),
             reasons: DropReason::ALL.map(|reason| Item::of_kind("reason", &[name, reason.as_str()])),
@@ -259,6 +276,13 @@ impl DestinationItems {
         for (reason, item) in DropReason::ALL.into_iter().zip(&self.reasons) {
             out.item(item).push(&SAMPLES_DROPPED, status.samples_dropped(reason) as f64);
         }
+        // Where a reload has changed them, they are made anew in a moment.
+        let mut items = self.rules.iter();
+        status.each_rule(|place, dropped| {
+            if let Some((_, item)) = items.next().filter(|(known, _)| known == place) {
+                out.item(item).push(&TRANSFORM_DROPPED, dropped as f64);
+            }
+        });
         let mut out = out.item(&self.plain);
         out.push(&SAMPLES_SENT, status.samples_sent() as f64);
         out.push(&BYTES_SENT, status.bytes_sent() as f64);

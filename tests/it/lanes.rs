@@ -11,6 +11,7 @@ use metricsd::formats::{Compression, Options, RemoteWriteVersion, json, remote_w
 use metricsd::http::HttpSettings;
 use metricsd::lane::{Control, Inlet, Kind, Lane, RetrySettings, Settings, SpoolSettings};
 use metricsd::model::{Batch, Family, Item, Label, Labels, Reading, Recorder, Resource, Scheme, face};
+use metricsd::shaping::Rules;
 use metricsd::telemetry::{DestinationState, DestinationStatus, DropReason, Outcome};
 use prometheus_remote_write::WriteRequest;
 use prost_0_12::Message;
@@ -50,6 +51,8 @@ impl Running {
         let settings = Settings {
             name: "test".to_owned(),
             naming: Scheme::Native,
+            rules: Rules::NONE,
+            rule_places: Vec::new(),
             own_metrics: false,
             labels: Labels::of(&[("job", "metricsd"), ("instance", "host-1")]),
             kind,

@@ -21,9 +21,8 @@ use super::message::{Message, STALE, pack, unpack, write_text};
 use super::part::Part;
 use crate::formats::body::{Piece, cuts};
 use crate::formats::ledger::Ended;
-use crate::formats::names::{prometheus_labels, prometheus_name};
 use crate::formats::sent::named;
-use crate::shaping::View;
+use crate::shaping::{View, prometheus_labels, prometheus_name};
 
 /// What goes with every request.
 pub const HEADERS: [(&str, &str); 3] = [

@@ -25,10 +25,9 @@ use super::v1;
 use super::wire::{Field, fields, packed};
 use crate::formats::body::{Content, Piece, content, cuts};
 use crate::formats::ledger::Ended;
-use crate::formats::names::{prometheus_labels, prometheus_name};
 use crate::formats::sent::named;
 use crate::model::{Kind, Since};
-use crate::shaping::ViewSeries;
+use crate::shaping::{ViewSeries, prometheus_labels, prometheus_name};
 
 /// What goes with every request.
 pub const HEADERS: [(&str, &str); 3] = [

@@ -10,6 +10,7 @@ use crate::formats::{Options, content, json};
 use crate::lane::body::Body;
 use crate::lane::{Budget, Keeper, Kind, Lane, Settings, SpoolMode, To};
 use crate::model::Labels;
+use crate::shaping::Rules;
 use crate::spool::{Op, SyncPolicy};
 
 /// A directory that is gone with the value.
@@ -41,6 +42,8 @@ fn settings(name: &str, spool: &SpoolSettings) -> Settings {
     Settings {
         name: name.to_owned(),
         naming: crate::model::Scheme::Native,
+        rules: Rules::NONE,
+        rule_places: Vec::new(),
         own_metrics: false,
         labels: Labels::EMPTY,
         kind: Kind { format: &json::STDOUT, options: Options::default(), to: To::Stdout },

@@ -27,7 +27,7 @@ fn values(name: &str) -> Values {
         "LEVEL" => Values::Words("debug info warn error"),
         "FORMAT" => Values::Words("prom json"),
         "SCHEME" => Values::Words("native node_exporter otel"),
-        "URL" => Values::Any,
+        "URL" | "SERIES" => Values::Any,
         new => panic!("{new}: say in tests/it/docs/completions.rs what completes it"),
     }
 }

@@ -4,8 +4,8 @@
 
 use std::borrow::Cow;
 
+use super::label_table::ViewLabels;
 use crate::model::{Family, Kind};
-use crate::shaping::ViewLabels;
 
 /// The name of `family`: its own where it has no dots, else with `_` for these, with its unit
 /// in words, and `_total` where it is a counter.

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::model::Chunk;
+use super::Chunk;
 
 /// How far behind a difference the place is looked for, step by step, where both go on alike.
 const LOOK_AHEAD: usize = 16;
@@ -58,11 +58,17 @@ fn far(at: usize, new: &[Arc<Chunk>], places: &HashMap<*const Chunk, usize>) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::formats::testing::{self, COUNT};
-    use crate::model::Labels;
+    use crate::model::{Family, Item, Reading, Recorder, face};
+
+    static COUNT: Reading =
+        Reading { native: face(&Family::gauge("test_count", "", "A count."), &[]), node: None, otel: None };
 
     fn chunks(count: usize) -> Vec<Arc<Chunk>> {
-        let one = || Arc::clone(&testing::frame("x", 1, &[(&COUNT, &Labels::EMPTY, 1.0)]).chunks[0]);
+        let one = || {
+            let mut out = Recorder::new("x", 1);
+            out.item(&Item::new(&[])).push(&COUNT, 1.0);
+            Arc::clone(&out.finish(1).chunks[0])
+        };
         (0..count).map(|_| one()).collect()
     }
 

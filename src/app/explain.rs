@@ -1,0 +1,96 @@
+//! `-explain`: what the rules of each destination do to one series, and what leaves.
+
+use std::fmt::Write as _;
+
+use crate::config::Config;
+use crate::lane::Settings;
+use crate::shaping::{Outcome, Series, Step};
+
+/// In words, for each destination. `series` is what it would be sent without rules, but for the
+/// labels of the configuration, by its own naming.
+pub fn explain(config: &Config, series: &Series) -> String {
+    let mut text = String::new();
+    if config.lanes.is_empty() {
+        text.push_str("there are no destinations, and so no rules\n");
+    }
+    config.lanes.iter().for_each(|lane| explain_lane(lane, series, &mut text));
+    text
+}
+
+fn explain_lane(lane: &Settings, given: &Series, text: &mut String) {
+    // Writing to a String does not fail.
+    let naming = lane.naming.as_str();
+    let _ = writeln!(text, "destination {} ({}, naming {naming})", lane.name, lane.kind.as_str());
+    let mut series = given.clone();
+    for (label, value) in lane.labels.iter().filter(|(label, _)| given.get(label).is_empty()) {
+        series.set(label, value);
+    }
+    let _ = writeln!(text, "  with its labels: {series}");
+    let outcome = lane.rules.apply_each(&mut series, |at, rule, step, series| {
+        let what = match step {
+            Step::Unchanged => "does nothing".to_owned(),
+            Step::Changed => format!("makes it {}", in_words(series)),
+            Step::Dropped => "drops it".to_owned(),
+        };
+        let _ = writeln!(text, "  {} {rule}: {what}", lane.rule_places[at]);
+    });
+    let _ = match outcome {
+        Outcome::Kept { .. } => writeln!(text, "  leaves: {}", in_words(&series)),
+        Outcome::Dropped(at) if series.name().is_empty() => {
+            writeln!(text, "  leaves: nothing, since {} took its name", lane.rule_places[at])
+        }
+        Outcome::Dropped(_) => writeln!(text, "  leaves: nothing"),
+    };
+}
+
+fn in_words(series: &Series) -> String {
+    match series.factor() {
+        1.0 => series.to_string(),
+        factor => format!("{series}, its numbers times {factor}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Source, load};
+
+    #[test]
+    fn each_rule_of_each_destination_says_what_it_does() {
+        let text = r#"{
+            "labels": {"site": "a"},
+            "transforms": [{"drop": {"name": "b_.*"}}, {"rename": {"name": "(.*)_ms", "to": "${1}_seconds"}}],
+            "shippers": [
+                {"name": "one", "type": "http_json", "endpoint": "http://h/",
+                 "transforms": [{"scale": {"match": {"name": ".*_seconds"}, "factor": 0.001}}]},
+                {"name": "other", "type": "stdout", "labels": {"site": ""},
+                 "transforms": [{"relabel": {"action": "labeldrop", "regex": "__name__"}}]}
+            ]}"#;
+        let config = load(Source::Text("c.json".to_owned(), text.into()), &|_| None, "h").unwrap();
+        assert_eq!(
+            explain(&config, &Series::parse(r#"wait_ms{site="b"}"#).unwrap()),
+            r#"destination one (http_json, naming native)
+  with its labels: wait_ms{site="b"}
+  transforms[0] {"drop":{"name":"b_.*"}}: does nothing
+  transforms[1] {"rename":{"name":"(.*)_ms","to":"${1}_seconds"}}: makes it wait_seconds{site="b"}
+  shippers[0].transforms[0] {"scale":{"factor":0.001,"match":{"name":".*_seconds"}}}: makes it wait_seconds{site="b"}, its numbers times 0.001
+  leaves: wait_seconds{site="b"}, its numbers times 0.001
+destination other (stdout, naming native)
+  with its labels: wait_ms{site="b"}
+  transforms[0] {"drop":{"name":"b_.*"}}: does nothing
+  transforms[1] {"rename":{"name":"(.*)_ms","to":"${1}_seconds"}}: makes it wait_seconds{site="b"}
+  shippers[1].transforms[0] {"relabel":{"action":"labeldrop","regex":"__name__"}}: makes it {site="b"}
+  leaves: nothing, since shippers[1].transforms[0] took its name
+"#
+        );
+        assert_eq!(
+            explain(&config, &Series::parse("b_x").unwrap()).lines().take(4).collect::<Vec<_>>(),
+            [
+                "destination one (http_json, naming native)",
+                "  with its labels: b_x{site=\"a\"}",
+                "  transforms[0] {\"drop\":{\"name\":\"b_.*\"}}: drops it",
+                "  leaves: nothing",
+            ]
+        );
+    }
+}
