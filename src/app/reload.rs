@@ -175,7 +175,7 @@ impl Service {
         let slow = start_slow(&mut self.threads, std::mem::take(&mut fresh.workers));
         // From here on a failure has threads to take back; with what they wait on they end.
         let slow = slow.inspect_err(|_| self.threads.ask(&new_threads)).map_err(no_thread)?;
-        let scrapers = self.scrapes.grow(&config.endpoints, &mut self.threads);
+        let scrapers = self.scrapes.grow(&config, &mut self.threads);
         scrapers
             .inspect_err(|_| {
                 self.threads.ask(&new_threads);
@@ -208,7 +208,7 @@ impl Service {
             self.views.change(views.count());
         }
         self.exchange_collectors(&order, &kept, &fresh, slow);
-        self.scrapes.exchange(&config.endpoints);
+        self.scrapes.exchange(&config);
         self.first_rounds = FirstRounds::of(&fresh.statuses, &config.collectors);
         self.config = config;
         self.tell();

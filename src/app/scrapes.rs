@@ -1,12 +1,17 @@
 //! The applications that are scraped: the pool, its threads, and where their frames go.
 
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, bounded, never};
 
 use super::threads::{Id, Threads};
+use crate::config::{self, Config};
 use crate::model::ViewSlots;
 use crate::pipeline::{HandIn, Others};
-use crate::scrape::{Context, Kind, Pool, Settings, THREADS, source_of};
+use crate::scrape::{Context, Followed, Kind, Pool, Settings, THREADS, source_of};
 use crate::telemetry::{EndpointStatus, Telemetry};
 
 /// All endpoints.
@@ -14,6 +19,10 @@ pub struct Scrapes {
     pool: Pool,
     statuses: Vec<Arc<EndpointStatus>>,
     sources: Others,
+    configured: Vec<Settings>,
+    /// What files say, for as long as they are followed.
+    found: Vec<Settings>,
+    files: Option<Files>,
     /// How many threads there are of each kind.
     threads: usize,
     ids: Vec<Id>,
@@ -22,7 +31,7 @@ pub struct Scrapes {
 impl Scrapes {
     /// Asks these endpoints from now on, whose frames are handed in.
     pub fn start(
-        endpoints: &[Settings],
+        config: &Config,
         telemetry: &Telemetry,
         views: &ViewSlots,
         hand_in: &HandIn,
@@ -31,16 +40,38 @@ impl Scrapes {
         let context = Context { views: views.clone(), own: telemetry.instance.clone() };
         let hand_in = hand_in.clone();
         let pool = Pool::new(context, Box::new(move |frame| hand_in.frame(frame)));
-        let mut scrapes = Scrapes { pool, statuses: Vec::new(), sources: Others::new(), threads: 0, ids: Vec::new() };
-        scrapes.grow(endpoints, threads)?;
-        scrapes.exchange(endpoints);
+        let mut scrapes = Scrapes {
+            pool,
+            statuses: Vec::new(),
+            sources: Others::new(),
+            configured: Vec::new(),
+            found: Vec::new(),
+            files: None,
+            threads: 0,
+            ids: Vec::new(),
+        };
+        scrapes.grow(config, threads)?;
+        scrapes.exchange(config);
         Ok(scrapes)
     }
 
     /// Starts the threads that these endpoints need: one of each kind for each, up to the bound.
     /// Those that are too many afterwards have nothing to do.
-    pub fn grow(&mut self, endpoints: &[Settings], threads: &mut Threads) -> io::Result<()> {
-        while self.threads < endpoints.len().min(THREADS) {
+    pub fn grow(&mut self, config: &Config, threads: &mut Threads) -> io::Result<()> {
+        self.start_threads(config.endpoints.len() + self.found.len(), threads)?;
+        let followed = Follow::of(config);
+        if self.files.as_ref().map(|files| &files.follow) != followed.as_ref() {
+            // With its channel the thread before ends, and with it what it said.
+            self.files = followed.map(|follow| Files::start(follow, threads)).transpose()?;
+            if self.files.is_none() {
+                self.found.clear();
+            }
+        }
+        Ok(())
+    }
+
+    fn start_threads(&mut self, endpoints: usize, threads: &mut Threads) -> io::Result<()> {
+        while self.threads < endpoints.min(THREADS) {
             for (kind, name) in [(Kind::Well, "scrape"), (Kind::Slow, "scrape-slow")] {
                 let pool = self.pool.clone();
                 // What they wait for ends when it likes, and nobody waits for that.
@@ -52,10 +83,31 @@ impl Scrapes {
         Ok(())
     }
 
-    /// From now on these are asked; those whose settings are the same go on as they are.
-    pub fn exchange(&mut self, endpoints: &[Settings]) {
-        self.statuses = self.pool.exchange(endpoints);
-        self.sources = endpoints.iter().map(|one| (source_of(&one.name), one.interval)).collect();
+    /// From now on those of the configuration are asked, and those of its files; those whose settings
+    /// are the same go on as they are.
+    pub fn exchange(&mut self, config: &Config) {
+        self.configured.clone_from(&config.endpoints);
+        self.adopt();
+    }
+
+    fn adopt(&mut self) {
+        let all: Vec<Settings> = self.configured.iter().chain(&self.found).cloned().collect();
+        self.statuses = self.pool.exchange(&all);
+        self.sources = all.iter().map(|one| (source_of(&one.name), one.interval)).collect();
+    }
+
+    /// What files say, whenever that changes.
+    pub fn found(&self) -> Receiver<Vec<Settings>> {
+        self.files.as_ref().map_or_else(never, |files| files.found.clone())
+    }
+
+    /// From now on files say this.
+    pub fn files_say(&mut self, found: Vec<Settings>, threads: &mut Threads) -> io::Result<()> {
+        self.start_threads(self.configured.len() + found.len(), threads)?;
+        log::info!("endpoints: {} in files", found.len());
+        self.found = found;
+        self.adopt();
+        Ok(())
     }
 
     /// How they are, in the order of the configuration.
@@ -71,6 +123,64 @@ impl Scrapes {
     /// None is asked any more.
     pub fn stop(&self, threads: &mut Threads) {
         threads.ask(&self.ids);
+        threads.ask(self.files.as_ref().map(|files| files.id).as_slice());
         self.pool.stop();
+    }
+}
+
+/// How often files of endpoints are looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// What is followed, and what counts for it.
+#[derive(Clone, Debug, PartialEq)]
+struct Follow {
+    patterns: Vec<String>,
+    interval: Duration,
+    /// Names that others have.
+    taken: Vec<Settings>,
+}
+
+impl Follow {
+    fn of(config: &Config) -> Option<Follow> {
+        let (patterns, taken) = (config.endpoints_files.clone(), config.endpoints.clone());
+        (!patterns.is_empty()).then_some(Follow { patterns, interval: config.interval, taken })
+    }
+}
+
+/// The thread that follows files: a path may hang, and nobody else should wait for it.
+struct Files {
+    follow: Follow,
+    found: Receiver<Vec<Settings>>,
+    /// Closes when it is time to end.
+    _stop: Sender<()>,
+    id: Id,
+}
+
+impl Files {
+    fn start(follow: Follow, threads: &mut Threads) -> io::Result<Files> {
+        let ((_stop, stopped), (tell, found)) = (bounded(0), bounded(1));
+        let own = follow.clone();
+        let id = threads.spawn_unawaited("endpoints-files", move || run(&own, &stopped, &tell))?;
+        // Its end is that of a reload, or of the program.
+        threads.ask(&[id]);
+        Ok(Files { follow, found, _stop, id })
+    }
+}
+
+fn run(follow: &Follow, stopped: &Receiver<()>, tell: &Sender<Vec<Settings>>) {
+    let Follow { patterns, interval, taken } = follow;
+    let parse = |path: &Path, text: &str| config::endpoints_of(path, text, *interval, &config::process_env);
+    let complain = |path: &Path, why: String| log::warn!("{}: {why}", path.display());
+    let mut files = Followed::new(patterns.clone());
+    let mut is_first = true;
+    loop {
+        let changed = files.look(&parse, |path, why| complain(path, format!("{why}; what it said before counts on")));
+        if (changed || is_first) && tell.send(files.endpoints(taken, complain)).is_err() {
+            return;
+        }
+        is_first = false;
+        if stopped.recv_timeout(LOOK_EVERY) != Err(crossbeam_channel::RecvTimeoutError::Timeout) {
+            return;
+        }
     }
 }

@@ -51,6 +51,9 @@ fn wait(service: &mut Service, signals: &Receiver<Signal>) -> Exit {
                 }
             },
             recv(prepared) -> outcome => reloads.finish(service, outcome.ok()),
+            recv(service.scrapes.found()) -> found => if let Ok(found) = found {
+                service.endpoints_found(found);
+            },
             recv(service.threads.ends()) -> ended => {
                 // We hold a sender ourselves, so there is always an end in it.
                 if ended.is_ok_and(|ended| service.is_lost(&ended)) {

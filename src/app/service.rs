@@ -26,6 +26,7 @@ use crate::model::{Resource, ViewSlots};
 use crate::pipeline::{
     Clock, Collectors, Fanout, HANGS_AFTER, HandIn, Progress, Scheduler, SlowWorker, Update, read_clocks,
 };
+use crate::scrape;
 use crate::server::{self, Server, StartError};
 use crate::telemetry::{CollectorStatus, Subjects, Telemetry, counted, rough_duration};
 
@@ -116,8 +117,7 @@ impl Service {
         let (hand_in, views) = (runners.hand_in(), runners.views());
         views.change(combinations(&config.lanes).count());
         let slow = start_slow(&mut threads, workers).map_err(no_thread)?;
-        let scrapes =
-            Scrapes::start(&config.endpoints, &telemetry, &views, &hand_in, &mut threads).map_err(no_thread)?;
+        let scrapes = Scrapes::start(&config, &telemetry, &views, &hand_in, &mut threads).map_err(no_thread)?;
         let boot_ms = boot_ms(&setup.paths);
         let (updates, updated) = unbounded();
         let scheduler = Scheduler {
@@ -177,6 +177,16 @@ impl Service {
     }
 
     /// A thread has ended. Whether it should not have: then nothing works as it is meant to.
+    /// Files of endpoints say this from now on.
+    pub fn endpoints_found(&mut self, found: Vec<scrape::Settings>) {
+        if let Err(error) = self.scrapes.files_say(found, &mut self.threads) {
+            log::error!("endpoints_files: cannot start a thread: {error}; the endpoints of before stay");
+            return;
+        }
+        self.hand_in.sources(self.scrapes.sources());
+        self.tell();
+    }
+
     pub fn is_lost(&mut self, ended: &Ended) -> bool {
         let lost = self.threads.has_ended(ended);
         self.ending.iter_mut().for_each(|lane| lane.threads.retain(|id| *id != ended.id));

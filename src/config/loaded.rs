@@ -40,6 +40,8 @@ pub struct Config {
     pub lanes: Vec<lane::Settings>,
     /// The applications that are scraped, in the order of the file.
     pub endpoints: Vec<scrape::Settings>,
+    /// Patterns of files that name more of them.
+    pub endpoints_files: Vec<String>,
     /// How what waits is kept where a destination does not say otherwise.
     pub spool: lane::SpoolSettings,
     /// Labels of every metric of every destination; a lane's own labels hold them already.

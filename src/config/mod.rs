@@ -19,11 +19,14 @@ mod shipper;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::http::Env;
+use crate::scrape;
 
 pub use env::{host_paths, process_env, process_env_names, unknown_variables, variables};
 pub use loaded::{Config, LogFormat};
@@ -82,6 +85,27 @@ pub fn load(source: Source, env: Env<'_>, host_name: &str) -> Result<Config, Pro
     })?;
     config.source = name;
     Ok(config)
+}
+
+/// What a file of endpoints says, where an endpoint is asked each `interval` unless it says otherwise.
+/// `text` is a list of endpoints, or one of Prometheus' `file_sd`.
+///
+/// # Errors
+/// All that is wrong with it, a line each.
+pub fn endpoints_of(
+    path: &Path,
+    text: &str,
+    interval: Duration,
+    env: Env<'_>,
+) -> Result<Vec<scrape::Settings>, String> {
+    let text = scrape::from_file_sd(path, text)?.map_or(Cow::Borrowed(text), Cow::Owned);
+    // It is read as if it stood in a configuration, over which no variables are laid.
+    let interval = interval.as_secs_f64();
+    let whole = format!("{{\"collector\":{{\"interval_seconds\":{interval}}},\"endpoints\":{text}\n}}");
+    let env = |name: &str| if name.starts_with("MC_") { None } else { env(name) };
+    let source = Source::Text(path.display().to_string(), whole.into_bytes());
+    let config = load(source, &env, "").map_err(|problems| problems.to_string())?;
+    Ok(config.endpoints)
 }
 
 /// Whether anything is there, be it a link to nowhere: what an operator put there must be

@@ -6,8 +6,7 @@ use crate::fields::any_of;
 use crate::formats;
 
 /// Fields, each with what may be said of it all the same. Those of `shipper` are those of each of `shippers`.
-const FIELDS: [(&str, Off); 11] = [
-    ("endpoints_files", Off::Never),
+const FIELDS: [(&str, Off); 10] = [
     ("logs", Off::Never),
     ("ci_runners", Off::Never),
     ("management", Off::Never),

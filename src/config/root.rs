@@ -13,7 +13,7 @@ use super::loaded::{Config, LogFormat};
 use super::problem::Path;
 use super::shipper;
 use crate::collectors;
-use crate::fields::{self, DefaultValue, Field, Fields, Inner, Notes, Row, Table, Takes};
+use crate::fields::{self, DefaultValue, Done, Fault, Field, Fields, Inner, Notes, Row, Table, Takes};
 use crate::http::Env;
 use crate::lane::{
     Budget, DEFAULT_MEMORY_MAX_BYTES, GivenLabels, LANE_TABLE, LaneFields, SPOOL_TABLE, SpoolFields, SpoolMode,
@@ -44,6 +44,7 @@ pub(super) struct Root {
     pub(super) shippers: Vec<LaneFields>,
     spool: SpoolFields,
     endpoints: Vec<EndpointFields>,
+    endpoints_files: Vec<String>,
 }
 
 struct Collector {
@@ -57,7 +58,7 @@ impl Default for Collector {
     }
 }
 
-static FIELDS: [Field<Root>; 10] = [
+static FIELDS: [Field<Root>; 11] = [
     Field::new(
         "log_level",
         Takes::Word(&["debug", "info", "warn", "error"], |s, at| s.log_level = Some(LEVELS[at])),
@@ -114,6 +115,12 @@ static FIELDS: [Field<Root>; 10] = [
         "Applications that are asked for their numbers, each by its `name` and `url`.",
     ),
     Field::new(
+        "endpoints_files",
+        Takes::Texts(|s: &mut Root| s.endpoints_files.clear(), |s, pattern| add_pattern(&mut s.endpoints_files, pattern)),
+        DefaultValue::Texts(&[]),
+        "Patterns (`/etc/metricsd/endpoints/*.json`) of files of such lists, or of Prometheus' `file_sd`, which are followed as they change.",
+    ),
+    Field::new(
         "spool",
         Takes::Object(&Inner { table: &SPOOL_TABLE, of: |s: &mut Root| &mut s.spool }),
         DefaultValue::EmptyMap,
@@ -140,6 +147,15 @@ static COLLECTOR_FIELDS: [Field<Collector>; 2] = [
 
 static COLLECTOR: Table<Collector> = Table::new(|| COLLECTOR_FIELDS.iter().collect());
 
+fn add_pattern(patterns: &mut Vec<String>, pattern: String) -> Done {
+    if !pattern.starts_with('/') {
+        return Err(Fault::expected("an absolute path, with * for any name"));
+    }
+    glob::Pattern::new(&pattern).map_err(|error| Fault::new(format!("bad pattern: {error}")))?;
+    patterns.push(pattern);
+    Ok(())
+}
+
 fn one_more<T: Default>(list: &mut Vec<T>) -> &mut T {
     list.push(T::default());
     let last = list.len() - 1;
@@ -163,8 +179,19 @@ pub(super) fn read(cx: &Context<'_>, tree: &Value<'_>, host_name: &str) -> Confi
     fill::object(cx, tree, Path::default(), &ROOT, &mut ROOT.fill(&mut root));
     let mut notes = Notes::default();
     notes.within("collector", |notes| root.collector.settings.check(root.collector.interval, notes));
-    let Root { log_level, log_format, server, collector, labels, transforms, shipper, shippers, spool, endpoints } =
-        root;
+    let Root {
+        log_level,
+        log_format,
+        server,
+        collector,
+        labels,
+        transforms,
+        shipper,
+        shippers,
+        spool,
+        endpoints,
+        endpoints_files,
+    } = root;
     let mut settings = common_spool(cx.env, spool.total_max_bytes());
     notes.within("spool", |notes| spool.settle(&mut settings, notes));
     let rules = notes.within("transforms", |notes| transforms.settle(notes));
@@ -189,6 +216,7 @@ pub(super) fn read(cx: &Context<'_>, tree: &Value<'_>, host_name: &str) -> Confi
         collectors: collector.settings,
         lanes,
         endpoints,
+        endpoints_files,
         spool: settings,
         // A name that was given twice has been noted already.
         labels: Labels::new(labels).unwrap_or(Labels::EMPTY),

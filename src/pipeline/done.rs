@@ -9,6 +9,9 @@ use super::runner::Runner;
 use crate::model::Frame;
 use crate::telemetry::CollectorStatus;
 
+/// Sources that are no collectors, each with the time between two of its frames.
+pub type Others = Vec<(Arc<str>, Duration)>;
+
 /// What comes back from other threads.
 pub enum Done {
     /// A slow collector's round has ended.
@@ -17,6 +20,8 @@ pub enum Done {
     Returned(Box<Runner>),
     /// A source that is no collector has given a frame.
     Gave(Frame),
+    /// These are the sources that are no collectors, from now on.
+    Sources(Others),
 }
 
 /// A round that has ended: whose, and what it gave.
@@ -45,6 +50,11 @@ impl HandIn {
     /// with what others give within the next second. Whether anybody is there.
     pub fn frame(&self, frame: Frame) -> bool {
         self.put(Done::Gave(frame))
+    }
+
+    /// From now on these are the sources that are no collectors.
+    pub fn sources(&self, others: Others) -> bool {
+        self.put(Done::Sources(others))
     }
 
     /// Hands in. Whether anybody is there: nobody is where the program stops.

@@ -15,9 +15,9 @@ mod slow;
 mod tests;
 
 pub use clock::{Clock, Reading, read_clocks};
-pub use done::HandIn;
+pub use done::{HandIn, Others};
 pub use fanout::{Fanout, Outlet, Way};
 pub use handover::{Beat, HANGS_AFTER, Look, Watch};
-pub use scheduler::{Others, Progress, Pulse, Scheduler, Sign, Update};
+pub use scheduler::{Progress, Pulse, Scheduler, Sign, Update};
 pub use slots::{Collectors, Fresh};
 pub use slow::SlowWorker;

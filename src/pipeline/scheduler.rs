@@ -1,12 +1,13 @@
 //! What keeping the beat takes: a round at each tick of the grid, and between two of them what a reload brings.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, TryRecvError, select};
 
 use super::clock::{Clock, Event, Reading, Ruling, Stamp};
-use super::done::{Done, SlowRound};
+use super::done::{Done, Others, SlowRound};
 use super::fanout::Fanout;
 use super::own::Own;
 use super::schedule::Grid;
@@ -33,9 +34,6 @@ pub struct Update {
     /// What else gives frames from now on, each with the time between two of them.
     pub others: Others,
 }
-
-/// Sources that are no collectors, each with the time between two of its frames.
-pub type Others = Vec<(Arc<str>, Duration)>;
 
 /// What the loop has come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -235,11 +233,7 @@ impl Scheduler {
 
     fn take_up(&mut self, update: Update) {
         let Update { interval, resource, order, fresh, others } = update;
-        for (gone, _) in self.others.iter().filter(|(name, _)| others.iter().all(|(other, _)| other != name)) {
-            self.telemetry.latest.remove(gone);
-            self.progress.gathered.frames.retain(|frame| frame.source != *gone);
-        }
-        self.others = others;
+        self.change_others(others);
         for gone in self.collectors.change(&order, fresh) {
             self.telemetry.latest.remove(gone);
             self.progress.ended.push(gone);
@@ -257,6 +251,17 @@ impl Scheduler {
                 self.progress.next = Some(grid.next(monotonic()).0);
             }
         }
+    }
+
+    /// From now on these are the sources that are no collectors.
+    fn change_others(&mut self, others: Others) {
+        let kept: HashSet<&str> = others.iter().map(|(name, _)| &**name).collect();
+        for (gone, _) in self.others.iter().filter(|(name, _)| !kept.contains(&**name)) {
+            self.telemetry.latest.remove(gone);
+        }
+        self.progress.gathered.frames.retain(|frame| kept.contains(&*frame.source));
+        self.others = others;
+        self.progress.roster = None;
     }
 
     /// A round from the slot `at` on, with the time of now.
@@ -431,6 +436,10 @@ impl Scheduler {
             }
             Done::Gave(frame) => {
                 self.gather(frame);
+                false
+            }
+            Done::Sources(others) => {
+                self.change_others(others);
                 false
             }
             Done::Returned(runner) => {

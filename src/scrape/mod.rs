@@ -7,6 +7,7 @@
 
 mod fetch;
 mod fields;
+mod files;
 mod pool;
 mod series;
 mod settings;
@@ -15,6 +16,7 @@ mod target;
 mod tests;
 
 pub use fields::{EndpointFields, TABLE, settle};
+pub use files::{Followed, from_file_sd};
 pub use pool::{Deliver, Kind, Pool, THREADS};
 pub use settings::{Limits, PageFormat, Settings};
 pub use target::{Context, source_of};

@@ -65,8 +65,14 @@ struct Reader {
 }
 
 enum Of {
-    Text { page: Page<Known>, manner: Manner, shapes: Shapes },
+    Text(Box<Text>),
     Json { known: HashMap<Box<str>, Option<(Item, Arc<Learnt>)>> },
+}
+
+struct Text {
+    page: Page<Known>,
+    manner: Manner,
+    shapes: Shapes,
 }
 
 /// What a scrape says of itself.
@@ -224,7 +230,8 @@ impl Target {
         let flawed = |flaw: Flaw| Failure::new(format!("the page cannot be read: {flaw}"));
         let (mut taken, mut left) = (Taken::default(), Left::default());
         match (of, format) {
-            (Of::Text { page, manner, shapes }, Some(format)) => {
+            (Of::Text(text), Some(format)) => {
+                let Text { page, manner, shapes } = &mut **text;
                 let mut taker = Taker::new(out, manner, shapes, time_ms);
                 let read = page.read(&mut self.body, format, &limits, &mut taker).map_err(flawed)?;
                 (taken.kept, left) = taker.finish();
@@ -250,7 +257,7 @@ impl Target {
                     known.clear();
                 }
             }
-            (Of::Text { .. }, None) => return Err(Failure::new("no reader")),
+            (Of::Text(_), None) => return Err(Failure::new("no reader")),
         }
         if self.has_ended {
             taken.fresh = taken.samples;
@@ -289,7 +296,8 @@ impl Reader {
             prefix: settings.metric_prefix.clone(),
             honor_timestamps: settings.honor_timestamps,
         };
-        Reader { of: Of::Text { page: Page::default(), manner, shapes: Shapes::default() }, out, own }
+        let text = Text { page: Page::default(), manner, shapes: Shapes::default() };
+        Reader { of: Of::Text(Box::new(text)), out, own }
     }
 }
 

@@ -72,7 +72,7 @@ impl Perspective {
     pub fn each(&self, chunk: &Chunk, mut with: impl FnMut(&mut Series, Unshaped<'_>)) {
         let mut series = Series::default();
         // Readings of one item mostly have the same labels.
-        let mut known: Vec<(FaceLabels<'_>, Vec<(&str, Cow<'_, str>)>)> = Vec::new();
+        let mut known: Vec<(FaceLabels<'_>, OwnLabels<'_>)> = Vec::new();
         for (at, item) in chunk.items().iter().enumerate() {
             known.clear();
             for place in chunk.places(at) {
@@ -190,6 +190,9 @@ pub struct ViewSeries<'v> {
 /// A reading is looked for among the first so many. Where there are more, an item is so large
 /// that it is a chunk by itself, and none of its readings comes again.
 const MOST_READINGS: usize = 4 * Chunk::SIZE;
+
+/// Labels of a series before its source's and others are added: names and values.
+type OwnLabels<'l> = Vec<(&'l str, Cow<'l, str>)>;
 
 impl View {
     fn new(chunk: &Chunk, from: &Perspective) -> View {

@@ -389,3 +389,41 @@ fn a_reload_ends_what_is_gone_and_leaves_the_others_alone() {
     assert!(!stale, "a has not ended");
     assert!(daemon.get("/health").unwrap().1.contains("\"endpoints\":{\"a\""));
 }
+
+#[test]
+fn files_of_endpoints_are_followed_as_they_change() {
+    let dir = TempDir::new();
+    let ok = Peer::start(|_, _| Reply::status(200));
+    let (a, b) = (Peer::start(|_, _| text("a 1\n")), Peer::start(|_, _| text("b 1\n")));
+    let write = |name: &str, body: String| {
+        // As tools do it that are followed: never half of it.
+        let path = dir.write(&format!("{name}.new"), &body);
+        std::fs::rename(path, dir.path().join(name)).unwrap();
+    };
+    write("own.eps", format!(r#"[{{"name": "a", "url": "{}"}}]"#, a.url("/metrics")));
+    write("shop.eps", format!(r#"[{{"targets": ["{}"], "labels": {{"zone": "z", "__meta": "x"}}}}]"#, b.address));
+    let config = format!(
+        r#"{{"server": {{"host": "127.0.0.1", "port": PORT}}, "collector": {{"interval_seconds": 0.1, "preset": "none"}},
+            "spool": {{"mode": "memory"}}, "endpoints_files": ["{}/*.eps"], "shippers": [{}]}}"#,
+        dir.path().display(),
+        remote_write(&ok)
+    );
+    let daemon = Daemon::start(dir.path(), &config);
+    let of_b = format!("shop/{}", b.address);
+    wait_for_state(&daemon, "a", "ok");
+    wait_for_state(&daemon, &of_b, "ok");
+    assert_eq!(samples(&daemon, "b{"), BTreeMap::from([(r#"b{job="shop",zone="z"}"#.to_owned(), 1.0)]));
+    // Half of a file says nothing; what was there counts on.
+    std::fs::write(dir.path().join("own.eps"), r#"[{"name": "#).unwrap();
+    wait_for("the complaint", || daemon.log().contains("own.eps: ").then_some(()));
+    let asked = a.received().len();
+    wait_for("a to be asked on", || (a.received().len() > asked + 5).then_some(()));
+    // What is gone ends.
+    std::fs::remove_file(dir.path().join("shop.eps")).unwrap();
+    wait_for("the end of b", || {
+        let all = ok.received();
+        all.iter().map(series).find(|all| all.get("b{job=shop,zone=z}").is_some_and(is_stale)).map(drop)
+    });
+    assert!(health(&daemon, &of_b).is_null());
+    assert_eq!(daemon.log().matches("own.eps: ").count(), 1, "{}", daemon.log());
+}
