@@ -7,6 +7,7 @@ use std::path::Path;
 use nix::sys::statfs::{DEBUGFS_MAGIC, FsType, PROC_SUPER_MAGIC, SYSFS_MAGIC, TRACEFS_MAGIC, statfs};
 use nix::unistd::{AccessFlags, eaccess};
 
+use super::scrapes::endpoints_now;
 use crate::config::Config;
 use crate::host::HostPaths;
 use crate::lane::{SpoolMode, To};
@@ -31,6 +32,7 @@ pub fn warnings(config: &Config, paths: &HostPaths) -> Vec<String> {
                 .map(|why| format!("destination {}: {} cannot be written to: {why}", lane.name, path.display())),
         );
     }
+    endpoints_now(config, |path, why| warnings.push(format!("{}: {why}", path.display())));
     warnings
 }
 

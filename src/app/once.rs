@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, select, unbounded};
 
 use super::sched::Sched;
+use super::scrapes::endpoints_now;
 use super::service::start_slow;
 use super::threads::Threads;
 use super::{complain, print, warn};
@@ -15,8 +16,9 @@ use crate::collectors::{self, Due, Settings};
 use crate::config::Config;
 use crate::formats::{json, text};
 use crate::host::{HostPaths, SystemStatFs, boottime, monotonic, wall_ms};
-use crate::model::{Batch, Frame, Resource, Scheme};
+use crate::model::{Batch, Frame, Resource, Scheme, ViewSlots};
 use crate::pipeline::{Clock, Collectors, Fanout, HANGS_AFTER, Others, Progress, Pulse, Scheduler, Sign, read_clocks};
+use crate::scrape::{Context, scrape_once};
 use crate::shaping::Perspective;
 use crate::telemetry::{CollectorStatus, Subjects, Telemetry, rfc3339};
 
@@ -26,19 +28,22 @@ const NO_SECOND_ROUND: Duration = Duration::from_secs(24 * 3600);
 const NONE_IS_ON: &str = "no collector is on, so there is nothing to read: collector.preset says which are, and \
                           collector.enable_NAME switches one on; -list names them";
 
-/// Collects one round and prints it; ships nothing. What hangs is named and left out.
+/// Collects one round, asks each endpoint once, and prints what comes; ships nothing. What hangs is named and left out.
 pub fn once(config: &Config, paths: &HostPaths, format: Format, naming: Scheme, host_name: &str) -> Exit {
     if Clock::of_this_build().is_unset(wall_ms()) {
         warn(&format!("the clock says {}, so it is not set", rfc3339(wall_ms())));
     }
     let resource = Arc::new(Resource { host: host_name.into(), boot_ms: None });
-    let (frames, statuses) = match collect(&config.collectors, paths, &resource) {
+    let (mut frames, statuses) = match collect(&config.collectors, paths, &resource) {
         Ok(collected) => collected,
         Err(error) => {
             complain(&format!("cannot start a thread: {error}"));
             return Exit::Internal;
         }
     };
+    let endpoints = endpoints_now(config, |path, why| warn(&format!("{}: {why}", path.display())));
+    let context = Context { views: ViewSlots::default(), own: String::new() };
+    frames.extend(scrape_once(&endpoints, &context));
     if frames.is_empty() {
         complain(if statuses.is_empty() { NONE_IS_ON } else { "nothing could be read" });
         return Exit::Internal;

@@ -128,6 +128,16 @@ impl Scrapes {
     }
 }
 
+/// All endpoints of the configuration and of its files as these are now; what is wrong with a file is
+/// told to `complain`.
+pub fn endpoints_now(config: &Config, mut complain: impl FnMut(&Path, String)) -> Vec<Settings> {
+    let parse = |path: &Path, text: &str| config::endpoints_of(path, text, config.interval, &config::process_env);
+    let mut files = Followed::new(config.endpoints_files.clone());
+    files.look(&parse, &mut complain);
+    let found = files.endpoints(&config.endpoints, complain);
+    config.endpoints.iter().cloned().chain(found).collect()
+}
+
 /// How often files of endpoints are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 

@@ -17,6 +17,6 @@ mod tests;
 
 pub use fields::{EndpointFields, TABLE, settle};
 pub use files::{Followed, from_file_sd};
-pub use pool::{Deliver, Kind, Pool, THREADS};
+pub use pool::{Deliver, Kind, Pool, THREADS, scrape_once};
 pub use settings::{Limits, PageFormat, Settings};
 pub use target::{Context, source_of};

@@ -7,6 +7,7 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -218,6 +219,27 @@ impl Pool {
         drop(state);
         frames.into_iter().for_each(|frame| _ = (self.0.deliver)(frame));
     }
+}
+
+/// Asks each of these once, many at a time; their frames, in their order.
+pub fn scrape_once(endpoints: &[Settings], context: &Context) -> Vec<Frame> {
+    let next = AtomicUsize::new(0);
+    let frames: Vec<Mutex<Option<Frame>>> = endpoints.iter().map(|_| Mutex::new(None)).collect();
+    std::thread::scope(|scope| {
+        for _ in 0..endpoints.len().min(THREADS) {
+            scope.spawn(|| {
+                loop {
+                    let at = next.fetch_add(1, Ordering::Relaxed);
+                    let (Some(settings), Some(place)) = (endpoints.get(at), frames.get(at)) else { return };
+                    let status = Arc::new(EndpointStatus::new(&*settings.name));
+                    let mut target = Target::new(Arc::new(settings.clone()), status, context);
+                    let frame = target.scrape(wall_ms(), context).frame;
+                    *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(frame);
+                }
+            });
+        }
+    });
+    frames.into_iter().filter_map(|frame| frame.into_inner().unwrap_or_else(PoisonError::into_inner)).collect()
 }
 
 /// A stable place in an interval, by the name.

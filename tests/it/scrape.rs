@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::own_metrics::{Series, is_stale, series};
 use crate::support::peer::{Peer, Received, Reply, read_request};
-use crate::support::program::{Daemon, TempDir};
+use crate::support::program::{Daemon, TempDir, metricsd, run};
 use crate::support::wait_for;
 
 const TEXT: &str = "text/plain; version=0.0.4";
@@ -426,4 +426,27 @@ fn files_of_endpoints_are_followed_as_they_change() {
     });
     assert!(health(&daemon, &of_b).is_null());
     assert_eq!(daemon.log().matches("own.eps: ").count(), 1, "{}", daemon.log());
+}
+
+#[test]
+fn once_asks_each_endpoint_and_check_reads_their_files() {
+    let dir = TempDir::new();
+    let app = Peer::start(|_, _| text("# TYPE a counter\na{x=\"1\"} 7\n"));
+    dir.write("good.eps", &format!(r#"[{{"targets": ["{}"]}}]"#, app.address));
+    dir.write("bad.eps", r#"[{"name": "x"}]"#);
+    let config = format!(
+        r#"{{"collector": {{"preset": "none"}}, "endpoints": [{}], "endpoints_files": ["{}/*.eps"]}}"#,
+        endpoint("app", &app, ""),
+        dir.path().display()
+    );
+    let config = dir.write("config.json", &config);
+    let once = run(metricsd().arg("-config").arg(&config).arg("-once"));
+    assert_eq!(once.code, 0, "{}", once.stderr);
+    let instance = app.address;
+    assert!(once.stdout.contains(&format!("a{{instance=\"{instance}\",job=\"app\",x=\"1\"}} 7\n")), "{}", once.stdout);
+    assert!(once.stdout.contains(&format!("a{{instance=\"{instance}\",job=\"good\",x=\"1\"}} 7\n")), "{}", once.stdout);
+    assert!(once.stderr.contains("bad.eps"), "{}", once.stderr);
+    let check = run(metricsd().arg("-config").arg(&config).arg("-check"));
+    assert_eq!(check.code, 0, "{}", check.stderr);
+    assert!(check.stderr.contains("endpoints[0].url: required"), "{}", check.stderr);
 }
