@@ -10,9 +10,9 @@
 //!       ^--------------^   ^------^      ^------^          compared, nothing else
 //! ```
 //!
-//! Where a line differs, the lines of the last page ahead are looked at, a few more with each
-//! line that is new; if it is many, they are found by an [`Index`], which is made once. What is
-//! new and what is gone are noted as edits of the lines, and made when the whole page was good.
+//! Where a line differs, the next lines of the last page are looked at; if it is none of these
+//! time and again, lines are found by an [`Index`], which is made once. What is new and what is
+//! gone are noted as edits of the lines, and made when the whole page was good.
 
 use super::families::{Families, Place};
 use super::flaw::{Fault, Flaw};
@@ -20,11 +20,14 @@ use super::index::Index;
 use super::scan::{Begin, Head, Pair, Scan, Tail, Word};
 use super::{Exemplar, Format, Limits, Point, Role, Series, Sink};
 
-/// How many lines of the last page are looked at ahead of a line that is new.
-const AHEAD: usize = 8;
+/// How many lines of the last page are looked at ahead of a line that differs: what a handful of
+/// series that went, or were replaced, may take.
+const AHEAD: usize = 32;
 
-/// After so many new lines in a row the others are found by their text.
-const PATIENCE: usize = 24;
+/// After so many new samples in a row lines are found by their text; after a new line of metadata
+/// at once, since the samples behind it would be new for its sake. To find one costs about as much
+/// as to read it, to be able to find it as much for each line of the last page.
+const PATIENCE: usize = 2;
 
 /// The largest page, in bytes: what a [`Line`] can say.
 const PAGE: usize = Line::LEN as usize;
@@ -108,6 +111,21 @@ impl<K> Page<K> {
     /// The bytes that it takes, what the known point at not counted.
     pub fn bytes(&self) -> usize {
         self.text.capacity() + self.lines.capacity() * size_of::<Line>() + self.known.capacity() * size_of::<K>()
+    }
+
+    /// What must always hold: the lines are the text, and each sample has what is known of it.
+    #[cfg(test)]
+    pub(super) fn check(&self) {
+        let samples = self.lines.iter().filter(|line| line.is_sample()).count();
+        assert_eq!(self.known.len(), samples);
+        let mut at = 0;
+        for line in &self.lines {
+            at += line.len();
+            if line.is_sample() {
+                at += self.text[at..].iter().position(|byte| *byte == b'\n').unwrap() + 1;
+            }
+        }
+        assert_eq!(at, self.text.len());
     }
 
     /// Reads `text`, and keeps it; what comes back in it is the text of the last time, for its
@@ -216,9 +234,13 @@ struct Reading<'r, 'p, S: Sink> {
     is_edit: bool,
     edits: Edits<S::Known>,
     read: Read,
-    /// New lines since one was as before.
+    /// Lines since one was as before.
     in_a_row: usize,
     index: Option<Index>,
+    /// An old line that was looked for, and where it comes in this page.
+    coming: Option<(usize, usize)>,
+    /// How many bytes were looked through for such lines.
+    looked: usize,
     families: Families<'p>,
     /// Lines of metadata that are as before, and that `families` has not been told yet.
     unsaid: Vec<u32>,
@@ -245,6 +267,8 @@ impl<'r, 'p, S: Sink> Reading<'r, 'p, S> {
             read: Read::default(),
             in_a_row: 0,
             index: None,
+            coming: None,
+            looked: 0,
             families: Families::default(),
             unsaid: Vec::new(),
             has_new_meta: false,
@@ -422,7 +446,7 @@ impl<'r, 'p, S: Sink> Reading<'r, 'p, S> {
     /// then.
     fn look_ahead(&mut self) -> bool {
         let mut old = self.old;
-        for _ in 0..AHEAD + self.in_a_row {
+        for _ in 0..AHEAD {
             old = self.behind(old);
             let Some(line) = self.page.lines.get(old.line) else { return false };
             // Comments and blank lines are too much alike.
@@ -451,12 +475,44 @@ impl<'r, 'p, S: Sink> Reading<'r, 'p, S> {
             Some(line) => behind >= self.text.len() || self.is_as(*line, next.at, behind),
             None => true,
         };
-        // A single line may have been moved; those in front of it would be lost for it.
+        // One line, or a few, may have been moved; those in front of them would be lost for them.
         let is_near = old.line - self.old.line <= AHEAD;
-        if is_it && (follows || is_near) {
+        let is_good = is_it && (is_near || (follows && !self.still_comes()));
+        if is_good {
             self.skip_to(old.line);
         }
-        is_it && (follows || is_near)
+        is_good
+    }
+
+    /// Whether the old line here comes further ahead in this page. All that is looked through for
+    /// such lines is as long as a page at most: after that the answer is no.
+    fn still_comes(&mut self) -> bool {
+        if let Some((line, at)) = self.coming {
+            if line == self.old.line && at >= self.at {
+                return true;
+            }
+        }
+        let Some(line) = self.page.lines.get(self.old.line) else { return false };
+        let mut at = self.scan.line_end(self.at);
+        while at < self.text.len() && self.looked < self.text.len() {
+            if self.is_as(*line, self.old.at, at) {
+                self.coming = Some((self.old.line, at));
+                return true;
+            }
+            let end = self.scan.line_end(at);
+            self.looked += end - at;
+            at = end;
+        }
+        false
+    }
+
+    /// Makes the index, if it is time for it. Whether there is one, and something to be found.
+    fn has_index(&mut self, patience: usize) -> bool {
+        let has_more = self.old.line < self.page.lines.len();
+        if self.index.is_none() && has_more && self.in_a_row > patience {
+            self.make_index();
+        }
+        has_more && self.index.is_some()
     }
 
     fn make_index(&mut self) {
@@ -475,10 +531,6 @@ impl<'r, 'p, S: Sink> Reading<'r, 'p, S> {
     /// Takes a line that is not the old one here, unless it turns out to be one further ahead.
     fn other(&mut self) -> Result<(), Fault> {
         self.in_a_row += 1;
-        let has_more = self.old.line < self.page.lines.len();
-        if self.index.is_none() && self.in_a_row > PATIENCE && has_more {
-            self.make_index();
-        }
         match self.scan.begin(self.at)? {
             Begin::Nothing(end) => {
                 self.put(Line::new(Line::NOTHING, end - self.at));
@@ -490,7 +542,7 @@ impl<'r, 'p, S: Sink> Reading<'r, 'p, S> {
                 self.at = end;
             }
             Begin::Meta(name, word) => {
-                if has_more && self.index.is_some() {
+                if self.has_index(0) {
                     let end = self.scan.meta(name, word)?.1;
                     if self.find(end, end) {
                         return Ok(());
@@ -504,7 +556,7 @@ impl<'r, 'p, S: Sink> Reading<'r, 'p, S> {
             }
             Begin::Sample(name) => {
                 let head = self.scan.head(name)?;
-                if has_more && self.index.is_some() && self.find(head.end, self.scan.line_end(head.end)) {
+                if self.has_index(PATIENCE) && self.find(head.end, self.scan.line_end(head.end)) {
                     return Ok(());
                 }
                 self.sample(&head)?;
