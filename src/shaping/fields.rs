@@ -155,6 +155,9 @@ impl GivenRelabel {
         if action == Action::HashMod && self.modulus.is_none() {
             notes.lack("the action \"hashmod\" needs a modulus above 0");
         }
+        if matches!(action, Action::Lowercase | Action::Uppercase) && replacement != DEFAULT_REPLACEMENT {
+            notes.problem("replacement", format!("the action {word:?} takes none"));
+        }
         if action == Action::LabelMap && !is_label_template(replacement) {
             notes.problem("replacement", Fault::expected(format!("{LABEL}, groups of the regex in it")));
         }

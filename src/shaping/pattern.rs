@@ -135,6 +135,22 @@ fn translated(text: &str) -> String {
             }
             // Ends of words there, themselves in RE2.
             '\\' if matches!(next, Some('<' | '>')) => {}
+            // A character by its number in hexadecimal: these braces are no text.
+            '\\' if after.starts_with("x{") => {
+                let end = after.find('}').map_or(after.len(), |at| at + 1);
+                out.push(c);
+                out.push_str(&after[..end]);
+                rest = &after[end..];
+                continue;
+            }
+            // In octal, which the engine does not have. A digit but 0 alone would be a back reference.
+            '\\' if octal(after).is_some_and(|digits| digits.starts_with('0') || digits.len() > 1) => {
+                let digits = octal(after).unwrap_or_default();
+                let number = u32::from_str_radix(digits, 8).unwrap_or_default();
+                out.push_str(&format!("\\x{{{number:x}}}"));
+                rest = &after[digits.len()..];
+                continue;
+            }
             '\\' => {
                 out.push(c);
                 out.extend(next);
@@ -179,6 +195,12 @@ fn translated(text: &str) -> String {
         rest = after;
     }
     out
+}
+
+/// The octal digits, three at most, with which `text` begins.
+fn octal(text: &str) -> Option<&str> {
+    let end = text.bytes().take(3).take_while(|byte| (b'0'..=b'7').contains(byte)).count();
+    (end > 0).then(|| &text[..end])
 }
 
 /// Whether `text` goes on as a repetition's `{` does: `2}`, `2,}`, `2,3}`.
@@ -246,6 +268,10 @@ mod tests {
             ("a{b", "a{b", "ab"),
             ("{}", "{}", ""),
             (r"\{a\}", "{a}", "a"),
+            (r"\x{e9}\x41{2}", "éAA", "xe9"),
+            (r"[\x{e9}-\x{eb}]", "ê", "e"),
+            (r"\0\07\1011\12", "\0\x07A1\n", "a"),
+            (r"[\60-\62]8", "18", "68"),
         ] {
             let compiled = Pattern::new(pattern).unwrap_or_else(|error| panic!("{pattern}: {error}"));
             assert!(compiled.is_match(yes), "{pattern} {yes}");
@@ -264,6 +290,9 @@ mod tests {
             "a{2,1}",
             r"\pL",
             r"\1",
+            r"\8",
+            r"\x{110000}",
+            r"\x{e9",
             r"\",
             "(?=a)",
             "(?<a",

@@ -22,6 +22,7 @@ mod naming;
 mod notify;
 mod own_metrics;
 mod privileges;
+mod relabel;
 mod reload;
 mod rules;
 mod scrape;

@@ -9,6 +9,7 @@ mod isolation;
 mod node_exporter;
 mod outage;
 mod receivers;
+mod relabel;
 mod rules;
 mod scrape;
 mod secured;
