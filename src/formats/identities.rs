@@ -1,11 +1,12 @@
 //! How often each series is given, by its identity: a ledger asks it whether anybody gives one.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
+
+use crate::model::AsItIs;
 
 /// The identities of the series that a destination is given, and how many of each there are.
 #[derive(Debug, Default)]
-pub struct Identities(HashMap<u64, u32, BuildHasherDefault<AsItIs>>);
+pub struct Identities(HashMap<u64, u32, AsItIs>);
 
 impl Identities {
     /// One more gives it.
@@ -26,24 +27,6 @@ impl Identities {
     /// Whether anybody gives it.
     pub fn has(&self, identity: u64) -> bool {
         self.0.contains_key(&identity)
-    }
-}
-
-/// An identity is a hash already.
-#[derive(Default)]
-struct AsItIs(u64);
-
-impl Hasher for AsItIs {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
-    }
-
-    fn write_u64(&mut self, identity: u64) {
-        self.0 = identity;
     }
 }
 

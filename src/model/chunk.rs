@@ -32,8 +32,44 @@ pub struct ChunkItem {
 pub struct Before {
     /// The chunks, by id.
     pub chunks: Box<[u64]>,
-    /// For each series which of `chunks` had it, and at which place; none: it is new.
-    pub places: Box<[Option<(u32, u32)>]>,
+    /// For each series where it was; empty: all are new.
+    places: Box<[Was]>,
+}
+
+/// Which chunk of [`Before::chunks`] had a series, in the upper byte, and at which place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Was(u32);
+
+impl Was {
+    /// It is new.
+    pub(super) const NEW: Was = Was(u32::MAX);
+
+    const PLACE: u32 = (1 << 24) - 1;
+
+    /// At `place` of the chunk at `chunk`. It counts as new where so much cannot be said, which
+    /// costs whoever asks a look at its labels.
+    pub(super) fn at(chunk: usize, place: usize) -> Was {
+        let fits = chunk < 255 && place <= Was::PLACE as usize;
+        if fits { Was((chunk as u32) << 24 | place as u32) } else { Was::NEW }
+    }
+
+    fn get(self) -> Option<(usize, usize)> {
+        (self != Was::NEW).then_some(((self.0 >> 24) as usize, (self.0 & Was::PLACE) as usize))
+    }
+}
+
+impl Before {
+    pub(super) fn new(chunks: Vec<u64>, places: Vec<Was>) -> Before {
+        if chunks.is_empty() {
+            return Before::default();
+        }
+        Before { chunks: chunks.into(), places: places.into() }
+    }
+
+    /// Where the series at `at` was: which of the chunks had it, and at which place; none: it is new.
+    pub fn of(&self, at: usize) -> Option<(usize, usize)> {
+        self.places.get(at)?.get()
+    }
 }
 
 /// About [`Chunk::SIZE`] series of whole items, immutable and shared. What a destination

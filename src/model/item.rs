@@ -1,7 +1,9 @@
 //! What a collector tells of one after the other: a device, a core, a mount, a sensor.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
+
+use super::hash::keyed;
 
 /// The key of an item: what tells it from the others of its source. Cheap to clone; a
 /// collector keeps it from round to round, since it is compared by address first.
@@ -30,7 +32,7 @@ impl Item {
 
     /// The same for a source that has items of several kinds, whose keys may be alike.
     pub fn of_kind(kind: &'static str, values: &[&str]) -> Item {
-        let mut hasher = DefaultHasher::new();
+        let mut hasher = keyed();
         (kind, values).hash(&mut hasher);
         let text: usize = values.iter().map(|value| value.len()).sum();
         let mut packed = Vec::with_capacity((1 + values.len()) * NUMBER + text);

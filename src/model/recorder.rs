@@ -2,11 +2,12 @@
 
 mod adopt;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
 use super::chunk::{ChunkItem, Since};
+use super::hash::AsItIs;
 use super::view_slots::{Asked, ViewSlots};
 use super::{Chunk, Frame, Item, Labels, Learnt, Reading, ReadingRef};
 
@@ -24,8 +25,9 @@ pub struct Recorder {
     /// Of the last good round.
     chunks: Arc<[Arc<Chunk>]>,
     /// The hashes of all their items.
-    known: HashSet<u64>,
-    /// Items that were refused, and before which item of `chunks` they stood: they come again.
+    known: HashSet<u64, AsItIs>,
+    /// Items that were refused, and before which item of `chunks` they stood, in that order: they
+    /// come again.
     refused_before: Vec<(Place, Item)>,
     /// When the last good round was; none before the first.
     last_ms: Option<i64>,
@@ -50,6 +52,27 @@ struct Round {
     open: Option<Group>,
     /// An item was over the cap: nothing of this round is taken any more.
     is_full: bool,
+    /// Which of the items that were refused the last time comes next.
+    refused: usize,
+    /// How many items in a row were found nowhere.
+    lost: usize,
+    /// Where chunks begin, by the hash of their first item; none as long as nothing is lost.
+    firsts: Option<HashMap<u64, usize, AsItIs>>,
+}
+
+impl Round {
+    /// The chunk, `first` or behind it, that begins with `item`, where the last ones were found nowhere.
+    fn find_far(&mut self, chunks: &[Arc<Chunk>], first: usize, item: &Item) -> Option<usize> {
+        if self.lost < PATIENCE {
+            return None;
+        }
+        let firsts = self.firsts.get_or_insert_with(|| {
+            let ahead = chunks.iter().enumerate().skip(first);
+            ahead.map(|(at, chunk)| (chunk.items()[0].item.hash(), at)).collect()
+        });
+        let at = firsts.get(&item.hash()).copied().filter(|at| *at >= first)?;
+        (chunks[at].items()[0].item == *item).then_some(at)
+    }
 }
 
 /// Numbers, and times of their own where any has one: then there are as many.
@@ -109,8 +132,16 @@ enum Piece {
 /// Items with their series, before these are chunks.
 #[derive(Debug, Default)]
 struct Group {
-    items: Vec<ChunkItem>,
+    items: Vec<GroupItem>,
     series: Vec<ReadingRef>,
+}
+
+/// An item of a group.
+#[derive(Debug)]
+struct GroupItem {
+    of: ChunkItem,
+    /// Where it was in the last round; none: it is not known yet whether it was there.
+    before: Option<Place>,
 }
 
 /// What a [`Recorder`] did not take, in series, by reason.
@@ -124,6 +155,22 @@ pub struct Refused {
 
 /// How far ahead the beginning of a later chunk is looked for when items have gone.
 const LOOK_AHEAD: usize = 8;
+
+/// After so many items in a row that were found nowhere it is looked for however far ahead.
+const PATIENCE: usize = 32;
+
+/// An item that was refused the last time is looked for among so many that stood at its place.
+const MOST_REFUSED: usize = 64;
+
+/// Where an item was in the last round.
+enum Found {
+    /// At the beginning of a chunk: the round is in step again.
+    InStep,
+    /// In the chunk that the open group takes the place of.
+    At(Place),
+    /// Not near.
+    Nowhere,
+}
 
 /// Where the numbers of an item go.
 #[derive(Debug)]
@@ -154,7 +201,7 @@ impl Recorder {
             labels: Labels::EMPTY,
             max_series,
             chunks: Arc::from([]),
-            known: HashSet::new(),
+            known: HashSet::default(),
             refused_before: Vec::new(),
             last_ms: None,
             is_of_unknown_start: false,
@@ -213,7 +260,7 @@ impl Recorder {
         }
         let at = self.round.at;
         if self.round.open.is_none() {
-            if self.refused_before.iter().any(|(place, refused)| *place == at && refused == item) {
+            if self.was_refused(at, item) {
                 return To::Nowhere { is_full: false };
             }
             // The same in another object.
@@ -223,52 +270,85 @@ impl Recorder {
             }
             self.depart(at.item, None);
         }
-        if self.find_place(item) {
-            let places = self.chunks[self.round.at.chunk].places(self.round.at.item);
-            return To::Step { next: places.start, end: places.end };
-        }
-        let before = self.round.values.len();
+        let before = match self.find_place(item) {
+            Found::InStep => {
+                let places = self.chunks[self.round.at.chunk].places(self.round.at.item);
+                return To::Step { next: places.start, end: places.end };
+            }
+            Found::At(place) => Some(place),
+            Found::Nowhere => None,
+        };
+        let values = self.round.values.len();
         let group = self.round.open.get_or_insert_default();
         // When it began is found when the round ends.
-        group.items.push(ChunkItem { item: item.clone(), since: Since::Start, end: group.series.len() as u32 });
-        To::Open { before }
+        let of = ChunkItem { item: item.clone(), since: Since::Start, end: group.series.len() as u32 };
+        group.items.push(GroupItem { of, before });
+        To::Open { before: values }
+    }
+
+    /// Whether `item` was refused in the last round, in front of what stands at `at`.
+    fn was_refused(&mut self, at: Place, item: &Item) -> bool {
+        let is_it = |(place, refused): &(Place, Item)| *place == at && refused == item;
+        let mut found = Some(self.round.refused).filter(|next| self.refused_before.get(*next).is_some_and(is_it));
+        if found.is_none() && !self.refused_before.is_empty() {
+            let first = self.refused_before.partition_point(|(place, _)| *place < at);
+            let near = &self.refused_before[first..];
+            found = near.iter().take(MOST_REFUSED).position(is_it).map(|nth| first + nth);
+        }
+        self.round.refused = found.map_or(self.round.refused, |at| at + 1);
+        found.is_some()
     }
 
     /// The round is not in step any more: the first `items` of the chunk at its place have
     /// come, and of the one behind them its series up to the place `part`, if it was begun.
     fn depart(&mut self, items: usize, part: Option<usize>) {
+        let at = self.round.at.chunk;
         let mut group = Group::default();
-        if let Some(chunk) = self.chunks.get(self.round.at.chunk) {
+        if let Some(chunk) = self.chunks.get(at) {
             let whole = items.checked_sub(1).map_or(0, |last| chunk.items()[last].end as usize);
-            group.items.extend_from_slice(&chunk.items()[..items]);
+            // Most of it is about to come.
+            group.items.reserve(chunk.items().len());
+            group.series.reserve(chunk.len());
             let end = part.unwrap_or(whole);
-            if part.is_some() {
-                group.items.push(ChunkItem { end: end as u32, ..chunk.items()[items].clone() });
+            group.add(at, chunk, items + usize::from(part.is_some()), end);
+            if let Some(last) = group.items.last_mut().filter(|_| part.is_some()) {
+                last.of.end = end as u32;
             }
-            group.series.extend_from_slice(&chunk.series()[..end]);
         }
         self.round.open = Some(group);
     }
 
     /// Looks for `item` where the round could be in step again: at the beginning of one of the
     /// next chunks. What lies between has gone, or comes later.
-    fn find_place(&mut self, item: &Item) -> bool {
+    fn find_place(&mut self, item: &Item) -> Found {
         let at = self.round.at;
-        // The chunk at its place is what the open group stands for, unless nothing of it has come.
-        let first = at.chunk + usize::from(at.item > 0);
-        let ahead = self.chunks.iter().enumerate().skip(first).take(LOOK_AHEAD);
-        let found = ahead.map(|(at, chunk)| (at, &chunk.items()[0].item)).find(|(_, first)| *first == item);
-        let Some((chunk, _)) = found else {
+        let rest = self.chunks.get(at.chunk).map(|chunk| &chunk.items()[at.item..]).unwrap_or_default();
+        // Mostly what comes behind an item that is new is what stood behind the one in its place.
+        let mut place = (at.item > 0 && rest.first().is_some_and(|next| next.item == *item)).then_some(0);
+        if place.is_none() {
+            // The chunk at its place is what the open group stands for, unless nothing of it has come.
+            let first = at.chunk + usize::from(at.item > 0);
+            let ahead = self.chunks.iter().enumerate().skip(first).take(LOOK_AHEAD);
+            let found = ahead.map(|(at, chunk)| (at, &chunk.items()[0].item)).find(|(_, first)| *first == item);
+            let found = found.map(|(at, _)| at).or_else(|| self.round.find_far(&self.chunks, first, item));
+            if let Some(chunk) = found {
+                self.close();
+                self.round.lost = 0;
+                self.round.at = Place { chunk, item: 0 };
+                return Found::InStep;
+            }
             // Within the chunk: what has gone from it is passed over.
-            let rest = self.chunks.get(at.chunk).map(|chunk| &chunk.items()[at.item..]);
-            let place = rest.and_then(|rest| rest.iter().position(|expected| expected.item == *item));
-            self.round.at.item += place.map_or(0, |place| place + 1);
-            self.leave_ended_chunk();
-            return false;
+            place = rest.iter().position(|expected| expected.item == *item);
+        }
+        let Some(passed) = place else {
+            self.round.lost += 1;
+            return Found::Nowhere;
         };
-        self.close();
-        self.round.at = Place { chunk, item: 0 };
-        true
+        self.round.lost = 0;
+        let found = Place { item: at.item + passed, ..at };
+        self.round.at.item = found.item + 1;
+        self.leave_ended_chunk();
+        Found::At(found)
     }
 
     /// Goes on to the next chunk where all of this one has come or gone.
@@ -326,7 +406,7 @@ impl Recorder {
             return;
         }
         if let Some(item) = group.items.last_mut() {
-            item.end = group.series.len() as u32;
+            item.of.end = group.series.len() as u32;
         }
         self.drop_empty_item();
     }
@@ -334,8 +414,8 @@ impl Recorder {
     /// An item without a number is none.
     fn drop_empty_item(&mut self) {
         let Some(group) = &mut self.round.open else { return };
-        let begin = group.items.len().checked_sub(2).map_or(0, |before| group.items[before].end);
-        if group.items.last().is_some_and(|item| item.end == begin) {
+        let begin = group.items.len().checked_sub(2).map_or(0, |before| group.items[before].of.end);
+        if group.items.last().is_some_and(|item| item.of.end == begin) {
             group.items.pop();
         }
     }
@@ -369,9 +449,7 @@ impl Recorder {
         }
         for piece in &mut self.round.pieces {
             if let Piece::Kept(at) = piece {
-                let mut group = Group::default();
-                group.add(&self.chunks[*at]);
-                *piece = Piece::Made(group);
+                *piece = Piece::Made(Group::of(*at, &self.chunks[*at]));
             }
         }
     }
@@ -381,15 +459,11 @@ impl Recorder {
         while self.round.values.len() > self.max_series {
             let mut group = match self.round.pieces.pop() {
                 Some(Piece::Made(group)) => group,
-                Some(Piece::Kept(at)) => {
-                    let mut group = Group::default();
-                    group.add(&self.chunks[at]);
-                    group
-                }
+                Some(Piece::Kept(at)) => Group::of(at, &self.chunks[at]),
                 None => return,
             };
             group.items.pop();
-            let left = group.items.last().map_or(0, |item| item.end as usize);
+            let left = group.items.last().map_or(0, |item| item.of.end as usize);
             let cut = group.series.len() - left;
             group.series.truncate(left);
             self.round.values.truncate(self.round.values.len() - cut);

@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::super::chunk::{Before, Chunk, ChunkItem, Since};
+use super::super::chunk::{Before, Chunk, ChunkItem, Since, Was};
+use super::super::hash::AsItIs;
 use super::super::{Labels, ReadingRef};
-use super::{Group, Piece, Place, Recorder, Values};
+use super::{Group, GroupItem, Piece, Place, Recorder, Values};
 
 impl Recorder {
-    /// Makes chunks of the round's pieces. Of items that came twice only the first is kept: a
+    /// Makes chunks of the round's pieces. Of items that came twice only one is kept: a
     /// series that stands twice would make every destination refuse the whole request.
     pub(super) fn adopt(&mut self) {
         let pieces = std::mem::take(&mut self.round.pieces);
@@ -22,6 +23,8 @@ impl Recorder {
         values.numbers.reserve(given.len());
         let mut at_value = 0;
         let mut chunks: Vec<Arc<Chunk>> = Vec::with_capacity(pieces.len());
+        let old_refused = std::mem::take(&mut self.refused_before);
+        let mut old_refused = old_refused.into_iter().peekable();
         let mut refused_before = Vec::new();
         for piece in pieces {
             let group = match piece {
@@ -29,9 +32,9 @@ impl Recorder {
                     let chunk = &self.chunks[at];
                     values.extend(&given, at_value..at_value + chunk.len());
                     at_value += chunk.len();
-                    for (place, item) in &self.refused_before {
+                    while let Some((place, item)) = old_refused.next_if(|(place, _)| place.chunk <= at) {
                         if place.chunk == at {
-                            refused_before.push((Place { chunk: chunks.len(), ..*place }, item.clone()));
+                            refused_before.push((Place { chunk: chunks.len(), ..place }, item));
                         }
                     }
                     chunks.push(Arc::clone(chunk));
@@ -40,23 +43,27 @@ impl Recorder {
                 Piece::Made(group) => group,
             };
             let mut maker = Maker::new(&self.chunks, &self.labels, self.asked.count());
+            let mut series = group.series.into_iter();
             let mut begin = 0;
-            for mut item in group.items {
-                let end = item.end as usize;
-                let series = &group.series[begin..end];
-                begin = end;
-                let own = at_value..at_value + series.len();
+            for GroupItem { of: mut item, before } in group.items {
+                let len = item.end as usize - begin;
+                begin = item.end as usize;
+                let own = at_value..at_value + len;
                 at_value = own.end;
-                let before = gone.remove(&item.item.hash());
-                if !known.insert(item.item.hash()) {
-                    self.refused.duplicate += series.len() as u64;
-                    let item_at = maker.items.len();
-                    refused_before.push((Place { chunk: chunks.len(), item: item_at }, item.item));
-                    continue;
+                let mut place = before;
+                if place.is_none() {
+                    place = gone.remove(&item.item.hash());
+                    if !known.insert(item.item.hash()) {
+                        self.refused.duplicate += len as u64;
+                        series.by_ref().take(len).for_each(drop);
+                        let item_at = maker.items.len();
+                        refused_before.push((Place { chunk: chunks.len(), item: item_at }, item.item));
+                        continue;
+                    }
                 }
                 values.extend(&given, own);
-                item.since = before.map_or(since, |place| self.chunks[place.chunk].items()[place.item].since);
-                maker.add(item, series, before);
+                item.since = place.map_or(since, |place| self.chunks[place.chunk].items()[place.item].since);
+                maker.add(item, series.by_ref().take(len), place);
                 if maker.series.len() >= Chunk::SIZE {
                     chunks.extend(maker.make());
                 }
@@ -78,21 +85,36 @@ impl Recorder {
         self.chunks = chunks.into();
     }
 
-    /// The items of the chunks that are not kept, by their hash.
-    fn gone(&self, pieces: &[Piece]) -> HashMap<u64, Place> {
-        let mut kept = pieces.iter().filter_map(|piece| match piece {
-            Piece::Kept(at) => Some(*at),
-            Piece::Made(_) => None,
-        });
-        let mut next_kept = kept.next();
-        let mut gone = HashMap::new();
-        for (at, chunk) in self.chunks.iter().enumerate() {
-            if next_kept == Some(at) {
-                next_kept = kept.next();
-                continue;
+    /// The items of the chunks that are not kept and that no item of the groups is known to be, by
+    /// their hash.
+    fn gone(&self, pieces: &[Piece]) -> HashMap<u64, Place, AsItIs> {
+        // Where the items of each chunk begin among those that may have gone; none: it is kept.
+        let mut begins = vec![Some(0); self.chunks.len()];
+        for piece in pieces {
+            if let Piece::Kept(at) = piece {
+                begins[*at] = None;
             }
-            for (item, of) in chunk.items().iter().enumerate() {
-                gone.insert(of.item.hash(), Place { chunk: at, item });
+        }
+        let mut count = 0;
+        for (begin, chunk) in begins.iter_mut().zip(self.chunks.iter()) {
+            if let Some(begin) = begin {
+                *begin = count;
+                count += chunk.items().len();
+            }
+        }
+        let mut came = vec![false; count];
+        for piece in pieces {
+            let Piece::Made(group) = piece else { continue };
+            for Place { chunk, item } in group.items.iter().filter_map(|item| item.before) {
+                if let Some(begin) = begins[chunk] {
+                    came[begin + item] = true;
+                }
+            }
+        }
+        let mut gone = HashMap::default();
+        for (chunk, begin) in begins.iter().enumerate().filter_map(|(at, begin)| Some((at, (*begin)?))) {
+            for (item, of) in self.chunks[chunk].items().iter().enumerate().filter(|(item, _)| !came[begin + item]) {
+                gone.insert(of.item.hash(), Place { chunk, item });
             }
         }
         gone
@@ -103,11 +125,12 @@ impl Recorder {
         let mut joined: Vec<Piece> = Vec::with_capacity(pieces.len());
         for piece in pieces {
             match (joined.last_mut(), piece) {
-                (Some(Piece::Made(group)), Piece::Kept(at)) if self.is_small(group, at) => group.add(&self.chunks[at]),
+                (Some(Piece::Made(group)), Piece::Kept(at)) if self.is_small(group, at) => {
+                    group.append(Group::of(at, &self.chunks[at]));
+                }
                 (Some(Piece::Made(group)), Piece::Made(more)) => group.append(more),
                 (Some(Piece::Kept(at)), Piece::Made(more)) if self.is_small(&more, *at) => {
-                    let mut group = Group::default();
-                    group.add(&self.chunks[*at]);
+                    let mut group = Group::of(*at, &self.chunks[*at]);
                     group.append(more);
                     joined.pop();
                     joined.push(Piece::Made(group));
@@ -125,13 +148,28 @@ impl Recorder {
 }
 
 impl Group {
-    pub(super) fn add(&mut self, chunk: &Chunk) {
-        self.append(Group { items: chunk.items().to_vec(), series: chunk.series().to_vec() });
+    /// The chunk at `at` of the last round.
+    pub(super) fn of(at: usize, chunk: &Chunk) -> Group {
+        let mut group = Group::default();
+        group.add(at, chunk, chunk.items().len(), chunk.len());
+        group
+    }
+
+    /// Adds the first items of the chunk at `at`, and the first series.
+    pub(super) fn add(&mut self, at: usize, chunk: &Chunk, items: usize, series: usize) {
+        let items = chunk.items()[..items].iter().enumerate();
+        self.items.extend(
+            items.map(|(item, of)| GroupItem { of: of.clone(), before: Some(Place { chunk: at, item }) }),
+        );
+        self.series.extend_from_slice(&chunk.series()[..series]);
     }
 
     fn append(&mut self, more: Group) {
         let begin = self.series.len() as u32;
-        self.items.extend(more.items.into_iter().map(|item| ChunkItem { end: begin + item.end, ..item }));
+        self.items.extend(more.items.into_iter().map(|item| {
+            let end = begin + item.of.end;
+            GroupItem { of: ChunkItem { end, ..item.of }, ..item }
+        }));
         self.series.extend(more.series);
     }
 }
@@ -143,7 +181,7 @@ struct Maker<'c> {
     items: Vec<ChunkItem>,
     series: Vec<ReadingRef>,
     chunks: Vec<u64>,
-    places: Vec<Option<(u32, u32)>>,
+    places: Vec<Was>,
     slots: usize,
 }
 
@@ -153,34 +191,33 @@ impl<'c> Maker<'c> {
     }
 
     /// Adds an item, which the last round had at `before`.
-    fn add(&mut self, item: ChunkItem, series: &[ReadingRef], before: Option<Place>) {
+    fn add(&mut self, item: ChunkItem, series: impl Iterator<Item = ReadingRef>, before: Option<Place>) {
         let old = before.map(|place| {
             let chunk = &self.old[place.chunk];
-            let at = self.chunks.iter().position(|id| *id == chunk.id()).unwrap_or_else(|| {
+            let at = self.chunks.iter().rposition(|id| *id == chunk.id()).unwrap_or_else(|| {
                 self.chunks.push(chunk.id());
                 self.chunks.len() - 1
             });
-            (at as u32, chunk, chunk.places(place.item))
+            (at, chunk, chunk.places(place.item))
         });
-        for (at, reading) in series.iter().enumerate() {
+        for (at, reading) in series.enumerate() {
             let place = old.as_ref().and_then(|(chunk_at, chunk, places)| {
                 // Mostly the same readings in the same order.
-                let is_it = |place: &usize| chunk.series()[*place].same(reading);
+                let is_it = |place: &usize| chunk.series()[*place].same(&reading);
                 let same = Some(places.start + at).filter(|place| places.contains(place) && is_it(place));
                 let place = same.or_else(|| places.clone().find(is_it))?;
-                Some((*chunk_at, place as u32))
+                Some(Was::at(*chunk_at, place))
             });
-            self.places.push(place);
+            self.places.push(place.unwrap_or(Was::NEW));
+            self.series.push(reading);
         }
-        self.series.extend_from_slice(series);
         self.items.push(ChunkItem { end: self.series.len() as u32, ..item });
     }
 
     /// The chunk, if anything is in it.
     fn make(&mut self) -> Option<Arc<Chunk>> {
         let items = std::mem::take(&mut self.items);
-        let before =
-            Before { chunks: std::mem::take(&mut self.chunks).into(), places: std::mem::take(&mut self.places).into() };
+        let before = Before::new(std::mem::take(&mut self.chunks), std::mem::take(&mut self.places));
         let series = std::mem::take(&mut self.series);
         (!items.is_empty()).then(|| Arc::new(Chunk::new(items, series, self.labels.clone(), before, self.slots)))
     }

@@ -1,6 +1,7 @@
 //! What a recorder makes of rounds.
 
 use super::*;
+use crate::model::chunk::Was;
 use crate::model::{Family, Label, Scheme, face};
 
 static BYTES: Reading = reading(&Family::counter("bytes", "", ""));
@@ -128,6 +129,38 @@ fn an_item_that_came_or_went_costs_its_chunk_alone() {
 }
 
 #[test]
+fn many_items_that_came_or_went_side_by_side_cost_their_chunks_alone() {
+    let mut recorder = Recorder::new("app", 100_000);
+    let mut items = names(6400);
+    let first = ids(&round(&mut recorder, &items, 1));
+    assert_eq!(first.len(), 200);
+    let kept = |before: &[u64], now: &[u64]| now.iter().filter(|id| before.contains(id)).count();
+    // 40 chunks, far more than are looked at one by one.
+    (1280..2560).for_each(|at| items[at] = Item::new(&[&format!("new{at}")]));
+    let replaced = ids(&round(&mut recorder, &items, 2));
+    assert_eq!(kept(&first, &replaced), 160);
+    items.drain(3000..4600);
+    let removed = ids(&round(&mut recorder, &items, 3));
+    assert!(kept(&replaced, &removed) >= 148, "{}", kept(&replaced, &removed));
+    let more: Vec<Item> = (0..2000).map(|at| Item::new(&[&format!("more{at}")])).collect();
+    items.splice(100..100, more);
+    let inserted = ids(&round(&mut recorder, &items, 4));
+    assert!(kept(&removed, &inserted) >= removed.len() - 1, "{}", kept(&removed, &inserted));
+}
+
+#[test]
+fn very_many_items_that_come_twice_cost_no_more_than_they_are() {
+    let mut recorder = Recorder::new("app", 100_000);
+    let once = names(20_000);
+    let all = [&once[..], &once[..]].concat();
+    let first = round(&mut recorder, &all, 1);
+    for time_ms in 2..5 {
+        assert!(Arc::ptr_eq(&first.chunks, &round(&mut recorder, &all, time_ms).chunks));
+    }
+    assert_eq!(recorder.take_refused().duplicate, 4 * 40_000);
+}
+
+#[test]
 fn items_count_since_they_came() {
     let mut recorder = Recorder::new("disk", 100);
     let since = |frame: &Frame| -> Vec<Since> {
@@ -155,7 +188,10 @@ fn a_chunk_names_the_ones_before_it_and_each_series_place_there() {
     let frame = round(&mut recorder, &all, 2);
     let before = frame.chunks[0].before();
     assert_eq!(*before.chunks, [first[0]]);
-    assert_eq!(*before.places, [Some((0, 0)), Some((0, 1)), None, None, Some((0, 2)), Some((0, 3))]);
+    let places: Vec<_> = (0..6).map(|at| before.of(at)).collect();
+    assert_eq!(places, [Some((0, 0)), Some((0, 1)), None, None, Some((0, 2)), Some((0, 3))]);
+    assert_eq!(Was::at(255, 1), Was::NEW);
+    assert_eq!(Was::at(1, 1 << 24), Was::NEW);
 }
 
 #[test]
