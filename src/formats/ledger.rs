@@ -4,18 +4,18 @@
 //! frame ends nothing, since it may only have failed; one that gives an empty frame ends all
 //! that it had. What is compared is what the destination sees: views, by identity, over the
 //! whole source, so that chunks that are cut anew end nothing. What costs something are the
-//! chunks that have changed.
+//! chunks that have changed, and little of these what was in the chunks before them.
 //!
 //! A source that is not in a batch's roster ends all that it had, at once.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::identities::Identities;
 use super::sent::{One, Past, Sent, SentSeries, SentSource};
-use crate::model::{Batch, Chunk, Frame, Roster, changes};
-use crate::shaping::{Perspective, ViewSeries};
+use crate::model::{AsItIs, Batch, Chunk, Frame, Roster, changes};
+use crate::shaping::{Perspective, View, ViewSeries};
 
 /// A source that sent something before a restart or a reload has so long to give its first frame,
 /// or two of its intervals where these are longer; then what it sent has ended. A slow source
@@ -208,7 +208,7 @@ impl Ledger {
                 all
             });
             // Of two that gave it both may have ended it.
-            let mut told = HashSet::new();
+            let mut told: HashSet<u64, AsItIs> = HashSet::default();
             let mut is_over = |identity| !identities.has(identity) && told.insert(identity);
             ended.retain(|one| one.identity.is_none_or(&mut is_over));
         }
@@ -285,17 +285,26 @@ impl Source {
             self.end_inherited(time_ms, ended, |known_as| !given.contains(&known_as));
         }
         let [gone, come] = changes(before.as_deref().unwrap_or_default(), &frame.chunks);
-        let mut given = HashSet::new();
+        let places: HashMap<u64, usize, AsItIs> = gone.iter().enumerate().map(|(at, one)| (one.id(), at)).collect();
+        let mut gone: Vec<Gone> = gone.into_iter().map(|chunk| Gone::new(from.view(chunk))).collect();
+        // What was not there before, or else where.
+        let mut given: HashSet<u64, AsItIs> = HashSet::default();
         for chunk in come {
+            let before = chunk.before();
+            let gone_of: Vec<Option<usize>> = before.chunks.iter().map(|id| places.get(id).copied()).collect();
             for one in from.view(chunk).series() {
+                let was = before.of(one.place as usize).and_then(|(of, place)| Some((gone_of[of]?, place)));
+                if was.is_some_and(|(at, place)| gone[at].stays(place, one.identity)) {
+                    continue;
+                }
                 given.insert(one.identity);
                 if let Some(identities) = &mut identities {
                     identities.add(one.identity);
                 }
             }
         }
-        for chunk in gone {
-            for one in from.view(chunk).series() {
+        for Gone { view, stays } in gone {
+            for (one, _) in view.series().zip(stays).filter(|(_, stays)| !stays) {
                 if let Some(identities) = &mut identities {
                     identities.remove(one.identity);
                 }
@@ -304,6 +313,26 @@ impl Source {
                 }
             }
         }
+    }
+}
+
+/// A chunk that is not given any more.
+struct Gone {
+    view: Arc<View>,
+    /// Which of its series are in a chunk that has come.
+    stays: Vec<bool>,
+}
+
+impl Gone {
+    fn new(view: Arc<View>) -> Gone {
+        Gone { stays: vec![false; view.len()], view }
+    }
+
+    /// Takes note of that a chunk that has come has the series that was at `place`, as which it is
+    /// known; false: it was not seen there.
+    fn stays(&mut self, place: usize, identity: u64) -> bool {
+        let at = self.view.at_place(place).filter(|at| self.view.get(*at).identity == identity);
+        at.is_some_and(|at| !std::mem::replace(&mut self.stays[at], true))
     }
 }
 

@@ -378,6 +378,14 @@ impl View {
         }
     }
 
+    /// The number among them of the series at `place` of the chunk; none: it is not seen.
+    pub fn at_place(&self, place: usize) -> Option<usize> {
+        if self.gather.is_none() {
+            return (place < self.len()).then_some(place);
+        }
+        self.series.binary_search_by_key(&place, |own| own.place as usize).ok()
+    }
+
     /// How many series are seen.
     pub fn len(&self) -> usize {
         self.series.len()
