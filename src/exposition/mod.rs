@@ -17,6 +17,10 @@
 //! - a NUL where a line of text should begin is an error (Prometheus takes the page up to there,
 //!   and nothing of what follows);
 //! - between a name and its value stands a blank (Prometheus reads `a+1` as 1 of `a`);
+//! - a label that stands twice is an error also where one of the two is empty (Prometheus drops
+//!   that one before it looks);
+//! - an OpenMetrics page without a byte lacks its `# EOF` too (Prometheus takes it for one of
+//!   nothing);
 //! - `HELP` of a name that is not UTF-8 is an error;
 //! - an exemplar over OpenMetrics' bound of 128 characters, or with a label twice, is left out,
 //!   and its sample taken (Prometheus leaves it out later);

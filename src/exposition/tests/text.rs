@@ -57,7 +57,7 @@ rpc_duration_seconds_count 2693
     );
 }
 
-/// Each of these Prometheus 3 takes, with this series; those that 2.42 takes too it was asked for.
+/// Prometheus 3.5, asked for each, takes it, with this series; 2.42 all but the quoted names.
 #[test]
 fn odd_lines_that_prometheus_takes() {
     for (line, series, value) in [
