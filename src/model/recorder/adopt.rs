@@ -158,9 +158,8 @@ impl Group {
     /// Adds the first items of the chunk at `at`, and the first series.
     pub(super) fn add(&mut self, at: usize, chunk: &Chunk, items: usize, series: usize) {
         let items = chunk.items()[..items].iter().enumerate();
-        self.items.extend(
-            items.map(|(item, of)| GroupItem { of: of.clone(), before: Some(Place { chunk: at, item }) }),
-        );
+        self.items
+            .extend(items.map(|(item, of)| GroupItem { of: of.clone(), before: Some(Place { chunk: at, item }) }));
         self.series.extend_from_slice(&chunk.series()[..series]);
     }
 
