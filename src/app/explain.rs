@@ -26,21 +26,39 @@ fn explain_lane(lane: &Settings, given: &Series, text: &mut String) {
         series.set(label, value);
     }
     let _ = writeln!(text, "  with its labels: {series}");
-    let outcome = lane.rules.apply_each(&mut series, |at, rule, step, series| {
-        let what = match step {
-            Step::Unchanged => "does nothing".to_owned(),
-            Step::Changed => format!("makes it {}", in_words(series)),
-            Step::Dropped => "drops it".to_owned(),
+    explain_from(0, lane, series, "  ", text);
+}
+
+/// What the rules from `first` on do, and what leaves; then the same for the series that it is gathered into.
+fn explain_from(first: usize, lane: &Settings, mut series: Series, indent: &str, text: &mut String) {
+    let mut gathered = Vec::new();
+    let outcome = lane.rules.apply_each(first, &mut series, |at, rule, step, series| {
+        let what = match (step, rule.fold()) {
+            (Step::Fed | Step::Taken, Some(fold)) => {
+                let group = fold.group_of(series);
+                let what = format!("feeds {} {} as {group}", fold.word(), fold.function.as_str());
+                gathered.push((at + 1, group));
+                if step == Step::Fed { format!("{what}, and lets it pass") } else { what }
+            }
+            (Step::Dropped, _) => "drops it".to_owned(),
+            (Step::Changed, _) => format!("makes it {}", in_words(series)),
+            (Step::Limited, _) => "lets it pass if there is room".to_owned(),
+            _ => "does nothing".to_owned(),
         };
-        let _ = writeln!(text, "  {} {rule}: {what}", lane.rule_places[at]);
+        let _ = writeln!(text, "{indent}{} {rule}: {what}", lane.rule_places[at]);
     });
     let _ = match outcome {
-        Outcome::Kept { .. } => writeln!(text, "  leaves: {}", in_words(&series)),
+        Outcome::Kept { .. } => writeln!(text, "{indent}leaves: {}", in_words(&series)),
         Outcome::Dropped(at) if series.name().is_empty() => {
-            writeln!(text, "  leaves: nothing, since {} took its name", lane.rule_places[at])
+            writeln!(text, "{indent}leaves: nothing, since {} took its name", lane.rule_places[at])
         }
-        Outcome::Dropped(_) => writeln!(text, "  leaves: nothing"),
+        Outcome::Dropped(_) => writeln!(text, "{indent}leaves: nothing"),
+        Outcome::Taken(_) => writeln!(text, "{indent}leaves: nothing of itself"),
     };
+    for (behind, group) in gathered {
+        let _ = writeln!(text, "{indent}{group}:");
+        explain_from(behind, lane, group, &format!("{indent}  "), text);
+    }
 }
 
 fn in_words(series: &Series) -> String {

@@ -67,11 +67,15 @@ impl BodyMaker {
         }
     }
 
-    /// Takes up what the lane before has sent, unless that one does not know it itself.
+    /// Takes up what the lane before has sent, unless that one does not know it itself, and what its
+    /// rules know. That lane makes no bodies any more.
     pub fn inherit_from(&self, before: &BodyMaker) {
-        let before = before.lock();
-        let (has_inherited, sent) = (before.has_inherited, before.encoder.sent());
+        let mut before = before.lock();
+        let (has_inherited, sent, stage) = (before.has_inherited, before.encoder.sent(), before.stage.take());
         drop(before);
+        if let (Some(stage), Some(before)) = (&mut self.lock().stage, stage) {
+            stage.take_over(before);
+        }
         if has_inherited {
             self.inherit(Some(sent));
         }
@@ -104,6 +108,9 @@ impl BodyMaker {
             Some(stage) => {
                 let passed = stage.pass(batch);
                 self.status.rules_dropped(stage.dropped());
+                if let Some(rule) = stage.take_overfull() {
+                    self.say_overfull(rule);
+                }
                 passed
             }
             None => Cow::Borrowed(batch),
@@ -129,6 +136,22 @@ impl BodyMaker {
         inner.bodies.drain().map(body).collect()
     }
 
+    fn say_overfull(&self, rule: usize) {
+        let mut place = String::new();
+        let mut at = 0;
+        self.status.each_rule(|one, _| {
+            if at == rule {
+                one.clone_into(&mut place);
+            }
+            at += 1;
+        });
+        log::warn!(
+            "destination {}: {place} gathers as many series as it can; the others are left out, and counted in \
+             metricsd_transform_dropped_total",
+            self.name
+        );
+    }
+
     /// Makes bodies with `encoder` from now on. It ends what the one before it has sent and
     /// it does not send any more, such as series under labels that have changed. What rules know
     /// stays, where these are the same; `rule_places` is where each stands now.
@@ -136,12 +159,9 @@ impl BodyMaker {
         let mut inner = self.lock();
         encoder.inherit(inner.encoder.sent());
         inner.encoder = encoder;
-        let is_same = match (&inner.stage, &stage) {
-            (Some(old), Some(new)) => old.from() == new.from(),
-            _ => false,
-        };
-        if !is_same {
-            inner.stage = stage;
+        let before = std::mem::replace(&mut inner.stage, stage);
+        if let (Some(stage), Some(before)) = (&mut inner.stage, before) {
+            stage.take_over(before);
         }
         self.status.has_rules(rule_places);
     }

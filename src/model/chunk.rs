@@ -80,6 +80,7 @@ pub struct Chunk {
     items: Box<[ChunkItem]>,
     series: Box<[ReadingRef]>,
     labels: Labels,
+    behind_rules: Option<u16>,
     before: Before,
     views: Box<[Slot]>,
 }
@@ -92,7 +93,7 @@ impl Chunk {
     pub const SIZE: usize = 64;
 
     /// A chunk of a source with these labels, with an id that no other one of this process has,
-    /// and room for a view by each scheme alone and `slots` more.
+    /// and room for a view by each scheme alone and `slots` more. It is of what a source gives.
     pub(super) fn new(
         items: Vec<ChunkItem>,
         series: Vec<ReadingRef>,
@@ -103,7 +104,12 @@ impl Chunk {
         static NEXT_ID: AtomicU64 = AtomicU64::new(1);
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
         let views = (0..Scheme::ALL.len() + slots).map(|_| OnceLock::new()).collect();
-        Chunk { id, items: items.into(), series: series.into(), labels, before, views }
+        Chunk { id, items: items.into(), series: series.into(), labels, behind_rules: None, before, views }
+    }
+
+    /// The same of what so many rules of a destination have made; see [`Chunk::behind_rules`].
+    pub(super) fn behind(self, rules: Option<u16>) -> Chunk {
+        Chunk { behind_rules: rules, ..self }
     }
 
     /// Those of its series alone that stand at `places`, which ascend, as a chunk of its own.
@@ -120,7 +126,8 @@ impl Chunk {
                 items.push(ChunkItem { end: series.len() as u32, ..item.clone() });
             }
         }
-        Chunk::new(items, series, self.labels.clone(), Before::default(), self.slots().len())
+        let part = Chunk::new(items, series, self.labels.clone(), Before::default(), self.slots().len());
+        part.behind(self.behind_rules)
     }
 
     /// Unique in this process; never used again, also when the chunk is gone.
@@ -162,6 +169,13 @@ impl Chunk {
     /// Labels that its source has, for all of its series that have none of that name themselves.
     pub fn labels(&self) -> &Labels {
         &self.labels
+    }
+
+    /// How many of a destination's rules are behind its series already, where one of these has made
+    /// them: they have their names and labels as that destination sees them. None: they are as a
+    /// source gives them.
+    pub fn behind_rules(&self) -> Option<usize> {
+        self.behind_rules.map(usize::from)
     }
 
     /// Where its series come from.

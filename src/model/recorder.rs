@@ -21,6 +21,7 @@ use super::{Chunk, Frame, Item, Labels, Learnt, Reading, ReadingRef};
 pub struct Recorder {
     source: Arc<str>,
     labels: Labels,
+    behind_rules: Option<u16>,
     max_series: usize,
     /// Of the last good round.
     chunks: Arc<[Arc<Chunk>]>,
@@ -199,6 +200,7 @@ impl Recorder {
         Recorder {
             source: source.into(),
             labels: Labels::EMPTY,
+            behind_rules: None,
             max_series,
             chunks: Arc::from([]),
             known: HashSet::default(),
@@ -215,6 +217,12 @@ impl Recorder {
     /// The same for a source whose series all get `labels`, unless they have one of that name.
     pub fn with_labels(self, labels: Labels) -> Recorder {
         Recorder { labels, ..self }
+    }
+
+    /// The same for what a destination's rule makes, `rules` being those up to it; see
+    /// [`Chunk::behind_rules`].
+    pub fn behind_rules(self, rules: u16) -> Recorder {
+        Recorder { behind_rules: Some(rules), ..self }
     }
 
     /// The same where what counts in the first round did not begin with the host, but at

@@ -348,7 +348,7 @@ impl JsonManner<'_> {
         let mut series = shaping::Series::default();
         series.begin(&whole);
         json_labels(self.settings).iter().for_each(|(name, value)| series.set(name, value));
-        if let Outcome::Dropped(_) = self.settings.transforms.apply(&mut series) {
+        if !matches!(self.settings.transforms.apply(&mut series), Outcome::Kept { .. }) {
             return None;
         }
         let labels: Vec<Label<'_>> = series.labels().map(|(name, value)| Label::Constant { name, value }).collect();

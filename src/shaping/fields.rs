@@ -1,11 +1,15 @@
 //! `transforms`, wherever a configuration has them: their fields, and what they mean.
 
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use super::fold::{Fold, Function, Grouping};
 use super::pattern::Pattern;
 use super::relabel::{
     Action, DEFAULT_REGEX, DEFAULT_REPLACEMENT, DEFAULT_SEPARATOR, Relabel, has_groups, is_label_name,
     is_label_template,
 };
-use super::rule::{Match, Rule};
+use super::rule::{Limit, Match, Rule};
 use super::rules::Rules;
 use super::series::NAME;
 use super::template::Template;
@@ -16,6 +20,16 @@ const MAX_RULES: usize = 1000;
 
 /// From atoms to light years is less.
 const MAX_FACTOR: f64 = 1e18;
+
+/// Below a second a window holds a sample or none; above a day it is no stream's business any more, and a
+/// restart would lose too much of it.
+const WINDOW: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(24 * 3600);
+
+/// What stands for a window that is not given.
+const DEFAULT_WINDOW: Duration = Duration::from_secs(60);
+
+/// More series than this no host gives.
+const MAX_LIMIT: u64 = 10_000_000;
 
 /// A list of rules, as it was written. A field for it is
 /// `Takes::Objects(&Inner { table: &RULE_TABLE, of: |s| s.transforms.one_more() })`.
@@ -37,6 +51,24 @@ impl GivenRules {
         }
         Rules::new(self.0.into_iter().take(MAX_RULES).filter_map(GivenRule::rule))
     }
+
+    /// The same where there is nobody to keep what rules know of other series and of earlier numbers:
+    /// those that need it are refused.
+    pub fn settle_without_state(self, notes: &mut Notes) -> Rules {
+        for (at, given) in self.0.iter().enumerate() {
+            let words = [
+                ("aggregate", given.aggregate.is_some()),
+                ("downsample", given.downsample.is_some()),
+                ("limit", given.limit.is_some()),
+            ];
+            for (word, _) in words.into_iter().filter(|(_, is_given)| *is_given) {
+                let message =
+                    "is no rule for an endpoint; put it into the transforms of the configuration or of a shipper";
+                notes.within(at, |notes| notes.problem(word, message));
+            }
+        }
+        self.settle(notes)
+    }
 }
 
 /// A rule, as it was written: one of these.
@@ -50,6 +82,9 @@ pub struct GivenRule {
     drop_labels: Option<Vec<Pattern>>,
     scale: Option<Scale>,
     sample: Option<Sample>,
+    aggregate: Option<GivenAggregate>,
+    downsample: Option<GivenDownsample>,
+    limit: Option<Limit>,
 }
 
 #[derive(Default)]
@@ -76,6 +111,24 @@ struct Scale {
 }
 
 #[derive(Default)]
+struct GivenAggregate {
+    of: Match,
+    function: Option<Function>,
+    by: Option<Vec<String>>,
+    without: Option<Vec<String>>,
+    window: Option<Duration>,
+    name: Option<String>,
+    keep_input: bool,
+}
+
+#[derive(Default)]
+struct GivenDownsample {
+    of: Match,
+    every: Option<Duration>,
+    function: Option<Function>,
+}
+
+#[derive(Default)]
 struct Sample {
     of: Match,
     fraction: Option<f64>,
@@ -84,18 +137,44 @@ struct Sample {
 impl GivenRule {
     /// None where it was refused.
     fn rule(self) -> Option<Rule> {
-        let GivenRule { keep, drop, rename, relabel, add_labels, drop_labels, scale, sample } = self;
+        let GivenRule {
+            keep,
+            drop,
+            rename,
+            relabel,
+            add_labels,
+            drop_labels,
+            scale,
+            sample,
+            aggregate,
+            downsample,
+            limit,
+        } = self;
         let keep = keep.map(Rule::Keep);
         let rule = keep.or(drop.map(Rule::Drop));
         let rule = rule.or(rename.and_then(|given| Some(Rule::Rename { name: given.name?, to: given.to? })));
         let rule = rule.or(relabel.and_then(GivenRelabel::rule));
         let rule = rule.or(add_labels.map(Rule::AddLabels)).or(drop_labels.map(Rule::DropLabels));
         let rule = rule.or(scale.and_then(|given| Some(Rule::Scale { of: given.of, factor: given.factor? })));
-        rule.or(sample.and_then(|given| Some(Rule::Sample { of: given.of, fraction: given.fraction? })))
+        let rule = rule.or(sample.and_then(|given| Some(Rule::Sample { of: given.of, fraction: given.fraction? })));
+        let rule = rule.or(aggregate.and_then(GivenAggregate::rule)).or(downsample.map(GivenDownsample::rule));
+        rule.or(limit.map(Rule::Limit))
     }
 
     fn count(&self) -> usize {
-        let GivenRule { keep, drop, rename, relabel, add_labels, drop_labels, scale, sample } = self;
+        let GivenRule {
+            keep,
+            drop,
+            rename,
+            relabel,
+            add_labels,
+            drop_labels,
+            scale,
+            sample,
+            aggregate,
+            downsample,
+            limit,
+        } = self;
         let given = [
             keep.is_some(),
             drop.is_some(),
@@ -105,8 +184,40 @@ impl GivenRule {
             drop_labels.is_some(),
             scale.is_some(),
             sample.is_some(),
+            aggregate.is_some(),
+            downsample.is_some(),
+            limit.is_some(),
         ];
         given.into_iter().filter(|given| *given).count()
+    }
+}
+
+impl GivenAggregate {
+    fn rule(self) -> Option<Rule> {
+        let name = self.name?;
+        let grouping = match self.without {
+            Some(labels) => Grouping::Without(name, labels),
+            None => Grouping::By(name, self.by.unwrap_or_default()),
+        };
+        Some(Rule::Fold(Box::new(Fold {
+            of: self.of,
+            function: self.function?,
+            grouping,
+            window: self.window.unwrap_or(DEFAULT_WINDOW),
+            keep_input: self.keep_input,
+        })))
+    }
+}
+
+impl GivenDownsample {
+    fn rule(self) -> Rule {
+        Rule::Fold(Box::new(Fold {
+            of: self.of,
+            function: self.function.unwrap_or(Function::Last),
+            grouping: Grouping::Each,
+            window: self.every.unwrap_or(DEFAULT_WINDOW),
+            keep_input: false,
+        }))
     }
 }
 
@@ -196,7 +307,7 @@ fn pattern(text: &str) -> Result<Pattern, Fault> {
     Pattern::new(text).map_err(|error| Fault::quoting("invalid regular expression ").after(format!(": {error}")))
 }
 
-static RULE_FIELDS: [Field<GivenRule>; 8] = [
+static RULE_FIELDS: [Field<GivenRule>; 11] = [
     Field::new(
         "keep",
         Takes::Object(&Inner { table: &MATCH, of: |s: &mut GivenRule| s.keep.get_or_insert_default() }),
@@ -257,6 +368,24 @@ static RULE_FIELDS: [Field<GivenRule>; 8] = [
         Takes::Object(&Inner { table: &SAMPLE, of: |s: &mut GivenRule| s.sample.get_or_insert_default() }),
         DefaultValue::Null,
         "Drops all but a share of series: always the same ones.",
+    ),
+    Field::new(
+        "aggregate",
+        Takes::Object(&Inner { table: &AGGREGATE, of: |s: &mut GivenRule| s.aggregate.get_or_insert_default() }),
+        DefaultValue::Null,
+        "Makes one series of several, with one number for each window of time.",
+    ),
+    Field::new(
+        "downsample",
+        Takes::Object(&Inner { table: &DOWNSAMPLE, of: |s: &mut GivenRule| s.downsample.get_or_insert_default() }),
+        DefaultValue::Null,
+        "Gives one number of each series for each window of time.",
+    ),
+    Field::new(
+        "limit",
+        Takes::Object(&Inner { table: &LIMIT, of: |s: &mut GivenRule| s.limit.get_or_insert_default() }),
+        DefaultValue::Null,
+        "Drops the series that are too many: those that came last.",
     ),
 ];
 
@@ -460,6 +589,136 @@ static SAMPLE: Table<Sample> = Table::checked(
     |given, notes| {
         if given.fraction.is_none() {
             notes.lack_beside("fraction", "required: a number from 0 to 1");
+        }
+    },
+);
+
+/// The place of a word among `AGGREGATE`'s functions is that in [`Function::ALL`].
+static AGGREGATE_FIELDS: [Field<GivenAggregate>; 7] = [
+    Field::new(
+        "match",
+        Takes::Object(&Inner { table: &MATCH, of: |s: &mut GivenAggregate| &mut s.of }),
+        DefaultValue::EmptyMap,
+        "Which series, as for `keep`; `{}`: all.",
+    )
+    .alike(),
+    Field::new(
+        "function",
+        Takes::Word(&Function::WORDS, |s: &mut GivenAggregate, at| s.function = Some(Function::ALL[at])),
+        DefaultValue::Required,
+        "What is made of their numbers.",
+    ),
+    Field::new(
+        "by",
+        Takes::Texts(|s: &mut GivenAggregate| s.by = Some(Vec::new()), |s, label| push_label(&mut s.by, label)),
+        DefaultValue::Texts(&[]),
+        "Labels that are left; series that have the same values of these become one.",
+    ),
+    Field::new(
+        "without",
+        Takes::Texts(
+            |s: &mut GivenAggregate| s.without = Some(Vec::new()),
+            |s, label| push_label(&mut s.without, label),
+        ),
+        DefaultValue::Null,
+        "Labels that go, in the place of `by`; all others are left.",
+    ),
+    Field::new(
+        "window",
+        Takes::Duration(WINDOW, |s: &mut GivenAggregate, window| s.window = Some(window)),
+        DefaultValue::Text("1m"),
+        "Over which time.",
+    ),
+    Field::new(
+        "name",
+        Takes::Text(|s: &mut GivenAggregate, name| {
+            if name.is_empty() {
+                return Err(Fault::expected("a name"));
+            }
+            s.name = Some(name);
+            Ok(())
+        }),
+        DefaultValue::Required,
+        "The name of what comes of it.",
+    ),
+    Field::new(
+        "keep_input",
+        Takes::Bool(|s: &mut GivenAggregate, keep| s.keep_input = keep),
+        DefaultValue::Bool(false),
+        "Whether the series are sent as well.",
+    ),
+];
+
+fn push_label(labels: &mut Option<Vec<String>>, label: String) -> Done {
+    if !is_own_label_name(&label) || label == NAME {
+        return Err(Fault::expected(LABEL));
+    }
+    labels.get_or_insert_default().push(label);
+    Ok(())
+}
+
+static AGGREGATE: Table<GivenAggregate> = Table::checked(
+    || AGGREGATE_FIELDS.iter().collect(),
+    |given, notes| {
+        for (field, is_given) in [("function", given.function.is_some()), ("name", given.name.is_some())] {
+            if !is_given {
+                notes.lack_beside(field, "required");
+            }
+        }
+        if given.by.is_some() && given.without.is_some() {
+            notes.problem("without", "by is given as well; give one of the two");
+        }
+    },
+);
+
+const DOWNSAMPLE_FUNCTIONS: [Function; 4] = [Function::Last, Function::Avg, Function::Min, Function::Max];
+
+static DOWNSAMPLE_FIELDS: [Field<GivenDownsample>; 3] = [
+    Field::new(
+        "match",
+        Takes::Object(&Inner { table: &MATCH, of: |s: &mut GivenDownsample| &mut s.of }),
+        DefaultValue::EmptyMap,
+        "Which series, as for `keep`; `{}`: all.",
+    )
+    .alike(),
+    Field::new(
+        "every",
+        Takes::Duration(WINDOW, |s: &mut GivenDownsample, every| s.every = Some(every)),
+        DefaultValue::Text("1m"),
+        "The length of a window.",
+    ),
+    Field::new(
+        "function",
+        Takes::Word(&["last", "avg", "min", "max"], |s: &mut GivenDownsample, at| {
+            s.function = Some(DOWNSAMPLE_FUNCTIONS[at]);
+        }),
+        DefaultValue::Text("last"),
+        "What is made of the numbers of a window.",
+    ),
+];
+
+static DOWNSAMPLE: Table<GivenDownsample> = Table::new(|| DOWNSAMPLE_FIELDS.iter().collect());
+
+static LIMIT_FIELDS: [Field<Limit>; 2] = [
+    Field::new(
+        "series",
+        Takes::Whole(1..=MAX_LIMIT, |s: &mut Limit, most| s.series = Some(most)),
+        DefaultValue::Null,
+        "How many series in all; null: any number.",
+    ),
+    Field::new(
+        "per_name",
+        Takes::Whole(1..=MAX_LIMIT, |s: &mut Limit, most| s.per_name = Some(most)),
+        DefaultValue::Null,
+        "How many of each name; null: any number.",
+    ),
+];
+
+static LIMIT: Table<Limit> = Table::checked(
+    || LIMIT_FIELDS.iter().collect(),
+    |given, notes| {
+        if *given == Limit::default() {
+            notes.lack("says neither series nor per_name");
         }
     },
 );

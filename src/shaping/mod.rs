@@ -9,11 +9,14 @@
 mod admitted;
 mod combinations;
 mod fields;
+mod flows;
+mod fold;
 mod label_table;
 mod md5;
 mod names;
 mod pattern;
 mod relabel;
+mod room;
 mod rule;
 mod rules;
 mod series;
@@ -23,9 +26,11 @@ mod template;
 #[cfg(test)]
 pub(crate) mod testing;
 mod view;
+mod windows;
 
 pub use combinations::Combinations;
 pub use fields::{GivenRule, GivenRules, RULE_TABLE};
+pub use fold::{Fold, Function, Grouping};
 pub use label_table::ViewLabels;
 pub use names::{WrittenLabels, prometheus_labels, prometheus_name};
 pub use rule::Rule;

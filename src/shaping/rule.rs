@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde_json::{Map, Value, json};
 
+use super::fold::Fold;
 use super::md5::md5_tail;
 use super::pattern::Pattern;
 use super::relabel::Relabel;
@@ -53,6 +54,40 @@ pub enum Rule {
         /// The share that stays, 0 to 1.
         fraction: f64,
     },
+    /// Gathers the numbers of series over windows of time.
+    Fold(Box<Fold>),
+    /// Drops the series that are too many.
+    Limit(Limit),
+}
+
+/// How many series there may be; none: any number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limit {
+    /// In all.
+    pub series: Option<u64>,
+    /// Of each name.
+    pub per_name: Option<u64>,
+}
+
+/// What a rule does with a series.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Does {
+    /// It stays; it may be another one now.
+    Leaves,
+    /// It is gone.
+    Drops,
+    /// Its numbers are gathered, and it stays.
+    Feeds,
+    /// Its numbers are gathered, and it is gone.
+    Takes,
+    /// It stays if there is room for it, which is known of all series together.
+    Limits,
+}
+
+impl From<bool> for Does {
+    fn from(stays: bool) -> Does {
+        if stays { Does::Leaves } else { Does::Drops }
+    }
 }
 
 impl Match {
@@ -67,7 +102,7 @@ impl Match {
         self.name.is_none() && self.labels.is_empty()
     }
 
-    fn to_json(&self) -> Value {
+    pub(super) fn to_json(&self) -> Value {
         let mut object = Map::new();
         if let Some(name) = &self.name {
             object.insert("name".to_owned(), json!(name.text()));
@@ -81,13 +116,19 @@ impl Match {
 }
 
 impl Rule {
-    /// Whether `series` stays; it may be another one then.
-    pub fn apply(&self, series: &mut Series) -> bool {
+    /// What it does with `series`; if that stays it may be another one.
+    pub fn apply(&self, series: &mut Series) -> Does {
         match self {
-            Rule::Keep(which) => return which.is(series),
-            Rule::Drop(which) => return !which.is(series),
-            Rule::Relabel(relabel) => return relabel.apply(series),
-            Rule::Sample { of, fraction } => return !of.is(series) || share(series) < *fraction,
+            Rule::Keep(which) => return which.is(series).into(),
+            Rule::Drop(which) => return (!which.is(series)).into(),
+            Rule::Relabel(relabel) => return relabel.apply(series).into(),
+            Rule::Sample { of, fraction } => return (!of.is(series) || share(series) < *fraction).into(),
+            // A series without a name is gone in the end.
+            Rule::Fold(fold) if !series.name().is_empty() && fold.of.is(series) => {
+                return if fold.keep_input { Does::Feeds } else { Does::Takes };
+            }
+            Rule::Fold(_) => {}
+            Rule::Limit(_) => return Does::Limits,
             Rule::Rename { name, to } => {
                 let mut renamed = String::new();
                 if let Some(found) = name.find(series.name()) {
@@ -107,18 +148,35 @@ impl Rule {
                 }
             }
         }
-        true
+        Does::Leaves
+    }
+
+    /// What it gathers and how, where it does.
+    pub fn fold(&self) -> Option<&Fold> {
+        match self {
+            Rule::Fold(fold) => Some(fold),
+            _ => None,
+        }
+    }
+
+    /// Whether what it does depends on other series, or on what was before: the word for such a rule.
+    pub fn stateful(&self) -> Option<&'static str> {
+        match self {
+            Rule::Fold(fold) => Some(fold.word()),
+            Rule::Limit(_) => Some("limit"),
+            _ => None,
+        }
     }
 
     /// Whether it can leave two series alike that were not.
     pub fn may_make_alike(&self) -> bool {
         use super::relabel::Action;
         match self {
-            Rule::Rename { .. } | Rule::AddLabels(_) | Rule::DropLabels(_) => true,
+            Rule::Rename { .. } | Rule::AddLabels(_) | Rule::DropLabels(_) | Rule::Fold(_) => true,
             Rule::Relabel(relabel) => {
                 !matches!(relabel.action, Action::Keep | Action::Drop | Action::KeepEqual | Action::DropEqual)
             }
-            Rule::Keep(_) | Rule::Drop(_) | Rule::Scale { .. } | Rule::Sample { .. } => false,
+            Rule::Keep(_) | Rule::Drop(_) | Rule::Scale { .. } | Rule::Sample { .. } | Rule::Limit(_) => false,
         }
     }
 
@@ -137,6 +195,12 @@ impl Rule {
             }
             Rule::Scale { of, factor } => json!({"scale": {"match": of.to_json(), "factor": factor}}),
             Rule::Sample { of, fraction } => json!({"sample": {"match": of.to_json(), "fraction": fraction}}),
+            Rule::Fold(fold) => fold.to_json(),
+            Rule::Limit(Limit { series, per_name }) => {
+                let given = [("series", series), ("per_name", per_name)];
+                let given = given.into_iter().filter_map(|(name, most)| Some((name.to_owned(), json!((*most)?))));
+                json!({"limit": given.collect::<Map<_, _>>()})
+            }
         }
     }
 }
@@ -223,7 +287,7 @@ mod tests {
             (Rule::Sample { of: matching(Some("b"), &[]), fraction: 0.0 }, Some("a_total{job=web,zone=b} x1")),
         ] {
             let mut one = series("a_total", &[("job", "web"), ("zone", "b")]);
-            let stays = rule.apply(&mut one);
+            let stays = rule.apply(&mut one) == Does::Leaves;
             let labels: Vec<String> = one.labels().map(|(name, value)| format!("{name}={value}")).collect();
             let left = stays.then(|| format!("{}{{{}}} x{}", one.name(), labels.join(","), one.factor()));
             assert_eq!(left.as_deref(), expected, "{rule}");
@@ -234,7 +298,9 @@ mod tests {
     fn a_sample_is_a_share_of_series_and_always_the_same_one() {
         let sample = |fraction| Rule::Sample { of: Match::default(), fraction };
         let kept = |fraction| -> Vec<usize> {
-            (0..10_000).filter(|at| sample(fraction).apply(&mut series("up", &[("at", &at.to_string())]))).collect()
+            let is_kept =
+                |at: &usize| sample(fraction).apply(&mut series("up", &[("at", &at.to_string())])) == Does::Leaves;
+            (0..10_000).filter(|at| is_kept(at)).collect()
         };
         let (few, more) = (kept(0.1), kept(0.2));
         // Four standard deviations of so many draws.

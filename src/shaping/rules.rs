@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::rule::Rule;
+use super::rule::{Does, Rule};
 use super::series::Series;
 
 /// Rules, in the order in which they are applied. Cheap to clone; alike where the rules are, as
@@ -20,6 +20,8 @@ pub enum Outcome {
     },
     /// The rule at this place in the list dropped it.
     Dropped(usize),
+    /// That rule gathers its numbers, and sends them as another series.
+    Taken(usize),
 }
 
 /// What one rule did: for who wants to see each step.
@@ -31,6 +33,12 @@ pub enum Step {
     Changed,
     /// The series is gone.
     Dropped,
+    /// Its numbers are gathered, and it goes on.
+    Fed,
+    /// Its numbers are gathered, and it is gone.
+    Taken,
+    /// It goes on if there is room for it.
+    Limited,
 }
 
 impl Rules {
@@ -70,19 +78,34 @@ impl Rules {
     /// Applies all of them, one after the other. What is left of a series that was dropped says
     /// nothing. A series that has no name in the end is dropped by the rule that took it.
     pub fn apply(&self, series: &mut Series) -> Outcome {
-        self.apply_each(series, |_, _, _, _| ())
+        self.apply_each(0, series, |_, _, _, _| ())
     }
 
-    /// The same, and calls `seen` behind each rule: with its place, itself, what it did, and what
-    /// the series is now.
-    pub fn apply_each(&self, series: &mut Series, mut seen: impl FnMut(usize, &Rule, Step, &Series)) -> Outcome {
+    /// The same from the rule `first` on, and calls `seen` behind each rule: with its place, itself,
+    /// what it did, and what the series is now.
+    pub fn apply_each(
+        &self,
+        first: usize,
+        series: &mut Series,
+        mut seen: impl FnMut(usize, &Rule, Step, &Series),
+    ) -> Outcome {
         series.take_changed();
         let mut changed_by = None;
-        for (at, rule) in self.iter().enumerate() {
+        for (at, rule) in self.iter().enumerate().skip(first) {
             let factor = series.factor();
-            if !rule.apply(series) {
-                seen(at, rule, Step::Dropped, series);
-                return Outcome::Dropped(at);
+            let (step, ends) = match rule.apply(series) {
+                Does::Leaves => (Step::Unchanged, None),
+                Does::Drops => (Step::Dropped, Some(Outcome::Dropped(at))),
+                Does::Takes => (Step::Taken, Some(Outcome::Taken(at))),
+                Does::Feeds => (Step::Fed, None),
+                Does::Limits => (Step::Limited, None),
+            };
+            if step != Step::Unchanged {
+                seen(at, rule, step, series);
+                if let Some(outcome) = ends {
+                    return outcome;
+                }
+                continue;
             }
             let is_other = series.take_changed();
             if is_other {
@@ -95,6 +118,11 @@ impl Rules {
             Some(at) if series.name().is_empty() => Outcome::Dropped(at),
             changed_by => Outcome::Kept { changed_by },
         }
+    }
+
+    /// The first rule that depends on other series or on what was before: its place, and its word.
+    pub fn first_stateful(&self) -> Option<(usize, &'static str)> {
+        self.iter().enumerate().find_map(|(at, rule)| Some((at, rule.stateful()?)))
     }
 
     /// Whether they can leave two series alike that were not.
@@ -144,7 +172,7 @@ mod tests {
         }
         series.begin("a");
         let mut steps = Vec::new();
-        rules.apply_each(&mut series, |at, _, step, series| steps.push((at, step, series.name().to_owned())));
+        rules.apply_each(0, &mut series, |at, _, step, series| steps.push((at, step, series.name().to_owned())));
         let [changed, same] = [Step::Changed, Step::Unchanged];
         let expected = [(0, changed, "b"), (1, same, "b"), (2, changed, "c"), (3, same, "c")];
         assert_eq!(steps, expected.map(|(at, step, name)| (at, step, name.to_owned())));

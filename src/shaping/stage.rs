@@ -1,17 +1,23 @@
 //! What a lane with rules does to a batch in front of its encoder: it takes series away that rules
-//! have left alike, across chunks and sources, and counts what each rule dropped.
+//! have left alike, across chunks and sources, or that are too many, and counts what each rule dropped;
+//! and it brings the numbers of series to the rules that gather them, whose own series join the batch
+//! when a window has ended.
 //!
 //! A view is a chunk's alone, and shared; what one destination lacks because another chunk has it
 //! is a mask of its lane. So a chunk with a mask is exchanged for a part of it, which stays as long
 //! as the mask does: whoever comes behind sees chunks as always. What costs something are chunks
-//! that have changed, and values of frames with masks, which are copied.
+//! that have changed, values of frames with masks, which are copied, and numbers that are gathered.
+//!
+//! A rule that gathers is a source of this lane's own, whose chunks have the rules up to it behind
+//! them: they go through those behind it as any other source's do.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::admitted::Admitted;
-use super::view::Perspective;
+use super::flows::{Flows, Meetings};
+use super::view::{Perspective, ViewSeries};
 use crate::model::{Batch, Chunk, Frame, Roster, changes};
 
 /// One lane's. Batches come in the order of their times.
@@ -19,14 +25,35 @@ use crate::model::{Batch, Chunk, Frame, Roster, changes};
 pub struct Stage {
     from: Perspective,
     sources: Vec<Source>,
-    /// None where no rule can make a series another one's like.
-    admitted: Option<Admitted>,
-    /// What the last batch said; none as long as none has said anything.
-    roster: Option<Arc<Roster>>,
+    ledgers: Ledgers,
+    /// What the last batch said, and the same with what rules give; none as long as none has said anything.
+    roster: Option<(Arc<Roster>, Arc<Roster>)>,
     /// How many series of the last batch each rule dropped.
     dropped: Vec<u64>,
     /// Room for a frame's values.
     values: Vec<f64>,
+}
+
+/// What is known of the series of all sources together.
+#[derive(Debug)]
+struct Ledgers {
+    /// None where no rule can make a series another one's like.
+    admitted: Option<Admitted>,
+    /// None where no rule needs it.
+    flows: Option<Flows>,
+    /// The time of the batch.
+    now_ms: i64,
+}
+
+impl Ledgers {
+    /// Lets `one` through, or gives the rule by which it is like another one.
+    fn admit(&mut self, one: &ViewSeries<'_>, changed_by: Option<usize>) -> Result<(), usize> {
+        self.admitted.as_mut().map_or(Ok(()), |admitted| admitted.claim(one, changed_by))
+    }
+
+    fn is_any(&self) -> bool {
+        self.admitted.is_some() || self.flows.is_some()
+    }
 }
 
 #[derive(Debug)]
@@ -38,6 +65,8 @@ struct Source {
     dropped: BTreeMap<usize, u64>,
     /// By the id of the chunk that they are of.
     masks: HashMap<u64, Mask>,
+    /// By the id of the chunk that they are of; none where it has no such series.
+    meetings: HashMap<u64, Meetings>,
     /// The chunks without what is masked; none where nothing is, or before it is asked for.
     cut: Option<Arc<[Arc<Chunk>]>>,
 }
@@ -45,12 +74,27 @@ struct Source {
 /// What is taken away of a chunk.
 #[derive(Debug)]
 struct Mask {
-    /// The numbers of the series in the chunk's view, and the rule that each is dropped by.
-    masked: Vec<(usize, usize)>,
+    masked: Vec<Masked>,
     /// The places in the chunk of those that are left.
     places: Box<[u32]>,
     /// These as a chunk of their own; none where nothing is left.
     part: Option<Arc<Chunk>>,
+}
+
+/// A series that is taken away.
+#[derive(Clone, Copy, Debug)]
+struct Masked {
+    /// Its number in the chunk's view.
+    at: usize,
+    why: Why,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Why {
+    /// The rule at that place has made it like another one.
+    Alike(usize),
+    /// A limit had no room for it.
+    NoRoom,
 }
 
 impl Stage {
@@ -60,8 +104,10 @@ impl Stage {
             return None;
         }
         let admitted = from.rules().may_make_alike().then(Admitted::default);
+        let flows = Flows::new(from.rules());
+        let ledgers = Ledgers { admitted, flows, now_ms: i64::MIN };
         let dropped = vec![0; from.rules().len()];
-        Some(Stage { from, sources: Vec::new(), admitted, roster: None, dropped, values: Vec::new() })
+        Some(Stage { from, sources: Vec::new(), ledgers, roster: None, dropped, values: Vec::new() })
     }
 
     /// From where it looks.
@@ -69,35 +115,79 @@ impl Stage {
         &self.from
     }
 
-    /// `batch` as its encoder is to have it. Where nothing is masked it is the same.
+    /// Takes up what `before` knows, which no batch comes to any more: all of it where it looked from the same
+    /// place, else what those of its rules know that this one has, too.
+    pub fn take_over(&mut self, before: Stage) {
+        if self.from == before.from {
+            *self = before;
+        } else if let (Some(flows), Some(known)) = (&mut self.ledgers.flows, before.ledgers.flows) {
+            flows.take_over(known, before.ledgers.now_ms);
+        }
+    }
+
+    /// `batch` as its encoder is to have it. Where nothing is masked and nothing gathered it is the same.
     pub fn pass<'b>(&mut self, batch: &'b Batch) -> Cow<'b, Batch> {
         self.dropped.fill(0);
+        self.ledgers.now_ms = batch.time_ms;
         let mut is_freed = self.forget(batch);
+        let made = self.close(&mut is_freed);
         for (at, frame) in batch.frames.iter().enumerate() {
             let at = self.place(at, frame);
             let source = &mut self.sources[at];
             if !Arc::ptr_eq(&source.chunks, &frame.chunks) {
-                is_freed |= source.update(&frame.chunks, &self.from, self.admitted.as_mut());
+                is_freed |= source.update(&frame.chunks, &self.from, &mut self.ledgers);
             }
         }
-        if let Some(admitted) = self.admitted.as_mut().filter(|_| is_freed) {
-            self.sources.iter_mut().for_each(|source| source.unmask(&self.from, admitted));
+        if let Some(flows) = &mut self.ledgers.flows {
+            is_freed |= flows.let_go(batch.time_ms);
+        }
+        if is_freed && self.ledgers.is_any() {
+            self.sources.iter_mut().for_each(|source| source.unmask(&self.from, &mut self.ledgers));
         }
         let mut has_masks = false;
+        for (at, frame) in batch.frames.iter().chain(&made).enumerate() {
+            let at = self.place(at, frame);
+            let source = &self.sources[at];
+            has_masks |= !source.masks.is_empty();
+            source.dropped.iter().for_each(|(rule, count)| self.dropped[*rule] += count);
+        }
         for (at, frame) in batch.frames.iter().enumerate() {
             let at = self.place(at, frame);
-            has_masks |= !self.sources[at].masks.is_empty();
-            self.sources[at].dropped.iter().for_each(|(rule, count)| self.dropped[*rule] += count);
+            self.sources[at].feed(frame, &mut self.ledgers);
         }
-        if !has_masks {
+        let has_windows = self.ledgers.flows.as_ref().is_some_and(Flows::has_windows);
+        if !has_masks && !has_windows {
             return Cow::Borrowed(batch);
         }
-        let frames = batch.frames.iter().enumerate().map(|(at, frame)| {
+        let frames = batch.frames.iter().chain(&made).enumerate().map(|(at, frame)| {
             let at = self.place(at, frame);
             self.sources[at].cut(frame, &mut self.values)
         });
         let frames = frames.collect();
-        Cow::Owned(Batch { frames, ..batch.clone() })
+        let roster = batch.roster.as_ref().and_then(|_| self.roster.as_ref()).map(|(_, all)| Arc::clone(all));
+        Cow::Owned(Batch { frames, roster, time_ms: batch.time_ms, resource: Arc::clone(&batch.resource) })
+    }
+
+    /// What the rules give for the windows that have ended by now, which is brought to those behind them.
+    fn close(&mut self, is_freed: &mut bool) -> Vec<Frame> {
+        let mut made = Vec::new();
+        let rules = self.ledgers.flows.as_ref().map_or(0, Flows::rules);
+        for rule in 0..rules {
+            let now_ms = self.ledgers.now_ms;
+            let closed = self.ledgers.flows.as_mut().and_then(|flows| flows.close(rule, now_ms));
+            let Some(frame) = closed else { continue };
+            let at = self.place(usize::MAX, &frame);
+            let source = &mut self.sources[at];
+            *is_freed |= source.update(&frame.chunks, &self.from, &mut self.ledgers);
+            source.feed(&frame, &mut self.ledgers);
+            made.push(frame);
+        }
+        made
+    }
+
+    /// A rule for which there are more series than it can gather, once: its place.
+    pub fn take_overfull(&mut self) -> Option<usize> {
+        self.ledgers.flows.as_mut()?.take_overfull()
     }
 
     /// How many series of the last batch each rule dropped, in the rules' order.
@@ -121,15 +211,16 @@ impl Stage {
 
     /// Forgets the sources that are not there any more. Whether others may have their series now.
     fn forget(&mut self, batch: &Batch) -> bool {
-        let is_told = match (&self.roster, &batch.roster) {
-            (Some(old), Some(new)) => !Arc::ptr_eq(old, new),
-            (old, new) => old.is_none() && new.is_some(),
-        };
-        let Some(roster) = batch.roster.as_ref().filter(|_| is_told) else { return false };
-        self.roster = Some(Arc::clone(roster));
+        let Some(given) = &batch.roster else { return false };
+        if self.roster.as_ref().is_some_and(|(known, _)| Arc::ptr_eq(known, given)) {
+            return false;
+        }
+        let flows = self.ledgers.flows.as_ref().filter(|flows| flows.has_windows());
+        let roster = flows.map_or_else(|| Arc::clone(given), |flows| Arc::new(flows.roster(given)));
+        self.roster = Some((Arc::clone(given), Arc::clone(&roster)));
         let mut is_freed = false;
         for source in self.sources.iter_mut().filter(|source| roster.interval_of(&source.name).is_none()) {
-            is_freed |= source.update(&Arc::from([]), &self.from, self.admitted.as_mut());
+            is_freed |= source.update(&Arc::from([]), &self.from, &mut self.ledgers);
         }
         // Also those whose last frame was empty: a push may have a name of its own each time.
         self.sources.retain(|source| !source.chunks.is_empty());
@@ -139,25 +230,39 @@ impl Stage {
 
 impl Source {
     fn new(name: Arc<str>) -> Source {
-        Source { name, chunks: Arc::from([]), dropped: BTreeMap::new(), masks: HashMap::new(), cut: None }
+        Source {
+            name,
+            chunks: Arc::from([]),
+            dropped: BTreeMap::new(),
+            masks: HashMap::new(),
+            meetings: HashMap::new(),
+            cut: None,
+        }
     }
 
     /// Takes up the chunks of a frame. Whether others may have a series now that this one had.
-    fn update(&mut self, chunks: &Arc<[Arc<Chunk>]>, from: &Perspective, mut admitted: Option<&mut Admitted>) -> bool {
+    fn update(&mut self, chunks: &Arc<[Arc<Chunk>]>, from: &Perspective, ledgers: &mut Ledgers) -> bool {
         let before = std::mem::replace(&mut self.chunks, Arc::clone(chunks));
         let [gone, come] = changes(&before, chunks);
         let mut is_freed = false;
         for chunk in gone {
             let view = from.view(chunk);
             view.dropped().for_each(|(rule, count)| self.uncount(rule, count));
-            let Some(admitted) = &mut admitted else { continue };
+            if let (Some(flows), Some(meetings)) = (&mut ledgers.flows, self.meetings.remove(&chunk.id())) {
+                flows.release(&view, &meetings, ledgers.now_ms);
+                flows.dropped(&meetings).for_each(|rule| self.uncount(rule, 1));
+                is_freed = true;
+            }
             let masked = self.masks.remove(&chunk.id()).map_or_else(Vec::new, |mask| mask.masked);
+            let Some(admitted) = &mut ledgers.admitted else { continue };
             let mut rest = &masked[..];
             for (at, one) in view.series().enumerate() {
                 match rest.split_first() {
-                    Some(((number, rule), behind)) if *number == at => {
+                    Some((masked, behind)) if masked.at == at => {
                         rest = behind;
-                        self.uncount(*rule, 1);
+                        if let Why::Alike(rule) = masked.why {
+                            self.uncount(rule, 1);
+                        }
                     }
                     _ => is_freed |= admitted.release(&one),
                 }
@@ -166,11 +271,25 @@ impl Source {
         for chunk in come {
             let view = from.view(chunk);
             view.dropped().for_each(|(rule, count)| self.count(rule, count));
-            let Some(admitted) = &mut admitted else { continue };
+            if !ledgers.is_any() {
+                continue;
+            }
+            let mut no_room = Vec::new();
+            if let Some(flows) = &mut ledgers.flows {
+                let mut meetings = Meetings::default();
+                flows.claim(&view, chunk.id(), &mut meetings);
+                flows.dropped(&meetings).for_each(|rule| self.count(rule, 1));
+                no_room.extend(flows.without_room(&meetings));
+                if !meetings.is_empty() {
+                    self.meetings.insert(chunk.id(), meetings);
+                }
+            }
             let mut masked = Vec::new();
             for (at, one) in view.series().enumerate() {
-                if let Err(rule) = admitted.claim(&one, view.changed_by(at)) {
-                    masked.push((at, rule));
+                if no_room.binary_search(&one.place).is_ok() {
+                    masked.push(Masked { at, why: Why::NoRoom });
+                } else if let Err(rule) = ledgers.admit(&one, view.changed_by(at)) {
+                    masked.push(Masked { at, why: Why::Alike(rule) });
                     self.count(rule, 1);
                 }
             }
@@ -180,42 +299,85 @@ impl Source {
         is_freed
     }
 
-    /// Gives back what was masked, as far as nobody else has it any more.
-    fn unmask(&mut self, from: &Perspective, admitted: &mut Admitted) {
-        if self.masks.is_empty() {
+    /// Gives back what was masked, as far as nobody else has it any more, and there is room.
+    fn unmask(&mut self, from: &Perspective, ledgers: &mut Ledgers) {
+        let has_untaken = self.meetings.values().any(Meetings::has_untaken);
+        if self.masks.is_empty() && !has_untaken {
             return;
         }
         let chunks = Arc::clone(&self.chunks);
         for chunk in chunks.iter() {
+            let mut no_room = Vec::new();
+            if let (Some(flows), Some(mut meetings)) = (&mut ledgers.flows, self.meetings.remove(&chunk.id())) {
+                if meetings.has_untaken() {
+                    flows.dropped(&meetings).for_each(|rule| self.uncount(rule, 1));
+                    flows.claim(&from.view(chunk), chunk.id(), &mut meetings);
+                    flows.dropped(&meetings).for_each(|rule| self.count(rule, 1));
+                    no_room.extend(flows.without_room(&meetings));
+                }
+                self.meetings.insert(chunk.id(), meetings);
+            }
             let Some(mask) = self.masks.get(&chunk.id()) else { continue };
             let view = from.view(chunk);
-            let (mut left, mut freed) = (Vec::new(), Vec::new());
-            for (at, rule) in mask.masked.iter().copied() {
-                match admitted.claim(&view.get(at), view.changed_by(at)) {
-                    Ok(()) => freed.push(rule),
-                    Err(_) => left.push((at, rule)),
+            let (mut left, mut is_other) = (Vec::new(), false);
+            let mut counts: Vec<(usize, bool)> = Vec::new();
+            for masked in mask.masked.iter().copied() {
+                let one = view.get(masked.at);
+                let is_without = masked.why == Why::NoRoom && no_room.binary_search(&one.place).is_ok();
+                let claimed = if is_without {
+                    Err(Why::NoRoom)
+                } else {
+                    ledgers.admit(&one, view.changed_by(masked.at)).map_err(Why::Alike)
+                };
+                if claimed == Err(masked.why) {
+                    left.push(masked);
+                    continue;
+                }
+                if let Why::Alike(rule) = masked.why {
+                    counts.push((rule, false));
+                }
+                match claimed {
+                    Ok(()) => is_other = true,
+                    Err(why) => left.push(Masked { why, ..masked }),
+                }
+                if let Err(Why::Alike(rule)) = claimed {
+                    counts.push((rule, true));
                 }
             }
-            if !freed.is_empty() {
-                freed.into_iter().for_each(|rule| self.uncount(rule, 1));
+            for (rule, is_more) in counts {
+                if is_more { self.count(rule, 1) } else { self.uncount(rule, 1) }
+            }
+            if is_other {
                 self.masks.remove(&chunk.id());
                 self.mask(chunk, from, left);
                 self.cut = None;
+            } else if let Some(mask) = self.masks.get_mut(&chunk.id()) {
+                mask.masked = left;
             }
         }
     }
 
-    /// Masks the series of these numbers, which ascend; none: the chunk stays as it is.
-    fn mask(&mut self, chunk: &Arc<Chunk>, from: &Perspective, masked: Vec<(usize, usize)>) {
+    /// Masks these series, which ascend; none: the chunk stays as it is.
+    fn mask(&mut self, chunk: &Arc<Chunk>, from: &Perspective, masked: Vec<Masked>) {
         if masked.is_empty() {
             return;
         }
-        let mut rest = masked.iter().map(|(at, _)| *at).peekable();
+        let mut rest = masked.iter().map(|masked| masked.at).peekable();
         let view = from.view(chunk);
         let left = view.series().enumerate().filter(|(at, _)| rest.next_if_eq(at).is_none());
         let places: Box<[u32]> = left.map(|(_, one)| one.place).collect();
         let part = (!places.is_empty()).then(|| Arc::new(chunk.part(&places)));
         self.masks.insert(chunk.id(), Mask { masked, places, part });
+    }
+
+    /// Brings the numbers of a frame to the rules that gather them.
+    fn feed(&self, frame: &Frame, ledgers: &mut Ledgers) {
+        let Some(flows) = ledgers.flows.as_mut().filter(|_| !self.meetings.is_empty()) else { return };
+        for (chunk, values) in frame.parts() {
+            if let Some(meetings) = self.meetings.get(&chunk.id()) {
+                flows.add(meetings, values);
+            }
+        }
     }
 
     fn count(&mut self, rule: usize, count: u64) {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use super::label_table::{self, LabelTable, ViewLabels};
 use super::names::prometheus_name;
-use super::rules::{Outcome, Rules};
+use super::rules::{Outcome, Rules, Step};
 use super::series::Series;
 use crate::model::{Chunk, Face, FaceLabels, Family, Frame, Item, Label, Labels, ReadingRef, Scheme, Slot};
 
@@ -80,28 +80,35 @@ impl Perspective {
                 let Some(face) = reading.face(self.scheme) else { continue };
                 let found = known.iter().position(|(of, _)| of.same(face.labels));
                 let found = found.unwrap_or_else(|| {
-                    known.push((face.labels, labels_of(&face, &item.item, chunk.labels(), &self.labels)));
+                    known.push((face.labels, labels_of(&face, &item.item, chunk.labels(), self.added_to(chunk))));
                     known.len() - 1
                 });
-                self.begin(&mut series, &face, &known[found].1);
+                // What a rule has made is as it is seen already.
+                let without_dots = self.without_dots && chunk.behind_rules().is_none();
+                begin(&mut series, &face, &known[found].1, without_dots);
                 let Face { family, factor, .. } = face;
                 with(&mut series, Unshaped { reading, family, place: place as u32, item: at as u32, factor });
             }
         }
     }
 
-    fn begin(&self, series: &mut Series, face: &Face<'_>, labels: &[(&str, Cow<'_, str>)]) {
-        if !self.without_dots {
-            series.begin(face.family.name);
-            labels.iter().for_each(|(name, value)| series.set(name, value));
-            return;
-        }
-        series.begin(&prometheus_name(face.family));
-        // Those with dots last, since they go over others: as `prometheus_labels` has it.
-        let (dotted, others): (Vec<_>, Vec<_>) = labels.iter().partition(|(name, _)| name.contains('.'));
-        others.into_iter().for_each(|(name, value)| series.set(name, value));
-        dotted.into_iter().for_each(|(name, value)| series.set(&name.replace('.', "_"), value));
+    /// The labels that the series of `chunk` get here.
+    fn added_to(&self, chunk: &Chunk) -> &Labels {
+        if chunk.behind_rules().is_some() { &Labels::EMPTY } else { &self.labels }
     }
+}
+
+fn begin(series: &mut Series, face: &Face<'_>, labels: &[(&str, Cow<'_, str>)], without_dots: bool) {
+    if !without_dots {
+        series.begin(face.family.name);
+        labels.iter().for_each(|(name, value)| series.set(name, value));
+        return;
+    }
+    series.begin(&prometheus_name(face.family));
+    // Those with dots last, since they go over others: as `prometheus_labels` has it.
+    let (dotted, others): (Vec<_>, Vec<_>) = labels.iter().partition(|(name, _)| name.contains('.'));
+    others.into_iter().for_each(|(name, value)| series.set(name, value));
+    dotted.into_iter().for_each(|(name, value)| series.set(&name.replace('.', "_"), value));
 }
 
 /// What a series is before rules, besides its name and labels.
@@ -161,6 +168,64 @@ struct Shaped {
     changed_by: Box<[u16]>,
     /// How many series each rule dropped, by its place; those that dropped none are left out.
     dropped: Box<[(u16, u32)]>,
+    /// Where series meet rules that depend on other series or on what was before: series by series, and of
+    /// each in the rules' order.
+    meetings: Box<[Met]>,
+}
+
+/// A series that comes to such a rule, as it is there. Name, labels and reading are numbers in what all have
+/// in common.
+#[derive(Debug)]
+struct Met {
+    place: u32,
+    rule: u16,
+    name: u32,
+    labels: u32,
+    reading: u32,
+    factor: f64,
+}
+
+/// A series that comes to a rule that depends on other series or on what was before.
+#[derive(Clone, Copy, Debug)]
+pub struct Meeting<'v> {
+    /// Its place in the chunk.
+    pub place: u32,
+    /// The rule's place among the rules.
+    pub rule: usize,
+    /// Its name there.
+    pub name: &'v str,
+    /// Its labels there, sorted by name.
+    pub labels: ViewLabels<'v>,
+    /// The family that it was of when it was read.
+    pub family: Family<'v>,
+    /// What its number is multiplied with there.
+    pub factor: f64,
+}
+
+impl Meeting<'_> {
+    /// What tells it from other series: a hash of its name and labels.
+    pub fn identity(&self) -> u64 {
+        identity(self.name, self.labels.iter())
+    }
+
+    /// What tells its name from others.
+    pub fn name_hash(&self) -> u64 {
+        identity(self.name, [].into_iter())
+    }
+}
+
+impl Series {
+    /// What tells it from other series, as [`ViewSeries::identity`] does.
+    pub fn identity(&self) -> u64 {
+        identity(self.name(), self.labels())
+    }
+}
+
+fn identity<'l>(name: &str, labels: impl Iterator<Item = (&'l str, &'l str)>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    name.hash(&mut hasher);
+    labels.for_each(|label| label.hash(&mut hasher));
+    hasher.finish()
 }
 
 /// Its family's name is its own.
@@ -199,10 +264,7 @@ impl View {
         let mut view = if from.rules.is_empty() { View::plain(chunk, from) } else { View::shaped(chunk, from) };
         for at in 0..view.series.len() {
             let one = view.get(at);
-            let mut hasher = DefaultHasher::new();
-            one.family().name.hash(&mut hasher);
-            one.labels.iter().for_each(|label| label.hash(&mut hasher));
-            view.series[at].identity = hasher.finish();
+            view.series[at].identity = identity(one.family().name, one.labels.iter());
         }
         if from.rules.may_make_alike() {
             view.drop_alike();
@@ -230,7 +292,7 @@ impl View {
                 expected = of + 1;
                 let set = known.iter().find(|(of, _)| of.same(face.labels)).map(|(_, set)| *set);
                 let set = set.unwrap_or_else(|| {
-                    let set = labels.add(labels_of(&face, &item.item, chunk.labels(), &from.labels));
+                    let set = labels.add(labels_of(&face, &item.item, chunk.labels(), from.added_to(chunk)));
                     known.push((face.labels, set));
                     set
                 });
@@ -256,18 +318,35 @@ impl View {
         let mut labels = label_table::Maker::default();
         let (mut names, mut factors, mut changed) = (Vec::new(), Vec::new(), Vec::new());
         let mut dropped = vec![0; from.rules.len()];
+        let mut meetings = Vec::new();
         let (mut expected, mut last_item) = (0, 0);
+        let first = chunk.behind_rules().unwrap_or_default();
+        // What a rule has made it has changed.
+        let made_by = first.checked_sub(1).map_or(UNCHANGED, |rule| rule as u16);
         from.each(chunk, |one, Unshaped { reading, family, place, item, factor }| {
-            let changed_by = match from.rules.apply(one) {
+            if std::mem::replace(&mut last_item, item) != item {
+                expected = 0;
+            }
+            let outcome = from.rules.apply_each(first, one, |rule, _, step, one| {
+                if !matches!(step, Step::Fed | Step::Taken | Step::Limited) {
+                    return;
+                }
+                expected = number(&mut readings, expected, reading);
+                let reading = expected as u32;
+                let (name, labels) = (labels.short_number(one.name()), labels.add_short(one.labels()));
+                meetings.push(Met { place, rule: rule as u16, name, labels, reading, factor: factor * one.factor() });
+            });
+            let changed_by = match outcome {
                 Outcome::Dropped(rule) => {
                     dropped[rule] += 1;
                     return;
                 }
-                Outcome::Kept { changed_by } => changed_by.map_or(UNCHANGED, |rule| rule as u16),
+                Outcome::Taken(_) => {
+                    expected += 1;
+                    return;
+                }
+                Outcome::Kept { changed_by } => changed_by.map_or(made_by, |rule| rule as u16),
             };
-            if std::mem::replace(&mut last_item, item) != item {
-                expected = 0;
-            }
             let of = number(&mut readings, expected, reading);
             expected = of + 1;
             let set = labels.add_short(one.labels());
@@ -286,6 +365,7 @@ impl View {
             factors: if has_factors { factors.into() } else { Box::default() },
             changed_by: if changed.iter().all(|rule| *rule == UNCHANGED) { Box::default() } else { changed.into() },
             dropped: dropped.collect(),
+            meetings: meetings.into(),
         };
         View {
             from: from.clone(),
@@ -331,6 +411,20 @@ impl View {
     pub fn dropped(&self) -> impl Iterator<Item = (usize, u64)> {
         let dropped = self.shaped.iter().flat_map(|shaped| &shaped.dropped);
         dropped.map(|(rule, count)| (usize::from(*rule), u64::from(*count)))
+    }
+
+    /// The series that come to rules that depend on others or on what was before: series by series,
+    /// and of each in the rules' order.
+    pub fn meetings(&self) -> impl ExactSizeIterator<Item = Meeting<'_>> {
+        let met = self.shaped.as_ref().map_or(&[][..], |shaped| &shaped.meetings);
+        met.iter().map(|met| Meeting {
+            place: met.place,
+            rule: met.rule.into(),
+            name: self.labels.text(met.name),
+            labels: self.labels.set(met.labels),
+            family: face(&self.readings[met.reading as usize], self.from.scheme).family,
+            factor: met.factor,
+        })
     }
 
     /// The last rule that changed the series of that number; none: it is as it was.
@@ -441,9 +535,14 @@ impl<'v> ViewSeries<'v> {
     }
 
     fn face(&self) -> Face<'v> {
-        // A view has no series without one.
-        self.reading.face(self.scheme).expect("a series that is seen has a face in its scheme")
+        face(self.reading, self.scheme)
     }
+}
+
+/// That of a series that is seen.
+fn face(reading: &ReadingRef, scheme: Scheme) -> Face<'_> {
+    // A view has no series without one.
+    reading.face(scheme).expect("a series that is seen has a face in its scheme")
 }
 
 /// Takes those out of `all` that have `gone`. There may be none of `all`, whatever has gone.

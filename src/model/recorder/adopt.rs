@@ -42,7 +42,7 @@ impl Recorder {
                 }
                 Piece::Made(group) => group,
             };
-            let mut maker = Maker::new(&self.chunks, &self.labels, self.asked.count());
+            let mut maker = Maker::new(&self.chunks, &self.labels, self.behind_rules, self.asked.count());
             let mut series = group.series.into_iter();
             let mut begin = 0;
             for GroupItem { of: mut item, before } in group.items {
@@ -181,12 +181,22 @@ struct Maker<'c> {
     series: Vec<ReadingRef>,
     chunks: Vec<u64>,
     places: Vec<Was>,
+    behind_rules: Option<u16>,
     slots: usize,
 }
 
 impl<'c> Maker<'c> {
-    fn new(old: &'c [Arc<Chunk>], labels: &'c Labels, slots: usize) -> Maker<'c> {
-        Maker { old, labels, items: Vec::new(), series: Vec::new(), chunks: Vec::new(), places: Vec::new(), slots }
+    fn new(old: &'c [Arc<Chunk>], labels: &'c Labels, behind_rules: Option<u16>, slots: usize) -> Maker<'c> {
+        Maker {
+            old,
+            labels,
+            items: Vec::new(),
+            series: Vec::new(),
+            chunks: Vec::new(),
+            places: Vec::new(),
+            behind_rules,
+            slots,
+        }
     }
 
     /// Adds an item, which the last round had at `before`.
@@ -218,6 +228,8 @@ impl<'c> Maker<'c> {
         let items = std::mem::take(&mut self.items);
         let before = Before::new(std::mem::take(&mut self.chunks), std::mem::take(&mut self.places));
         let series = std::mem::take(&mut self.series);
-        (!items.is_empty()).then(|| Arc::new(Chunk::new(items, series, self.labels.clone(), before, self.slots)))
+        let is_any = !items.is_empty();
+        let make = || Chunk::new(items, series, self.labels.clone(), before, self.slots).behind(self.behind_rules);
+        is_any.then(|| Arc::new(make()))
     }
 }
