@@ -111,4 +111,35 @@ destination other (stdout, naming native)
             ]
         );
     }
+
+    #[test]
+    fn what_is_gathered_is_followed() {
+        let text = r#"{
+            "shippers": [{"name": "one", "type": "stdout", "labels": {"site": "a"}, "transforms": [
+                {"aggregate": {"match": {"name": "hits"}, "function": "sum", "by": ["zone"], "name": "all", "keep_input": true}},
+                {"limit": {"series": 5}},
+                {"downsample": {"every": "5m"}},
+                {"drop": {"name": "hits"}}]}]}"#;
+        let config = load(Source::Text("c.json".to_owned(), text.into()), &|_| None, "h").unwrap();
+        assert_eq!(
+            explain(&config, &Series::parse(r#"hits{zone="b"}"#).unwrap()),
+            r#"destination one (stdout, naming native)
+  with its labels: hits{site="a",zone="b"}
+  shippers[0].transforms[0] {"aggregate":{"by":["zone"],"function":"sum","keep_input":true,"match":{"name":"hits"},"name":"all","window":"1m"}}: feeds aggregate sum as all{zone="b"}, and lets it pass
+  shippers[0].transforms[1] {"limit":{"series":5}}: lets it pass if there is room
+  shippers[0].transforms[2] {"downsample":{"every":"5m","function":"last"}}: feeds downsample last as hits{site="a",zone="b"}
+  leaves: nothing of itself
+  all{zone="b"}:
+    shippers[0].transforms[1] {"limit":{"series":5}}: lets it pass if there is room
+    shippers[0].transforms[2] {"downsample":{"every":"5m","function":"last"}}: feeds downsample last as all{zone="b"}
+    leaves: nothing of itself
+    all{zone="b"}:
+      shippers[0].transforms[3] {"drop":{"name":"hits"}}: does nothing
+      leaves: all{zone="b"}
+  hits{site="a",zone="b"}:
+    shippers[0].transforms[3] {"drop":{"name":"hits"}}: drops it
+    leaves: nothing
+"#
+        );
+    }
 }

@@ -35,4 +35,5 @@ mod spools;
 mod support;
 mod templates;
 mod tls;
+mod transforms;
 mod workers;

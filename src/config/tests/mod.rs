@@ -8,6 +8,7 @@ mod files;
 mod form;
 mod server;
 mod shippers;
+mod transforms;
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,0 +1,69 @@
+//! Rules that depend on other series or on what was before: what is taken and what is refused.
+
+use super::*;
+
+/// What is said of a rule, without the file's name and the place in it.
+fn said(rule: &str) -> Vec<String> {
+    let all = problems(&format!(r#"{{"transforms": [{rule}]}}"#));
+    all.iter().map(|line| line.splitn(4, ':').nth(3).unwrap().trim().to_owned()).collect()
+}
+
+#[test]
+fn rules_with_state_are_said_as_they_mean() {
+    let text = r#"{"shipper": {"type": "stdout", "transforms": [
+        {"aggregate": {"match": {"name": "a_.*"}, "function": "p95", "by": ["zone"], "name": "a"}},
+        {"aggregate": {"function": "sum", "without": [], "window": "90s", "name": "b", "keep_input": true}},
+        {"downsample": {"match": {"labels": {"job": "x"}}}}, {"downsample": {"every": "5m", "function": "avg"}},
+        {"limit": {"series": 10}}, {"limit": {"series": 10, "per_name": 5}}]}}"#;
+    let rules: Vec<String> = loaded(text).lanes[0].rules.iter().map(ToString::to_string).collect();
+    let expected = [
+        r#"{"aggregate":{"by":["zone"],"function":"p95","match":{"name":"a_.*"},"name":"a","window":"1m"}}"#,
+        r#"{"aggregate":{"function":"sum","keep_input":true,"name":"b","window":"1m30s","without":[]}}"#,
+        r#"{"downsample":{"every":"1m","function":"last","match":{"labels":{"job":"x"}}}}"#,
+        r#"{"downsample":{"every":"5m","function":"avg"}}"#,
+        r#"{"limit":{"series":10}}"#,
+        r#"{"limit":{"per_name":5,"series":10}}"#,
+    ];
+    assert_eq!(rules, expected);
+}
+
+#[test]
+fn what_is_wrong_with_them_is_said_with_its_place() {
+    for (rule, expected) in [
+        (r#"{"aggregate": {"function": "sum"}}"#, "transforms[0].aggregate.name: required"),
+        (r#"{"aggregate": {"name": "a"}}"#, "transforms[0].aggregate.function: required"),
+        (
+            r#"{"aggregate": {"name": "a", "function": "sum", "by": ["x"], "without": ["y"]}}"#,
+            "transforms[0].aggregate.without: by is given as well; give one of the two",
+        ),
+        (
+            r#"{"aggregate": {"name": "a", "function": "sum", "by": ["x-y"]}}"#,
+            "transforms[0].aggregate.by[0]: expected a label's name (letters, digits and _, no digit first), got \"x-y\"",
+        ),
+        (
+            r#"{"aggregate": {"name": "a", "function": "sum", "window": "10ms"}}"#,
+            "transforms[0].aggregate.window: expected a duration from 1s to 24h, got \"10ms\"",
+        ),
+        (r#"{"aggregate": {"name": "a", "function": "mean"}}"#, "transforms[0].aggregate.function: expected"),
+        (r#"{"downsample": {"function": "sum"}}"#, "transforms[0].downsample.function: expected"),
+        (r#"{"limit": {}}"#, "transforms[0].limit: says neither series nor per_name"),
+        (r#"{"limit": {"series": 0}}"#, "transforms[0].limit: says neither series nor per_name"),
+    ] {
+        let all = said(rule);
+        assert_eq!(all.len(), 1, "{rule}: {all:?}");
+        assert!(all[0].starts_with(expected), "{rule}: {all:?}");
+    }
+}
+
+#[test]
+fn an_endpoint_has_no_rules_with_state() {
+    let more = r#"{"drop": {"name": "x"}}, {"limit": {"series": 1}}, {"downsample": {}},
+                  {"aggregate": {"function": "sum", "name": "a"}}"#;
+    let text = format!(r#"{{"endpoints": [{{"name": "a", "url": "http://h/", "transforms": [{more}]}}]}}"#);
+    let all = problems(&text);
+    let sentence = "is no rule for an endpoint; put it into the transforms of the configuration or of a shipper";
+    for (line, place) in all.iter().zip(["[1].limit", "[2].downsample", "[3].aggregate"]) {
+        assert!(line.ends_with(&format!("endpoints[0].transforms{place}: {sentence}")), "{line}");
+    }
+    assert_eq!(all.len(), 3, "{all:?}");
+}
