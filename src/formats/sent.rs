@@ -18,7 +18,7 @@ use crate::model::Chunk;
 use crate::shaping::{Perspective, ViewSeries, WrittenLabels, prometheus_labels, prometheus_name};
 
 /// The label that holds the metric's name.
-const NAME: &str = "__name__";
+pub const NAME: &str = "__name__";
 
 /// A series as its receiver knows it, by itself. As bytes, since very many may end at once.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -51,6 +51,11 @@ impl Item {
         self.0.value(at).unwrap_or_default()
     }
 
+    /// Its bytes.
+    pub fn bytes(&self, at: usize) -> &[u8] {
+        self.0.bytes(at).unwrap_or_default()
+    }
+
     /// A number that items of the same key have in common.
     pub(super) fn hash(&self) -> u64 {
         self.0.hash
@@ -70,10 +75,14 @@ impl Key {
     }
 
     fn value(&self, at: usize) -> Option<&str> {
+        std::str::from_utf8(self.bytes(at)?).ok()
+    }
+
+    fn bytes(&self, at: usize) -> Option<&[u8]> {
         let count = self.number(0).filter(|count| at < *count)?;
         let text = self.packed.get((1 + count) * NUMBER..)?;
         let begin = if at == 0 { 0 } else { self.number(at)? };
-        std::str::from_utf8(text.get(begin..self.number(at + 1)?)?).ok()
+        text.get(begin..self.number(at + 1)?)
     }
 }
 

@@ -83,7 +83,7 @@ impl Flows {
             };
             Some(State { key, knows, is_over: false })
         };
-        Some(Flows { states: rules.iter().enumerate().map(|rule| state(rule)).collect(), over: None })
+        Some(Flows { states: rules.iter().enumerate().map(state).collect(), over: None })
     }
 
     /// What the rules of `before` knew, where these are the same ones, wherever they stand.
@@ -190,7 +190,11 @@ impl Flows {
             Knows::Room(room) => Some(room),
             Knows::Windows(_) => None,
         });
-        rooms.fold(false, |is_more, room| room.let_go(now_ms) || is_more)
+        let mut is_more = false;
+        for room in rooms {
+            is_more |= room.let_go(now_ms);
+        }
+        is_more
     }
 
     /// The series of a chunk have these numbers now.

@@ -1,7 +1,8 @@
 //! Sets of labels of which most texts come again and again: each text stands there once.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
+
+use super::recipe::FromRecipe;
 
 /// Sets of labels, by number.
 #[derive(Debug)]
@@ -16,36 +17,36 @@ pub struct LabelTable {
 
 /// The labels of a series, sorted by name: no name twice, no value empty.
 #[derive(Clone, Copy, Debug)]
-pub struct ViewLabels<'v> {
+pub enum ViewLabels<'v> {
+    /// As rules have left them.
+    Set(Set<'v>),
+    /// As they are put together.
+    Made(FromRecipe<'v>),
+}
+
+/// A set of a table.
+#[derive(Clone, Copy, Debug)]
+pub struct Set<'v> {
     table: &'v LabelTable,
     pairs: &'v [[u32; 2]],
 }
 
-/// A table that is being made of texts that live as long as `'t`.
+/// A table that is being made.
 #[derive(Default)]
-pub struct Maker<'t> {
-    numbers: HashMap<Cow<'t, str>, u32>,
+pub struct Maker {
+    numbers: HashMap<String, u32>,
     text: String,
     ends: Vec<u32>,
     pairs: Vec<[u32; 2]>,
     sets: Vec<u32>,
 }
 
-impl<'t> Maker<'t> {
-    /// Adds a set, which is sorted by name; gives its number.
-    pub fn add(&mut self, labels: impl IntoIterator<Item = (&'t str, Cow<'t, str>)>) -> u32 {
-        for (name, value) in labels {
-            let pair = [self.number(Cow::Borrowed(name)), self.number(value)];
-            self.pairs.push(pair);
-        }
-        self.end_set()
-    }
-
-    /// Adds a set of texts that do not live as long, unless it is the last one; gives its number.
-    pub fn add_short<'s>(&mut self, labels: impl IntoIterator<Item = (&'s str, &'s str)>) -> u32 {
+impl Maker {
+    /// Adds a set, which is sorted by name, unless it is the last one; gives its number.
+    pub fn add<'s>(&mut self, labels: impl IntoIterator<Item = (&'s str, &'s str)>) -> u32 {
         let begin = self.pairs.len();
         for (name, value) in labels {
-            let pair = [self.short_number(name), self.short_number(value)];
+            let pair = [self.number(name), self.number(value)];
             self.pairs.push(pair);
         }
         // Readings of one item mostly have the same labels.
@@ -59,27 +60,20 @@ impl<'t> Maker<'t> {
         self.end_set()
     }
 
-    /// The number of a text by itself.
-    pub fn short_number(&mut self, text: &str) -> u32 {
-        match self.numbers.get(text) {
-            Some(number) => *number,
-            None => self.number(Cow::Owned(text.to_owned())),
-        }
-    }
-
     fn end_set(&mut self) -> u32 {
         self.sets.push(self.pairs.len() as u32);
         self.sets.len() as u32 - 1
     }
 
-    fn number(&mut self, text: Cow<'t, str>) -> u32 {
-        if let Some(number) = self.numbers.get(&text) {
+    /// The number of a text by itself.
+    pub fn number(&mut self, text: &str) -> u32 {
+        if let Some(number) = self.numbers.get(text) {
             return *number;
         }
-        self.text.push_str(&text);
+        self.text.push_str(text);
         self.ends.push(self.text.len() as u32);
         let number = self.ends.len() as u32 - 1;
-        self.numbers.insert(text, number);
+        self.numbers.insert(text.to_owned(), number);
         number
     }
 
@@ -91,10 +85,10 @@ impl<'t> Maker<'t> {
 
 impl LabelTable {
     /// The set of that number.
-    pub fn set(&self, number: u32) -> ViewLabels<'_> {
+    pub fn set(&self, number: u32) -> Set<'_> {
         let at = number as usize;
         let begin = at.checked_sub(1).map_or(0, |before| self.sets[before] as usize);
-        ViewLabels { table: self, pairs: &self.pairs[begin..self.sets[at] as usize] }
+        Set { table: self, pairs: &self.pairs[begin..self.sets[at] as usize] }
     }
 
     /// The text of that number.
@@ -105,11 +99,21 @@ impl LabelTable {
     }
 }
 
+impl<'v> Set<'v> {
+    fn iter(self) -> impl Iterator<Item = (&'v str, &'v str)> + Clone {
+        let Set { table, pairs } = self;
+        pairs.iter().map(|[name, value]| (table.text(*name), table.text(*value)))
+    }
+}
+
 impl<'v> ViewLabels<'v> {
     /// The labels, sorted by name.
-    pub fn iter(self) -> impl ExactSizeIterator<Item = (&'v str, &'v str)> + Clone {
-        let ViewLabels { table, pairs } = self;
-        pairs.iter().map(|[name, value]| (table.text(*name), table.text(*value)))
+    pub fn iter(self) -> impl Iterator<Item = (&'v str, &'v str)> + Clone {
+        let (set, made) = match self {
+            ViewLabels::Set(set) => (Some(set), None),
+            ViewLabels::Made(made) => (None, Some(made)),
+        };
+        set.into_iter().flat_map(Set::iter).chain(made.into_iter().flat_map(FromRecipe::iter))
     }
 }
 
@@ -127,12 +131,10 @@ mod tests {
         ];
         let mut maker = Maker::default();
         for (number, set) in sets.iter().enumerate() {
-            let labels = set.iter().map(|(name, value)| (*name, Cow::Borrowed(*value)));
-            assert_eq!(maker.add(labels), number as u32);
+            assert_eq!(maker.add(set.iter().copied()), number as u32);
         }
-        let short = |set: &[(&'static str, &'static str)]| set.to_vec();
-        assert_eq!([maker.add_short(short(&sets[3])), maker.add_short(short(&sets[2]))], [3, 4]);
-        assert_eq!(maker.short_number("sda"), maker.short_number("sda"));
+        assert_eq!([maker.add(sets[3].clone()), maker.add(sets[2].clone())], [3, 4]);
+        assert_eq!(maker.number("sda"), maker.number("sda"));
         let table = maker.make();
         assert_eq!(table.set(4).iter().collect::<Vec<_>>(), sets[2]);
         assert_eq!(&*table.text, "devicesdajobmetricsdsdbmode");

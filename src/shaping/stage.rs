@@ -164,7 +164,7 @@ impl Stage {
             self.sources[at].cut(frame, &mut self.values)
         });
         let frames = frames.collect();
-        let roster = batch.roster.as_ref().and_then(|_| self.roster.as_ref()).map(|(_, all)| Arc::clone(all));
+        let roster = batch.roster.as_ref().and(self.roster.as_ref()).map(|(_, all)| Arc::clone(all));
         Cow::Owned(Batch { frames, roster, time_ms: batch.time_ms, resource: Arc::clone(&batch.resource) })
     }
 

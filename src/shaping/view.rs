@@ -5,12 +5,13 @@
 use std::any::Any;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::slice;
 use std::sync::Arc;
 
+use super::identity;
 use super::label_table::{self, LabelTable, ViewLabels};
 use super::names::prometheus_name;
+use super::recipe::{self, Recipes};
 use super::rules::{Outcome, Rules, Step};
 use super::series::Series;
 use crate::model::{Chunk, Face, FaceLabels, Family, Frame, Item, Label, Labels, ReadingRef, Scheme, Slot};
@@ -133,9 +134,7 @@ pub struct View {
     series: Box<[Own]>,
     /// What they are readings of, each once.
     readings: Box<[ReadingRef]>,
-    labels: LabelTable,
-    /// What rules have made of them; none where there are no rules.
-    shaped: Option<Box<Shaped>>,
+    labels: AllLabels,
     /// For each series its place in the chunk and its factor; none: all of the chunk's, as they are.
     gather: Option<Box<[(u32, f64)]>>,
     /// What formats have made of it, each in the first place that was free.
@@ -145,6 +144,15 @@ pub struct View {
 /// How many formats keep something of a view: remote write 1.0 and JSON. Another one would keep
 /// its own.
 const KEPT: usize = 2;
+
+/// The labels of all series.
+#[derive(Debug)]
+enum AllLabels {
+    /// Where there are no rules.
+    Made(Recipes),
+    /// What rules have made of the series.
+    Shaped(Box<Shaped>),
+}
 
 /// What a series has of its own; the first two are numbers in what they have in common.
 #[derive(Debug)]
@@ -157,8 +165,9 @@ struct Own {
 }
 
 /// What rules have made of a chunk.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shaped {
+    labels: LabelTable,
     /// For each series the number of its name among the texts, or [`NONE`]; empty: none was renamed.
     names: Box<[u32]>,
     /// For each series its factor; empty: none was scaled.
@@ -205,27 +214,25 @@ pub struct Meeting<'v> {
 impl Meeting<'_> {
     /// What tells it from other series: a hash of its name and labels.
     pub fn identity(&self) -> u64 {
-        identity(self.name, self.labels.iter())
+        identity_of(self.name, self.labels.iter())
     }
 
     /// What tells its name from others.
     pub fn name_hash(&self) -> u64 {
-        identity(self.name, [].into_iter())
+        identity_of(self.name, [].into_iter())
     }
 }
 
 impl Series {
     /// What tells it from other series, as [`ViewSeries::identity`] does.
     pub fn identity(&self) -> u64 {
-        identity(self.name(), self.labels())
+        identity_of(self.name(), self.labels())
     }
 }
 
-fn identity<'l>(name: &str, labels: impl Iterator<Item = (&'l str, &'l str)>) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    name.hash(&mut hasher);
-    labels.for_each(|label| label.hash(&mut hasher));
-    hasher.finish()
+fn identity_of<'l>(name: &str, labels: impl Iterator<Item = (&'l str, &'l str)>) -> u64 {
+    let labels = labels.map(|(name, value)| identity::label(identity::text(name.as_bytes()), value.as_bytes()));
+    identity::of(identity::text(name.as_bytes()), labels.fold(0, u64::wrapping_add))
 }
 
 /// Its family's name is its own.
@@ -246,6 +253,8 @@ pub struct ViewSeries<'v> {
     pub place: u32,
     /// Which item of the chunk it belongs to.
     pub item: u32,
+    /// Which of the view's readings it is one of.
+    pub reading_number: u32,
     /// All its labels, sorted by name.
     pub labels: ViewLabels<'v>,
     /// What tells it from other series: a hash of its name and labels.
@@ -262,10 +271,6 @@ type OwnLabels<'l> = Vec<(&'l str, Cow<'l, str>)>;
 impl View {
     fn new(chunk: &Chunk, from: &Perspective) -> View {
         let mut view = if from.rules.is_empty() { View::plain(chunk, from) } else { View::shaped(chunk, from) };
-        for at in 0..view.series.len() {
-            let one = view.get(at);
-            view.series[at].identity = identity(one.family().name, one.labels.iter());
-        }
         if from.rules.may_make_alike() {
             view.drop_alike();
         }
@@ -279,33 +284,36 @@ impl View {
     fn plain(chunk: &Chunk, from: &Perspective) -> View {
         let mut series = Vec::with_capacity(chunk.len());
         let mut readings: Vec<ReadingRef> = Vec::new();
-        let mut labels = label_table::Maker::default();
-        // Readings of one item mostly have the same labels.
-        let mut known: Vec<(FaceLabels<'_>, u32)> = Vec::new();
-        for (at, item) in chunk.items().iter().enumerate() {
-            known.clear();
+        let items = chunk.items().iter().map(|item| &item.item);
+        let mut labels = recipe::Maker::new(items, chunk.labels(), from.added_to(chunk));
+        // For each reading its recipe and the hash of its name.
+        let mut known: Vec<(u32, u64)> = Vec::new();
+        for at in 0..chunk.items().len() {
             let mut expected = 0;
             for place in chunk.places(at) {
                 let reading = &chunk.series()[place];
-                let Some(face) = reading.face(from.scheme) else { continue };
-                let of = number(&mut readings, expected, reading);
+                let of = if readings.get(expected).is_some_and(|other| other.same(reading)) {
+                    expected
+                } else {
+                    let Some(face) = reading.face(from.scheme) else { continue };
+                    let of = number(&mut readings, expected, reading);
+                    if of == known.len() {
+                        known.push((labels.of(&face), identity::text(face.family.name.as_bytes())));
+                    }
+                    of
+                };
                 expected = of + 1;
-                let set = known.iter().find(|(of, _)| of.same(face.labels)).map(|(_, set)| *set);
-                let set = set.unwrap_or_else(|| {
-                    let set = labels.add(labels_of(&face, &item.item, chunk.labels(), from.added_to(chunk)));
-                    known.push((face.labels, set));
-                    set
-                });
+                let (recipe, name) = known[of];
                 let (reading, place, item) = (of as u32, place as u32, at as u32);
-                series.push(Own { reading, labels: set, place, item, identity: 0 });
+                let identity = labels.identity(name, recipe, item);
+                series.push(Own { reading, labels: recipe, place, item, identity });
             }
         }
         View {
             from: from.clone(),
             series: series.into(),
             readings: readings.into(),
-            labels: labels.make(),
-            shaped: None,
+            labels: AllLabels::Made(labels.finish()),
             gather: None,
             kept: Default::default(),
         }
@@ -333,7 +341,7 @@ impl View {
                 }
                 expected = number(&mut readings, expected, reading);
                 let reading = expected as u32;
-                let (name, labels) = (labels.short_number(one.name()), labels.add_short(one.labels()));
+                let (name, labels) = (labels.number(one.name()), labels.add(one.labels()));
                 meetings.push(Met { place, rule: rule as u16, name, labels, reading, factor: factor * one.factor() });
             });
             let changed_by = match outcome {
@@ -349,11 +357,12 @@ impl View {
             };
             let of = number(&mut readings, expected, reading);
             expected = of + 1;
-            let set = labels.add_short(one.labels());
-            names.push(if one.name() == family.name { NONE } else { labels.short_number(one.name()) });
+            let set = labels.add(one.labels());
+            names.push(if one.name() == family.name { NONE } else { labels.number(one.name()) });
             factors.push(factor * one.factor());
             changed.push(changed_by);
-            series.push(Own { reading: of as u32, labels: set, place, item, identity: 0 });
+            let identity = identity_of(one.name(), one.labels());
+            series.push(Own { reading: of as u32, labels: set, place, item, identity });
         });
         let has_factors = series.iter().zip(&factors).any(|(own, factor)| {
             let face = readings[own.reading as usize].face(from.scheme);
@@ -361,6 +370,7 @@ impl View {
         });
         let dropped = dropped.iter().zip(0..).filter(|(count, _)| **count > 0).map(|(count, rule)| (rule, *count));
         let shaped = Shaped {
+            labels: labels.make(),
             names: if names.iter().all(|name| *name == NONE) { Box::default() } else { names.into() },
             factors: if has_factors { factors.into() } else { Box::default() },
             changed_by: if changed.iter().all(|rule| *rule == UNCHANGED) { Box::default() } else { changed.into() },
@@ -371,8 +381,7 @@ impl View {
             from: from.clone(),
             series: series.into(),
             readings: readings.into(),
-            labels: labels.make(),
-            shaped: Some(Box::new(shaped)),
+            labels: AllLabels::Shaped(Box::new(shaped)),
             gather: None,
             kept: Default::default(),
         }
@@ -381,7 +390,7 @@ impl View {
     /// Of series that rules have left alike the first one stays; the others count as dropped by
     /// the rule that made them so.
     fn drop_alike(&mut self) {
-        let Some(shaped) = &mut self.shaped else { return };
+        let AllLabels::Shaped(shaped) = &mut self.labels else { return };
         if shaped.changed_by.is_empty() {
             return;
         }
@@ -409,19 +418,20 @@ impl View {
 
     /// How many of the chunk's series each rule has dropped, by its place among the rules.
     pub fn dropped(&self) -> impl Iterator<Item = (usize, u64)> {
-        let dropped = self.shaped.iter().flat_map(|shaped| &shaped.dropped);
+        let dropped = self.rules_made().into_iter().flat_map(|shaped| &shaped.dropped);
         dropped.map(|(rule, count)| (usize::from(*rule), u64::from(*count)))
     }
 
     /// The series that come to rules that depend on others or on what was before: series by series,
     /// and of each in the rules' order.
-    pub fn meetings(&self) -> impl ExactSizeIterator<Item = Meeting<'_>> {
-        let met = self.shaped.as_ref().map_or(&[][..], |shaped| &shaped.meetings);
-        met.iter().map(|met| Meeting {
+    pub fn meetings(&self) -> impl Iterator<Item = Meeting<'_>> {
+        let shaped = self.rules_made();
+        let met = shaped.map_or(&[][..], |shaped| &shaped.meetings);
+        met.iter().filter_map(move |met| Some((met, shaped?))).map(|(met, shaped)| Meeting {
             place: met.place,
             rule: met.rule.into(),
-            name: self.labels.text(met.name),
-            labels: self.labels.set(met.labels),
+            name: shaped.labels.text(met.name),
+            labels: ViewLabels::Set(shaped.labels.set(met.labels)),
             family: face(&self.readings[met.reading as usize], self.from.scheme).family,
             factor: met.factor,
         })
@@ -429,8 +439,15 @@ impl View {
 
     /// The last rule that changed the series of that number; none: it is as it was.
     pub fn changed_by(&self, at: usize) -> Option<usize> {
-        let rule = *self.shaped.as_ref()?.changed_by.get(at)?;
+        let rule = *self.rules_made()?.changed_by.get(at)?;
         (rule != UNCHANGED).then_some(rule.into())
+    }
+
+    fn rules_made(&self) -> Option<&Shaped> {
+        match &self.labels {
+            AllLabels::Made(_) => None,
+            AllLabels::Shaped(shaped) => Some(shaped),
+        }
     }
 
     /// What is made of it by `make`, once for all who keep the same of it.
@@ -456,10 +473,15 @@ impl View {
     pub fn get(&self, at: usize) -> ViewSeries<'_> {
         let own = &self.series[at];
         let (mut name, mut factor) = (None, None);
-        if let Some(shaped) = &self.shaped {
-            name = shaped.names.get(at).filter(|number| **number != NONE).map(|number| self.labels.text(*number));
-            factor = shaped.factors.get(at).copied();
-        }
+        let labels = match &self.labels {
+            AllLabels::Made(recipes) => ViewLabels::Made(recipes.labels(own.labels, own.item)),
+            AllLabels::Shaped(shaped) => {
+                let number = shaped.names.get(at).filter(|number| **number != NONE);
+                name = number.map(|number| shaped.labels.text(*number));
+                factor = shaped.factors.get(at).copied();
+                ViewLabels::Set(shaped.labels.set(own.labels))
+            }
+        };
         ViewSeries {
             reading: &self.readings[own.reading as usize],
             scheme: self.from.scheme,
@@ -467,7 +489,8 @@ impl View {
             factor,
             place: own.place,
             item: own.item,
-            labels: self.labels.set(own.labels),
+            labels,
+            reading_number: own.reading,
             identity: own.identity,
         }
     }

@@ -2,16 +2,16 @@
 //!
 //! Snappy's elements refer backwards only. So pieces that refer only into themselves can be set
 //! one behind the other, and a body is the sum of their unpacked lengths and then they. A chunk
-//! that comes again has a template ([`Template`]) into which only its numbers are put; one that
-//! comes for the first time is compressed as it is, since it may not come again. The template
-//! stays with the view, for all destinations that are sent the same.
+//! has a template ([`Template`]) into which only its numbers are put, made quickly ([`Quick`]), since
+//! it may not come again. The template stays with the view, for all destinations that are sent the
+//! same. Samples with times of their own are compressed as they are.
 
 use std::sync::Arc;
 
 use prost::encoding::{encode_varint, encoded_len_varint};
 
 use super::message::{Holes, Message};
-use super::template::{MARGIN, Template};
+use super::template::{MARGIN, Quick, Template};
 use super::v1;
 use crate::formats::Bodies;
 use crate::formats::compiled::Compiled;
@@ -25,6 +25,7 @@ pub struct Pieces {
     body: Open,
     message: Message,
     values: Vec<f64>,
+    quick: Quick,
     packed: Vec<u8>,
     snappy: snap::raw::Encoder,
 }
@@ -32,7 +33,7 @@ pub struct Pieces {
 /// What is known of a chunk.
 struct Piece {
     view: Arc<View>,
-    /// None as long as it came once.
+    /// None: it was not needed yet.
     made: Option<Arc<Made>>,
 }
 
@@ -59,6 +60,7 @@ impl Default for Pieces {
             body: Open::default(),
             message: Message::default(),
             values: Vec::new(),
+            quick: Quick::default(),
             packed: Vec::new(),
             snappy: snap::raw::Encoder::new(),
         }
@@ -75,11 +77,7 @@ impl Pieces {
             let mut known = self.known.of(&frame.source);
             for (chunk, values, times) in frame.timed_parts() {
                 let time_len = encoded_len_varint(frame.time_ms as u64);
-                let mut is_new = false;
-                let piece = known.next(chunk, || {
-                    is_new = true;
-                    Piece { view: from.view(chunk), made: None }
-                });
+                let piece = known.next(chunk, || Piece { view: from.view(chunk), made: None });
                 let len = piece.view.len();
                 if len == 0 {
                     continue;
@@ -96,10 +94,10 @@ impl Pieces {
                     v1::write_view(&piece.view, 0, frame.time_ms, values, times, message);
                 };
                 let fits = |made: &Arc<Made>| made.time_len == time_len;
-                if times.is_none() && !is_new && !piece.made.as_ref().is_some_and(fits) {
+                if times.is_none() && !piece.made.as_ref().is_some_and(fits) {
                     let mut make = || {
                         write(Some(Holes::default()), &mut self.message);
-                        Made { time_len, template: Template::new(&self.message, |_| 0) }
+                        Made { time_len, template: self.quick.template(&self.message) }
                     };
                     let made = piece.view.kept(&mut make);
                     piece.made = Some(if fits(&made) { made } else { Arc::new(make()) });

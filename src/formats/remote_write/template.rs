@@ -13,8 +13,11 @@
 //! end, the exponent at the high one), the copy just gets longer by these, and the literal
 //! for the rest shorter.
 
+mod quick;
+
 use prost::encoding::{encode_varint, encoded_len_varint};
 
+pub use self::quick::Quick;
 use super::message::Message;
 use super::part::Part;
 
@@ -307,7 +310,12 @@ struct Compressor<'c> {
     /// The last place of each hash of four cells, and for each place the one before it.
     last: Vec<u32>,
     before: Vec<u32>,
-    elements: Vec<u8>,
+}
+
+/// What is written of a template.
+#[derive(Default)]
+struct Elements {
+    bytes: Vec<u8>,
     times: Vec<TimeByte>,
 }
 
@@ -328,37 +336,56 @@ struct Copied {
     beside: usize,
 }
 
+/// A template for `len` bytes with these values, of the elements that `piece` writes for what is between.
+fn assemble(len: usize, values: &[usize], mut piece: impl FnMut(usize, usize, &mut Elements) -> Between) -> Template {
+    let mut out = Elements::default();
+    let mut slots: Vec<Slot> = Vec::with_capacity(values.len());
+    let first = piece(0, values.first().copied().unwrap_or(len), &mut out);
+    let first_end = out.bytes.len();
+    let mut in_front = first;
+    for (at, value) in values.iter().enumerate() {
+        let end = values.get(at + 1).copied().unwrap_or(len);
+        let behind = piece(value + VALUE, end, &mut out);
+        slots.push(Slot {
+            end: out.bytes.len() as u32,
+            after: behind.after,
+            before: in_front.before,
+            last_tag: if in_front.before == NONE { 0 } else { COPY as u8 },
+            low_room: in_front.low_room,
+            high_room: behind.high_room,
+        });
+        in_front = behind;
+    }
+    out.bytes.extend_from_slice(&[0; MOVE]);
+    out.bytes.shrink_to_fit();
+    out.times.shrink_to_fit();
+    Template { unpacked: len, elements: out.bytes, first_end, slots, times: out.times }
+}
+
+impl Between {
+    fn new(values: &[usize], opens: Option<Copied>, closes: Option<Copied>) -> Between {
+        let value_at = |place: usize| values.binary_search(&place).map_or(NONE, |at| at as u32);
+        let room = |copy: Option<Copied>| copy.map_or(0, |copy| (MAX_COPY - copy.len).min(VALUE) as u8);
+        Between {
+            after: opens.and_then(|copy| copy.beside.checked_sub(VALUE)).map_or(NONE, value_at),
+            high_room: room(opens),
+            before: closes.map_or(NONE, |copy| value_at(copy.beside)),
+            low_room: room(closes),
+        }
+    }
+}
+
 impl<'c> Compressor<'c> {
     fn new(cells: &'c [Cell], values: &'c [usize]) -> Compressor<'c> {
-        let before = vec![NONE; cells.len()];
-        Compressor { cells, values, last: vec![NONE; 1 << HASH_BITS], before, elements: Vec::new(), times: Vec::new() }
+        Compressor { cells, values, last: vec![NONE; 1 << HASH_BITS], before: vec![NONE; cells.len()] }
     }
 
     fn run(mut self) -> Template {
-        let mut slots: Vec<Slot> = Vec::with_capacity(self.values.len());
-        let first = self.piece(0, self.values.first().copied().unwrap_or(self.cells.len()));
-        let first_end = self.elements.len();
-        let mut in_front = first;
-        for (at, value) in self.values.iter().enumerate() {
-            let end = self.values.get(at + 1).copied().unwrap_or(self.cells.len());
-            let behind = self.piece(value + VALUE, end);
-            slots.push(Slot {
-                end: self.elements.len() as u32,
-                after: behind.after,
-                before: in_front.before,
-                last_tag: if in_front.before == NONE { 0 } else { COPY as u8 },
-                low_room: in_front.low_room,
-                high_room: behind.high_room,
-            });
-            in_front = behind;
-        }
-        self.elements.extend_from_slice(&[0; MOVE]);
-        self.elements.shrink_to_fit();
-        Template { unpacked: self.cells.len(), elements: self.elements, first_end, slots, times: self.times }
+        assemble(self.cells.len(), self.values, |start, end, out| self.piece(start, end, out))
     }
 
     /// The elements for the constant cells from `start` to `end`, a value before and behind.
-    fn piece(&mut self, start: usize, end: usize) -> Between {
+    fn piece(&mut self, start: usize, end: usize, out: &mut Elements) -> Between {
         // The copies right behind the value in front and right in front of the one behind.
         let (mut opens, mut closes): (Option<Copied>, Option<Copied>) = (None, None);
         let mut literal = start;
@@ -371,10 +398,10 @@ impl<'c> Compressor<'c> {
                 Some(found) if !better(found) => {
                     let (source, len) = found;
                     if literal < at {
-                        self.literal(literal, at);
+                        self.literal(literal, at, out);
                     }
                     let (is_first, is_last) = (at == start, at + len == end);
-                    let (head, tail) = self.copy(at - source, len, is_first, is_last);
+                    let (head, tail) = out.copy(at - source, len, is_first, is_last);
                     opens = opens.or(Some(Copied { len: head, beside: source }).filter(|_| is_first));
                     closes = Some(Copied { len: tail, beside: source + len }).filter(|_| is_last);
                     (at..at + len).for_each(|at| self.learn(at, end));
@@ -388,16 +415,9 @@ impl<'c> Compressor<'c> {
             }
         }
         if literal < end {
-            self.literal(literal, end);
+            self.literal(literal, end, out);
         }
-        let value_at = |place: usize| self.values.binary_search(&place).map_or(NONE, |at| at as u32);
-        let room = |copy: Option<Copied>| copy.map_or(0, |copy| (MAX_COPY - copy.len).min(VALUE) as u8);
-        Between {
-            after: opens.and_then(|copy| copy.beside.checked_sub(VALUE)).map_or(NONE, value_at),
-            high_room: room(opens),
-            before: closes.map_or(NONE, |copy| value_at(copy.beside)),
-            low_room: room(closes),
-        }
+        Between::new(self.values, opens, closes)
     }
 
     /// The longest match for the cells at `at`: where, and how long; none that does not pay.
@@ -429,25 +449,42 @@ impl<'c> Compressor<'c> {
     }
 
     /// Writes the cells from `start` to `end` as a literal.
-    fn literal(&mut self, start: usize, end: usize) {
-        let less_one = end - start - 1;
+    fn literal(&self, start: usize, end: usize, out: &mut Elements) {
+        out.literal_tag(end - start);
+        for cell in &self.cells[start..end] {
+            if *cell >= FIRST_TIME_CELL {
+                let (class, byte) = time_of(*cell);
+                out.time(out.bytes.len(), class, byte);
+            }
+            out.bytes.push(*cell as u8);
+        }
+    }
+}
+
+impl Elements {
+    fn literal(&mut self, bytes: &[u8]) {
+        self.literal_tag(bytes.len());
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// What stands in front of a literal of `len` bytes, one at least.
+    fn literal_tag(&mut self, len: usize) {
+        let less_one = len - 1;
         match less_one {
-            0..MAX_SHORT_LITERAL => self.elements.push((less_one as u8) << 2),
+            0..MAX_SHORT_LITERAL => self.bytes.push((less_one as u8) << 2),
             _ => {
                 // The tag says how many bytes of length follow.
                 let bytes = (less_one as u32).to_le_bytes();
                 let count = 4 - (less_one as u32).leading_zeros() as usize / 8;
-                self.elements.push((59 + count as u8) << 2);
-                self.elements.extend_from_slice(&bytes[..count]);
+                self.bytes.push((59 + count as u8) << 2);
+                self.bytes.extend_from_slice(&bytes[..count]);
             }
         }
-        for cell in &self.cells[start..end] {
-            if *cell >= FIRST_TIME_CELL {
-                let (class, byte) = time_of(*cell);
-                self.times.push(TimeByte { at: self.elements.len() as u32, class, byte });
-            }
-            self.elements.push(*cell as u8);
-        }
+    }
+
+    /// A byte of a time is at this place.
+    fn time(&mut self, at: usize, class: u16, byte: u8) {
+        self.times.push(TimeByte { at: at as u32, class, byte });
     }
 
     /// Writes a match as one copy or more, as even as can be; gives the lengths of the first
@@ -460,11 +497,11 @@ impl<'c> Compressor<'c> {
             let now = length(at);
             let can_grow = (is_first && at == 0) || (is_last && at + 1 == count);
             if (4..12).contains(&now) && offset < 2048 && !can_grow {
-                self.elements.push(1 | ((now - 4) as u8) << 2 | ((offset >> 8) as u8) << 5);
-                self.elements.push(offset as u8);
+                self.bytes.push(1 | ((now - 4) as u8) << 2 | ((offset >> 8) as u8) << 5);
+                self.bytes.push(offset as u8);
             } else {
-                self.elements.push(2 | ((now - 1) as u8) << 2);
-                self.elements.extend_from_slice(&(offset as u16).to_le_bytes());
+                self.bytes.push(2 | ((now - 1) as u8) << 2);
+                self.bytes.extend_from_slice(&(offset as u16).to_le_bytes());
             }
         }
         (length(0), length(count - 1))

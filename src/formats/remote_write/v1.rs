@@ -21,8 +21,8 @@ use super::message::{Message, STALE, pack, unpack, write_text};
 use super::part::Part;
 use crate::formats::body::{Piece, cuts};
 use crate::formats::ledger::Ended;
-use crate::formats::sent::named;
-use crate::shaping::{View, prometheus_labels, prometheus_name};
+use crate::formats::sent::{NAME, named};
+use crate::shaping::{FromRecipe, View, ViewLabels, ViewSeries, prometheus_labels, prometheus_name};
 
 /// What goes with every request.
 pub const HEADERS: [(&str, &str); 3] = [
@@ -50,15 +50,89 @@ pub fn write_ended(ended: &[Ended], out: &mut Vec<u8>) {
 /// Writes the series of a view with these values, of the frame at the place `frame`. `times` are
 /// those of the chunk, where samples have times of their own.
 pub fn write_view(view: &View, frame: usize, time_ms: i64, values: &[f64], times: Option<&[i64]>, out: &mut Message) {
+    let mut shapes: Vec<Option<Shape>> = Vec::new();
     let mut labels = Vec::new();
     for (series, value) in view.series().zip(values) {
         labels.clear();
-        write_labels(named(&prometheus_name(series.family()), &prometheus_labels(series.labels)), &mut labels);
+        let number = series.reading_number as usize;
+        if shapes.len() <= number {
+            shapes.resize_with(number + 1, || None);
+        }
+        match series.labels {
+            ViewLabels::Made(of) => {
+                shapes[number].get_or_insert_with(|| Shape::new(&series, of)).write(&series, of, &mut labels)
+            }
+            ViewLabels::Set(_) => write_labels_of(&series, &mut labels),
+        }
         let time_ms = series.time_ms(time_ms, times);
         write_head(&labels, encoded_len_varint(time_ms as u64), &mut out.bytes);
         out.value(*value);
         encode_key(2, WireType::Varint, &mut out.bytes);
         out.time(time_ms, frame);
+    }
+}
+
+fn write_labels_of(series: &ViewSeries<'_>, out: &mut Vec<u8>) {
+    write_labels(named(&prometheus_name(series.family()), &prometheus_labels(series.labels)), out);
+}
+
+/// What the labels of all series of one reading have in common, encoded.
+#[derive(Default)]
+struct Shape {
+    bytes: Vec<u8>,
+    /// Where the labels that have their values from the item stand: where the bytes in front of each
+    /// end, and then those of its name.
+    own: Vec<[usize; 2]>,
+    /// Names have dots: what becomes of them depends on which labels there are.
+    has_dots: bool,
+}
+
+impl Shape {
+    fn new(series: &ViewSeries<'_>, labels: FromRecipe<'_>) -> Shape {
+        let mut shape = Shape::default();
+        let name = prometheus_name(series.family());
+        shape.has_dots = labels.shape().any(|(name, _)| name.contains('.'));
+        let mut has_name = false;
+        for (label, value) in labels.shape() {
+            if !has_name && label >= NAME {
+                write_label(NAME, &name, &mut shape.bytes);
+                has_name = true;
+            }
+            match value {
+                Some(value) => write_label(label, value, &mut shape.bytes),
+                None => {
+                    let begin = shape.bytes.len();
+                    write_text(1, label, &mut shape.bytes);
+                    shape.own.push([begin, shape.bytes.len()]);
+                }
+            }
+        }
+        if !has_name {
+            write_label(NAME, &name, &mut shape.bytes);
+        }
+        shape
+    }
+
+    fn write(&self, series: &ViewSeries<'_>, labels: FromRecipe<'_>, out: &mut Vec<u8>) {
+        if self.has_dots {
+            return write_labels_of(series, out);
+        }
+        let mut at = 0;
+        for ([begin, end], value) in self.own.iter().zip(labels.own()) {
+            out.extend_from_slice(&self.bytes[at..*begin]);
+            at = *end;
+            if value.is_empty() {
+                continue;
+            }
+            let len = end - begin + 1 + encoded_len_varint(value.len() as u64) + value.len();
+            encode_key(1, WireType::LengthDelimited, out);
+            encode_varint(len as u64, out);
+            out.extend_from_slice(&self.bytes[*begin..*end]);
+            encode_key(2, WireType::LengthDelimited, out);
+            encode_varint(value.len() as u64, out);
+            out.extend_from_slice(value);
+        }
+        out.extend_from_slice(&self.bytes[at..]);
     }
 }
 
@@ -108,13 +182,15 @@ fn write_head(labels: &[u8], time_len: usize, out: &mut Vec<u8>) {
 
 /// A series' labels, `__name__` among them, sorted by name.
 fn write_labels<'l>(labels: impl Iterator<Item = (&'l str, &'l str)>, out: &mut Vec<u8>) {
-    for (name, value) in labels {
-        let field = |text: &str| 1 + encoded_len_varint(text.len() as u64) + text.len();
-        encode_key(1, WireType::LengthDelimited, out);
-        encode_varint((field(name) + field(value)) as u64, out);
-        write_text(1, name, out);
-        write_text(2, value, out);
-    }
+    labels.for_each(|(name, value)| write_label(name, value, out));
+}
+
+fn write_label(name: &str, value: &str, out: &mut Vec<u8>) {
+    let field = |text: &str| 1 + encoded_len_varint(text.len() as u64) + text.len();
+    encode_key(1, WireType::LengthDelimited, out);
+    encode_varint((field(name) + field(value)) as u64, out);
+    write_text(1, name, out);
+    write_text(2, value, out);
 }
 
 /// Where each top-level field of `message` ends; none if it is not made of length-delimited ones.
