@@ -253,6 +253,9 @@ impl Source {
         ended: &mut Vec<Ended>,
     ) {
         self.end_inherited(time_ms, ended, |_| true);
+        // Its last frame may be younger than the batch that tells of its end; a marker of no later time
+        // than the last sample would have a whole request refused.
+        let time_ms = time_ms.max(self.time_ms.saturating_add(1));
         self.each(from, |one| {
             if let Some(identities) = &mut identities {
                 identities.remove(one.identity);
@@ -490,5 +493,16 @@ mod tests {
         assert_eq!(update(&mut after, 1000, vec![disks("d", 1000, &["b"])]), [("test_bytes_total,a".to_owned(), 1000)]);
         assert_eq!(update(&mut after, 2000, vec![disks("d", 2000, &["b"])]), []);
         assert_eq!(after.sent().len(), 1);
+    }
+
+    #[test]
+    fn a_marker_is_younger_than_the_last_sample_whatever_the_batch_says() {
+        let mut sources = Ledger::new(testing::from(Labels::EMPTY));
+        update(&mut sources, 10_000, vec![disks("a", 9_000, &["sda"]), disks("b", 10_000, &["sdb"])]);
+        let roster = Some(Arc::new(Roster::new([("a".into(), Duration::from_secs(1))])));
+        // A slow target's frame, read before that of the source that is gone.
+        sources.update(&Batch { roster, ..batch(9_500, vec![disks("a", 9_500, &["sda"])]) });
+        let ended: Vec<i64> = sources.take_ended().iter().map(|ended| ended.time_ms).collect();
+        assert_eq!(ended, [10_001]);
     }
 }

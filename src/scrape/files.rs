@@ -95,8 +95,8 @@ impl Followed {
         self.files.retain(|path, _| there.contains_key(path));
         changed |= self.files.len() != before;
         for path in there.into_keys() {
-            let stamp = match fs::metadata(&path) {
-                Ok(metadata) => Stamp::of(&metadata),
+            let (stamp, is_file) = match fs::metadata(&path) {
+                Ok(metadata) => (Stamp::of(&metadata), metadata.is_file()),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     changed |= self.files.remove(&path).is_some();
                     continue;
@@ -106,7 +106,9 @@ impl Followed {
             if self.files.get(&path).is_some_and(|known| known.stamp == stamp) {
                 continue;
             }
-            let read = read(&path).and_then(|text| parse(&path, &text));
+            // Opening a pipe would wait for its other end.
+            let text = if is_file { read(&path) } else { Err("is no regular file".to_owned()) };
+            let read = text.and_then(|text| parse(&path, &text));
             let known = self.files.entry(path.clone()).or_insert_with(|| Known { stamp, endpoints: Vec::new() });
             known.stamp = stamp;
             match read {
@@ -274,6 +276,7 @@ mod tests {
         fs::write(dir.join("a.json"), "one\ntwo\ntaken").unwrap();
         fs::write(dir.join("b.json"), "three\none").unwrap();
         fs::write(dir.join("c.txt"), "four").unwrap();
+        nix::unistd::mkfifo(&dir.join("d.json"), nix::sys::stat::Mode::S_IRWXU).unwrap();
         assert_eq!(look(&mut followed), (true, "one two three".to_owned()));
         assert_eq!(look(&mut followed), (false, "one two three".to_owned()));
         fs::write(dir.join("a.json"), "bad").unwrap();
@@ -285,6 +288,7 @@ mod tests {
         assert_eq!(look(&mut followed), (true, "five".to_owned()));
         fs::remove_dir_all(&dir).unwrap();
         assert_eq!(look(&mut followed), (true, String::new()));
-        assert_eq!(said, [format!("{} is bad", dir.join("a.json").display())], "once");
+        let expected = ["d.json is no regular file", "a.json is bad"].map(|end| format!("{}/{end}", dir.display()));
+        assert_eq!(said, expected, "each once");
     }
 }

@@ -15,7 +15,7 @@ use super::settings::Settings;
 use super::target::{Context, Target};
 use crate::host::{monotonic, wall_ms};
 use crate::model::Frame;
-use crate::telemetry::{EndpointStatus, panic_message};
+use crate::telemetry::{EndpointState, EndpointStatus, panic_message};
 
 /// How many threads there are of each kind, at most.
 pub const THREADS: usize = 16;
@@ -25,6 +25,9 @@ const FIRST_WITHIN: Duration = Duration::from_secs(3);
 
 /// How often those whose turn does not come are looked for, at most: all targets are walked.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// How often it is said that there are some.
+const SAY_EVERY: Duration = Duration::from_secs(60);
 
 /// Where frames go. Whether anybody is there.
 pub type Deliver = Box<dyn Fn(Frame) -> bool + Send + Sync>;
@@ -45,7 +48,7 @@ struct Shared {
 pub enum Kind {
     /// Those for targets that are well.
     Well,
-    /// Those for targets that have timed out.
+    /// Those for targets that have timed out, and for those that were never asked.
     Slow,
 }
 
@@ -57,6 +60,8 @@ struct State {
     next: Id,
     /// When those that are overdue were last looked for.
     looked: Duration,
+    /// When it was last said that some are overdue.
+    said: Duration,
     stopped: bool,
 }
 
@@ -105,8 +110,10 @@ impl Pool {
                     let due = now + offset(&settings.name, first);
                     let id = state.next;
                     state.next += 1;
-                    state.due[Kind::Well as usize].push(Reverse((due, id)));
-                    (id, Slot { settings, status, due, kind: Kind::Well, target: Some(Box::new(target)) })
+                    // Nobody knows whether it hangs: that must delay nobody who is known to be well.
+                    let kind = Kind::Slow;
+                    state.due[kind as usize].push(Reverse((due, id)));
+                    (id, Slot { settings, status, due, kind, target: Some(Box::new(target)) })
                 }
             };
             statuses.push(Arc::clone(&slot.status));
@@ -208,6 +215,10 @@ impl Pool {
         *looked = now;
         for (id, slot) in targets.iter_mut() {
             let interval = slot.settings.interval;
+            // What was never asked is not down.
+            if slot.status.last().state == EndpointState::Pending {
+                continue;
+            }
             if let Some(target) = slot.target.as_mut().filter(|_| now.saturating_sub(slot.due) > interval) {
                 frames.push(target.waits(wall_ms()));
                 slot.due = next_due(slot.due, now, &slot.settings.name, interval).0;
@@ -215,6 +226,13 @@ impl Pool {
                 // It keeps its place in front of those that have waited for less time.
                 due[slot.kind as usize].push(Reverse((now, *id)));
             }
+        }
+        if !frames.is_empty() && now.saturating_sub(state.said) > SAY_EVERY {
+            state.said = now;
+            let count = frames.len();
+            log::warn!(
+                "endpoints: {count} are waiting for their turn, since all threads ask endpoints that do not answer"
+            );
         }
         drop(state);
         frames.into_iter().for_each(|frame| _ = (self.0.deliver)(frame));

@@ -235,7 +235,9 @@ impl Taker<'_> {
             Role::Quantile => "quantile",
             _ => "",
         };
-        let is_part = matches!(series.family.kind, Kind::Histogram | Kind::Summary);
+        // Since when it counts is a time, whatever it is that counts.
+        let kind = if series.role == Role::Created { Kind::Gauge } else { series.family.kind };
+        let is_part = matches!(kind, Kind::Histogram | Kind::Summary);
         let (own, shared): (Vec<_>, Vec<_>) = labels.into_iter().partition(|(name, _)| is_part && name == own);
 
         let scale = if factor == 1.0 { String::new() } else { factor.to_string() };
@@ -247,14 +249,14 @@ impl Taker<'_> {
             let _ = write!(self.key, "{}:{text}", text.len());
         }
         let number = self.shapes.number(&self.key).to_string();
-        for text in [&*scale, series.family.help, series.family.unit, series.family.kind.as_str()] {
+        for text in [&*scale, series.family.help, series.family.unit, kind.as_str()] {
             let _ = write!(self.key, "{}:{text}", text.len());
         }
         let reading = self.shapes.reading(&self.key, || {
             let keys = shared.iter().enumerate().map(|(at, (name, _))| Label::Key { name, at: at + 1, prefix: "" });
             let constants = own.iter().map(|(name, value)| Label::Constant { name, value });
             let labels: Vec<Label<'_>> = keys.chain(constants).collect();
-            let family = Family::new(series.family.kind, name, series.family.unit, series.family.help);
+            let family = Family::new(kind, name, series.family.unit, series.family.help);
             Learnt::everywhere(family, &labels).scaled(factor)
         });
         let mut values: Vec<&str> = Vec::with_capacity(shared.len() + 1);

@@ -177,7 +177,8 @@ impl Target {
     /// Takes note of a scrape, and says what is new about it.
     fn tell(&mut self, state: EndpointState, time_ms: i64, duration: Duration, samples: usize, error: Option<String>) {
         let name = &self.settings.name;
-        if let Some(why) = &error {
+        // Of those that wait there are many at a time: the pool says so.
+        if let Some(why) = error.as_ref().filter(|_| state != EndpointState::Waiting) {
             if let Some(hidden) = self.causes.pass(why, monotonic()) {
                 let more = if hidden > 0 { format!(" ({hidden} more since the last line)") } else { String::new() };
                 match state {

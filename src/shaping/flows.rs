@@ -66,7 +66,7 @@ impl Flows {
     pub fn new(rules: &Rules) -> Option<Flows> {
         rules.first_stateful()?;
         let mut times: HashMap<String, usize> = HashMap::new();
-        let mut state = |(at, rule): (usize, &Rule)| {
+        let state = |(at, rule): (usize, &Rule)| {
             rule.stateful()?;
             let text = rule.to_string();
             let before = times.entry(text.clone()).or_default();

@@ -8,12 +8,12 @@ use super::label_table::ViewLabels;
 use crate::model::{Family, Kind};
 
 /// The name of `family`: its own where it has no dots, else with `_` for these, with its unit
-/// in words, and `_total` where it is a counter.
+/// in words, and `_total` where it is a counter. What else a name cannot hold becomes `_`, too.
 pub fn prometheus_name(family: Family<'_>) -> Cow<'_, str> {
     if !family.name.contains('.') {
-        return Cow::Borrowed(family.name);
+        return clean(family.name, true);
     }
-    let mut name = family.name.replace('.', "_");
+    let mut name = clean(family.name, true).into_owned();
     let unit = unit_in_words(family.unit);
     let bare = name.strip_suffix("_total").unwrap_or(&name);
     if !unit.is_empty() && bare != unit && !bare.ends_with(&format!("_{unit}")) {
@@ -29,6 +29,18 @@ pub fn prometheus_name(family: Family<'_>) -> Cow<'_, str> {
     Cow::Owned(name)
 }
 
+/// `text` as a name that every receiver takes: letters, digits and `_`, no digit first; `:` in names of
+/// metrics alone. An application may give others (in quotes), and so may a rule.
+fn clean(text: &str, is_metric: bool) -> Cow<'_, str> {
+    let holds = |c: char| c.is_ascii_alphanumeric() || c == '_' || (is_metric && c == ':');
+    let begins_well = !text.starts_with(|c: char| c.is_ascii_digit());
+    if begins_well && text.chars().all(holds) {
+        return Cow::Borrowed(text);
+    }
+    let first = if begins_well { "" } else { "_" };
+    Cow::Owned(first.chars().chain(text.chars().map(|c| if holds(c) { c } else { '_' })).collect())
+}
+
 /// Labels as the formats of Prometheus write them.
 pub struct WrittenLabels<'l> {
     /// Where no name has a dot, which is nearly always so.
@@ -36,14 +48,14 @@ pub struct WrittenLabels<'l> {
     without_dots: Vec<(Cow<'l, str>, &'l str)>,
 }
 
-/// `labels` with `_` for the dots of their names, sorted anew. A label of the configuration that
+/// `labels` with `_` for the dots of their names, and for what else a name cannot hold, sorted anew. A label of the configuration that
 /// has that very name yields, as it would to one without dots.
 pub fn prometheus_labels(labels: ViewLabels<'_>) -> WrittenLabels<'_> {
-    let has_dots = |(name, _): &(&str, &str)| name.contains('.');
+    let has_dots = |(name, _): &(&str, &str)| matches!(clean(name, false), Cow::Owned(_));
     if !labels.iter().any(|label| has_dots(&label)) {
         return WrittenLabels { as_they_are: Some(labels), without_dots: Vec::new() };
     }
-    let with = labels.iter().filter(has_dots).map(|(name, value)| (Cow::Owned(name.replace('.', "_")), value));
+    let with = labels.iter().filter(has_dots).map(|(name, value)| (clean(name, false), value));
     let without = labels.iter().filter(|label| !has_dots(label)).map(|(name, value)| (Cow::Borrowed(name), value));
     let mut all: Vec<_> = with.chain(without).collect();
     // Stable: of two that are alike the one that had dots stands in front.
@@ -97,6 +109,17 @@ fn unit_in_words(unit: &str) -> Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_name_cannot_hold_becomes_a_line() {
+        for (name, written) in
+            [("a b", "a_b"), ("größe", "gr__e"), ("a:b", "a:b"), ("9x", "_9x"), ("my.utf8 name", "my_utf8_name")]
+        {
+            assert_eq!(prometheus_name(Family::untyped(name, "", "")), written);
+        }
+        assert_eq!(clean("a:b", false), "a_b");
+        assert!(matches!(clean("fine_1", false), Cow::Borrowed("fine_1")));
+    }
 
     #[test]
     fn names_with_dots_get_their_unit_and_their_kind() {
