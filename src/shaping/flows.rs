@@ -172,16 +172,21 @@ impl Flows {
         }
     }
 
-    /// Nobody gives the series of a chunk any more.
-    pub fn release(&mut self, view: &View, meetings: &Meetings, now_ms: i64) {
+    /// Nobody gives the series of a chunk any more. Whether another one may be gathered in the place of one of them.
+    pub fn release(&mut self, view: &View, meetings: &Meetings, now_ms: i64) -> bool {
+        let mut is_freed = false;
         for (meeting, met) in view.meetings().zip(&meetings.0) {
             let Some(state) = &mut self.states[meeting.rule] else { continue };
             match (&mut state.knows, met.became) {
-                (Knows::Windows(windows), Became::Fed(at)) => windows.release(at, now_ms),
+                (Knows::Windows(windows), Became::Fed(at)) => {
+                    windows.release(at, now_ms);
+                    is_freed = true;
+                }
                 (Knows::Room(room), Became::Let) => room.release(&meeting),
                 _ => {}
             }
         }
+        is_freed
     }
 
     /// Takes the room of the series that are gone. Whether others may have it now.

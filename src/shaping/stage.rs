@@ -249,9 +249,8 @@ impl Source {
             let view = from.view(chunk);
             view.dropped().for_each(|(rule, count)| self.uncount(rule, count));
             if let (Some(flows), Some(meetings)) = (&mut ledgers.flows, self.meetings.remove(&chunk.id())) {
-                flows.release(&view, &meetings, ledgers.now_ms);
+                is_freed |= flows.release(&view, &meetings, ledgers.now_ms);
                 flows.dropped(&meetings).for_each(|rule| self.uncount(rule, 1));
-                is_freed = true;
             }
             let masked = self.masks.remove(&chunk.id()).map_or_else(Vec::new, |mask| mask.masked);
             let Some(admitted) = &mut ledgers.admitted else { continue };

@@ -12,6 +12,7 @@ use super::identity;
 use super::label_table::{self, LabelTable, ViewLabels};
 use super::names::prometheus_name;
 use super::recipe::{self, Recipes};
+use super::rule::Rule;
 use super::rules::{Outcome, Rules, Step};
 use super::series::Series;
 use crate::model::{Chunk, Face, FaceLabels, Family, Frame, Item, Label, Labels, ReadingRef, Scheme, Slot};
@@ -409,6 +410,13 @@ impl View {
         if !gone.contains(&true) {
             return;
         }
+        // They are dropped already, and need no room.
+        let places: Vec<u32> =
+            self.series.iter().zip(&gone).filter(|(_, gone)| **gone).map(|(own, _)| own.place).collect();
+        let limits: Vec<bool> = self.from.rules.iter().map(|rule| matches!(rule, Rule::Limit(_))).collect();
+        let is_gone = |met: &Met| limits[usize::from(met.rule)] && places.binary_search(&met.place).is_ok();
+        let meetings = std::mem::take(&mut shaped.meetings).into_vec();
+        shaped.meetings = meetings.into_iter().filter(|met| !is_gone(met)).collect();
         leave_out(&mut self.series, &gone);
         leave_out(&mut shaped.names, &gone);
         leave_out(&mut shaped.factors, &gone);

@@ -19,11 +19,15 @@ use crate::model::{Family, Frame, Item, Label, Learnt, Recorder, ViewSlots};
 const MAX_SERIES: usize = 500_000;
 
 /// It gives at most so many series, which take some 500 bytes each.
-const MAX_GROUPS: usize = 100_000;
+pub(super) const MAX_GROUPS: usize = 100_000;
 
 /// A series that is not given any more is known for two windows, or for so long where that is more: one whose target
 /// was down for some scrapes goes on growing where it was.
 const KEPT: Duration = Duration::from_secs(300);
+
+/// A batch that is so much earlier than the window that is open belongs to it: for no longer than this are stamps
+/// behind before the pipeline takes a clock that was put back for right.
+const BEHIND_MS: i64 = 60_000;
 
 /// A rule's series and groups. The rule's place is that in the list that its lane has now.
 #[derive(Debug)]
@@ -232,14 +236,15 @@ impl Windows {
     /// is nothing to be said.
     pub fn close(&mut self, now_ms: i64) -> Option<Frame> {
         let now = now_ms.div_euclid(self.window_ms);
-        // A clock that was put back has its new time, and what is open goes on in that.
-        let open = self.open.replace(now)?;
+        let open = *self.open.get_or_insert(now);
         if now <= open {
-            if now < open {
+            // A clock that was put back has its new time, and what is open goes on in that.
+            if now_ms < open.saturating_mul(self.window_ms).saturating_sub(BEHIND_MS) {
                 self.move_open(open, now);
             }
             return None;
         }
+        self.open = Some(now);
         let end_ms = open.saturating_add(1).saturating_mul(self.window_ms);
         let given = self.give(open);
         let is_waited_for = self.series.iter().any(|series| series.giver.is_some());
@@ -254,6 +259,7 @@ impl Windows {
     }
 
     fn move_open(&mut self, from: i64, to: i64) {
+        self.open = Some(to);
         for (_, window) in self.series.iter_mut().filter_map(|series| series.last.as_mut()) {
             if *window == from {
                 *window = to;

@@ -1,12 +1,14 @@
 //! Rules that depend on other series or on what was before, through a lane's stage. The numbers were worked out by
 //! hand.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::{Batch, Frame, Kind, Resource, Roster};
+use crate::model::{Batch, Family, Frame, Item, Kind, Label, Learnt, Recorder, Resource, Roster};
 use crate::shaping::Stage;
 use crate::shaping::testing::{self, Giver, words};
+use crate::shaping::windows::MAX_GROUPS;
 
 /// A whole multiple of a day.
 const DAY: i64 = 1_699_920_000_000;
@@ -275,6 +277,9 @@ fn a_clock_that_was_put_back_goes_on_with_the_window_that_is_open() {
     assert_eq!(lane.made(3600, &[("a", 1.0)]), []);
     assert_eq!(lane.made(10, &[("b", 2.0)]), []);
     assert_eq!(lane.made(30, &[("a", 1.0)]), [(30, words(&[("out", 3.0)]))]);
+    // One that is a little late is none.
+    assert_eq!(lane.made(29, &[("a", 4.0)]), []);
+    assert_eq!(lane.made(60, &[]), [(60, words(&[("out", 4.0)]))]);
 }
 
 #[test]
@@ -341,4 +346,129 @@ fn a_limit_that_a_reload_leaves_alone_keeps_the_series_that_it_has() {
     lane.stage.take_over(before);
     assert_eq!(lane.at(10, &[("b", 1.0), ("a", 2.0)]).0, words(&[(r#"a{job="j"}"#, 2.0)]));
     assert_eq!(lane.stage.dropped(), [0, 1]);
+}
+
+/// The same numbers each time, below `below`.
+fn random(state: &mut u64, below: usize) -> usize {
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    (*state % below as u64) as usize
+}
+
+#[test]
+fn whatever_comes_and_goes_a_limit_lets_as_many_pass_as_there_may_be() {
+    const MOST: usize = 60;
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let rules = format!(r#"[{{"drop_labels": ["n"]}}, {{"limit": {{"series": {MOST}}}}}]"#);
+    let mut stage = Stage::new(testing::from(&rules)).unwrap();
+    let mut givers = ["a", "b", "c"].map(Giver::new);
+    let mut given: [Vec<String>; 3] = Default::default();
+    let mut passed_before = BTreeSet::new();
+    for time_ms in 1..300 {
+        let mut frames = Vec::new();
+        for (giver, given) in givers.iter_mut().zip(&mut given) {
+            if random(&mut state, 3) == 0 {
+                *given = (0..random(&mut state, 50))
+                    .map(|_| format!(r#"m{}{{n="{}"}}"#, random(&mut state, 100), random(&mut state, 2)))
+                    .collect();
+                given.sort();
+                given.dedup();
+            }
+            let series: Vec<(&str, f64)> = given.iter().map(|text| (text.as_str(), 1.0)).collect();
+            frames.push(giver.frame(time_ms, &series));
+        }
+        let resource = Arc::new(Resource { host: "h".into(), boot_ms: None });
+        let batch = Batch::new(time_ms, resource, frames);
+        let passed = stage.pass(&batch).into_owned();
+        let seen: Vec<String> = passed
+            .frames
+            .iter()
+            .flat_map(|frame| testing::seen(frame, stage.from()))
+            .map(|(name, _)| name.split('{').next().unwrap().to_owned())
+            .collect();
+        let names: BTreeSet<String> = seen.iter().cloned().collect();
+        assert_eq!(names.len(), seen.len(), "at {time_ms}: none twice");
+        let all: BTreeSet<String> =
+            given.iter().flatten().map(|text| text.split('{').next().unwrap().to_owned()).collect();
+        assert_eq!(names.len(), all.len().min(MOST), "at {time_ms}");
+        assert!(names.is_subset(&all), "at {time_ms}");
+        let dropped = given.iter().map(Vec::len).sum::<usize>() - seen.len();
+        assert_eq!(stage.dropped().iter().sum::<u64>() as usize, dropped, "at {time_ms}");
+        // Who had room and is still given by the same source has it still.
+        let stay: BTreeSet<String> = passed_before.intersection(&all).cloned().collect();
+        assert!(stay.is_subset(&names), "at {time_ms}");
+        passed_before = names;
+    }
+}
+
+#[test]
+fn whatever_comes_and_goes_a_window_has_the_last_number_of_each_series() {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let rule = r#"[{"aggregate": {"function": "sum", "by": ["g"], "window": "1s", "name": "out"}}]"#;
+    let mut stage = Stage::new(testing::from(rule)).unwrap();
+    let mut givers = ["a", "b"].map(Giver::new);
+    let mut given: [Vec<String>; 2] = Default::default();
+    let mut last: BTreeMap<String, f64> = BTreeMap::new();
+    let mut windows = 0;
+    for time_ms in (0..100_000).step_by(250) {
+        let expected: BTreeMap<String, f64> = last.iter().fold(BTreeMap::new(), |mut all, (series, value)| {
+            let group = series.split(['{', ',']).find(|label| label.starts_with("g=")).unwrap();
+            *all.entry(format!("out{{{}}}", group.trim_end_matches('}'))).or_default() += value;
+            all
+        });
+        let mut frames = Vec::new();
+        for (source, (giver, given)) in givers.iter_mut().zip(&mut given).enumerate() {
+            if random(&mut state, 4) == 0 {
+                *given = (0..random(&mut state, 40))
+                    .map(|_| format!(r#"m{}{{g="{}",s="{source}"}}"#, random(&mut state, 100), random(&mut state, 3)))
+                    .collect();
+                given.sort();
+                given.dedup();
+            }
+            let series: Vec<(&str, f64)> =
+                given.iter().map(|text| (text.as_str(), random(&mut state, 1000) as f64)).collect();
+            if time_ms % 1000 == 0 && source == 0 {
+                last.clear();
+            }
+            last.extend(series.iter().map(|(text, value)| ((*text).to_owned(), *value)));
+            frames.push(giver.frame(time_ms, &series));
+        }
+        let resource = Arc::new(Resource { host: "h".into(), boot_ms: None });
+        let batch = Batch::new(time_ms, resource, frames);
+        let passed = stage.pass(&batch).into_owned();
+        assert!(passed.frames[..2].iter().all(|frame| testing::seen(frame, stage.from()).is_empty()));
+        if time_ms % 1000 != 0 || time_ms == 0 {
+            assert_eq!(passed.frames.len(), 2);
+            continue;
+        }
+        let made: BTreeMap<String, f64> =
+            passed.frames[2..].iter().flat_map(|frame| testing::seen(frame, stage.from())).collect();
+        assert_eq!(made, expected, "at {time_ms}");
+        windows += made.len();
+    }
+    assert!(windows > 200, "{windows}");
+}
+
+#[test]
+fn a_rule_makes_so_many_series_and_what_is_over_is_counted_and_said_once() {
+    let family = Family::gauge("many", "", "");
+    let label = [Label::key("n", 0)];
+    let reading = Arc::new(Learnt::everywhere(family, &label));
+    let mut recorder = Recorder::new("app", 1_000_000);
+    for at in 0..MAX_GROUPS + 5 {
+        recorder.item(&Item::new(&[&at.to_string()])).push_learnt(&reading, 1.0);
+    }
+    let frame = recorder.finish(DAY);
+    let mut lane = Lane::new(r#"[{"downsample": {"every": "10s"}}]"#);
+    for second in [0, 10] {
+        let batch = lane.batch_of(second, vec![frame.clone()]);
+        let frames = lane.pass(&batch);
+        assert_eq!(lane.stage.dropped(), [5]);
+        assert_eq!(lane.stage.take_overfull(), (second == 0).then_some(0));
+        assert_eq!(
+            frames[1..].iter().map(|frame| frame.values.len()).sum::<usize>(),
+            [0, MAX_GROUPS][second as usize / 10]
+        );
+    }
 }
