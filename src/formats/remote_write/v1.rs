@@ -67,7 +67,7 @@ pub fn write_view(view: &View, frame: usize, time_ms: i64, values: &[f64], times
         let time_ms = series.time_ms(time_ms, times);
         write_head(&labels, encoded_len_varint(time_ms as u64), &mut out.bytes);
         out.value(*value);
-        encode_key(2, WireType::Varint, &mut out.bytes);
+        out.bytes.push(SAMPLE_TIME);
         out.time(time_ms, frame);
     }
 }
@@ -125,11 +125,9 @@ impl Shape {
                 continue;
             }
             let len = end - begin + 1 + encoded_len_varint(value.len() as u64) + value.len();
-            encode_key(1, WireType::LengthDelimited, out);
-            encode_varint(len as u64, out);
+            write_len(LABEL, len, out);
             out.extend_from_slice(&self.bytes[*begin..*end]);
-            encode_key(2, WireType::LengthDelimited, out);
-            encode_varint(value.len() as u64, out);
+            write_len(VALUE, value.len(), out);
             out.extend_from_slice(value);
         }
         out.extend_from_slice(&self.bytes[at..]);
@@ -172,12 +170,28 @@ fn write_head(labels: &[u8], time_len: usize, out: &mut Vec<u8>) {
     // Sample: key and value, key and time.
     let sample_len = 1 + 8 + 1 + time_len;
     let series_len = labels.len() + 1 + encoded_len_varint(sample_len as u64) + sample_len;
-    encode_key(1, WireType::LengthDelimited, out);
-    encode_varint(series_len as u64, out);
+    write_len(SERIES, series_len, out);
     out.extend_from_slice(labels);
-    encode_key(2, WireType::LengthDelimited, out);
-    encode_varint(sample_len as u64, out);
-    encode_key(1, WireType::SixtyFourBit, out);
+    write_len(SAMPLE, sample_len, out);
+    out.push(SAMPLE_VALUE);
+}
+
+/// Keys of the message's fields, a byte each.
+const SERIES: u8 = 1 << 3 | WireType::LengthDelimited as u8;
+const LABEL: u8 = 1 << 3 | WireType::LengthDelimited as u8;
+const VALUE: u8 = 2 << 3 | WireType::LengthDelimited as u8;
+const SAMPLE: u8 = 2 << 3 | WireType::LengthDelimited as u8;
+const SAMPLE_VALUE: u8 = 1 << 3 | WireType::SixtyFourBit as u8;
+const SAMPLE_TIME: u8 = 2 << 3 | WireType::Varint as u8;
+
+/// A field's key, and how long it is.
+fn write_len(key: u8, len: usize, out: &mut Vec<u8>) {
+    if len < 0x80 {
+        out.extend_from_slice(&[key, len as u8]);
+    } else {
+        out.push(key);
+        encode_varint(len as u64, out);
+    }
 }
 
 /// A series' labels, `__name__` among them, sorted by name.

@@ -168,17 +168,22 @@ impl Run<'_> {
         }
         let bound = self.values.get(next).copied().unwrap_or(self.bytes.len());
         let len = (bound - source).min(end - at);
-        let (a, b) = (&self.bytes[source..source + len], &self.bytes[at..at + len]);
-        let mut same = 0;
-        for (a, b) in a.chunks_exact(8).zip(b.chunks_exact(8)) {
-            let word = |bytes: &[u8]| bytes.try_into().map_or(0, u64::from_le_bytes);
-            let differ = word(a) ^ word(b);
+        let (mut a, mut b) = (&self.bytes[source..source + len], &self.bytes[at..at + len]);
+        // Eight at a time: there are many, and a series is more than a hundred.
+        while let (Some((one, rest_a)), Some((other, rest_b))) = (a.split_first_chunk(), b.split_first_chunk()) {
+            let differ = u64::from_le_bytes(*one) ^ u64::from_le_bytes(*other);
             if differ != 0 {
-                return same + differ.trailing_zeros() as usize / 8;
+                return len - a.len() + differ.trailing_zeros() as usize / 8;
             }
-            same += 8;
+            (a, b) = (rest_a, rest_b);
         }
-        same + a[same..].iter().zip(&b[same..]).take_while(|(a, b)| a == b).count()
+        while let (Some((one, rest_a)), Some((other, rest_b))) = (a.split_first(), b.split_first()) {
+            if one != other {
+                break;
+            }
+            (a, b) = (rest_a, rest_b);
+        }
+        len - a.len()
     }
 
     /// Makes the bytes at `at` known, unless they are those of a time.
