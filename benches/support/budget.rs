@@ -12,6 +12,12 @@ pub fn measured(what: &str, value: f64, unit: &str, budget: f64) {
     println!("  {what:<58} {value:>9.3} {unit:<3} (budget {budget}){mark}");
 }
 
+/// The same where more is better.
+pub fn measured_at_least(what: &str, value: f64, unit: &str, budget: f64) {
+    let mark = if value < budget { "   <-- UNDER" } else { "" };
+    println!("  {what:<58} {value:>9.3} {unit:<3} (budget at least {budget}){mark}");
+}
+
 /// The same for what is counted and the same on every machine: over its budget, the bench fails.
 pub fn counted(what: &str, value: f64, unit: &str, budget: f64) {
     measured(what, value, unit, budget);

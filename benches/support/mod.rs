@@ -39,22 +39,25 @@ pub struct Sink {
     pub url: String,
     requests: Arc<AtomicUsize>,
     body: Arc<AtomicUsize>,
+    bytes: Arc<AtomicUsize>,
 }
 
 impl Sink {
     pub fn start() -> Sink {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let (requests, body) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let [requests, body, bytes] = [0; 3].map(|zero| Arc::new(AtomicUsize::new(zero)));
         let sink = Sink {
             url: format!("http://{address}/"),
             address,
             requests: Arc::clone(&requests),
             body: Arc::clone(&body),
+            bytes: Arc::clone(&bytes),
         };
         std::thread::spawn(move || {
             for stream in listener.incoming() {
-                serve(stream.unwrap(), &requests, &body);
+                let [requests, body, bytes] = [&requests, &body, &bytes].map(Arc::clone);
+                std::thread::spawn(move || serve(stream.unwrap(), &requests, &body, &bytes));
             }
         });
         sink
@@ -62,6 +65,11 @@ impl Sink {
 
     pub fn requests(&self) -> usize {
         self.requests.load(Ordering::Relaxed)
+    }
+
+    /// Of all bodies.
+    pub fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
     }
 
     /// Waits for `count` requests; the size of the last one's body.
@@ -73,7 +81,7 @@ impl Sink {
     }
 }
 
-fn serve(mut stream: TcpStream, requests: &AtomicUsize, size: &AtomicUsize) {
+fn serve(mut stream: TcpStream, requests: &AtomicUsize, size: &AtomicUsize, bytes: &AtomicUsize) {
     stream.set_nodelay(true).unwrap();
     let mut reader = BufReader::with_capacity(1 << 20, stream.try_clone().unwrap());
     let mut line = String::new();
@@ -96,6 +104,7 @@ fn serve(mut stream: TcpStream, requests: &AtomicUsize, size: &AtomicUsize) {
             return;
         }
         size.store(length, Ordering::Relaxed);
+        bytes.fetch_add(length, Ordering::Relaxed);
         requests.fetch_add(1, Ordering::Relaxed);
         if stream.write_all(b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n").is_err() {
             return;
@@ -123,6 +132,13 @@ impl Process {
             *all.entry(name.trim().to_owned()).or_default() += Duration::from_nanos(on_cpu);
         }
         all
+    }
+
+    /// How many of its threads have a name that begins so.
+    pub fn threads_named(&self, prefix: &str) -> usize {
+        let tasks = fs::read_dir(self.proc("task")).unwrap();
+        let names = tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("comm")).ok());
+        names.filter(|name| name.starts_with(prefix)).count()
     }
 
     fn proc(&self, file: &str) -> String {

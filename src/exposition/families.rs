@@ -81,7 +81,60 @@ pub(super) struct Families<'p> {
     now: Option<Family<'p>>,
     /// Whether there was one of that name before: then what holds was said in both.
     reopened: bool,
-    before: HashMap<Cow<'p, str>, Family<'p>>,
+    before: Before<'p>,
+}
+
+/// The families in front of the one in which the page is, by name.
+enum Before<'p> {
+    /// As long as the page has them in the order of their names, as most exporters do, and none twice.
+    Sorted(Vec<Family<'p>>),
+    Any(HashMap<Cow<'p, str>, Family<'p>>),
+}
+
+impl Default for Before<'_> {
+    fn default() -> Self {
+        Before::Sorted(Vec::new())
+    }
+}
+
+impl<'p> Before<'p> {
+    fn len(&self) -> usize {
+        match self {
+            Before::Sorted(all) => all.len(),
+            Before::Any(all) => all.len(),
+        }
+    }
+
+    fn get(&self, name: &str) -> Option<&Family<'p>> {
+        match self {
+            Before::Sorted(all) if all.last().is_none_or(|last| *last.name < *name) => None,
+            Before::Sorted(all) => all.binary_search_by(|family| (*family.name).cmp(name)).ok().map(|at| &all[at]),
+            Before::Any(all) => all.get(name),
+        }
+    }
+
+    fn take(&mut self, name: &str) -> Option<Family<'p>> {
+        self.get(name)?;
+        self.unsorted().remove(name)
+    }
+
+    fn put(&mut self, family: Family<'p>) {
+        match self {
+            Before::Sorted(all) if all.last().is_none_or(|last| last.name < family.name) => all.push(family),
+            _ => drop(self.unsorted().insert(family.name.clone(), family)),
+        }
+    }
+
+    fn unsorted(&mut self) -> &mut HashMap<Cow<'p, str>, Family<'p>> {
+        if let Before::Sorted(all) = self {
+            let all = std::mem::take(all).into_iter();
+            *self = Before::Any(all.map(|family| (family.name.clone(), family)).collect());
+        }
+        match self {
+            Before::Any(all) => all,
+            Before::Sorted(_) => unreachable!("it has just been made the other"),
+        }
+    }
 }
 
 /// Where a line of metadata stands.
@@ -129,9 +182,9 @@ impl<'p> Families<'p> {
             }
         }
         if let Some(last) = self.now.take() {
-            self.before.insert(last.name.clone(), last);
+            self.before.put(last);
         }
-        let again = self.before.remove(&name);
+        let again = self.before.take(&name);
         self.reopened = again.is_some();
         let new = || Family { name, help: "".into(), unit: "".into(), is: Type::Unknown };
         self.now = Some(again.unwrap_or_else(new));
@@ -150,7 +203,7 @@ impl<'p> Families<'p> {
                 return found(now, role, !self.reopened);
             }
         }
-        if !self.before.is_empty() {
+        if self.before.len() > 0 {
             for suffix in std::iter::once("").chain(SUFFIXES) {
                 let family = name.strip_suffix(suffix).and_then(|stem| self.before.get(stem));
                 if let Some((family, role)) = family.and_then(|family| Some((family, family.is.role(suffix)?))) {
@@ -187,6 +240,26 @@ mod tests {
         let of = families.of("a_count");
         assert_eq!((of.family.help, of.family.unit, of.is_in_block), ("of a", "s", false));
         assert_eq!(families.len(), 2);
+    }
+
+    #[test]
+    fn families_are_found_in_whatever_order_they_come() {
+        for order in [["a", "b", "c", "d"], ["d", "a", "c", "b"], ["b", "a", "c", "d"]] {
+            let mut families = Families::default();
+            for name in order {
+                assert_eq!(say(&mut families, name, Said::Type(Type::Counter)), Place::Begins);
+            }
+            assert_eq!(families.len(), 4);
+            for name in ["a_total", "b_total", "c_total", "d_total"] {
+                assert_eq!(families.of(name).family.name, &name[..1], "{order:?}");
+            }
+            assert_eq!(families.of("e_total").family.name, "e_total");
+            for name in ["c", "a", "c", "b"] {
+                assert_eq!(say(&mut families, name, Said::Help("of it".into())), Place::Again, "{order:?} {name}");
+                assert_eq!(families.of(name).family.kind, Kind::Counter);
+            }
+            assert_eq!(families.len(), 4);
+        }
     }
 
     #[test]

@@ -27,20 +27,13 @@ pub(super) fn short(text: &[u8]) -> Option<(f64, usize)> {
     let mut at = usize::from(negative);
     let begin = at;
     let mut mantissa = 0_u64;
-    let mut digits = |at: &mut usize| {
-        while let Some(digit) = text.get(*at).map(|byte| byte.wrapping_sub(b'0')).filter(|digit| *digit < 10) {
-            mantissa = mantissa.wrapping_mul(10).wrapping_add(u64::from(digit));
-            *at += 1;
-        }
-    };
-    digits(&mut at);
+    at += digits(text, at, &mut mantissa);
     let mut count = at - begin;
     let mut behind = 0;
     if text.get(at) == Some(&b'.') {
         at += 1;
-        let point = at;
-        digits(&mut at);
-        behind = at - point;
+        behind = digits(text, at, &mut mantissa);
+        at += behind;
         count += behind;
     }
     if count == 0 || count > DIGITS || mantissa > WHOLE {
@@ -65,6 +58,20 @@ pub(super) fn short(text: &[u8]) -> Option<(f64, usize)> {
     let power = *TENS.get(exponent.unsigned_abs() as usize)?;
     let value = if exponent < 0 { mantissa as f64 / power } else { mantissa as f64 * power };
     Some((if negative { -value } else { value }, at))
+}
+
+/// Appends the digits that begin there to `number`; how many they are. What does not fit is wrong.
+#[inline(always)]
+fn digits(text: &[u8], at: usize, number: &mut u64) -> usize {
+    let rest = text.get(at..).unwrap_or_default();
+    for (count, byte) in rest.iter().enumerate() {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return count;
+        }
+        *number = number.wrapping_mul(10).wrapping_add(u64::from(digit));
+    }
+    rest.len()
 }
 
 /// The same for whatever a number may look like.

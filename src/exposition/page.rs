@@ -10,24 +10,26 @@
 //!       ^--------------^   ^------^      ^------^          compared, nothing else
 //! ```
 //!
-//! Where a line differs, the next lines of the last page are looked at; if it is none of these
-//! time and again, lines are found by an [`Index`], which is made once. What is new and what is
+//! Where a line differs, the next lines of the last page are looked at, and the one that comes if as
+//! many were replaced as are new; if it is none of these time and again, lines are found by an
+//! [`Index`], which is made once. What is new and what is
 //! gone are noted as edits of the lines, and made when the whole page was good.
 
 use super::families::{Families, Place};
 use super::flaw::{Fault, Flaw};
 use super::index::Index;
-use super::scan::{Begin, Head, Pair, Scan, Tail, Word};
+use super::scan::{Begin, Head, Pair, Scan, Tail, Word, line_len};
 use super::{Exemplar, Format, Limits, Point, Role, Series, Sink};
 
 /// How many lines of the last page are looked at ahead of a line that differs: what a handful of
 /// series that went, or were replaced, may take.
 const AHEAD: usize = 32;
 
-/// After so many new samples in a row lines are found by their text; after a new line of metadata
-/// at once, since the samples behind it would be new for its sake. To find one costs about as much
-/// as to read it, to be able to find it as much for each line of the last page.
+/// After so many new samples in a row, and this share of what is left of the last page, lines are
+/// found by their text; after a new line of metadata at once, since the samples behind it would be
+/// new for its sake. To be able to find them costs a fraction of reading for each line that is left.
 const PATIENCE: usize = 2;
+const SHARE: usize = 64;
 
 /// The largest page, in bytes: what a [`Line`] can say.
 const PAGE: usize = Line::LEN as usize;
@@ -236,6 +238,8 @@ struct Reading<'r, 'p, S: Sink> {
     read: Read,
     /// Lines since one was as before.
     in_a_row: usize,
+    /// As many lines further in the last page: where it goes on if these took the place of as many.
+    guess: Old,
     index: Option<Index>,
     /// An old line that was looked for, and where it comes in this page.
     coming: Option<(usize, usize)>,
@@ -259,13 +263,14 @@ impl<'r, 'p, S: Sink> Reading<'r, 'p, S> {
             page,
             sink,
             text,
-            scan: Scan::new(text, page.format, page.limits),
+            scan: Scan::new(text, page.format, page.limits, page.lines.is_empty()),
             at: 0,
             old: Old { line: 0, at: 0, known: 0 },
             is_edit: false,
             edits: Edits { all: Vec::new(), lines: Vec::new(), known: Vec::new() },
             read: Read::default(),
             in_a_row: 0,
+            guess: Old { line: 0, at: 0, known: 0 },
             index: None,
             coming: None,
             looked: 0,
@@ -283,7 +288,7 @@ impl<'r, 'p, S: Sink> Reading<'r, 'p, S> {
         while self.at < self.text.len() {
             match self.page.lines.get(self.old.line) {
                 Some(line) if self.is_as(*line, self.old.at, self.at) => self.same(*line)?,
-                Some(_) if self.index.is_none() && self.look_ahead() => {}
+                Some(_) if self.is_at_guess() || (self.index.is_none() && self.look_ahead()) => {}
                 _ => self.other()?,
             }
         }
@@ -405,7 +410,7 @@ impl<'r, 'p, S: Sink> Reading<'r, 'p, S> {
         let mut at = old.at + line.len();
         if line.is_sample() {
             let rest = self.page.text.get(at..).unwrap_or_default();
-            at += rest.iter().position(|byte| *byte == b'\n').map_or(rest.len(), |len| len + 1);
+            at += line_len(rest).map_or(rest.len(), |len| len + 1);
         }
         Old { line: old.line + 1, at, known: old.known + usize::from(line.is_sample()) }
     }
@@ -440,6 +445,22 @@ impl<'r, 'p, S: Sink> Reading<'r, 'p, S> {
     fn put(&mut self, line: Line) {
         self.edit().new_lines += 1;
         self.edits.lines.push(line);
+    }
+
+    /// Whether the line here is the one that comes if as many lines are new as are gone; these are
+    /// gone then.
+    fn is_at_guess(&mut self) -> bool {
+        if self.in_a_row == 0 || self.guess.line <= self.old.line {
+            return false;
+        }
+        let is_it = self.page.lines.get(self.guess.line).is_some_and(|line| {
+            // Comments and blank lines are too much alike.
+            line.is() != Line::NOTHING && self.is_as(*line, self.guess.at, self.at)
+        });
+        if is_it {
+            self.skip_to(self.guess.line);
+        }
+        is_it
     }
 
     /// Whether the line here is one of the next of the last page. Those in front of it are gone
@@ -530,6 +551,7 @@ impl<'r, 'p, S: Sink> Reading<'r, 'p, S> {
 
     /// Takes a line that is not the old one here, unless it turns out to be one further ahead.
     fn other(&mut self) -> Result<(), Fault> {
+        self.guess = self.behind(if self.in_a_row == 0 { self.old } else { self.guess });
         self.in_a_row += 1;
         match self.scan.begin(self.at)? {
             Begin::Nothing(end) => {
@@ -556,7 +578,9 @@ impl<'r, 'p, S: Sink> Reading<'r, 'p, S> {
             }
             Begin::Sample(name) => {
                 let head = self.scan.head(name)?;
-                if self.has_index(PATIENCE) && self.find(head.end, self.scan.line_end(head.end)) {
+                if self.has_index(PATIENCE + (self.page.lines.len() - self.old.line) / SHARE)
+                    && self.find(head.end, self.scan.line_end(head.end))
+                {
                     return Ok(());
                 }
                 self.sample(&head)?;

@@ -5,6 +5,7 @@
 //! lines; in OpenMetrics a single space stands in front of a number, and nowhere else one.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::ops::Range;
 
 use super::families::{Meta, Said, Type};
@@ -86,8 +87,12 @@ pub(super) enum Word {
 /// Reads words of a text that ends with a line end.
 pub(super) struct Scan<'p> {
     text: &'p [u8],
+    /// The same, where it is known to be UTF-8 as a whole.
+    utf8: Option<&'p str>,
     is_open: bool,
     limits: Limits,
+    /// The last name of a family or a sample: the next one mostly begins with it.
+    last_name: Cell<Span>,
     /// Labels of the line at hand.
     pub labels: Vec<Label>,
     /// Labels of its exemplar.
@@ -136,13 +141,16 @@ enum Quoted {
 }
 
 impl<'p> Scan<'p> {
-    /// A reader of `text`, which is empty or ends with a line end.
-    pub(super) fn new(text: &'p [u8], format: Format, limits: Limits) -> Scan<'p> {
+    /// A reader of `text`, which is empty or ends with a line end. Where much of it `is_new`, it is looked
+    /// through for UTF-8 once, and not piece by piece.
+    pub(super) fn new(text: &'p [u8], format: Format, limits: Limits, is_new: bool) -> Scan<'p> {
         let is_open = format == Format::OpenMetrics;
-        Scan { text, is_open, limits, labels: Vec::new(), exemplar: Vec::new() }
+        let utf8 = if is_new { std::str::from_utf8(text).ok() } else { None };
+        Scan { text, utf8, is_open, limits, last_name: Cell::default(), labels: Vec::new(), exemplar: Vec::new() }
     }
 
     /// The byte there; at the end a line end.
+    #[inline]
     fn byte(&self, at: usize) -> u8 {
         self.text.get(at).copied().unwrap_or(b'\n')
     }
@@ -152,6 +160,7 @@ impl<'p> Scan<'p> {
         CLASS[usize::from(self.byte(at))] & ENDS == 0
     }
 
+    #[inline]
     fn blanks(&self, mut at: usize) -> usize {
         if !self.is_open {
             while matches!(self.byte(at), b' ' | b'\t') {
@@ -164,7 +173,7 @@ impl<'p> Scan<'p> {
     /// Behind the line's end.
     pub(super) fn line_end(&self, at: usize) -> usize {
         let rest = self.text.get(at..).unwrap_or_default();
-        rest.iter().position(|byte| *byte == b'\n').map_or(self.text.len(), |len| at + len + 1)
+        line_len(rest).map_or(self.text.len(), |len| at + len + 1)
     }
 
     /// The end of the name that begins there; there where none does.
@@ -174,6 +183,23 @@ impl<'p> Scan<'p> {
         }
         let rest = self.text.get(at..).unwrap_or_default();
         at + rest.iter().position(|byte| CLASS[usize::from(*byte)] & letters == 0).unwrap_or(rest.len())
+    }
+
+    /// The same of a family's or a sample's name.
+    fn long_name(&self, at: usize) -> usize {
+        let last = self.last_name.get();
+        let known = &self.text[last.begin as usize..last.end as usize];
+        let begins_so = last.end > last.begin && self.text.get(at..).is_some_and(|rest| rest.starts_with(known));
+        let from = if begins_so { at + known.len() } else { at };
+        let letters = NAME | DIGIT | COLON;
+        if begins_so && CLASS[usize::from(self.byte(from))] & letters == 0 {
+            return from;
+        }
+        let end = self.name(at, letters);
+        if end > at {
+            self.last_name.set(Span::new(at..end, false));
+        }
+        end
     }
 
     /// The quoted text whose first quote is there.
@@ -259,7 +285,7 @@ impl<'p> Scan<'p> {
             let name = self.quoted(at, Quoted::Name)?;
             (name, name.end as usize + 1)
         } else {
-            let end = self.name(at, NAME | DIGIT | COLON);
+            let end = self.long_name(at);
             if end == at {
                 return Err(Fault::form(at, "expected a name behind HELP, TYPE or UNIT"));
             }
@@ -280,7 +306,10 @@ impl<'p> Scan<'p> {
             return Err(Fault::form(at, "an empty name"));
         }
         let said = match word {
-            Word::Help => Said::Help(cut(unescaped(self.slice(text)?, text.escaped, self.is_open))),
+            Word::Help => {
+                let help = self.slice(text)?;
+                Said::Help(cut(if text.escaped { unescaped(help, self.is_open) } else { help.into() }))
+            }
             Word::Type => Said::Type(self.type_of(begin, &self.text[begin..end - 1])?),
             Word::Unit => {
                 let unit = self.slice(text)?;
@@ -320,7 +349,7 @@ impl<'p> Scan<'p> {
     }
 
     fn head_into(&self, at: usize, labels: &mut Vec<Label>) -> Result<Head, Fault> {
-        let end = self.name(at, NAME | DIGIT | COLON);
+        let end = self.long_name(at);
         let mut name = (end > at).then(|| Span::new(at..end, false));
         let mut behind = self.blanks(end);
         if self.byte(behind) == b'{' {
@@ -514,14 +543,21 @@ impl<'p> Scan<'p> {
     }
 
     /// The text of a span, as it is written.
+    #[inline]
     fn slice(&self, span: Span) -> Result<&'p str, Fault> {
+        // None where an end is within a character.
+        if let Some(text) = self.utf8.and_then(|text| text.get(span.begin as usize..span.end as usize)) {
+            return Ok(text);
+        }
         let bytes = &self.text[span.begin as usize..span.end as usize];
         std::str::from_utf8(bytes).map_err(|error| Fault::form(span.begin as usize + error.valid_up_to(), "not UTF-8"))
     }
 
     /// The text of a span, without escapes.
+    #[inline]
     pub(super) fn text(&self, span: Span) -> Result<Cow<'p, str>, Fault> {
-        Ok(unescaped(self.slice(span)?, span.escaped, true))
+        let text = self.slice(span)?;
+        Ok(if span.escaped { unescaped(text, true) } else { Cow::Borrowed(text) })
     }
 
     /// The labels of the sample at hand. Those that are empty are left out.
@@ -565,6 +601,24 @@ impl<'p> Scan<'p> {
     }
 }
 
+/// How many bytes of `text` are in front of its first line end. Eight a step: with the line ends made
+/// zero, a byte that borrows is the first of them.
+pub(super) fn line_len(text: &[u8]) -> Option<usize> {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);
+    let mut words = text.chunks_exact(8);
+    let mut at = 0;
+    for word in &mut words {
+        let word = word.try_into().map_or(0, u64::from_le_bytes) ^ u64::from_ne_bytes([b'\n'; 8]);
+        let found = word.wrapping_sub(ONES) & !word & HIGH;
+        if found != 0 {
+            return Some(at + found.trailing_zeros() as usize / 8);
+        }
+        at += 8;
+    }
+    words.remainder().iter().position(|byte| *byte == b'\n').map(|len| at + len)
+}
+
 /// What may stand behind a closing brace.
 fn end_of_braces(byte: u8, is_open: bool) -> Result<(), &'static str> {
     match byte {
@@ -589,10 +643,7 @@ fn repeated(labels: &[Pair<'_>]) -> Option<usize> {
 
 /// Without escapes: of backslash, line end and, where `quotes`, the quote. A backslash in front
 /// of something else stays, as Prometheus has it.
-fn unescaped(text: &str, escaped: bool, quotes: bool) -> Cow<'_, str> {
-    if !escaped {
-        return Cow::Borrowed(text);
-    }
+fn unescaped(text: &str, quotes: bool) -> Cow<'_, str> {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, behind)) = rest.split_once('\\') {
@@ -631,8 +682,8 @@ mod tests {
 
     #[test]
     fn escapes_are_those_of_prometheus() {
-        assert_eq!(unescaped(r#"a\\n\n\"\x\"#, true, true), "a\\n\n\"\\x\\");
-        assert_eq!(unescaped(r#"\"\\\n"#, true, false), "\\\"\\\n");
+        assert_eq!(unescaped(r#"a\\n\n\"\x\"#, true), "a\\n\n\"\\x\\");
+        assert_eq!(unescaped(r#"\"\\\n"#, false), "\\\"\\\n");
     }
 
     #[test]
@@ -651,5 +702,15 @@ mod tests {
         assert_eq!(repeated(&many(100)), Some(100));
         assert_eq!(repeated(&many(100)[..100]), None);
         assert_eq!(repeated(&many(3)), None);
+    }
+
+    #[test]
+    fn the_first_line_end_is_found_wherever_it_stands() {
+        for before in 0..40 {
+            // A line end is also told from its neighbours, and from itself with the upper bit.
+            let text = ["\u{b}\t\u{8a}\u{10a}".repeat(20).as_bytes()[..before].to_vec(), b"\n\x0b\n".to_vec()].concat();
+            assert_eq!(line_len(&text), Some(before));
+            assert_eq!(line_len(&text[..before]), None);
+        }
     }
 }
