@@ -66,7 +66,8 @@ fn main() {
         report(&format!("collect, {host}, {series} series"), series, || {
             std::hint::black_box(collectors.round(&tick, &mut scratch, |_| ()));
         });
-        let resource = Arc::new(Resource { host: "host-1".into(), boot_ms: Some(1_699_000_000_000) });
+        let resource =
+            Arc::new(Resource { host: "host-1".into(), boot_ms: Some(1_699_000_000_000), ..Resource::default() });
         let batch = Batch::new(tick.wall_ms, resource, frames);
         remote_write(&batch);
     }
@@ -95,7 +96,7 @@ fn churn(sources: usize) {
     let mut names: Vec<Item> = (0..devices).map(|at| Item::new(&[&format!("device-{at}")])).collect();
     let mut recorders: Vec<Recorder> =
         (0..sources).map(|source| Recorder::new(format!("source-{source}"), series)).collect();
-    let resource = Arc::new(Resource { host: "host-1".into(), boot_ms: None });
+    let resource = Arc::new(Resource { host: "host-1".into(), boot_ms: None, ..Resource::default() });
     let mut encoder = RemoteWrite::new(Version::V1, from(Labels::of(&[("instance", "host-1"), ("job", "metricsd")])));
     let mut bodies = Bodies::default();
     let mut encode = |tick: usize, renamed: usize| {
@@ -169,7 +170,7 @@ fn batch(series: usize) -> Batch {
     for at in 0..series {
         out.item(&Item::new(&[&format!("sd{at}")])).push(&VALUE, at as f64 * 1234.5);
     }
-    let resource = Arc::new(Resource { host: "host-1".into(), boot_ms: None });
+    let resource = Arc::new(Resource { host: "host-1".into(), boot_ms: None, ..Resource::default() });
     Batch::new(1_700_000_000_000, resource, vec![out.finish(1_700_000_000_000)])
 }
 

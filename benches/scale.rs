@@ -152,7 +152,8 @@ fn part(churn: Churn) {
     let traffic = traffic();
     let mut items: Vec<Item> = (0..INTERFACES).map(|at| Item::new(&[&name(at)])).collect();
     let mut recorder = Recorder::new("network", SERIES);
-    let resource = Arc::new(Resource { host: "host-1".into(), boot_ms: Some(1_699_000_000_000) });
+    let resource =
+        Arc::new(Resource { host: "host-1".into(), boot_ms: Some(1_699_000_000_000), ..Resource::default() });
     let mut bodies = Bodies::default();
     let (mut ticks, mut encodes) = (Vec::new(), Vec::new());
     let mut before = 0;

@@ -89,7 +89,7 @@ fuzz_target!(|input: &[u8]| {
         Box::new(Json::new(from(Labels::EMPTY), Compression::None)),
     ];
     let mut made = Bodies::default();
-    let resource = Arc::new(Resource { host: "fuzz".into(), boot_ms: None });
+    let resource = Arc::new(Resource { host: "fuzz".into(), boot_ms: None, ..Resource::default() });
     for (round, text) in text.split(|byte| *byte == 0).take(MAX_ROUNDS).enumerate() {
         let path = root().join(file);
         fs::write(&path, text).unwrap();

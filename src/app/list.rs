@@ -59,7 +59,7 @@ pub fn list(config: &Config, paths: &HostPaths, format: Format) -> Exit {
     for definition in collectors::definitions().filter(|one| one.part_of.is_none()) {
         settings.switch(definition.name, true);
     }
-    let resource = Arc::new(Resource { host: "".into(), boot_ms: None });
+    let resource = Arc::new(Resource { host: "".into(), boot_ms: None, ..Resource::default() });
     let statuses = match collect(&settings, paths, &resource) {
         Ok((_, statuses)) => statuses,
         Err(error) => {

@@ -5,6 +5,7 @@ mod check;
 mod explain;
 mod first_rounds;
 mod health;
+mod instance;
 mod lanes;
 mod list;
 mod logging;
@@ -96,7 +97,8 @@ fn run(invocation: Invocation) -> Exit {
                 complain(&format!("cannot block signals: {error}"));
                 return Exit::Internal;
             }
-            serve::serve(Setup { source, paths, host_name, log_level }, config)
+            let machine_id = instance::machine_id(&paths);
+            serve::serve(Setup { source, paths, host_name, machine_id, log_level }, config)
         }
     }
 }

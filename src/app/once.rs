@@ -33,7 +33,7 @@ pub fn once(config: &Config, paths: &HostPaths, format: Format, naming: Scheme, 
     if Clock::of_this_build().is_unset(wall_ms()) {
         warn(&format!("the clock says {}, so it is not set", rfc3339(wall_ms())));
     }
-    let resource = Arc::new(Resource { host: host_name.into(), boot_ms: None });
+    let resource = Arc::new(Resource { host: host_name.into(), boot_ms: None, ..Resource::default() });
     let (mut frames, statuses) = match collect(&config.collectors, paths, &resource) {
         Ok(collected) => collected,
         Err(error) => {

@@ -15,14 +15,13 @@ use super::first_rounds::FirstRounds;
 use super::lanes::{Ending, Running, combinations};
 use super::level;
 use super::logging;
-use super::service::{Service, Setup, start_slow};
+use super::service::{Service, Setup, resource_of, start_slow};
 use super::stranded;
 use super::threads::Id;
 use crate::collectors;
 use crate::config::{self, Config};
 use crate::host::{SystemStatFs, host_name};
 use crate::lane::Control;
-use crate::model::Resource;
 use crate::pipeline::{Fresh, Update};
 use crate::server::{self, Bound, Security, Server, StartError};
 use crate::telemetry::rough_duration;
@@ -214,7 +213,7 @@ impl Service {
         self.tell();
         self.stranded.look(&self.config);
         // Closed only where the scheduler's thread is gone, which ends the program.
-        let resource = Arc::new(Resource { host: self.setup.host_name.as_str().into(), boot_ms: self.boot_ms });
+        let resource = resource_of(&self.setup, self.boot_ms);
         let others = self.scrapes.sources();
         let _ = self.updates.send(Update { interval: self.config.interval, resource, order, fresh, others });
         self.sched.wakes();

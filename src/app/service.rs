@@ -10,6 +10,7 @@ use log::LevelFilter;
 
 use super::after_burst::AfterBurst;
 use super::first_rounds::FirstRounds;
+use super::instance::instance_id;
 use super::lanes::{Ending, Running, combinations};
 use super::notify::Notify;
 use super::sched::Sched;
@@ -53,6 +54,8 @@ pub struct Setup {
     pub source: Source,
     pub paths: HostPaths,
     pub host_name: String,
+    /// What the host calls itself where names change; none where it does not.
+    pub machine_id: Option<String>,
     /// `-log-level` or `MC_LOG_LEVEL`, over the configuration's.
     pub log_level: Option<LevelFilter>,
 }
@@ -125,7 +128,7 @@ impl Service {
             others: scrapes.sources(),
             fanout: Arc::clone(&fanout),
             telemetry: Arc::clone(&telemetry),
-            resource: Arc::new(Resource { host: setup.host_name.as_str().into(), boot_ms }),
+            resource: resource_of(&setup, boot_ms),
             interval: config.interval,
             updates: updated,
             clock: Clock::of_this_build(),
@@ -272,6 +275,13 @@ fn boot_ms(paths: &HostPaths) -> Option<i64> {
         .name("boot-time".to_owned())
         .spawn(move || _ = tell.send(collectors::uptime::boot_ms(&paths)));
     reading.ok().and_then(|_| told.recv_timeout(READ_WITHIN).ok().flatten())
+}
+
+/// What all that is collected belongs to.
+pub(super) fn resource_of(setup: &Setup, boot_ms: Option<i64>) -> Arc<Resource> {
+    let host = setup.host_name.as_str();
+    let instance = setup.machine_id.as_deref().unwrap_or_default();
+    Arc::new(Resource { host: host.into(), instance: instance_id(instance, host).into(), boot_ms })
 }
 
 /// Starts the threads of slow collectors; all or none.

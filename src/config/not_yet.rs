@@ -26,7 +26,7 @@ const COLLECTORS: &str = "arp bonding btrfs buddyinfo cgroups conntrack containe
     tcp_states textfile thermal timex udp_queues uname vmstat watchdog wifi xfs zfs zoneinfo";
 
 /// Types of a destination.
-const TYPES: [&str; 5] = ["otlp_http", "influxdb", "datadog", "loki", "graphite"];
+const TYPES: [&str; 4] = ["influxdb", "datadog", "loki", "graphite"];
 
 /// What a field that is not there may hold: what asks for nothing, and stands in files as they are.
 #[derive(Clone, Copy)]
@@ -60,8 +60,18 @@ fn is_of_a_collector(path: &str) -> bool {
 
 /// What to say of the word `text` for a field, if it is one of those to come.
 pub(super) fn word(path: &Path, text: &str) -> Option<String> {
-    let is_one = path.of_field() == "shipper.type" && TYPES.contains(&text);
-    is_one.then(|| format!("this version has no {text:?} yet; use {}", any_of(&formats::names())))
+    match (&*path.of_field(), text) {
+        ("shipper.type", _) if TYPES.contains(&text) => {
+            Some(format!("this version has no {text:?} yet; use {}", any_of(&formats::names())))
+        }
+        ("shipper.type", "otlp_grpc") => {
+            Some("there is no gRPC here; use \"otlp_http\", on port 4318 by default".to_owned())
+        }
+        ("shipper.temporality", "delta") => {
+            Some(format!("this version has no {text:?} temporality yet; use \"cumulative\""))
+        }
+        _ => None,
+    }
 }
 
 #[cfg(test)]

@@ -109,6 +109,7 @@ fn lane(shipper: LaneFields, stands_at: &str, common: &Common<'_>, notes: &mut N
     spool.memory_max_bytes = spool.memory_max_bytes.min(in_memory);
 
     let format = format?;
+    let naming = naming.unwrap_or(format.naming);
     options.compression = compression;
     let to = match place? {
         Place::Url(_) => To::Http(Box::new(http?)),
@@ -176,10 +177,36 @@ fn place(shipper: &LaneFields, format: Option<&Format>, notes: &mut Notes) -> Op
     };
     let place = match over {
         Over::File => file_path(endpoint).map(Place::File).map_err(|why| Fault::quoting("").after(format!(" {why}"))),
-        _ => checked_url(endpoint).map(Place::Url),
+        _ => url(endpoint, format?).map(Place::Url),
     };
     place.map_err(|fault| notes.problem("endpoint", fault)).ok()
 }
+
+/// The URL of an endpoint, with the path that its type has.
+fn url(endpoint: &str, format: &Format) -> Result<Url, Fault> {
+    const NO_GRPC: &str = "speaks gRPC, which is not spoken here; use OTLP over HTTP, on port 4318 by default";
+    let is_grpc = |text: &str| ["grpc", "grpcs"].iter().any(|scheme| text.eq_ignore_ascii_case(scheme));
+    if endpoint.split_once("://").is_some_and(|(scheme, _)| is_grpc(scheme)) {
+        return Err(Fault::quoting("").after(format!(" {NO_GRPC}")));
+    }
+    let url = checked_url(endpoint)?;
+    let Some(path) = format.path else { return Ok(url) };
+    if url.port() == GRPC_PORT {
+        return Err(Fault::quoting("").after(format!(" {NO_GRPC}")));
+    }
+    let own = url.path().trim_end_matches('/').to_owned();
+    if let Some(other) = OTHER_SIGNALS.iter().find(|other| own.ends_with(*other)) {
+        let why = format!(" takes what {other} is for, and metrics alone are sent; end it in {path}, or before that");
+        return Err(Fault::quoting("").after(why));
+    }
+    Ok(if own.ends_with(path) { url } else { url.with_path(&format!("{own}{path}")) })
+}
+
+/// OTLP's port where it is spoken over gRPC.
+const GRPC_PORT: u16 = 4317;
+
+/// OTLP's paths of what is not sent.
+const OTHER_SIGNALS: [&str; 2] = ["/v1/logs", "/v1/traces"];
 
 /// Says which path is missing, where one usually is not.
 fn warn_of_no_path(format: &Format, url: &Url, notes: &mut Notes) {

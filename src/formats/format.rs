@@ -6,6 +6,7 @@ use super::body::{Content, Divide, Downgrade};
 use super::encoder::Encoder;
 use super::options::{Compression, Options};
 use crate::fields::Field;
+use crate::model::Scheme;
 use crate::shaping::Perspective;
 
 /// A format of the table in `formats/mod.rs`.
@@ -17,6 +18,11 @@ pub struct Format {
     pub signals: &'static [Signal],
     /// How it leaves the host.
     pub over: Over,
+    /// The path that its receivers have behind an endpoint, unless that ends so; none: an endpoint is
+    /// taken as it is.
+    pub path: Option<&'static str>,
+    /// By which names it is sent where nothing is said.
+    pub naming: Scheme,
     /// What one body may hold.
     pub limits: Limits,
     /// Whether its receivers insist on the order in which a series' samples were taken: there is
@@ -119,12 +125,14 @@ pub struct Answered<'a> {
 }
 
 /// What an answer says of the samples that its receiver has written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Written {
     /// Nothing, and nothing is to be concluded from that.
     Unsaid,
     /// So many.
     Samples(u64),
+    /// All but so many, and what it says of that, which may be no more than a warning.
+    AllBut(u64, String),
     /// Nothing, though the request was one whose receivers have to say it: it was taken for
     /// something else. What that shows, for an operator.
     Missing(&'static str),

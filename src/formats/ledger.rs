@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::identities::Identities;
-use super::sent::{One, Past, Sent, SentSeries, SentSource};
+use super::sent::{Names, One, Past, Sent, SentSeries, SentSource};
 use crate::model::{AsItIs, Batch, Chunk, Frame, Roster, changes};
 use crate::shaping::{Perspective, View, ViewSeries};
 
@@ -41,6 +41,7 @@ pub struct Ended {
 #[derive(Debug)]
 pub struct Ledger {
     from: Arc<Perspective>,
+    names: Names,
     sources: Vec<Source>,
     ended: Vec<Ended>,
     revision: u64,
@@ -64,10 +65,11 @@ struct Source {
 }
 
 impl Ledger {
-    /// A ledger of nothing, of what is seen `from` there.
-    pub fn new(from: Perspective) -> Ledger {
+    /// A ledger of nothing, of what is seen `from` there and written with such `names`.
+    pub fn new(from: Perspective, names: Names) -> Ledger {
         Ledger {
             from: Arc::new(from),
+            names,
             sources: Vec::new(),
             ended: Vec::new(),
             revision: 0,
@@ -86,7 +88,7 @@ impl Ledger {
             source.time_ms = frame.time_ms;
             let is_same = source.chunks.as_ref().is_some_and(|chunks| Arc::ptr_eq(chunks, &frame.chunks));
             if !is_same || !source.inherited.is_empty() {
-                source.update(frame, &self.from, self.identities.as_mut(), &mut self.ended);
+                source.update(frame, (&self.from, self.names), self.identities.as_mut(), &mut self.ended);
                 self.revision += 1;
             }
         }
@@ -123,7 +125,7 @@ impl Ledger {
     pub fn sent(&self) -> Sent {
         let of = |source: &Source| {
             let seen = source.chunks.iter().filter(|chunks| !chunks.is_empty());
-            let seen = seen.map(|chunks| Past::Seen(Arc::clone(&self.from), Arc::clone(chunks)));
+            let seen = seen.map(|chunks| Past::Seen(Arc::clone(&self.from), self.names, Arc::clone(chunks)));
             SentSource { name: Arc::clone(&source.name), past: source.inherited.iter().cloned().chain(seen).collect() }
         };
         Sent { sources: self.sources.iter().map(of).filter(|source| !source.past.is_empty()).collect() }
@@ -140,7 +142,9 @@ impl Ledger {
             let source = &mut self.sources[at];
             for past in past {
                 match past {
-                    Past::Seen(from, chunks) if source.chunks.is_none() && *from == *self.from => {
+                    Past::Seen(from, names, chunks)
+                        if source.chunks.is_none() && *from == *self.from && names == self.names =>
+                    {
                         source.chunks = Some(chunks);
                     }
                     other => {
@@ -183,7 +187,7 @@ impl Ledger {
         for source in &mut self.sources {
             let interval = self.roster.as_ref().map(|roster| roster.interval_of(&source.name));
             match interval {
-                Some(None) => source.end(time_ms, &self.from, self.identities.as_mut(), &mut self.ended),
+                Some(None) => source.end(time_ms, (&self.from, self.names), self.identities.as_mut(), &mut self.ended),
                 _ if source.inherited.is_empty() => continue,
                 Some(Some(interval)) if waited < FIRST_FRAME_WITHIN.max(interval.saturating_mul(2)) => waits = true,
                 None if waited < FIRST_FRAME_WITHIN => waits = true,
@@ -199,7 +203,8 @@ impl Ledger {
     /// A series that moved from one source to another has not ended: a marker beside its
     /// sample would be two values for one moment.
     fn keep_ended_that_nobody_gives(&mut self) {
-        let Ledger { from, sources, ended, identities, .. } = self;
+        let Ledger { from, names, sources, ended, identities, .. } = self;
+        let names = *names;
         // What a source has ended it does not give, and nobody else is there who could.
         if sources.len() > 1 && ended.iter().any(|one| one.identity.is_some()) {
             let identities = identities.get_or_insert_with(|| {
@@ -217,7 +222,7 @@ impl Ledger {
         let mut inherited: HashSet<u64> = inherited.map(|one| one.series.known_as()).collect();
         if !inherited.is_empty() {
             for source in sources.iter() {
-                source.each(from, |one| _ = inherited.remove(&One::Seen(one).known_as()));
+                source.each(from, |one| _ = inherited.remove(&One::Seen(one, names).known_as()));
             }
             let seen = ended.iter().filter(|one| one.identity.is_some());
             seen.for_each(|one| _ = inherited.remove(&one.series.known_as()));
@@ -248,7 +253,7 @@ impl Source {
     fn end(
         &mut self,
         time_ms: i64,
-        from: &Perspective,
+        (from, names): (&Perspective, Names),
         mut identities: Option<&mut Identities>,
         ended: &mut Vec<Ended>,
     ) {
@@ -260,7 +265,7 @@ impl Source {
             if let Some(identities) = &mut identities {
                 identities.remove(one.identity);
             }
-            ended.push(Ended { time_ms, series: SentSeries::of(one), identity: Some(one.identity) });
+            ended.push(Ended { time_ms, series: SentSeries::of(one, names), identity: Some(one.identity) });
         });
         self.chunks = None;
     }
@@ -276,7 +281,7 @@ impl Source {
     fn update(
         &mut self,
         frame: &Frame,
-        from: &Perspective,
+        (from, names): (&Perspective, Names),
         mut identities: Option<&mut Identities>,
         ended: &mut Vec<Ended>,
     ) {
@@ -284,7 +289,7 @@ impl Source {
         let before = self.chunks.replace(Arc::clone(&frame.chunks));
         if !self.inherited.is_empty() {
             let mut given = HashSet::new();
-            self.each(from, |one| _ = given.insert(One::Seen(one).known_as()));
+            self.each(from, |one| _ = given.insert(One::Seen(one, names).known_as()));
             self.end_inherited(time_ms, ended, |known_as| !given.contains(&known_as));
         }
         let [gone, come] = changes(before.as_deref().unwrap_or_default(), &frame.chunks);
@@ -312,7 +317,7 @@ impl Source {
                     identities.remove(one.identity);
                 }
                 if !given.contains(&one.identity) {
-                    ended.push(Ended { time_ms, series: SentSeries::of(one), identity: Some(one.identity) });
+                    ended.push(Ended { time_ms, series: SentSeries::of(one, names), identity: Some(one.identity) });
                 }
             }
         }
@@ -355,7 +360,7 @@ mod tests {
     }
 
     fn batch(time_ms: i64, frames: Vec<Frame>) -> Batch {
-        let resource = Arc::new(Resource { host: "host-1".into(), boot_ms: Some(500) });
+        let resource = Arc::new(Resource { host: "host-1".into(), boot_ms: Some(500), ..Resource::default() });
         Batch::new(time_ms, resource, frames)
     }
 
@@ -380,7 +385,7 @@ mod tests {
 
     #[test]
     fn a_series_ends_with_the_first_frame_that_lacks_it() {
-        let mut sources = Ledger::new(testing::from(Labels::EMPTY));
+        let mut sources = Ledger::new(testing::from(Labels::EMPTY), Names::Prometheus);
         assert_eq!(update(&mut sources, 1, vec![disks("d", 1, &["a", "b", "c"])]), []);
         let revision = sources.revision();
         let frame = disks("d", 2, &["a", "c"]);
@@ -397,7 +402,7 @@ mod tests {
 
     #[test]
     fn a_source_without_a_frame_ends_nothing_and_an_empty_frame_ends_everything() {
-        let mut sources = Ledger::new(testing::from(Labels::EMPTY));
+        let mut sources = Ledger::new(testing::from(Labels::EMPTY), Names::Prometheus);
         update(&mut sources, 1, vec![disks("d", 1, &["a", "b"]), disks("e", 1, &["x"])]);
         update(&mut sources, 2, vec![disks("e", 2, &["x"])]);
         assert_eq!(update(&mut sources, 3, vec![disks("e", 3, &["x"])]), []);
@@ -411,7 +416,7 @@ mod tests {
 
     #[test]
     fn a_series_that_another_source_gives_has_not_ended() {
-        let mut sources = Ledger::new(testing::from(Labels::EMPTY));
+        let mut sources = Ledger::new(testing::from(Labels::EMPTY), Names::Prometheus);
         update(&mut sources, 1, vec![disks("d", 1, &["a", "b"]), disks("e", 1, &["x"])]);
         assert_eq!(update(&mut sources, 2, vec![disks("d", 2, &["a"]), disks("e", 2, &["x", "b"])]), []);
         assert_eq!(update(&mut sources, 3, vec![disks("d", 3, &["a"]), disks("e", 3, &["x", "b"])]), []);
@@ -419,12 +424,12 @@ mod tests {
 
     #[test]
     fn what_was_sent_under_other_labels_ends_after_a_reload() {
-        let mut old = Ledger::new(testing::from(Labels::of(&[("zone", "z1")])));
+        let mut old = Ledger::new(testing::from(Labels::of(&[("zone", "z1")])), Names::Prometheus);
         update(&mut old, 1, vec![disks("d", 1, &["a", "b"]), disks("slow", 1, &["x"])]);
         for (labels, ends) in
             [(Labels::of(&[("zone", "z1")]), &["b"][..]), (Labels::of(&[("zone", "z2")]), &["a", "b"])]
         {
-            let mut new = Ledger::new(testing::from(labels));
+            let mut new = Ledger::new(testing::from(labels), Names::Prometheus);
             new.inherit(old.sent());
             let ended: Vec<_> = ends.iter().map(|name| (format!("test_bytes_total,{name},z1"), 2)).collect();
             assert_eq!(update(&mut new, 2, vec![disks("d", 2, &["a"])]), ended);
@@ -447,10 +452,10 @@ mod tests {
 
     #[test]
     fn what_was_inherited_waits_for_two_intervals_of_its_source_and_for_none_of_one_that_is_gone() {
-        let mut before = Ledger::new(testing::from(Labels::EMPTY));
+        let mut before = Ledger::new(testing::from(Labels::EMPTY), Names::Prometheus);
         let all = ["d", "quick", "slow", "gone"].map(|source| disks(source, 1, &[source]));
         update(&mut before, 1, all.into());
-        let mut after = Ledger::new(testing::from(Labels::EMPTY));
+        let mut after = Ledger::new(testing::from(Labels::EMPTY), Names::Prometheus);
         after.inherit(Sent::read(&mut &written(&before)[..]).unwrap().0);
         let roster = roster(&[("d", 1), ("quick", 1), ("slow", 60)]);
         let mut update = |seconds: i64| {
@@ -469,7 +474,7 @@ mod tests {
 
     #[test]
     fn a_source_that_is_not_configured_any_more_ends_what_it_gave() {
-        let mut sources = Ledger::new(testing::from(Labels::EMPTY));
+        let mut sources = Ledger::new(testing::from(Labels::EMPTY), Names::Prometheus);
         let (both, one) = (roster(&[("d", 1), ("e", 1)]), roster(&[("d", 1)]));
         let mut update = |time_ms: i64, roster: &Option<Arc<Roster>>, frames: Vec<Frame>| {
             sources.update(&Batch { roster: roster.clone(), ..batch(time_ms, frames) });
@@ -484,10 +489,10 @@ mod tests {
 
     #[test]
     fn what_went_while_metricsd_was_down_ends_at_the_start() {
-        let mut before = Ledger::new(testing::from(Labels::EMPTY));
+        let mut before = Ledger::new(testing::from(Labels::EMPTY), Names::Prometheus);
         update(&mut before, 1, vec![disks("d", 1, &["a", "b"])]);
         let kept = written(&before);
-        let mut after = Ledger::new(testing::from(Labels::EMPTY));
+        let mut after = Ledger::new(testing::from(Labels::EMPTY), Names::Prometheus);
         after.inherit(Sent::read(&mut &kept[..]).unwrap().0);
         assert_eq!(written(&after), kept, "until it is ended it must not be forgotten");
         assert_eq!(update(&mut after, 1000, vec![disks("d", 1000, &["b"])]), [("test_bytes_total,a".to_owned(), 1000)]);

@@ -7,10 +7,13 @@ mod body;
 mod compiled;
 mod encoder;
 mod format;
+mod gzip;
 mod identities;
 pub mod json;
 mod ledger;
 mod options;
+pub mod otlp;
+mod part;
 pub mod remote_write;
 mod sent;
 mod series_list;
@@ -18,6 +21,7 @@ mod series_record;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod text;
+mod wire;
 
 use std::sync::LazyLock;
 
@@ -32,7 +36,7 @@ pub use sent::Sent;
 pub use series_list::Extent;
 
 /// Every format.
-pub static ALL: [&Format; 4] = [&remote_write::FORMAT, &json::HTTP, &json::FILE, &json::STDOUT];
+pub static ALL: [&Format; 5] = [&remote_write::FORMAT, &json::HTTP, &otlp::FORMAT, &json::FILE, &json::STDOUT];
 
 /// Their names.
 pub fn names() -> [&'static str; ALL.len()] {
@@ -80,7 +84,7 @@ mod tests {
             assert_eq!(all.len(), count, "{all:?}");
         }
         assert_eq!(of_name("http_json"), Some(&json::HTTP));
-        assert_eq!(of_name("otlp_http"), None);
+        assert_eq!(of_name("otlp_grpc"), None);
     }
 
     #[test]

@@ -10,15 +10,35 @@
 //! with everybody who has them, or the packed blocks of the file. One series after the other is
 //! made of these when somebody wants to see it.
 
+use std::borrow::Cow;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use super::series_record::{self, Record, write_series};
 use crate::model::Chunk;
-use crate::shaping::{Perspective, ViewSeries, WrittenLabels, prometheus_labels, prometheus_name};
+use crate::shaping::{Perspective, ViewSeries, WrittenLabels, own_labels, prometheus_labels, prometheus_name};
 
 /// The label that holds the metric's name.
 pub const NAME: &str = "__name__";
+
+/// How a format writes names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Names {
+    /// As Prometheus' formats do, without dots.
+    Prometheus,
+    /// As they are.
+    Own,
+}
+
+impl Names {
+    /// The name and the labels of `series`, as they are written.
+    fn of<'v>(self, series: &ViewSeries<'v>) -> (Cow<'v, str>, WrittenLabels<'v>) {
+        match self {
+            Names::Prometheus => (prometheus_name(series.family()), prometheus_labels(series.labels)),
+            Names::Own => (series.family().name.into(), own_labels(series.labels)),
+        }
+    }
+}
 
 /// A series as its receiver knows it, by itself. As bytes, since very many may end at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,8 +46,8 @@ pub struct SentSeries(Box<[u8]>);
 
 impl SentSeries {
     /// `series` as it is sent.
-    pub fn of(series: ViewSeries<'_>) -> SentSeries {
-        One::Seen(series).to_series()
+    pub fn of(series: ViewSeries<'_>, names: Names) -> SentSeries {
+        One::Seen(series, names).to_series()
     }
 
     /// What it is, and its labels, `__name__` and those of the configuration among them.
@@ -74,7 +94,7 @@ pub(super) struct SentSource {
 #[derive(Clone, Debug)]
 pub(super) enum Past {
     /// Those of these chunks, as they are seen from there.
-    Seen(Arc<Perspective>, Arc<[Arc<Chunk>]>),
+    Seen(Arc<Perspective>, Names, Arc<[Arc<Chunk>]>),
     /// Those of a file, in one of its blocks.
     Read(Arc<[u8]>),
 }
@@ -82,7 +102,7 @@ pub(super) enum Past {
 /// One of them.
 pub(super) enum One<'a> {
     /// Of a chunk.
-    Seen(ViewSeries<'a>),
+    Seen(ViewSeries<'a>, Names),
     /// Of a file.
     Read(Record<'a>),
 }
@@ -109,9 +129,9 @@ impl Past {
     /// Calls `with` for each series, one after the other.
     pub(super) fn each(&self, mut with: impl FnMut(One<'_>)) {
         match self {
-            Past::Seen(from, chunks) => {
+            Past::Seen(from, names, chunks) => {
                 for chunk in chunks.iter() {
-                    from.view(chunk).series().for_each(|one| with(One::Seen(one)));
+                    from.view(chunk).series().for_each(|one| with(One::Seen(one, *names)));
                 }
             }
             Past::Read(block) => series_record::each(block, |record| with(One::Read(record))),
@@ -123,7 +143,10 @@ impl One<'_> {
     /// What tells it from every other one.
     pub(super) fn known_as(&self) -> u64 {
         match self {
-            One::Seen(one) => known_as(named(&prometheus_name(one.family()), &prometheus_labels(one.labels))),
+            One::Seen(one, names) => {
+                let (name, labels) = names.of(one);
+                known_as(named(&name, &labels))
+            }
             One::Read(record) => known_as(record.labels.iter().copied()),
         }
     }
@@ -138,10 +161,9 @@ impl One<'_> {
     /// Writes it as a record.
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         match self {
-            One::Seen(one) => {
+            One::Seen(one, names) => {
                 let family = one.family();
-                let name = prometheus_name(family);
-                let labels = prometheus_labels(one.labels);
+                let (name, labels) = names.of(one);
                 let count = labels.iter().count() + 1;
                 write_series(family.kind, [family.help, family.unit], count, named(&name, &labels), out);
             }
@@ -175,7 +197,7 @@ pub(super) mod tests {
         let (sda, other) = (Labels::of(&[("device", "sda")]), Labels::of(&[("A", "é")]));
         let of = |name: &str, samples: &[_]| {
             let frame = testing::frame(name, 1, samples);
-            SentSource { name: name.into(), past: vec![Past::Seen(Arc::clone(&from), frame.chunks)] }
+            SentSource { name: name.into(), past: vec![Past::Seen(Arc::clone(&from), Names::Prometheus, frame.chunks)] }
         };
         Sent {
             sources: vec![

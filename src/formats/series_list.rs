@@ -256,6 +256,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::formats::sent::Names;
     use crate::formats::sent::tests::{listed, two_sources};
     use crate::formats::testing::{self, TOTAL};
     use crate::model::{Kind, Labels};
@@ -381,7 +382,7 @@ mod tests {
         let all: Vec<Labels> = (0..30).map(|n| labels(n, if n == 20 { MAX_BLOCK } else { 8192 })).collect();
         let samples: Vec<_> = all.iter().map(|labels| (&TOTAL, labels, 1.0)).collect();
         let from = Arc::new(testing::from(Labels::EMPTY));
-        let past = vec![Past::Seen(from, testing::frame("big", 1, &samples).chunks)];
+        let past = vec![Past::Seen(from, Names::Prometheus, testing::frame("big", 1, &samples).chunks)];
         let sent = Sent { sources: vec![SentSource { name: "big".into(), past }] };
         let (read, extent) = read(&bytes(&sent)).unwrap();
         // Seven of 8 KiB and a bit are the most that 64 KiB hold: 29 are in five blocks.

@@ -35,7 +35,7 @@ pub fn series(family: &Family, labels: &Labels) -> (Item, Arc<Learnt>) {
 
 /// A batch of one frame.
 pub fn batch(time_ms: i64, samples: &[(&Family, &Labels, f64)]) -> Batch {
-    let resource = Arc::new(Resource { host: "host-1".into(), boot_ms: None });
+    let resource = Arc::new(Resource { host: "host-1".into(), boot_ms: None, ..Resource::default() });
     Batch::new(time_ms, resource, vec![frame("test", time_ms, samples)])
 }
 

@@ -85,6 +85,21 @@ impl Url {
         Url(format!("{scheme}{authority}{path}"))
     }
 
+    /// Its path, from the first `/` behind the host; empty where there is none.
+    pub fn path(&self) -> &str {
+        let (_, rest) = split_scheme(&self.0);
+        let rest = rest.split('?').next().unwrap_or_default();
+        rest.find('/').map_or("", |at| &rest[at..])
+    }
+
+    /// Another path at the same server, and as the same user, with the same query; it begins with `/`.
+    pub fn with_path(&self, path: &str) -> Url {
+        let (scheme, rest) = split_scheme(&self.0);
+        let (place, query) = rest.find('?').map_or((rest, ""), |at| rest.split_at(at));
+        let authority = place.split('/').next().unwrap_or_default();
+        Url(format!("{scheme}{authority}{path}{query}"))
+    }
+
     /// What stands after the first `?`; empty where there is none.
     pub fn query(&self) -> &str {
         self.0.split_once('?').map_or("", |(_, query)| query)

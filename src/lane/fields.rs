@@ -43,8 +43,8 @@ pub struct LaneFields {
     pub labels: GivenLabels,
     /// Rules of its own.
     pub transforms: GivenRules,
-    /// `naming`.
-    pub naming: Scheme,
+    /// `naming`; none: what its type has.
+    pub naming: Option<Scheme>,
     /// `own_metrics`.
     pub own_metrics: bool,
     /// Pauses between attempts.
@@ -66,7 +66,7 @@ impl Default for LaneFields {
             format: None,
             endpoint: None,
             options: Options::default(),
-            naming: Scheme::default(),
+            naming: None,
             own_metrics: false,
             labels: GivenLabels::new(),
             transforms: GivenRules::default(),
@@ -125,9 +125,9 @@ static FIELDS: [Field<LaneFields>; 12] = [
     Field::all_of(&Inner { table: &formats::FIELDS, of: |s: &mut LaneFields| &mut s.options }),
     Field::new(
         "naming",
-        Takes::Word(&NAMINGS, |s: &mut LaneFields, at| s.naming = Scheme::ALL[at]),
-        DefaultValue::Text(NAMINGS[0]),
-        "By which names it is sent: metricsd's own, those of Prometheus' node_exporter, or OpenTelemetry's.",
+        Takes::Word(&NAMINGS, |s: &mut LaneFields, at| s.naming = Some(Scheme::ALL[at])),
+        DefaultValue::Null,
+        "By which names it is sent: metricsd's own, those of Prometheus' node_exporter, or OpenTelemetry's; null: `otel` for `otlp_http`, `native` for the others.",
     ),
     Field::new(
         "own_metrics",

@@ -319,16 +319,20 @@ impl Sender {
         self.say_delivered(part);
         let written = answer.written(part.samples);
         self.status.delivered(written, part.bytes.len() as u64, wall_ms());
-        let refused = part.samples - written;
+        let (refused, remark) = (part.samples - written, answer.remark());
         if refused > 0 {
             lose(&self.status, DropReason::Refused, refused);
             if let Some(hidden) = self.pass("took a part") {
                 log::warn!(
-                    "destination {}: took a request but wrote {written} of its {} samples; the others are lost{}",
+                    "destination {}: took a request but wrote {written} of its {} samples; the others are lost{remark}{}",
                     self.name,
                     part.samples,
                     hidden_note(hidden),
                 );
+            }
+        } else if !remark.is_empty() {
+            if let Some(hidden) = self.pass("took all with a remark") {
+                log::warn!("destination {}: took a request, and remarks{remark}{}", self.name, hidden_note(hidden));
             }
         }
     }

@@ -103,8 +103,20 @@ impl Answer {
     pub fn written(&self, sent: u64) -> u64 {
         match self {
             Answer::Http { written: Written::Samples(written), .. } => sent.min(*written),
+            Answer::Http { written: Written::AllBut(rejected, _), .. } if self.verdict() == Verdict::Delivered => {
+                sent.saturating_sub(*rejected)
+            }
             _ if self.verdict() == Verdict::Delivered => sent,
             _ => 0,
+        }
+    }
+
+    /// What a peer that has taken a request says all the same: why not all of it, or a warning. Empty
+    /// where it says nothing.
+    pub fn remark(&self) -> String {
+        match self {
+            Answer::Http { said, .. } if self.verdict() == Verdict::Delivered => said.suffix(),
+            _ => String::new(),
         }
     }
 
@@ -213,11 +225,14 @@ mod tests {
             (200, Written::Unsaid, 10),
             (204, Written::Samples(4), 4),
             (204, Written::Samples(11), 10),
+            (200, Written::AllBut(3, String::new()), 7),
+            (200, Written::AllBut(11, String::new()), 0),
+            (400, Written::AllBut(3, String::new()), 0),
             (400, Written::Samples(4), 4),
             (400, Written::Missing("it is old"), 0),
             (400, Written::Unsaid, 0),
         ] {
-            assert_eq!(answer(status, written).written(10), of_ten, "{status} {written:?}");
+            assert_eq!(answer(status, written.clone()).written(10), of_ten, "{status} {written:?}");
         }
         assert_eq!(Answer::Local(Ok(())).written(10), 10);
     }

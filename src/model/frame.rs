@@ -48,10 +48,12 @@ impl Frame {
 }
 
 /// What the series of a batch belong to: the host, later also a container.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Resource {
     /// The host's name.
     pub host: Arc<str>,
+    /// What tells this metricsd from all others, the same after a restart; empty where nobody has asked.
+    pub instance: Arc<str>,
     /// When the host was started, in milliseconds since the UNIX epoch: since then the
     /// kernel's counters count. None where that is not known.
     pub boot_ms: Option<i64>,

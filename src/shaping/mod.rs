@@ -34,7 +34,7 @@ pub use combinations::Combinations;
 pub use fields::{GivenRule, GivenRules, RULE_TABLE};
 pub use fold::{Fold, Function, Grouping};
 pub use label_table::ViewLabels;
-pub use names::{WrittenLabels, prometheus_labels, prometheus_name};
+pub use names::{WrittenLabels, own_labels, prometheus_labels, prometheus_name};
 pub use recipe::FromRecipe;
 pub use rule::Rule;
 pub use rules::{Outcome, Rules, Step};

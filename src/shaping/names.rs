@@ -64,6 +64,11 @@ pub fn prometheus_labels(labels: ViewLabels<'_>) -> WrittenLabels<'_> {
     WrittenLabels { as_they_are: None, without_dots: all }
 }
 
+/// `labels` as they are, dots and all.
+pub fn own_labels(labels: ViewLabels<'_>) -> WrittenLabels<'_> {
+    WrittenLabels { as_they_are: Some(labels), without_dots: Vec::new() }
+}
+
 impl WrittenLabels<'_> {
     /// The labels, sorted by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> + Clone {

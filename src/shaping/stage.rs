@@ -435,7 +435,7 @@ mod tests {
     use crate::shaping::testing::{self, Giver};
 
     fn batch(time_ms: i64, frames: Vec<Frame>) -> Batch {
-        Batch::new(time_ms, Arc::new(Resource { host: "h".into(), boot_ms: None }), frames)
+        Batch::new(time_ms, Arc::new(Resource { host: "h".into(), boot_ms: None, ..Resource::default() }), frames)
     }
 
     /// What is left of a batch, by source.

@@ -142,9 +142,9 @@ pub struct View {
     kept: [Slot; KEPT],
 }
 
-/// How many formats keep something of a view: remote write 1.0 and JSON. Another one would keep
-/// its own.
-const KEPT: usize = 2;
+/// How many formats keep something of a view: remote write 1.0, JSON and OTLP in one of its
+/// encodings. Another one would keep its own.
+const KEPT: usize = 3;
 
 /// The labels of all series.
 #[derive(Debug)]

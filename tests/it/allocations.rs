@@ -97,7 +97,7 @@ fn steady_tick(host: &str) -> (usize, u64, Vec<u64>) {
     let built = collectors::build(&settings, &HostPaths::below(&dir), Arc::new(SystemStatFs));
     let (mut collectors, _, _workers) = Collectors::new(built, settings.max_series);
     let mut scratch = Scratch::new();
-    let resource = Arc::new(Resource { host: "host-1".into(), boot_ms: None });
+    let resource = Arc::new(Resource { host: "host-1".into(), boot_ms: None, ..Resource::default() });
     let mut encoders: Vec<Box<dyn Encoder>> = vec![
         Box::new(RemoteWrite::new(Version::V1, from(Labels::of(&[("job", "metricsd")])))),
         Box::new(RemoteWrite::new(Version::V2, from(Labels::of(&[("job", "metricsd")])))),
@@ -154,7 +154,7 @@ fn many(resource: &Arc<Resource>) -> Batch {
 
 #[test]
 fn the_list_of_what_was_sent_is_written_and_read_piece_by_piece() {
-    let resource = Arc::new(Resource { host: "host-1".into(), boot_ms: None });
+    let resource = Arc::new(Resource { host: "host-1".into(), boot_ms: None, ..Resource::default() });
     let batch = many(&resource);
     let encoder = || RemoteWrite::new(Version::V1, from(Labels::of(&[("job", "metricsd"), ("instance", "host-1")])));
     let mut before = encoder();
@@ -217,7 +217,7 @@ fn a_series_takes_its_few_bytes_once_however_many_destinations_see_the_same_of_i
     let slots = ViewSlots::default();
     slots.change(1);
     let mut recorder = Recorder::new("network", 100_000).with_slots(&slots);
-    let resource = Arc::new(Resource { host: "host-1".into(), boot_ms: None });
+    let resource = Arc::new(Resource { host: "host-1".into(), boot_ms: None, ..Resource::default() });
     let destination = || from(Labels::of(&[("instance", "host-1"), ("job", "metricsd")]));
 
     let chunks = interfaces(&mut recorder, &items, 1_700_000_000_000).chunks;

@@ -78,7 +78,7 @@ impl Running {
     pub fn tick(&mut self, time_ms: i64) {
         self.recorder.item(&Item::new(&["sda"])).push(&FIRST, time_ms as f64);
         self.recorder.item(&Item::new(&[])).push(&SECOND, 0.5);
-        let resource = Arc::new(Resource { host: "host-1".into(), boot_ms: None });
+        let resource = Arc::new(Resource { host: "host-1".into(), boot_ms: None, ..Resource::default() });
         let frames = vec![self.recorder.finish(time_ms)];
         self.inlet.as_ref().unwrap().put(&Arc::new(Batch::new(time_ms, resource, frames)));
     }
@@ -89,7 +89,7 @@ impl Running {
         for number in 0..samples {
             recorder.item(&Item::new(&[&number.to_string()])).push(&FIRST, 0.5);
         }
-        let resource = Arc::new(Resource { host: "host-1".into(), boot_ms: None });
+        let resource = Arc::new(Resource { host: "host-1".into(), boot_ms: None, ..Resource::default() });
         let frames = vec![recorder.finish(time_ms)];
         self.inlet.as_ref().unwrap().put(&Arc::new(Batch::new(time_ms, resource, frames)));
     }

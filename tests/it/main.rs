@@ -20,6 +20,7 @@ mod learned;
 mod losses;
 mod naming;
 mod notify;
+mod otlp;
 mod own_metrics;
 mod privileges;
 mod relabel;

@@ -162,7 +162,8 @@ fn every_fixture_host_s_bodies_are_the_plain_encoder_s() {
         let built = collectors::build(&settings, &HostPaths::below(&dir), Arc::new(SystemStatFs));
         let (mut collectors, _, _workers) = Collectors::new(built, settings.max_series);
         let mut scratch = Scratch::new();
-        let resource = Arc::new(Resource { host: "host-1".into(), boot_ms: Some(1_699_000_000_000) });
+        let resource =
+            Arc::new(Resource { host: "host-1".into(), boot_ms: Some(1_699_000_000_000), ..Resource::default() });
         for version in VERSIONS {
             let mut pair = Encoders::new(version, 10_000);
             for round in 0..5 {
@@ -301,7 +302,7 @@ fn bodies_are_the_plain_encoder_s_and_hold_each_sample_once_whatever_comes_and_g
                 frames.push(round(recorder, items, time_ms - late, &mut random));
             }
             frames.iter().for_each(|frame| chunks.count(frame));
-            let resource = Arc::new(Resource { host: "h".into(), boot_ms: Some(1) });
+            let resource = Arc::new(Resource { host: "h".into(), boot_ms: Some(1), ..Resource::default() });
             let (_, bodies) = all.encode(&Batch::new(time_ms, resource, frames));
             if let Some(body) = bodies.first().filter(|_| random.below(8) == 0) {
                 all.divide(body, &mut random);
@@ -326,7 +327,7 @@ fn hold_every_label(items: &[Gives], versions: &[Version]) {
         for at in 0..3 {
             let time_ms = 1_700_000_000_000 + at;
             let frame = round(&mut recorder, items, time_ms, &mut random);
-            let resource = Arc::new(Resource { host: "h".into(), boot_ms: None });
+            let resource = Arc::new(Resource { host: "h".into(), boot_ms: None, ..Resource::default() });
             let (_, bodies) = all.encode(&Batch::new(time_ms, resource, vec![frame]));
             let read = all.read_all(&bodies);
             let label = |name: &'static str| {
@@ -385,7 +386,7 @@ fn bodies_beyond_the_reach_of_a_copy_are_the_plain_encoder_s() {
         let mut recorder = Recorder::new("s", 10_000);
         for time_ms in [1_700_000_000_000, 1_700_000_001_000, 1_700_000_002_000, 1] {
             let frame = round(&mut recorder, &items, time_ms, &mut random);
-            let resource = Arc::new(Resource { host: "h".into(), boot_ms: None });
+            let resource = Arc::new(Resource { host: "h".into(), boot_ms: None, ..Resource::default() });
             all.encode(&Batch::new(time_ms, resource, vec![frame]));
         }
     }
@@ -400,7 +401,7 @@ fn batch_of(sizes: &[usize]) -> Batch {
         }
         out.finish(1000)
     };
-    let resource = Arc::new(Resource { host: "h".into(), boot_ms: None });
+    let resource = Arc::new(Resource { host: "h".into(), boot_ms: None, ..Resource::default() });
     Batch::new(1000, resource, sizes.iter().enumerate().map(frame).collect())
 }
 
@@ -524,7 +525,7 @@ fn samples_mean_the_same_to_every_encoder_also_when_series_end() {
         let time_ms = 1_700_000_000_000 + round as i64 * 1000;
         let tick = Tick { wall_ms: time_ms, monotonic: Duration::from_secs(round as u64) };
         collector.collect(&tick, &mut scratch, &mut recorder).unwrap();
-        let resource = Arc::new(Resource { host: "h".into(), boot_ms: None });
+        let resource = Arc::new(Resource { host: "h".into(), boot_ms: None, ..Resource::default() });
         let batch = Batch::new(time_ms, resource, vec![recorder.finish(time_ms)]);
         for (encoder, ends) in &mut encoders {
             let mut bodies = Bodies::default();

@@ -7,6 +7,7 @@ use crate::formats::{Compression, Options, RemoteWriteVersion, json, remote_writ
 use crate::http::HttpSettings;
 use crate::lane::{Kind, RetrySettings, To};
 use crate::model::Labels;
+use crate::model::Scheme;
 
 #[test]
 fn durations_are_nanoseconds_or_words() {
@@ -55,7 +56,10 @@ fn each_type_becomes_its_kind() {
 #[test]
 fn bad_shippers_are_refused() {
     for (text, said) in [
-        ("{}", "shipper.type: required: \"prometheus_remote_write\", \"http_json\", \"file\" or \"stdout\""),
+        (
+            "{}",
+            "shipper.type: required: \"prometheus_remote_write\", \"http_json\", \"otlp_http\", \"file\" or \"stdout\"",
+        ),
         (r#"{"type": "http-json"}"#, "did you mean \"http_json\"?"),
         (r#"{"type": 1}"#, "shipper.type: expected a string, got 1"),
         (r#"{"type": "http_json"}"#, "shipper.endpoint: required: a URL"),
@@ -77,6 +81,55 @@ fn bad_shippers_are_refused() {
         let all = problems(&format!("{{\"shipper\": {text}}}"));
         assert!(all[0].contains(said), "{text}: {all:?}");
     }
+}
+
+#[test]
+fn otlp_has_its_path_its_names_and_no_grpc() {
+    let shipper = |more: &str| format!(r#"{{"shipper": {{"type": "otlp_http", {more}}}}}"#);
+    let to = |endpoint: &str| {
+        let config = loaded(&shipper(&format!(r#""endpoint": "{endpoint}""#)));
+        assert_eq!(config.warnings, [""; 0]);
+        config.lanes[0].kind.http().unwrap().endpoint.as_str().to_owned()
+    };
+    for (endpoint, url) in [
+        ("http://h:4318", "http://h:4318/v1/metrics"),
+        ("https://h/", "https://h/v1/metrics"),
+        ("http://h/opentelemetry", "http://h/opentelemetry/v1/metrics"),
+        ("http://h/otlp/?tenant=1/v1/metrics", "http://h/otlp/v1/metrics?tenant=1/v1/metrics"),
+        ("http://h/v1/metrics", "http://h/v1/metrics"),
+        ("http://h/x/v1/metrics?a=b", "http://h/x/v1/metrics?a=b"),
+        ("http://h/v1/metrics/", "http://h/v1/metrics/"),
+    ] {
+        assert_eq!(to(endpoint), url);
+    }
+    let naming = |more: &str| loaded(&shipper(&format!(r#""endpoint": "http://h"{more}"#))).lanes[0].naming;
+    assert_eq!(naming(""), Scheme::Otel);
+    assert_eq!(naming(r#", "naming": null"#), Scheme::Otel);
+    assert_eq!(naming(r#", "naming": "native""#), Scheme::Native);
+    assert_eq!(loaded(r#"{"shipper": {"type": "stdout"}}"#).lanes[0].naming, Scheme::Native);
+    // Labels that nobody gave are none of its own.
+    assert!(loaded(&shipper(r#""endpoint": "http://h", "temporality": "cumulative""#)).lanes[0].labels.is_empty());
+    for (text, said) in [
+        (shipper(r#""endpoint": "http://h:4317""#), "shipper.endpoint: \"http://h:4317\" speaks gRPC"),
+        (shipper(r#""endpoint": "grpc://h:1""#), "shipper.endpoint: \"grpc://h:1\" speaks gRPC"),
+        (shipper(r#""endpoint": "http://h/v1/logs""#), "metrics alone are sent; end it in /v1/metrics"),
+        (shipper(r#""endpoint": "http://h", "encoding": "xml""#), "expected \"protobuf\" or \"json\", got \"xml\""),
+        (shipper(r#""endpoint": "http://h", "compression": "snappy""#), "expected \"gzip\" or \"none\""),
+        (
+            shipper(r#""endpoint": "http://h", "temporality": "delta""#),
+            "shipper.temporality: this version has no \"delta\" temporality yet; use \"cumulative\"",
+        ),
+        (r#"{"shipper": {"type": "otlp_grpc"}}"#.to_owned(), "there is no gRPC here; use \"otlp_http\", on port 4318"),
+        (
+            r#"{"shipper": {"type": "http_json", "endpoint": "grpc://h"}}"#.to_owned(),
+            "use OTLP over HTTP, on port 4318",
+        ),
+    ] {
+        let all = problems(&text);
+        assert!(all[0].contains(said), "{text}: {all:?}");
+    }
+    // Another type may have that port.
+    loaded(r#"{"shipper": {"type": "http_json", "endpoint": "http://h:4317/x"}}"#);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What both versions' messages are made of.
 
-use prost::encoding::{WireType, encode_key, encode_varint};
+use prost::encoding::encode_varint;
 
 /// A body that unpacks to more than this is none of ours.
 const MAX_UNPACKED: usize = 256 << 20;
@@ -43,13 +43,6 @@ impl Message {
         }
         encode_varint(time_ms as u64, &mut self.bytes);
     }
-}
-
-/// A field of text.
-pub fn write_text(tag: u32, text: &str, out: &mut Vec<u8>) {
-    encode_key(tag, WireType::LengthDelimited, out);
-    encode_varint(text.len() as u64, out);
-    out.extend_from_slice(text.as_bytes());
 }
 
 /// The message of a body of ours; none where it is damaged.

@@ -3,17 +3,14 @@
 //! A series that has ended gets a last sample, a NaN of bits that mean just that.
 
 mod message;
-mod part;
 mod pieces;
 mod template;
 mod v1;
 mod v2;
-mod wire;
 
 use std::sync::Arc;
 
 use self::message::{Holes, Message};
-use self::part::{Part, parts, runs, samples};
 use self::pieces::Pieces;
 use self::template::Templates;
 use super::body::{Content, Piece, content};
@@ -22,9 +19,10 @@ use super::encoder::{Bodies, Encoded, Encoder};
 use super::format::{Answered, Format, Limits, Over, OwnField, Signal, Written};
 use super::ledger::{Ended, Ledger};
 use super::options::Compression;
-use super::sent::Sent;
+use super::part::{Part, parts, runs, samples};
+use super::sent::{Names, Sent};
 use crate::fields::{DefaultValue, Field, Takes};
-use crate::model::Batch;
+use crate::model::{Batch, Scheme};
 use crate::shaping::{Perspective, View};
 
 pub use v2::{downgrade, is_v2};
@@ -34,6 +32,8 @@ pub static FORMAT: Format = Format {
     name: "prometheus_remote_write",
     signals: &[Signal::Metrics],
     over: Over::Http,
+    path: None,
+    naming: Scheme::Native,
     // Receivers limit the bytes of a request, if anything: this many samples are well below a megabyte.
     limits: Limits { samples: 10_000, ..Limits::NONE },
     ordered: true,
@@ -123,7 +123,7 @@ impl RemoteWrite {
         RemoteWrite {
             asked: version,
             version,
-            ledger: Ledger::new(from.clone()),
+            ledger: Ledger::new(from.clone(), Names::Prometheus),
             from,
             content: version.content(),
             views: Compiled::default(),

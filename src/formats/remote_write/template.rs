@@ -19,7 +19,7 @@ use prost::encoding::{encode_varint, encoded_len_varint};
 
 pub use self::quick::Quick;
 use super::message::Message;
-use super::part::Part;
+use crate::formats::part::Part;
 
 /// How far back an element can copy from with two bytes of offset.
 const MAX_OFFSET: usize = 65_535;

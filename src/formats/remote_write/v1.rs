@@ -17,11 +17,12 @@
 
 use prost::encoding::{WireType, decode_key, decode_varint, encode_key, encode_varint, encoded_len_varint};
 
-use super::message::{Message, STALE, pack, unpack, write_text};
-use super::part::Part;
+use super::message::{Message, STALE, pack, unpack};
 use crate::formats::body::{Piece, cuts};
 use crate::formats::ledger::Ended;
+use crate::formats::part::Part;
 use crate::formats::sent::{NAME, named};
+use crate::formats::wire::write_text;
 use crate::shaping::{FromRecipe, View, ViewLabels, ViewSeries, prometheus_labels, prometheus_name};
 
 /// What goes with every request.

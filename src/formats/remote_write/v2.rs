@@ -19,13 +19,14 @@ use std::collections::hash_map::Entry;
 
 use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint};
 
-use super::message::{Message, STALE, pack, unpack, write_text};
-use super::part::Part;
+use super::message::{Message, STALE, pack, unpack};
 use super::v1;
-use super::wire::{Field, fields, packed};
 use crate::formats::body::{Content, Piece, content, cuts};
 use crate::formats::ledger::Ended;
+use crate::formats::part::Part;
 use crate::formats::sent::named;
+use crate::formats::wire::write_text;
+use crate::formats::wire::{Field, fields, packed};
 use crate::model::{Kind, Since};
 use crate::shaping::{ViewSeries, prometheus_labels, prometheus_name};
 
@@ -361,7 +362,7 @@ mod tests {
         let core = Labels::of(&[("core", "0")]);
         let samples = [(&TOTAL, &core, 1.5), (&COUNT, &Labels::EMPTY, 0.0), (&USAGE, &core, f64::INFINITY)];
         let mut batch = testing::batch(300, &samples);
-        batch.resource = Arc::new(Resource { host: "h".into(), boot_ms: Some(7) });
+        batch.resource = Arc::new(Resource { host: "h".into(), boot_ms: Some(7), ..Resource::default() });
         batch
     }
 
@@ -395,7 +396,7 @@ mod tests {
         out.item(&Item::new(&["0"])).push(&READING, 1.5);
         let mut batch = testing::batch(300, &[]);
         batch.frames = vec![out.finish(300)];
-        batch.resource = Arc::new(Resource { host: "h".into(), boot_ms: Some(7) });
+        batch.resource = Arc::new(Resource { host: "h".into(), boot_ms: Some(7), ..Resource::default() });
         let message =
             unpack(&testing::encode(&mut RemoteWrite::new(Version::V2, testing::from(Labels::EMPTY)), &batch).0);
         let mut expected = Vec::new();

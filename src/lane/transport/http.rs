@@ -55,7 +55,11 @@ impl Http {
         let is_well = is_success && !matches!(written, Written::Missing(_));
         let peer = if is_well { Peer::default() } else { self.peer(headers, is_hidden) };
         let (said, remedy) = if is_success {
-            (Said::Nothing, None)
+            let said = match &written {
+                Written::AllBut(_, why) => Said::of(why.as_bytes(), is_hidden, EXCERPT),
+                _ => Said::Nothing,
+            };
+            (said, None)
         } else {
             let remedy = about_the_connection(status, &String::from_utf8_lossy(&self.page));
             (Said::of(&self.page, is_hidden, EXCERPT), remedy)

@@ -95,7 +95,7 @@ impl Running {
             others: vec![("app".into(), QUICK)],
             fanout: Arc::new(fanout),
             telemetry: Arc::clone(&telemetry),
-            resource: Arc::new(Resource { host: "host-1".into(), boot_ms: None }),
+            resource: Arc::new(Resource { host: "host-1".into(), boot_ms: None, ..Resource::default() }),
             interval,
             updates: updated,
             clock: Clock::new(BUILT),
@@ -116,7 +116,7 @@ impl Running {
     }
 
     fn update(&self, order: Vec<&'static str>, fresh: Fresh) {
-        let resource = Arc::new(Resource { host: "host-2".into(), boot_ms: None });
+        let resource = Arc::new(Resource { host: "host-2".into(), boot_ms: None, ..Resource::default() });
         self.updates
             .as_ref()
             .unwrap()
@@ -352,7 +352,7 @@ fn a_lane_ends_with_the_last_holder_of_its_outlet() {
     let (put, got) = unbounded::<i64>();
     let fanout = Fanout::default();
     fanout.exchange(vec![way(false, move |batch: &Arc<Batch>| _ = put.send(batch.time_ms))]);
-    let resource = Arc::new(Resource { host: "h".into(), boot_ms: None });
+    let resource = Arc::new(Resource { host: "h".into(), boot_ms: None, ..Resource::default() });
     let batch = Batch::new(7, resource, vec![Frame::ended("gone", 7)]);
     assert!(fanout.put(batch.clone(), true, Batch::clone));
     fanout.exchange(Vec::new());
@@ -365,7 +365,7 @@ fn a_lane_ends_with_the_last_holder_of_its_outlet() {
 fn only_a_lane_that_wants_them_has_the_own_metrics_and_it_has_them_where_nothing_else_is_collected() {
     let ((put, plain), (put_own, own)) = (unbounded::<Arc<Batch>>(), unbounded::<Arc<Batch>>());
     let fanout = Fanout::default();
-    let resource = Arc::new(Resource { host: "h".into(), boot_ms: None });
+    let resource = Arc::new(Resource { host: "h".into(), boot_ms: None, ..Resource::default() });
     let telemetry = Telemetry::new(Duration::ZERO, 1000, Subjects::default());
     let mut owner = own::Own::default();
     let roster = Some(Arc::new(model::Roster::new([("cpu".into(), QUICK)])));

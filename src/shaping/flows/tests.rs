@@ -34,7 +34,7 @@ impl Lane {
     }
 
     fn batch_of(&self, second: i64, frames: Vec<Frame>) -> Batch {
-        let resource = Arc::new(Resource { host: "h".into(), boot_ms: None });
+        let resource = Arc::new(Resource { host: "h".into(), boot_ms: None, ..Resource::default() });
         Batch { roster: Some(Arc::clone(&self.roster)), ..Batch::new(DAY + second * 1000, resource, frames) }
     }
 

@@ -7,6 +7,7 @@ mod book;
 mod first_metricsd;
 mod isolation;
 mod node_exporter;
+mod otlp;
 mod outage;
 mod receivers;
 mod relabel;

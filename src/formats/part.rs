@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::formats::compiled::Compiled;
+use super::compiled::Compiled;
 use crate::model::{Batch, Chunk};
 use crate::shaping::{Perspective, View};
 

@@ -1,6 +1,28 @@
-//! Reading protobuf's wire format, field by field, without a schema.
+//! Protobuf's wire format, written and read field by field, without a schema.
 
-use prost::encoding::{WireType, decode_key, decode_varint};
+use prost::encoding::{WireType, decode_key, decode_varint, encode_key, encode_varint, encoded_len_varint};
+
+/// Adds a field of text.
+pub fn write_text(tag: u32, text: &str, out: &mut Vec<u8>) {
+    write_bytes(tag, text.as_bytes(), out);
+}
+
+/// Adds a field of text, or a message that stands as it is.
+pub fn write_bytes(tag: u32, bytes: &[u8], out: &mut Vec<u8>) {
+    write_length(tag, bytes.len(), out);
+    out.extend_from_slice(bytes);
+}
+
+/// Adds the head of a field of `len` bytes, which come behind it.
+pub fn write_length(tag: u32, len: usize, out: &mut Vec<u8>) {
+    encode_key(tag, WireType::LengthDelimited, out);
+    encode_varint(len as u64, out);
+}
+
+/// What a field of `len` bytes takes, its head included; its number is below 16.
+pub fn field_len(len: usize) -> usize {
+    1 + encoded_len_varint(len as u64) + len
+}
 
 /// A field's content.
 #[derive(Clone, Copy, Debug, PartialEq)]

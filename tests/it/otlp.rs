@@ -1,0 +1,128 @@
+//! `otlp_http` from the real program to a scripted receiver.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::metrics::v1::metric::Data;
+
+use crate::support::peer::{Peer, Received, Reply};
+use crate::support::program::{Daemon, TempDir};
+use crate::support::wait_for;
+
+fn config(peer: &Peer, more: &str) -> String {
+    format!(
+        r#"{{"server": {{"host": "127.0.0.1", "port": PORT}}, "collector": {{"interval_seconds": 0.2}},
+            "shippers": [{{"name": "otlp", "type": "otlp_http", "endpoint": "{}", "encoding": "json",
+                           "compression": "none", "spool": {{"mode": "memory"}}{more}}}]}}"#,
+        peer.url("/base")
+    )
+}
+
+fn decode(request: &Received) -> ExportMetricsServiceRequest {
+    assert_eq!(request.header("content-type"), Some("application/json"));
+    serde_json::from_slice(&request.body).unwrap()
+}
+
+/// How many points there are.
+fn points(request: &ExportMetricsServiceRequest) -> usize {
+    let metrics = request.resource_metrics.iter().flat_map(|of| &of.scope_metrics).flat_map(|of| &of.metrics);
+    let count = |data: &Data| match data {
+        Data::Gauge(gauge) => gauge.data_points.len(),
+        Data::Sum(sum) => sum.data_points.len(),
+        other => panic!("{other:?}"),
+    };
+    metrics.map(|metric| count(metric.data.as_ref().unwrap())).sum()
+}
+
+#[test]
+fn a_host_is_sent_by_the_names_of_the_documentation() {
+    let peer = Peer::start(|_, _| Reply::status(200));
+    let dir = TempDir::new();
+    let _daemon = Daemon::start(dir.path(), &config(&peer, ""));
+    let request = wait_for("a request", || peer.received().first().cloned());
+    assert_eq!(request.line, "POST /base/v1/metrics HTTP/1.1");
+    let request = decode(&request);
+    let [host] = &request.resource_metrics[..] else { panic!("{} resources", request.resource_metrics.len()) };
+    let of = |wanted: &str| {
+        let found = host.resource.as_ref().unwrap().attributes.iter().find(|pair| pair.key == wanted);
+        match found?.value.as_ref()?.value.as_ref()? {
+            Value::StringValue(text) => Some(text.clone()),
+            other => panic!("{other:?}"),
+        }
+    };
+    let name = nix::unistd::gethostname().unwrap().into_string().unwrap();
+    assert_eq!(
+        [of("host.name"), of("os.type"), of("service.name")],
+        [Some(name), Some("linux".into()), Some("metricsd".into())]
+    );
+    assert_eq!(of("service.instance.id").map(|id| id.len()), Some(36));
+
+    let documented = include_str!("../../docs/metrics.md");
+    let names: BTreeSet<&str> = host.scope_metrics[0].metrics.iter().map(|metric| metric.name.as_str()).collect();
+    for name in &names {
+        let is_there = [format!("`{name}`"), format!("`{name}{{")].iter().any(|text| documented.contains(text));
+        assert!(is_there, "{name}");
+    }
+    assert!(names.contains("system.cpu.time") && names.contains("system.memory.usage"), "{names:?}");
+    for metric in &host.scope_metrics[0].metrics {
+        let is_counter = matches!(&metric.data, Some(Data::Sum(sum)) if sum.is_monotonic);
+        match metric.name.as_str() {
+            "system.cpu.time" => assert_eq!((metric.unit.as_str(), is_counter), ("s", true)),
+            "system.memory.usage" => {
+                assert!(matches!(&metric.data, Some(Data::Sum(sum)) if !sum.is_monotonic));
+                assert_eq!(metric.unit, "By");
+            }
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn what_a_receiver_refuses_of_a_request_is_counted_and_said() {
+    let peer = Peer::start(|_, _| {
+        let kind = ("Content-Type", "application/json".to_owned());
+        Reply::Answer(
+            200,
+            vec![kind],
+            r#"{"partialSuccess": {"rejectedDataPoints": "2", "errorMessage": "too old for us"}}"#,
+        )
+    });
+    let dir = TempDir::new();
+    let daemon = Daemon::start(dir.path(), &config(&peer, ""));
+    let series = r#"metricsd_destination_samples_dropped_total{destination="otlp",reason="refused"}"#;
+    wait_for("two requests to be counted", || (daemon.metric(series)? >= 4.0).then_some(()));
+    wait_for("the log line", || daemon.log().contains("the others are lost: too old for us").then_some(()));
+    assert_eq!(daemon.metric(series).unwrap() % 2.0, 0.0);
+    let sent = daemon.metric(r#"metricsd_destination_samples_sent_total{destination="otlp"}"#);
+    assert!(sent > Some(2.0), "{sent:?}");
+}
+
+#[test]
+fn a_request_that_is_too_large_is_divided() {
+    let is_small = Arc::new(AtomicBool::new(false));
+    let has_come = Arc::clone(&is_small);
+    let peer = Peer::start(move |_, request| {
+        if request.body.len() > 4000 {
+            return Reply::status(413);
+        }
+        has_come.store(true, Ordering::SeqCst);
+        Reply::status(200)
+    });
+    let dir = TempDir::new();
+    let daemon = Daemon::start(dir.path(), &config(&peer, ""));
+    wait_for("a part", || is_small.load(Ordering::SeqCst).then_some(()));
+    let divided = r#"metricsd_destination_requests_total{destination="otlp",outcome="divided"}"#;
+    wait_for("it to be counted", || (daemon.metric(divided)? >= 1.0).then_some(()));
+    let all = peer.received();
+    assert!(all[0].body.len() > 4000, "{}", all[0].body.len());
+    let whole = points(&decode(&all[0]));
+    let small = wait_for("all parts of the first request", || {
+        let small: Vec<usize> =
+            peer.received().iter().filter(|one| one.body.len() <= 4000).map(|one| points(&decode(one))).collect();
+        (small.iter().sum::<usize>() >= whole).then_some(small)
+    });
+    assert!(small.iter().all(|points| *points > 0));
+}
