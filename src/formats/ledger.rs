@@ -502,7 +502,7 @@ mod tests {
 
     #[test]
     fn a_marker_is_younger_than_the_last_sample_whatever_the_batch_says() {
-        let mut sources = Ledger::new(testing::from(Labels::EMPTY));
+        let mut sources = Ledger::new(testing::from(Labels::EMPTY), Names::Prometheus);
         update(&mut sources, 10_000, vec![disks("a", 9_000, &["sda"]), disks("b", 10_000, &["sdb"])]);
         let roster = Some(Arc::new(Roster::new([("a".into(), Duration::from_secs(1))])));
         // A slow target's frame, read before that of the source that is gone.
