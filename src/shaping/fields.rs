@@ -4,12 +4,13 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::fold::{Fold, Function, Grouping};
+use super::matching::Match;
 use super::pattern::Pattern;
 use super::relabel::{
     Action, DEFAULT_REGEX, DEFAULT_REPLACEMENT, DEFAULT_SEPARATOR, Relabel, has_groups, is_label_name,
     is_label_template,
 };
-use super::rule::{Limit, Match, Rule};
+use super::rule::{Limit, Rule};
 use super::rules::Rules;
 use super::series::NAME;
 use super::template::Template;

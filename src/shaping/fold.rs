@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use super::rule::Match;
+use super::matching::Match;
 use super::series::Series;
 use crate::model::Kind;
 

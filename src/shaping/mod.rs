@@ -13,6 +13,7 @@ mod flows;
 mod fold;
 mod identity;
 mod label_table;
+mod matching;
 mod md5;
 mod names;
 mod pattern;

@@ -145,8 +145,8 @@ impl PartialEq for Rules {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shaping::matching::Match;
     use crate::shaping::pattern::Pattern;
-    use crate::shaping::rule::Match;
     use crate::shaping::template::Template;
 
     fn rename(name: &str, to: &str) -> Rule {
