@@ -9,8 +9,7 @@ use metricsd::shaping::{Outcome, Rules, Series, Step};
 use serde_json::{Map, Value, json};
 
 /// The order of a relabelling's fields on a line; one that is empty is not given.
-const FIELDS: [&str; 7] =
-    ["action", "source_labels", "separator", "regex", "target_label", "replacement", "modulus"];
+const FIELDS: [&str; 7] = ["action", "source_labels", "separator", "regex", "target_label", "replacement", "modulus"];
 
 /// More of them find nothing that these don't.
 const MAX_RULES: usize = 8;
@@ -33,9 +32,9 @@ fn rule(line: &str) -> String {
 
 /// The rules that a configuration has which says these.
 fn rules(list: &str) -> Option<Rules> {
-    let text = format!(r#"{{"endpoints": [{{"name": "a", "url": "http://h/", "transforms": [{list}]}}]}}"#);
+    let text = format!(r#"{{"shippers": [{{"type": "file", "endpoint": "/f", "transforms": [{list}]}}]}}"#);
     match config::load(Source::Text("fuzz.json".to_owned(), text.into_bytes()), &|_| None, "host") {
-        Ok(config) => Some(config.endpoints[0].transforms.clone()),
+        Ok(config) => Some(config.lanes[0].rules.clone()),
         Err(problems) => {
             assert!(!problems.to_string().is_empty());
             None
@@ -60,7 +59,7 @@ fuzz_target!(|input: &[u8]| {
     let Some(rules) = rules(&list.join(",")) else { return };
     let mut series = given.clone();
     let mut steps = 0;
-    let outcome = rules.apply_each(&mut series, |at, _, step, now| {
+    let outcome = rules.apply_each(0, &mut series, |at, _, step, now| {
         assert_eq!(at, steps);
         assert!(step == Step::Dropped || !now.factor().is_nan());
         assert_whole(now);
@@ -72,7 +71,7 @@ fuzz_target!(|input: &[u8]| {
             assert!(!series.name().is_empty() && changed_by.is_none_or(|by| by < steps));
             assert!(changed_by.is_some() || series.to_string() == given.to_string());
         }
-        Outcome::Dropped(by) => assert!(by < steps),
+        Outcome::Dropped(by) | Outcome::Taken(by) => assert!(by < steps),
     }
     // As they are said they mean the same.
     let said: Vec<String> = rules.iter().map(ToString::to_string).collect();
