@@ -94,6 +94,7 @@ fn main() {
             None => told(&format!("{what}: against steady"), ratio, ""),
         }
         told(&format!("{what}: resident"), cost.resident_mb, "MB");
+        assert!(!gzip || cost.page_mb < steady.page_mb / 2.0, "the page came unpacked");
     };
     against("gzipped", Churn::None, true, "", None);
     against("1 % replaced, scattered", Churn::Scattered, false, "", Some(4.0));
@@ -158,8 +159,13 @@ impl Bench {
         let sink = Sink::start();
         let dir = Dir::new();
         let port = free_port();
-        let endpoints: Vec<String> =
-            (0..targets).map(|at| format!(r#"{{"name": "t{at}", "url": "http://{}/{at}"}}"#, app.address)).collect();
+        // By default none is asked for on loopback.
+        let compression = if app.gzip { "gzip" } else { "none" };
+        let endpoints: Vec<String> = (0..targets)
+            .map(|at| {
+                format!(r#"{{"name": "t{at}", "url": "http://{}/{at}", "compression": "{compression}"}}"#, app.address)
+            })
+            .collect();
         let config = format!(
             r#"{{"server": {{"host": "127.0.0.1", "port": {port}}}, "spool": {{"mode": "memory"}},
                 "collector": {{"interval_seconds": {interval}, "preset": "none"}}, "transforms": [{rules}],
@@ -347,6 +353,7 @@ fn fraction(seed: usize) -> f64 {
 /// Targets below one address, by number: their path.
 struct App {
     address: String,
+    gzip: bool,
     served: Arc<AtomicUsize>,
     /// How large the last page was, as it was sent.
     page: Arc<AtomicUsize>,
@@ -358,7 +365,7 @@ impl App {
         let address = listener.local_addr().unwrap().to_string();
         let (served, page) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let targets: Arc<Vec<_>> = Arc::new((0..count).map(|at| Mutex::new(target(at))).collect());
-        let app = App { address, served: Arc::clone(&served), page: Arc::clone(&page) };
+        let app = App { address, gzip, served: Arc::clone(&served), page: Arc::clone(&page) };
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 let (targets, served, page) = (Arc::clone(&targets), Arc::clone(&served), Arc::clone(&page));

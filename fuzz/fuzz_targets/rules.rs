@@ -73,8 +73,11 @@ fuzz_target!(|input: &[u8]| {
         }
         Outcome::Dropped(by) | Outcome::Taken(by) => assert!(by < steps),
     }
-    // As they are said they mean the same.
+    // As they are said they mean the same; but for `${`, which in a configuration is its own affair.
     let said: Vec<String> = rules.iter().map(ToString::to_string).collect();
+    if said.iter().any(|rule| rule.contains("${")) {
+        return;
+    }
     let again = self::rules(&said.join(",")).expect("what is said of rules is rules");
     assert_eq!(again.iter().map(ToString::to_string).collect::<Vec<_>>(), said);
     let mut once_more = given.clone();
