@@ -211,3 +211,78 @@ impl Run<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::formats::remote_write::message::Holes;
+    use crate::formats::remote_write::template::MARGIN;
+    use prost::encoding::{decode_varint, encode_varint};
+
+    /// Series of these texts, at that time, as a message of 1.0 has them: what matters is where the
+    /// numbers are.
+    fn message(texts: &[String], values: &[f64], time_ms: i64) -> Message {
+        let mut message = Message { bytes: Vec::new(), holes: Some(Holes::default()) };
+        for (text, value) in texts.iter().zip(values) {
+            message.bytes.extend_from_slice(text.as_bytes());
+            message.value(*value);
+            message.bytes.push(0x10);
+            message.time(time_ms, 0);
+        }
+        message
+    }
+
+    #[test]
+    fn what_is_filled_in_later_is_the_message_of_then() {
+        // A time whose bytes are a text as well, so that they stand elsewhere too.
+        let bytes = [0xe8, 0x9f, 0x85, 0xc2, 0x9a, 0x31];
+        let as_text = std::str::from_utf8(&bytes).unwrap();
+        let time_ms = decode_varint(&mut &bytes[..]).unwrap() as i64;
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut random = |below: u64| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state % below
+        };
+        let mut quick = Quick::default();
+        for _ in 0..400 {
+            let series = 1 + random(40) as usize;
+            let mut text = || {
+                let number = random(30);
+                let one = |which| match which {
+                    0 => format!("\u{10}{as_text}"),
+                    1 => as_text.to_owned(),
+                    2 => format!("path{number}"),
+                    3 => "a label that many series have in common".repeat(1 + number as usize % 3),
+                    4 => "\u{10}".to_owned(),
+                    _ => String::new(),
+                };
+                [random(6), random(6), 3, random(6), random(6)].map(one).concat()
+            };
+            let texts: Vec<String> = (0..series).map(|_| text()).collect();
+            let mut numbers = || (0..series).map(|_| random(5) as f64 * 1.1).collect::<Vec<f64>>();
+            let (first, later) = (numbers(), numbers());
+            let template = quick.template(&message(&texts, &first, time_ms)).unwrap();
+            for (values, time_ms) in [(&first, time_ms), (&later, time_ms + 12_345), (&first, time_ms - 7_777_777)] {
+                let mut body = vec![0; template.longest() + 2 * MARGIN];
+                let end = template.fill(values, |_| time_ms, &mut body, MARGIN);
+                let mut packed = Vec::new();
+                encode_varint(template.unpacked() as u64, &mut packed);
+                packed.extend_from_slice(&body[MARGIN..end]);
+                let unpacked = snap::raw::Decoder::new().decompress_vec(&packed).unwrap();
+                assert!(unpacked == message(&texts, values, time_ms).bytes);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_such_message_has_no_template() {
+        let mut quick = Quick::default();
+        assert!(quick.template(&Message::default()).is_none());
+        let mut other = Message { bytes: Vec::new(), holes: Some(Holes::default()) };
+        other.value(1.0);
+        other.time(1, 0);
+        assert!(quick.template(&other).is_none());
+    }
+}
