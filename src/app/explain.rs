@@ -1,20 +1,57 @@
-//! `-explain`: what the rules of each destination do to one series, and what leaves.
+//! `-explain`: what the rules of its endpoint and of each destination do to one series, and what leaves.
 
 use std::fmt::Write as _;
 
 use crate::config::Config;
 use crate::lane::Settings;
+use crate::scrape;
 use crate::shaping::{Outcome, Series, Step};
 
 /// In words, for each destination. `series` is what it would be sent without rules, but for the
-/// labels of the configuration, by its own naming.
+/// labels of the configuration, by its own naming. Where its labels are those of an endpoint, that
+/// one's rules come first.
 pub fn explain(config: &Config, series: &Series) -> String {
     let mut text = String::new();
+    let mut series = series.clone();
+    let of = config.endpoints.iter().position(|one| !one.transforms.is_empty() && gives(one, &series));
+    if let Some((at, endpoint)) = of.and_then(|at| Some((at, config.endpoints.get(at)?))) {
+        if !explain_endpoint(at, endpoint, &mut series, &mut text) {
+            return text;
+        }
+    }
     if config.lanes.is_empty() {
         text.push_str("there are no destinations, and so no rules\n");
     }
-    config.lanes.iter().for_each(|lane| explain_lane(lane, series, &mut text));
+    config.lanes.iter().for_each(|lane| explain_lane(lane, &series, &mut text));
     text
+}
+
+/// Whether `series` has the labels that `endpoint` gives to its page's series: those of text, or of a
+/// JSON object.
+fn gives(endpoint: &scrape::Settings, series: &Series) -> bool {
+    let is_own = series.name() == "up" || series.name().starts_with("scrape_");
+    let is_text = series.get("job") == endpoint.job && series.get("instance") == endpoint.instance;
+    !is_own && (is_text || series.get("endpoint") == endpoint.name)
+}
+
+/// What the rules of the endpoint at the place `at` do. Whether anything is left.
+fn explain_endpoint(at: usize, endpoint: &scrape::Settings, series: &mut Series, text: &mut String) -> bool {
+    // Writing to a String does not fail.
+    let _ = writeln!(text, "endpoint {}", endpoint.name);
+    let outcome = endpoint.transforms.apply_each(0, series, |rule_at, rule, step, series| {
+        let what = match step {
+            Step::Dropped => "drops it".to_owned(),
+            Step::Changed => format!("makes it {}", in_words(series)),
+            _ => "does nothing".to_owned(),
+        };
+        let _ = writeln!(text, "  endpoints[{at}].transforms[{rule_at}] {rule}: {what}");
+    });
+    let is_left = matches!(outcome, Outcome::Kept { .. });
+    let _ = match is_left {
+        true => writeln!(text, "  gives: {}", in_words(series)),
+        false => writeln!(text, "  gives: nothing"),
+    };
+    is_left
 }
 
 fn explain_lane(lane: &Settings, given: &Series, text: &mut String) {
@@ -110,6 +147,36 @@ destination other (stdout, naming native)
                 "  leaves: nothing",
             ]
         );
+    }
+
+    #[test]
+    fn the_rules_of_its_endpoint_come_first() {
+        let text = r#"{
+            "endpoints": [
+                {"name": "none", "url": "http://h:1/", "transforms": []},
+                {"name": "app", "job": "shop", "url": "http://h:2/", "transforms": [
+                    {"drop": {"name": "go_.*"}}, {"drop_labels": ["pod"]}]}],
+            "shippers": [{"name": "one", "type": "stdout", "transforms": [{"keep": {"labels": {"pod": ""}}}]}]}"#;
+        let config = load(Source::Text("c.json".to_owned(), text.into()), &|_| None, "h").unwrap();
+        let lines = |series: &str| -> Vec<String> {
+            explain(&config, &Series::parse(series).unwrap()).lines().map(str::to_owned).collect()
+        };
+        let all = lines(r#"a{job="shop",instance="h:2",pod="x"}"#);
+        assert_eq!(all[0], "endpoint app");
+        assert_eq!(all[1], r#"  endpoints[1].transforms[0] {"drop":{"name":"go_.*"}}: does nothing"#);
+        assert_eq!(
+            all[2],
+            r#"  endpoints[1].transforms[1] {"drop_labels":["pod"]}: makes it a{instance="h:2",job="shop"}"#
+        );
+        assert_eq!(all[3], r#"  gives: a{instance="h:2",job="shop"}"#);
+        assert_eq!(all.last().unwrap(), r#"  leaves: a{instance="h:2",job="shop"}"#);
+        let dropped = lines(r#"go_x{job="shop",instance="h:2"}"#);
+        assert_eq!(dropped.last().unwrap(), "  gives: nothing");
+        assert_eq!(dropped.len(), 3);
+        assert_eq!(lines(r#"app_x{endpoint="app",pod="x"}"#)[0], "endpoint app");
+        for other in [r#"a{job="shop",instance="h:1"}"#, r#"up{job="shop",instance="h:2"}"#, "a"] {
+            assert_eq!(lines(other)[0], "destination one (stdout, naming native)", "{other}");
+        }
     }
 
     #[test]

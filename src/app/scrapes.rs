@@ -37,7 +37,8 @@ impl Scrapes {
         hand_in: &HandIn,
         threads: &mut Threads,
     ) -> io::Result<Scrapes> {
-        let context = Context { views: views.clone(), own: telemetry.instance.clone() };
+        let context =
+            Context { views: views.clone(), own: telemetry.instance.clone(), counts: Arc::clone(&telemetry.scrapes) };
         let hand_in = hand_in.clone();
         let pool = Pool::new(context, Box::new(move |frame| hand_in.frame(frame)));
         let mut scrapes = Scrapes {

@@ -9,6 +9,7 @@ use crate::http::{
     Access, BodyLimit, Client, Credentials, Error, HttpSettings, MAX_CONNECTION_AGE, Request, Response, TimeLimits,
     Url, checked_url,
 };
+use crate::telemetry::ScrapeFailure;
 
 /// Redirects that are followed for one page.
 const MAX_REDIRECTS: usize = 10;
@@ -34,22 +35,32 @@ pub struct Fetcher {
 /// Why there is no page.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Failure {
+    /// Of which kind.
+    pub kind: ScrapeFailure,
     /// For people.
     pub why: String,
-    /// It took too long, and another thread than those for targets that are well should ask next.
-    pub timed_out: bool,
 }
 
 impl Failure {
-    /// Nothing that has to do with time.
-    pub fn new(why: impl Into<String>) -> Failure {
-        Failure { why: why.into(), timed_out: false }
+    /// Of this kind, for this reason.
+    pub fn new(kind: ScrapeFailure, why: impl Into<String>) -> Failure {
+        Failure { kind, why: why.into() }
+    }
+
+    /// Of a page that is of no use.
+    pub fn page(why: impl Into<String>) -> Failure {
+        Failure::new(ScrapeFailure::Page, why)
     }
 }
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Failure {
-        Failure { why: error.to_string(), timed_out: matches!(error, Error::TimedOut(_)) }
+        let kind = match error {
+            Error::TimedOut(_) => ScrapeFailure::Timeout,
+            Error::TooLong(_) => ScrapeFailure::Page,
+            Error::Failed(_) => ScrapeFailure::Connection,
+        };
+        Failure::new(kind, error.to_string())
     }
 }
 
@@ -84,9 +95,11 @@ impl Fetcher {
         for attempt in 0.. {
             let (failure, again) = match self.follow(until, attempt == 0, body) {
                 Ok(answer) if (200..=299).contains(&answer.status) => return Ok(content_type(&answer)),
-                Ok(answer) => (Failure::new(format!("answered {}", answer.status)), answer.status >= 500),
+                Ok(answer) => {
+                    (Failure::new(ScrapeFailure::Status, format!("answered {}", answer.status)), answer.status >= 500)
+                }
                 Err(failure) => {
-                    let again = !failure.timed_out;
+                    let again = failure.kind == ScrapeFailure::Connection;
                     (failure, again)
                 }
             };
@@ -108,7 +121,7 @@ impl Fetcher {
             let left = until.saturating_sub(monotonic());
             if left.is_zero() {
                 let why = format!("{url}: no page within {:?} (endpoints.timeout)", self.settings.http.timeout);
-                return Err(Failure { why, timed_out: true });
+                return Err(Failure::new(ScrapeFailure::Timeout, why));
             }
             let limit = BodyLimit::Refuse(self.settings.limits.body_bytes);
             let request = Request {
@@ -138,10 +151,15 @@ impl Fetcher {
                     }
                     (path, url) = (Some(path_of(&other).to_owned()), other);
                 }
-                None => return Err(Failure::new(format!("{url}: is redirected to what is no URL of HTTP"))),
+                None => {
+                    return Err(Failure::new(
+                        ScrapeFailure::Status,
+                        format!("{url}: is redirected to what is no URL of HTTP"),
+                    ));
+                }
             }
         }
-        Err(Failure::new(format!("{home}: is redirected more than {MAX_REDIRECTS} times")))
+        Err(Failure::new(ScrapeFailure::Status, format!("{home}: is redirected more than {MAX_REDIRECTS} times")))
     }
 
     /// How another server is asked. Credentials go with the request only to the same host, and not

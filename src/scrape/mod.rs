@@ -8,6 +8,9 @@
 mod fetch;
 mod fields;
 mod files;
+mod json;
+mod labels;
+mod page_format;
 mod pool;
 mod series;
 mod settings;

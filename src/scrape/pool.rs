@@ -125,15 +125,16 @@ impl Pool {
 
     /// Asks what is due for targets of this kind, until the pool is stopped.
     pub fn run(&self, kind: Kind) {
+        let mut body = Vec::new();
         while let Some(Turn { id, mut target, due }) = self.take(kind) {
             let began = monotonic();
-            let scraped = catch_unwind(AssertUnwindSafe(|| target.scrape(wall_ms(), &self.0.context)));
+            let scraped = catch_unwind(AssertUnwindSafe(|| target.scrape(wall_ms(), &mut body)));
             let (frame, timed_out) = match scraped {
                 Ok(scraped) => (scraped.frame, scraped.timed_out),
                 Err(panic) => {
                     log::error!("endpoint {}: a bug: {}", target.name(), panic_message(&*panic));
-                    target = Box::new(target.anew(&self.0.context));
-                    (target.missed("a bug of metricsd", wall_ms()), false)
+                    target = Box::new(target.anew());
+                    (target.met_a_bug(wall_ms()), false)
                 }
             };
             if !self.give_back(id, target, due, began, timed_out) {
@@ -251,7 +252,7 @@ pub fn scrape_once(endpoints: &[Settings], context: &Context) -> Vec<Frame> {
                     let (Some(settings), Some(place)) = (endpoints.get(at), frames.get(at)) else { return };
                     let status = Arc::new(EndpointStatus::new(&*settings.name));
                     let mut target = Target::new(Arc::new(settings.clone()), status, context);
-                    let frame = target.scrape(wall_ms(), context).frame;
+                    let frame = target.scrape(wall_ms(), &mut Vec::new()).frame;
                     *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(frame);
                 }
             });

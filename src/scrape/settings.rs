@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::exposition;
 use crate::http::HttpSettings;
 use crate::model::Labels;
 use crate::shaping;
@@ -68,21 +69,15 @@ impl PageFormat {
 /// What a page may hold; one that holds more spoils its scrape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Of the page, unpacked.
+    /// Bytes of the page, unpacked.
     pub body_bytes: usize,
-    /// Samples.
-    pub samples: usize,
-    /// Labels of a sample.
-    pub labels: usize,
-    /// Of a label's name.
-    pub label_name_bytes: usize,
-    /// Of a label's value.
-    pub label_value_bytes: usize,
+    /// What may stand on it.
+    pub page: exposition::Limits,
 }
 
 impl Default for Limits {
-    /// Of the configuration: far above what applications expose, far below what a host has.
+    /// Far above what applications expose, far below what a host has.
     fn default() -> Limits {
-        Limits { body_bytes: 64 << 20, samples: 500_000, labels: 64, label_name_bytes: 1024, label_value_bytes: 4096 }
+        Limits { body_bytes: 64 << 20, page: exposition::Limits::default() }
     }
 }

@@ -1,5 +1,6 @@
 //! What the last scrape of each endpoint was like.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -71,5 +72,101 @@ impl EndpointStatus {
     /// The last scrape.
     pub fn last(&self) -> Scrape {
         self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Why a scrape came to nothing: the `reason` label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ScrapeFailure {
+    /// No answer in time.
+    Timeout,
+    /// No connection, or one that broke.
+    Connection,
+    /// An answer without a page: its status, or where it leads.
+    Status,
+    /// A page that cannot be read, or is over a limit.
+    Page,
+    /// Its turn did not come.
+    Waiting,
+    /// A bug of metricsd.
+    Bug,
+}
+
+impl ScrapeFailure {
+    /// All of them, in the order of the metrics page.
+    pub const ALL: [ScrapeFailure; 6] = [
+        ScrapeFailure::Timeout,
+        ScrapeFailure::Connection,
+        ScrapeFailure::Status,
+        ScrapeFailure::Page,
+        ScrapeFailure::Waiting,
+        ScrapeFailure::Bug,
+    ];
+
+    /// The label's value.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ScrapeFailure::Timeout => "timeout",
+            ScrapeFailure::Connection => "connection",
+            ScrapeFailure::Status => "status",
+            ScrapeFailure::Page => "page",
+            ScrapeFailure::Waiting => "waiting",
+            ScrapeFailure::Bug => "bug",
+        }
+    }
+}
+
+/// Why a sample of a page that was read is not taken: the `reason` label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ScrapeDrop {
+    /// The same series came before.
+    Duplicate,
+    /// Its own time is too far from the scrape's.
+    Untimely,
+    /// A rule of its endpoint.
+    Transforms,
+}
+
+impl ScrapeDrop {
+    /// All of them, in the order of the metrics page.
+    pub const ALL: [ScrapeDrop; 3] = [ScrapeDrop::Duplicate, ScrapeDrop::Untimely, ScrapeDrop::Transforms];
+
+    /// The label's value.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ScrapeDrop::Duplicate => "duplicate",
+            ScrapeDrop::Untimely => "untimely",
+            ScrapeDrop::Transforms => "transforms",
+        }
+    }
+}
+
+/// What scrapes came to since the start, of all endpoints together: which one it was is for its `up`
+/// and for `/health` to say, and a thousand endpoints are not ten thousand series.
+#[derive(Debug, Default)]
+pub struct ScrapeCounts {
+    failed: [AtomicU64; ScrapeFailure::ALL.len()],
+    dropped: [AtomicU64; ScrapeDrop::ALL.len()],
+}
+
+impl ScrapeCounts {
+    /// A scrape came to nothing.
+    pub fn fail(&self, why: ScrapeFailure) {
+        self.failed[why as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// So many samples were not taken.
+    pub fn drop_samples(&self, why: ScrapeDrop, count: u64) {
+        self.dropped[why as usize].fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// Scrapes that came to nothing.
+    pub fn failed(&self, why: ScrapeFailure) -> u64 {
+        self.failed[why as usize].load(Ordering::Relaxed)
+    }
+
+    /// Samples that were not taken.
+    pub fn dropped(&self, why: ScrapeDrop) -> u64 {
+        self.dropped[why as usize].load(Ordering::Relaxed)
     }
 }

@@ -7,12 +7,13 @@ use crate::model::{Family, Frame, Item, Label, Reading, Recorder, everywhere};
 
 use super::process::{self, Process};
 use super::{
-    COMMIT, CollectorState, CollectorStatus, DestinationStatus, DropReason, Outcome, StepDirection, Subjects, TARGET,
-    Telemetry, VERSION,
+    COMMIT, CollectorState, CollectorStatus, DestinationStatus, DropReason, Outcome, ScrapeCounts, ScrapeDrop,
+    ScrapeFailure, StepDirection, Subjects, TARGET, Telemetry, VERSION,
 };
 
 const BUILD: &[Label] = &[Label::key("version", 0), Label::key("commit", 1), Label::key("target", 2)];
 const DIRECTION: &[Label] = &[Label::key("direction", 0)];
+const REASON: &[Label] = &[Label::key("reason", 0)];
 const COLLECTOR: &[Label] = &[Label::key("collector", 0)];
 const COLLECTOR_REASON: &[Label] = &[Label::key("collector", 0), Label::key("reason", 1)];
 const DESTINATION: &[Label] = &[Label::key("destination", 0)];
@@ -103,6 +104,22 @@ static TRANSFORM_DROPPED: Reading = everywhere!(
     ),
     DESTINATION_RULE
 );
+static SCRAPES_FAILED: Reading = everywhere!(
+    &Family::counter(
+        "metricsd_scrapes_failed_total",
+        "",
+        "Scrapes of endpoints that came to nothing, by reason; which endpoint it was says its up."
+    ),
+    REASON
+);
+static SCRAPED_DROPPED: Reading = everywhere!(
+    &Family::counter(
+        "metricsd_scraped_samples_dropped_total",
+        "",
+        "Samples of scraped pages that were not taken, by reason: series that came before, times too far from now, an endpoint's rules."
+    ),
+    REASON
+);
 static QUEUE_BYTES: Reading = everywhere!(
     &Family::gauge("metricsd_destination_queue_bytes", "bytes", "Bytes that wait for delivery."),
     DESTINATION
@@ -145,6 +162,8 @@ pub struct Exposition {
     steps: [Item; StepDirection::ALL.len()],
     collectors: Vec<CollectorItems>,
     destinations: Vec<DestinationItems>,
+    /// Only where there are endpoints.
+    scrapes: Option<ScrapeItems>,
     process: Process,
 }
 
@@ -164,9 +183,16 @@ struct DestinationItems {
     rules: Vec<(String, Item)>,
 }
 
+#[derive(Debug)]
+struct ScrapeItems {
+    failed: [Item; ScrapeFailure::ALL.len()],
+    dropped: [Item; ScrapeDrop::ALL.len()],
+}
+
 /// Series of a collector and of a destination, at most; with what there is once, they
 /// bound the frame.
-const SERIES_ONCE: usize = 4 + StepDirection::ALL.len() + process::SERIES;
+const SERIES_ONCE: usize =
+    4 + StepDirection::ALL.len() + ScrapeFailure::ALL.len() + ScrapeDrop::ALL.len() + process::SERIES;
 const SERIES_PER_COLLECTOR: usize = 5;
 const SERIES_PER_DESTINATION: usize = 6 + Outcome::ALL.len() + DropReason::ALL.len();
 
@@ -196,6 +222,7 @@ impl Exposition {
             steps: StepDirection::ALL.map(|direction| Item::of_kind("step", &[direction.as_str()])),
             collectors: subjects.collectors.iter().map(|status| CollectorItems::new(status.name())).collect(),
             destinations,
+            scrapes: (!subjects.endpoints.is_empty()).then(ScrapeItems::new),
             process: Process::new(),
             subjects,
         }
@@ -223,6 +250,9 @@ impl Exposition {
         }
         for (status, items) in self.subjects.destinations.iter().zip(&self.destinations) {
             items.record(status, wall_ms, out);
+        }
+        if let Some(items) = &self.scrapes {
+            items.record(&telemetry.scrapes, out);
         }
         self.process.record(telemetry.started_wall_ms, out);
         out.finish(wall_ms)
@@ -253,6 +283,24 @@ impl CollectorItems {
         let refused = status.refused();
         out.item(&self.max_series).push(&SERIES_REFUSED, refused.max_series as f64);
         out.item(&self.duplicate).push(&SERIES_REFUSED, refused.duplicate as f64);
+    }
+}
+
+impl ScrapeItems {
+    fn new() -> ScrapeItems {
+        ScrapeItems {
+            failed: ScrapeFailure::ALL.map(|reason| Item::of_kind("scrape failed", &[reason.as_str()])),
+            dropped: ScrapeDrop::ALL.map(|reason| Item::of_kind("scrape dropped", &[reason.as_str()])),
+        }
+    }
+
+    fn record(&self, counts: &ScrapeCounts, out: &mut Recorder) {
+        for (reason, item) in ScrapeFailure::ALL.into_iter().zip(&self.failed) {
+            out.item(item).push(&SCRAPES_FAILED, counts.failed(reason) as f64);
+        }
+        for (reason, item) in ScrapeDrop::ALL.into_iter().zip(&self.dropped) {
+            out.item(item).push(&SCRAPED_DROPPED, counts.dropped(reason) as f64);
+        }
     }
 }
 

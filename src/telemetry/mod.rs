@@ -20,7 +20,7 @@ use std::time::Duration;
 
 pub use collectors::{CollectorState, CollectorStatus, Round};
 pub use destinations::{DestinationState, DestinationStatus, DropReason, Outcome, Trouble};
-pub use endpoints::{EndpointState, EndpointStatus, Scrape};
+pub use endpoints::{EndpointState, EndpointStatus, Scrape, ScrapeCounts, ScrapeDrop, ScrapeFailure};
 pub use exposition::{Exposition, OWN};
 pub use latest::{Latest, Newest};
 pub use subjects::Subjects;
@@ -87,6 +87,8 @@ pub struct Telemetry {
     pub started_wall_ms: i64,
     /// Tells this process from all others, for those that may ask themselves.
     pub instance: String,
+    /// What scrapes came to.
+    pub scrapes: Arc<ScrapeCounts>,
     /// The newest frame of each source.
     pub latest: Latest,
     subjects: subjects::Present,
@@ -108,6 +110,7 @@ impl Telemetry {
         Telemetry {
             started,
             started_wall_ms,
+            scrapes: Arc::default(),
             instance: format!("{:016x}", fastrand::u64(..)),
             latest: Latest::default(),
             subjects: subjects::Present::new(subjects),

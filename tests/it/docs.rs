@@ -16,7 +16,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use metricsd::model::{Family, ReadingRef, Refused, Scheme};
-use metricsd::telemetry::{CollectorState, CollectorStatus, DestinationStatus, Exposition, Round, Subjects, Telemetry};
+use metricsd::telemetry::{
+    CollectorState, CollectorStatus, DestinationStatus, EndpointStatus, Exposition, Round, Subjects, Telemetry,
+};
 use metricsd::{cli, collectors, config};
 
 use crate::examples;
@@ -155,8 +157,10 @@ fn own_metrics() -> String {
     collector.ended(round, Refused::default());
     let destination = DestinationStatus::new("prometheus", "prometheus_remote_write");
     destination.delivered(1, 1, 0);
+    destination.has_rules(&["transforms[0]".to_owned()]);
     let (collectors, destinations) = (vec![Arc::new(collector)], vec![Arc::new(destination)]);
-    let subjects = Subjects { collectors, destinations, ..Subjects::default() };
+    let endpoints = vec![Arc::new(EndpointStatus::new("shop"))];
+    let subjects = Subjects { collectors, destinations, endpoints, ..Subjects::default() };
     let telemetry = Telemetry::new(Duration::ZERO, 0, subjects);
     let frame = Exposition::new(&telemetry).frame(&telemetry, 0);
     let mut rows: Vec<Vec<String>> = Vec::new();

@@ -197,6 +197,10 @@ fn a_page_that_is_none_spoils_its_own_scrape_alone_and_is_said_once() {
         assert!(said.contains(word), "{name}: {said}");
         assert_eq!(samples(&daemon, "up{")[&format!(r#"up{{job="{name}"}}"#)], 0.0, "{name}");
     }
+    for reason in ["timeout", "connection", "status", "page"] {
+        let failed = daemon.metric(&format!("metricsd_scrapes_failed_total{{reason=\"{reason}\"}}"));
+        assert!(failed >= Some(1.0), "{reason}: {failed:?}");
+    }
     let asked = good.received().len();
     wait_for("the good one to be asked on", || (good.received().len() > asked + 10).then_some(()));
     assert_eq!(samples(&daemon, "good")[r#"good{job="good"}"#], 1.0);
@@ -235,6 +239,12 @@ fn series_that_come_twice_and_times_that_cannot_be_are_left_out_and_said() {
     assert!(said.contains("2 samples say to be of more than an hour ago"), "{said}");
     assert_eq!(samples(&daemon, "a{")[r#"a{job="app",x="1"}"#], 1.0);
     assert!(samples(&daemon, "c{").is_empty() && samples(&daemon, "d{").is_empty());
+    let dropped = |reason: &str| {
+        daemon.metric(&format!("metricsd_scraped_samples_dropped_total{{reason=\"{reason}\"}}")).unwrap()
+    };
+    let [twice, untimely] = ["duplicate", "untimely"].map(dropped);
+    assert!(twice >= 1.0 && untimely >= 2.0, "{twice} {untimely}");
+    assert_eq!(dropped("transforms"), 0.0);
     let time = wait_for("b", || {
         let all = ok.received();
         let all = all.iter().flat_map(|request| crate::lanes::decode(&request.body).timeseries);

@@ -1,0 +1,24 @@
+//! The labels that an endpoint gives.
+
+use super::settings::Settings;
+use crate::model::Labels;
+
+/// The labels of `up` and its like; of a text's series as well.
+pub fn own_labels(settings: &Settings, is_json: bool) -> Labels {
+    let mut more = vec![("job", &*settings.job), ("instance", &*settings.instance)];
+    if is_json {
+        more.push(("endpoint", &settings.name));
+    }
+    with(&settings.labels, &more)
+}
+
+/// `labels`, and those of `more` that are not among them.
+fn with(labels: &Labels, more: &[(&str, &str)]) -> Labels {
+    let more = more.iter().copied().filter(|(name, _)| labels.get(name).is_none());
+    Labels::new(labels.iter().chain(more)).unwrap_or(Labels::EMPTY)
+}
+
+/// The labels of a JSON object's series: `endpoint`, and those of the endpoint.
+pub fn json_labels(settings: &Settings) -> Labels {
+    with(&settings.labels, &[("endpoint", &settings.name)])
+}
