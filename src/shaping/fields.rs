@@ -14,7 +14,7 @@ use super::rule::{Limit, Rule};
 use super::rules::Rules;
 use super::series::NAME;
 use super::template::Template;
-use crate::fields::{DefaultValue, Done, Fault, Field, Inner, Notes, Table, Takes, any_of};
+use crate::fields::{DefaultValue, Done, Fault, Field, Inner, Notes, Part, Table, Takes, any_of};
 
 /// More rules than this in one list are no hand's work; each costs every series that is new.
 const MAX_RULES: usize = 1000;
@@ -544,14 +544,14 @@ fn set_action(s: &mut GivenRelabel, text: String) -> Done {
 
 static RELABEL: Table<GivenRelabel> = Table::checked(|| RELABEL_FIELDS.iter().collect(), GivenRelabel::check);
 
+/// The field `match`, which several rules have.
+const fn which<S>(of: &'static dyn Part<S>) -> Field<S> {
+    let doc = "Which series, as for `keep`; `{}`: all.";
+    Field::new("match", Takes::Object(of), DefaultValue::EmptyMap, doc).alike()
+}
+
 static SCALE_FIELDS: [Field<Scale>; 2] = [
-    Field::new(
-        "match",
-        Takes::Object(&Inner { table: &MATCH, of: |s: &mut Scale| &mut s.of }),
-        DefaultValue::EmptyMap,
-        "Which series, as for `keep`; `{}`: all.",
-    )
-    .alike(),
+    which(&Inner { table: &MATCH, of: |s: &mut Scale| &mut s.of }),
     Field::new(
         "factor",
         Takes::Number(-MAX_FACTOR..=MAX_FACTOR, |s: &mut Scale, factor| s.factor = Some(factor)),
@@ -570,13 +570,7 @@ static SCALE: Table<Scale> = Table::checked(
 );
 
 static SAMPLE_FIELDS: [Field<Sample>; 2] = [
-    Field::new(
-        "match",
-        Takes::Object(&Inner { table: &MATCH, of: |s: &mut Sample| &mut s.of }),
-        DefaultValue::EmptyMap,
-        "Which series, as for `keep`; `{}`: all.",
-    )
-    .alike(),
+    which(&Inner { table: &MATCH, of: |s: &mut Sample| &mut s.of }),
     Field::new(
         "fraction",
         Takes::Number(0.0..=1.0, |s: &mut Sample, fraction| s.fraction = Some(fraction)),
@@ -596,13 +590,7 @@ static SAMPLE: Table<Sample> = Table::checked(
 
 /// The place of a word among `AGGREGATE`'s functions is that in [`Function::ALL`].
 static AGGREGATE_FIELDS: [Field<GivenAggregate>; 7] = [
-    Field::new(
-        "match",
-        Takes::Object(&Inner { table: &MATCH, of: |s: &mut GivenAggregate| &mut s.of }),
-        DefaultValue::EmptyMap,
-        "Which series, as for `keep`; `{}`: all.",
-    )
-    .alike(),
+    which(&Inner { table: &MATCH, of: |s: &mut GivenAggregate| &mut s.of }),
     Field::new(
         "function",
         Takes::Word(&Function::WORDS, |s: &mut GivenAggregate, at| s.function = Some(Function::ALL[at])),
@@ -675,13 +663,7 @@ static AGGREGATE: Table<GivenAggregate> = Table::checked(
 const DOWNSAMPLE_FUNCTIONS: [Function; 4] = [Function::Last, Function::Avg, Function::Min, Function::Max];
 
 static DOWNSAMPLE_FIELDS: [Field<GivenDownsample>; 3] = [
-    Field::new(
-        "match",
-        Takes::Object(&Inner { table: &MATCH, of: |s: &mut GivenDownsample| &mut s.of }),
-        DefaultValue::EmptyMap,
-        "Which series, as for `keep`; `{}`: all.",
-    )
-    .alike(),
+    which(&Inner { table: &MATCH, of: |s: &mut GivenDownsample| &mut s.of }),
     Field::new(
         "every",
         Takes::Duration(WINDOW, |s: &mut GivenDownsample, every| s.every = Some(every)),
