@@ -6,9 +6,10 @@
 use std::sync::Arc;
 
 use super::keyed::{Keyed, Table};
+use super::partial::Bound;
 use crate::model::{Learnt, Scheme, Writer};
 
-/// No kernel's table has as many; what is beyond is passed over.
+/// No kernel's table has as many; what is beyond is passed over, and said.
 const MAX_KEYS: usize = 512;
 
 /// What the reading of a key is: of the key's text and what else tells it from others; none: it is
@@ -18,6 +19,8 @@ type Rule = fn(&[u8], u8) -> Option<Learnt>;
 /// The keys of one file, in its order.
 #[derive(Debug)]
 pub struct Keys {
+    /// Whose they are.
+    collector: &'static str,
     rule: Rule,
     keys: Table<Key>,
     /// The place of the next key.
@@ -26,6 +29,9 @@ pub struct Keys {
     is_in_step: bool,
     /// Whether the last round was gone through to its end.
     has_ended: bool,
+    /// There were more than [`MAX_KEYS`].
+    is_over: bool,
+    bound: Bound,
 }
 
 #[derive(Debug)]
@@ -39,21 +45,31 @@ struct Key {
 }
 
 impl Keys {
-    /// Keys that are named by `rule`.
-    pub fn new(rule: Rule) -> Keys {
-        Keys { rule, keys: Table::default(), at: 0, is_in_step: true, has_ended: true }
+    /// Keys of a collector's table, that are named by `rule`.
+    pub fn new(collector: &'static str, rule: Rule) -> Keys {
+        Keys {
+            collector,
+            rule,
+            keys: Table::default(),
+            at: 0,
+            is_in_step: true,
+            has_ended: true,
+            is_over: false,
+            bound: Bound::default(),
+        }
     }
 
     /// A round begins.
     pub fn begin(&mut self) {
         self.keys.begin();
-        (self.at, self.is_in_step, self.has_ended) = (0, self.has_ended, false);
+        (self.at, self.is_in_step, self.has_ended, self.is_over) = (0, self.has_ended, false, false);
     }
 
     /// The file's next key, and its number.
     #[inline]
     pub fn push(&mut self, text: &[u8], tag: u8, number: f64, out: &mut Writer<'_>) {
         if self.at == MAX_KEYS {
+            self.is_over = true;
             return;
         }
         let rule = self.rule;
@@ -72,6 +88,7 @@ impl Keys {
     pub fn end(&mut self) {
         self.keys.end();
         self.has_ended = true;
+        self.bound.tell(self.is_over, self.collector, "keys", MAX_KEYS);
     }
 
     /// The reading of the key that came last, unless one before has its name: a series that stands
@@ -128,7 +145,7 @@ mod tests {
     #[test]
     fn a_key_has_one_reading_for_as_long_as_it_comes_and_a_name_one_key() {
         let item = Item::new(&[]);
-        let mut keys = Keys::new(rule);
+        let mut keys = Keys::new("test", rule);
         let mut round = |given: &[(&str, u8)]| {
             let shown = samples(|out| {
                 let mut out = out.item(&item);
@@ -150,7 +167,7 @@ mod tests {
     #[test]
     fn a_name_has_one_key_also_behind_a_round_that_broke_off() {
         let item = Item::new(&[]);
-        let mut keys = Keys::new(rule);
+        let mut keys = Keys::new("test", rule);
         let mut round = |given: &str, is_whole: bool| {
             let shown = samples(|out| {
                 let mut out = out.item(&item);
@@ -173,14 +190,16 @@ mod tests {
     #[test]
     fn keys_are_bounded() {
         let item = Item::new(&[]);
-        let mut keys = Keys::new(rule);
+        let mut keys = Keys::new("test", rule);
         let shown = samples(|out| {
             let mut out = out.item(&item);
             keys.begin();
             for key in 0..MAX_KEYS + 9 {
                 keys.push(key.to_string().as_bytes(), 0, 1.0, &mut out);
             }
+            keys.end();
         });
         assert_eq!(shown.len(), MAX_KEYS);
+        assert!(keys.is_over);
     }
 }

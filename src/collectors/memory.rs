@@ -149,7 +149,7 @@ impl Memory {
         Memory {
             file: KernelFile::new(host.proc("meminfo")).in_one_piece(),
             host: Item::new(&[]),
-            keys: Keys::new(key),
+            keys: Keys::new("memory", key),
             had: [false; FIELDS],
         }
     }

@@ -248,7 +248,7 @@ impl Netstat {
                 source("net/snmp6", parse_list, ("Udp6", "InErrors")),
             ],
             host: Item::new(&[]),
-            shown: Shown { keys: Keys::new(key), text: Vec::new(), next: 0, given: 0 },
+            shown: Shown { keys: Keys::new("netstat", key), text: Vec::new(), next: 0, given: 0 },
         }
     }
 }

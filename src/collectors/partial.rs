@@ -63,9 +63,36 @@ impl Partial {
     }
 }
 
+/// A bound that no host should meet. That one does is said once, and anew when it was not met in between.
+#[derive(Debug, Default)]
+pub struct Bound {
+    is_met: bool,
+}
+
+impl Bound {
+    /// Takes note of whether the round has met it; `what` there is more of than `most`.
+    pub fn tell(&mut self, is_met: bool, collector: &str, what: &str, most: usize) {
+        if self.is_news(is_met) {
+            log::warn!("collector {collector}: there are more than {most} {what}; those beyond are not shown");
+        }
+    }
+
+    fn is_news(&mut self, is_met: bool) -> bool {
+        let was_met = std::mem::replace(&mut self.is_met, is_met);
+        is_met && !was_met
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_bound_that_is_met_is_news_once_until_it_was_not() {
+        let mut bound = Bound::default();
+        let news = [false, true, true, false, true].map(|is_met| bound.is_news(is_met));
+        assert_eq!(news, [false, true, false, false, true]);
+    }
 
     /// Which of `failures` of a round are said.
     fn round<'f>(partial: &mut Partial, failures: &[(&'f str, &str)]) -> Vec<&'f str> {

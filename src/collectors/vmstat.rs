@@ -128,7 +128,7 @@ pub struct VmStat {
 impl VmStat {
     /// Reads `/proc/vmstat` of `host`.
     pub fn new(host: &HostPaths) -> VmStat {
-        VmStat { file: KernelFile::new(host.proc("vmstat")), host: Item::new(&[]), keys: Keys::new(key) }
+        VmStat { file: KernelFile::new(host.proc("vmstat")), host: Item::new(&[]), keys: Keys::new("vmstat", key) }
     }
 }
 

@@ -1,6 +1,7 @@
 //! A stretch of the series that a source gives, tick after tick.
 
 use std::any::Any;
+use std::num::NonZero;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -13,7 +14,17 @@ pub enum Since {
     /// It was there when its source was first read: since the source itself was started.
     Start,
     /// It came later: not before this, in wall-clock milliseconds.
-    Ms(i64),
+    Ms(NonZero<i64>),
+}
+
+/// The first moment that can be told.
+const FIRST: NonZero<i64> = NonZero::new(1).unwrap();
+
+impl Since {
+    /// Not before `ms`, in wall-clock milliseconds; of the UNIX epoch itself the next one.
+    pub fn ms(ms: i64) -> Since {
+        Since::Ms(NonZero::new(ms).unwrap_or(FIRST))
+    }
 }
 
 /// An item with its series' place in the chunk.
@@ -77,7 +88,7 @@ impl Before {
 #[derive(Debug)]
 pub struct Chunk {
     id: u64,
-    items: Box<[ChunkItem]>,
+    items: Arc<[ChunkItem]>,
     series: Box<[ReadingRef]>,
     labels: Labels,
     behind_rules: Option<u16>,
@@ -91,6 +102,11 @@ pub type Slot = OnceLock<Arc<dyn Any + Send + Sync>>;
 impl Chunk {
     /// How many series a chunk is made to hold. An item is never divided, so there may be more.
     pub const SIZE: usize = 64;
+
+    /// The same of a source of which something comes and goes all the time, here and there: a series
+    /// that does costs that its chunk is made anew. All the time smaller ones cost bytes on the wire,
+    /// since nothing in a chunk's bytes refers to another one's, and memory.
+    pub(super) const SMALL: usize = 24;
 
     /// A chunk of a source with these labels, with an id that no other one of this process has,
     /// and room for a view by each scheme alone and `slots` more. It is of what a source gives.
@@ -146,7 +162,7 @@ impl Chunk {
     }
 
     /// Its items, in order.
-    pub fn items(&self) -> &[ChunkItem] {
+    pub fn items(&self) -> &Arc<[ChunkItem]> {
         &self.items
     }
 

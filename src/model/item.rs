@@ -11,17 +11,17 @@ use super::hash::keyed;
 pub struct Item(Arc<Key>);
 
 /// There may be a hundred thousand items, so a key is one piece of memory beside its head.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 struct Key {
     hash: u64,
-    kind: &'static str,
-    /// How many values there are, where each ends in the text behind these numbers, and that text.
-    /// Numbers are little-endian, of four bytes.
+    /// How long its kind is, in a byte with [`WIDE`]; the kind; how many values there are, where each
+    /// ends in the text behind these numbers; and that text. Numbers are little-endian, of two bytes,
+    /// or of four.
     packed: Box<[u8]>,
 }
 
-/// Of a number in a packed key.
-const NUMBER: usize = size_of::<u32>();
+/// A flag: the text, or the number of values, needs numbers of four bytes.
+const WIDE: u8 = 1 << 7;
 
 impl Item {
     /// An item whose readings' labels have these values, in the order in which they count
@@ -35,15 +35,22 @@ impl Item {
         let mut hasher = keyed();
         (kind, values).hash(&mut hasher);
         let text: usize = values.iter().map(|value| value.len()).sum();
-        let mut packed = Vec::with_capacity((1 + values.len()) * NUMBER + text);
-        packed.extend_from_slice(&(values.len() as u32).to_le_bytes());
+        let is_wide = text.max(values.len()) > usize::from(u16::MAX);
+        let number = if is_wide { size_of::<u32>() } else { size_of::<u16>() };
+        let mut packed = Vec::with_capacity(1 + kind.len() + (1 + values.len()) * number + text);
+        // Kinds are words of ours.
+        debug_assert!(kind.len() < usize::from(WIDE));
+        packed.push(kind.len() as u8 | if is_wide { WIDE } else { 0 });
+        packed.extend_from_slice(kind.as_bytes());
+        let mut add = |value: usize| packed.extend_from_slice(&(value as u32).to_le_bytes()[..number]);
+        add(values.len());
         let mut end = 0;
         for value in values {
-            end += value.len() as u32;
-            packed.extend_from_slice(&end.to_le_bytes());
+            end += value.len();
+            add(end);
         }
         values.iter().for_each(|value| packed.extend_from_slice(value.as_bytes()));
-        Item(Arc::new(Key { hash: hasher.finish(), kind, packed: packed.into() }))
+        Item(Arc::new(Key { hash: hasher.finish(), packed: packed.into() }))
     }
 
     /// The value at the place `at`; empty where there is none.
@@ -69,27 +76,33 @@ impl Item {
 }
 
 impl Key {
-    fn number(&self, at: usize) -> Option<usize> {
-        let bytes = self.packed.get(at * NUMBER..)?.first_chunk::<NUMBER>()?;
-        Some(u32::from_le_bytes(*bytes) as usize)
-    }
-
     fn value(&self, at: usize) -> Option<&str> {
         std::str::from_utf8(self.bytes(at)?).ok()
     }
 
     fn bytes(&self, at: usize) -> Option<&[u8]> {
-        let count = self.number(0).filter(|count| at < *count)?;
-        let text = self.packed.get((1 + count) * NUMBER..)?;
-        let begin = if at == 0 { 0 } else { self.number(at)? };
-        text.get(begin..self.number(at + 1)?)
+        let (head, rest) = self.packed.split_first()?;
+        let rest = rest.get(usize::from(head & !WIDE)..)?;
+        if head & WIDE == 0 { packed_value::<2>(rest, at) } else { packed_value::<4>(rest, at) }
     }
+}
+
+/// The value at `at` among those in `packed`, whose numbers are so long.
+fn packed_value<const LEN: usize>(packed: &[u8], at: usize) -> Option<&[u8]> {
+    let number = |at: usize| {
+        let mut number = [0; size_of::<u32>()];
+        number[..LEN].copy_from_slice(packed.get(at * LEN..)?.first_chunk::<LEN>()?);
+        Some(u32::from_le_bytes(number) as usize)
+    };
+    let count = number(0).filter(|count| at < *count)?;
+    let text = packed.get((1 + count) * LEN..)?;
+    let begin = if at == 0 { 0 } else { number(at)? };
+    text.get(begin..number(at + 1)?)
 }
 
 impl PartialEq for Item {
     fn eq(&self, other: &Item) -> bool {
-        let (a, b) = (&self.0, &other.0);
-        self.same(other) || (a.hash == b.hash && a.kind == b.kind && a.packed == b.packed)
+        self.same(other) || self.0 == other.0
     }
 }
 
@@ -105,6 +118,12 @@ mod tests {
         let values: Vec<&str> = (0..5).map(|at| item.value(at)).collect();
         assert_eq!(values, ["sda", "", "größer\u{0}", "x", ""]);
         assert_eq!(Item::new(&[]).value(0), "");
+        // Beyond what two bytes can say.
+        let long = "x".repeat(70_000);
+        let item = Item::of_kind("disk", &["sda", &long, "y"]);
+        assert!(["sda", &long, "y"].iter().enumerate().all(|(at, value)| item.value(at) == *value));
+        let many = vec!["z"; 70_000];
+        assert_eq!((Item::new(&many).value(69_999), Item::new(&many).value(70_000)), ("z", ""));
     }
 
     #[test]

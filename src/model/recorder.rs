@@ -34,6 +34,7 @@ pub struct Recorder {
     last_ms: Option<i64>,
     /// Nobody knows since when its counters count.
     is_of_unknown_start: bool,
+    unrest: Unrest,
     round: Round,
     refused: Refused,
     slots: ViewSlots,
@@ -154,6 +155,37 @@ pub struct Refused {
     pub duplicate: u64,
 }
 
+/// How much of a source is made anew in a round, of late.
+#[derive(Clone, Copy, Debug, Default)]
+struct Unrest {
+    /// The share of its series, in thousandths.
+    share: usize,
+    is_much: bool,
+}
+
+impl Unrest {
+    /// Of so many rounds, about. All that is new at once, as with an application that was started
+    /// again, is not much yet.
+    const ROUNDS: usize = 8;
+
+    /// From this share on it is much, and until it is less than the other one: small chunks alone
+    /// make it less than half.
+    const MUCH: usize = 200;
+    const LITTLE: usize = 50;
+
+    /// A round made `anew` of `all` series anew.
+    fn add(&mut self, anew: usize, all: usize) {
+        let share = 1000 * anew / all.max(1);
+        self.share = (self.share * (Unrest::ROUNDS - 1) + share) / Unrest::ROUNDS;
+        self.is_much = self.share > if self.is_much { Unrest::LITTLE } else { Unrest::MUCH };
+    }
+
+    /// How many series a chunk that is made is to hold.
+    fn size(self) -> usize {
+        if self.is_much { Chunk::SMALL } else { Chunk::SIZE }
+    }
+}
+
 /// How far ahead the beginning of a later chunk is looked for when items have gone.
 const LOOK_AHEAD: usize = 8;
 
@@ -207,6 +239,7 @@ impl Recorder {
             refused_before: Vec::new(),
             last_ms: None,
             is_of_unknown_start: false,
+            unrest: Unrest::default(),
             round: Round::default(),
             refused: Refused::default(),
             slots: ViewSlots::default(),
@@ -435,9 +468,12 @@ impl Recorder {
         }
         self.close();
         self.cut();
-        self.make_room();
+        let is_asked = self.make_room();
         let is_same = self.round.pieces.len() == self.chunks.len()
             && self.round.pieces.iter().all(|piece| matches!(piece, Piece::Kept(_)));
+        if !self.chunks.is_empty() && !is_asked {
+            self.unrest.add(self.round.pieces.iter().map(Piece::made).sum(), self.round.values.len());
+        }
         if !is_same {
             self.adopt();
         }
@@ -449,17 +485,19 @@ impl Recorder {
         Frame { source: Arc::clone(&self.source), chunks: Arc::clone(&self.chunks), time_ms, values, times }
     }
 
-    /// Where other views are asked for than the chunks have room for, none of them is kept.
-    fn make_room(&mut self) {
+    /// Where other views are asked for than the chunks have room for, none of them is kept. Whether that
+    /// is so.
+    fn make_room(&mut self) -> bool {
         let asked = self.slots.now();
         if asked == std::mem::replace(&mut self.asked, asked) {
-            return;
+            return false;
         }
         for piece in &mut self.round.pieces {
             if let Piece::Kept(at) = piece {
                 *piece = Piece::Made(Group::of(*at, &self.chunks[*at]));
             }
         }
+        true
     }
 
     /// Takes the last items away that are over the cap, where others have come in front of them.

@@ -2,14 +2,15 @@
 //! it is of. The items have the values, so that a series takes no bytes for its labels.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::identity;
-use crate::model::{Face, FaceLabels, Item, Label, Labels};
+use crate::model::{ChunkItem, Face, FaceLabels, Item, Label, Labels};
 
 /// The recipes of a chunk's readings.
 #[derive(Debug)]
 pub struct Recipes {
-    items: Box<[Item]>,
+    items: Arc<[ChunkItem]>,
     /// Names and constant values, one behind the other.
     text: Box<str>,
     /// All parts, recipe by recipe, and where each ends.
@@ -51,7 +52,7 @@ pub struct FromRecipe<'v> {
 
 /// Recipes that are being made.
 pub struct Maker<'c> {
-    items: Vec<&'c Item>,
+    items: &'c Arc<[ChunkItem]>,
     /// Labels that all series get which have none of that name.
     more: Vec<(&'c str, Span, Span)>,
     text: String,
@@ -77,11 +78,10 @@ const NEAR: usize = 16;
 impl<'c> Maker<'c> {
     /// For series of these items, that get the labels of their source and then `extra`, each where they
     /// have none of that name.
-    pub fn new(items: impl Iterator<Item = &'c Item>, of_source: &'c Labels, extra: &'c Labels) -> Maker<'c> {
+    pub fn new(items: &'c Arc<[ChunkItem]>, of_source: &'c Labels, extra: &'c Labels) -> Maker<'c> {
         let mut text = String::new();
         let more = of_source.iter().chain(extra.iter());
         let more = more.map(|(name, value)| (name, add(&mut text, name), add(&mut text, value))).collect();
-        let items = items.collect();
         Maker { items, more, text, parts: Vec::new(), recipes: Vec::new(), made: Vec::new() }
     }
 
@@ -114,7 +114,7 @@ impl<'c> Maker<'c> {
                 Some(Label::Key { at, prefix: "", .. }) => (add(&mut self.text, name), Value::Key(at as u32)),
                 Some(Label::Key { at, prefix, .. }) => {
                     let first = self.made.len() as u32;
-                    self.made.extend(self.items.iter().map(|item| [prefix, item.value(at)].concat().into()));
+                    self.made.extend(self.items.iter().map(|of| [prefix, of.item.value(at)].concat().into()));
                     (add(&mut self.text, name), Value::Made(first))
                 }
             };
@@ -137,7 +137,7 @@ impl<'c> Maker<'c> {
         let labels = own.zip(names).map(|(part, name)| {
             let value = match part.value {
                 Value::Made(first) => self.made[(first + item) as usize].as_bytes(),
-                Value::Key(at) => self.items[item as usize].bytes(at as usize),
+                Value::Key(at) => self.items[item as usize].item.bytes(at as usize),
                 Value::Constant(_) => &[],
             };
             if value.is_empty() { 0 } else { identity::label(*name, value) }
@@ -148,7 +148,7 @@ impl<'c> Maker<'c> {
     /// The recipes.
     pub fn finish(self) -> Recipes {
         Recipes {
-            items: self.items.into_iter().cloned().collect(),
+            items: Arc::clone(self.items),
             text: self.text.into(),
             parts: self.parts.into(),
             ends: self.recipes.iter().map(|made| made.parts.end as u32).collect(),
@@ -209,7 +209,7 @@ impl<'v> FromRecipe<'v> {
     }
 
     fn item(self) -> &'v Item {
-        &self.recipes.items[self.item as usize]
+        &self.recipes.items[self.item as usize].item
     }
 
     fn value(self, part: &Part) -> &'v str {

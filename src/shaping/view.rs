@@ -285,8 +285,7 @@ impl View {
     fn plain(chunk: &Chunk, from: &Perspective) -> View {
         let mut series = Vec::with_capacity(chunk.len());
         let mut readings: Vec<ReadingRef> = Vec::new();
-        let items = chunk.items().iter().map(|item| &item.item);
-        let mut labels = recipe::Maker::new(items, chunk.labels(), from.added_to(chunk));
+        let mut labels = recipe::Maker::new(chunk.items(), chunk.labels(), from.added_to(chunk));
         // For each reading its recipe and the hash of its name.
         let mut known: Vec<(u32, u64)> = Vec::new();
         for at in 0..chunk.items().len() {

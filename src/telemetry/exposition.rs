@@ -457,8 +457,8 @@ mod tests {
         assert_eq!((value(&page, "up", &[]), value(&sent, "up", &[])), (None, Some(1.0)));
         assert_eq!(sent.values.len(), page.values.len() + 1);
         assert_eq!(&*sent.source, "metricsd");
-        let mut items = sent.chunks.iter().flat_map(|chunk| chunk.items());
-        assert!(items.all(|item| item.since == Since::Ms(1_699_999_000_000)));
+        let mut items = sent.chunks.iter().flat_map(|chunk| chunk.items().iter());
+        assert!(items.all(|item| item.since == Since::ms(1_699_999_000_000)));
     }
 
     #[test]

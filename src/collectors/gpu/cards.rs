@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::super::collector::{CollectError, Collector, Tick};
-use super::super::partial::Partial;
+use super::super::partial::{Bound, Partial};
 use super::library::{Answer, Fault, Identity, Library, NotOpen, Numbers};
 use super::{pci, readings};
 use crate::host::{HostPaths, Scratch};
@@ -14,8 +14,8 @@ use crate::model::{Item, Reading, Recorder};
 /// anew. That costs some hundred calls of the loader, and the driver more.
 const REOPEN: Duration = Duration::from_secs(60);
 
-/// No host has so many; what is beyond is not asked, should the library count wrongly.
-const MAX_GPUS: u32 = 256;
+/// No host has so many; what is beyond is not asked, should the library count wrongly, and said.
+const MAX_GPUS: usize = 256;
 
 /// Loads and initialises the library.
 type Open = Box<dyn Fn() -> Result<Box<dyn Library>, NotOpen> + Send>;
@@ -27,6 +27,7 @@ pub struct Gpu {
     pci_devices: PathBuf,
     state: State,
     partial: Partial,
+    bound: Bound,
     host: Item,
 }
 
@@ -79,6 +80,7 @@ impl Gpu {
             pci_devices: host.sys("bus/pci/devices"),
             state: State::New,
             partial: Partial::default(),
+            bound: Bound::default(),
             host: Item::new(&[]),
         }
     }
@@ -124,7 +126,9 @@ impl Gpu {
         let count = session.library.count()?;
         out.item(&self.host).push(&readings::COUNT, f64::from(count));
         self.partial.begin();
-        session.cards.resize_with(count.min(MAX_GPUS) as usize, || Card::Unknown);
+        let asked = (count as usize).min(MAX_GPUS);
+        self.bound.tell(count as usize > asked, "gpu", "GPUs", MAX_GPUS);
+        session.cards.resize_with(asked, || Card::Unknown);
         for (index, card) in (0..).zip(&mut session.cards) {
             match card.ask(&*session.library, index) {
                 Ok(Some((item, numbers))) => self.push(index, item, &numbers, out),

@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::super::parse::{self, ParseError};
-use super::super::partial::Partial;
+use super::super::partial::{Bound, Partial};
 use super::names::{COLLECTOR, KINDS, Parts, clean, split};
 use super::readings::{self, CHIP_NAMES, SENSOR_LABEL};
 use crate::host::{ReadError, Scratch, read_attribute};
 use crate::model::{Item, Learnt, Reading, Recorder};
 
-/// No chip has as many attributes; what is beyond is passed over.
+/// No chip has as many attributes; what is beyond is passed over, and said.
 const MAX_ATTRIBUTES: usize = 2048;
 
 /// How much of a label is shown.
@@ -43,6 +43,7 @@ pub struct Chip {
     folder: PathBuf,
     item: Item,
     sensors: Vec<Sensor>,
+    bound: Bound,
 }
 
 /// A sensor: what it is called, and its attributes.
@@ -117,14 +118,18 @@ impl Chip {
     pub fn new(folder: PathBuf, called: String, name: &str) -> Chip {
         let name = clean(name);
         let item = Item::of_kind("chip", &[&called, "", &name]);
-        Chip { called, name, folder, item, sensors: Vec::new() }
+        Chip { called, name, folder, item, sensors: Vec::new(), bound: Bound::default() }
     }
 
     /// Looks for its sensors anew. Those that are as they were stay the same objects. Whether
     /// everything could be looked at.
     pub fn list(&mut self, round: &mut Round<'_>) -> bool {
         let files = match files(&self.folder) {
-            Ok(files) => files,
+            Ok((files, is_over)) => {
+                let what = format!("attributes of {}", self.called);
+                self.bound.tell(is_over, COLLECTOR, &what, MAX_ATTRIBUTES);
+                files
+            }
             // It has gone a moment ago.
             Err(error) if error.kind() == io::ErrorKind::NotFound => BTreeMap::new(),
             Err(error) => {
@@ -258,10 +263,14 @@ impl Chip {
     }
 }
 
+/// Paths of attributes.
+type Files = BTreeMap<(usize, u32), BTreeMap<String, String>>;
+
 /// The attributes of sensors in a chip's folder, by kind and number of the sensor and by property,
-/// each with its path below the folder. Old drivers have them in the device's own folder, `device`.
-fn files(folder: &Path) -> io::Result<BTreeMap<(usize, u32), BTreeMap<String, String>>> {
-    let mut sensors: BTreeMap<(usize, u32), BTreeMap<String, String>> = BTreeMap::new();
+/// each with its path below the folder. Old drivers have them in the device's own folder, `device`. Whether
+/// there are more than [`MAX_ATTRIBUTES`].
+fn files(folder: &Path) -> io::Result<(Files, bool)> {
+    let mut sensors = Files::new();
     let mut found = 0;
     for prefix in ["", "device/"] {
         let entries = match fs::read_dir(folder.join(prefix)) {
@@ -279,14 +288,14 @@ fn files(folder: &Path) -> io::Result<BTreeMap<(usize, u32), BTreeMap<String, St
             };
             // Folders (`power`), and what can only be written to (`temp1_reset_history`).
             let is_attribute = fs::metadata(entry.path()).is_ok_and(|meta| !meta.is_dir() && meta.mode() & 0o444 != 0);
-            if is_attribute && found < MAX_ATTRIBUTES {
-                found += 1;
+            found += usize::from(is_attribute);
+            if is_attribute && found <= MAX_ATTRIBUTES {
                 let properties = sensors.entry((kind, number)).or_default();
                 properties.entry(property.to_owned()).or_insert_with(|| format!("{prefix}{name}"));
             }
         }
     }
-    Ok(sensors)
+    Ok((sensors, found > MAX_ATTRIBUTES))
 }
 
 /// The text of a label: whatever the board's maker wrote, without its line's end. Each stretch that

@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 
 use super::super::collector::{CollectError, Collector, Tick};
 use super::super::filter::Filter;
-use super::super::partial::Partial;
+use super::super::partial::{Bound, Partial};
 use super::chip::{Chip, Identity, Names, Round};
 use super::names;
 use crate::host::{HostPaths, Scratch, read_attribute};
 use crate::model::Recorder;
 
-/// No host has as many chips; what is beyond is passed over.
+/// No host has as many chips; what is beyond is passed over, and said.
 const MAX_CHIPS: usize = 512;
 
 /// After how many rounds a chip's folder is listed again: a driver may add an attribute when its
@@ -27,6 +27,7 @@ pub struct Hwmon {
     known: Vec<Known>,
     names: Names,
     partial: Partial,
+    bound: Bound,
 }
 
 /// What is remembered of a chip.
@@ -53,6 +54,7 @@ impl Hwmon {
             known: Vec::new(),
             names: Names::default(),
             partial: Partial::default(),
+            bound: Bound::default(),
         }
     }
 
@@ -70,11 +72,11 @@ impl Hwmon {
             let Ok(folder) = entry.map_err(failed)?.file_name().into_string() else { continue };
             // One that has gone a moment ago, or leads nowhere.
             let Some(identity) = Identity::of(&self.class.join(&folder)) else { continue };
-            if there.len() < MAX_CHIPS {
-                there.push((folder, identity));
-            }
+            there.push((folder, identity));
         }
         there.sort_by(|(a, _), (b, _)| (a.len(), a).cmp(&(b.len(), b)));
+        self.bound.tell(there.len() > MAX_CHIPS, names::COLLECTOR, "chips", MAX_CHIPS);
+        there.truncate(MAX_CHIPS);
         let is_same = |(known, (folder, identity)): (&Known, &(String, Identity))| {
             known.folder == *folder && known.identity == *identity
         };

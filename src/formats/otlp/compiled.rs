@@ -126,7 +126,7 @@ pub fn data_of(family: &Family<'_>) -> Data {
 /// Since when a sum counts, in milliseconds, where that was not after `time_ms`; 0 where it is not known.
 pub fn start_ms(series: &ViewSeries<'_>, chunk: &Chunk, time_ms: i64, boot_ms: Option<i64>) -> i64 {
     let since = match chunk.items()[series.item as usize].since {
-        Since::Ms(since_ms) => Some(since_ms),
+        Since::Ms(since_ms) => Some(since_ms.get()),
         // The kernel counts from its own start on; whoever else counts, we don't know.
         Since::Start => boot_ms.filter(|_| series.is_built_in()),
     };

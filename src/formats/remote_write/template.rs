@@ -56,7 +56,10 @@ struct TimeByte {
 }
 
 /// No earlier value is beside the copy.
-const NONE: u32 = u32::MAX;
+const NONE: u16 = u16::MAX;
+
+/// No earlier place has this hash.
+const NOWHERE: u32 = u32::MAX;
 
 /// A value's place, and the elements from there to the next one.
 #[derive(Debug)]
@@ -67,9 +70,9 @@ struct Slot {
     /// The value before the bytes that the first element behind this one copies, where that
     /// is a copy from right behind a value: the high bytes that both have in common need
     /// not be written, the copy can take them over.
-    after: u32,
+    after: u16,
     /// The same for the last element in front of this value, and the low bytes.
-    before: u32,
+    before: u16,
     /// How far in front the tag of that last element is, where `before` names a value.
     last_tag: u8,
     /// By how much the copy in front and the one behind can grow.
@@ -154,7 +157,8 @@ impl Template {
         set_times(body, 0, self.first_end, to);
         to += self.first_end;
         let mut from = self.first_end;
-        let in_common = |bits: u64, at: u32| values.get(at as usize).map(|earlier| bits ^ earlier.to_bits());
+        let earlier = |at: u16| values.get(usize::from(at)).filter(|_| at != NONE);
+        let in_common = |bits: u64, at: u16| earlier(at).map(|earlier| bits ^ earlier.to_bits());
         for (slot, value) in self.slots.iter().zip(values) {
             let bits = value.to_bits();
             let low =
@@ -322,9 +326,9 @@ struct Elements {
 /// What stands between two values: beside which values its outermost copies begin and end,
 /// and by how much they can grow.
 struct Between {
-    after: u32,
+    after: u16,
     high_room: u8,
-    before: u32,
+    before: u16,
     low_room: u8,
 }
 
@@ -364,7 +368,9 @@ fn assemble(len: usize, values: &[usize], mut piece: impl FnMut(usize, usize, &m
 
 impl Between {
     fn new(values: &[usize], opens: Option<Copied>, closes: Option<Copied>) -> Between {
-        let value_at = |place: usize| values.binary_search(&place).map_or(NONE, |at| at as u32);
+        // Of so many values that the number does not fit the copy stays as it is.
+        let value_at =
+            |place: usize| values.binary_search(&place).ok().and_then(|at| at.try_into().ok()).unwrap_or(NONE);
         let room = |copy: Option<Copied>| copy.map_or(0, |copy| (MAX_COPY - copy.len).min(VALUE) as u8);
         Between {
             after: opens.and_then(|copy| copy.beside.checked_sub(VALUE)).map_or(NONE, value_at),
@@ -377,7 +383,7 @@ impl Between {
 
 impl<'c> Compressor<'c> {
     fn new(cells: &'c [Cell], values: &'c [usize]) -> Compressor<'c> {
-        Compressor { cells, values, last: vec![NONE; 1 << HASH_BITS], before: vec![NONE; cells.len()] }
+        Compressor { cells, values, last: vec![NOWHERE; 1 << HASH_BITS], before: vec![NOWHERE; cells.len()] }
     }
 
     fn run(mut self) -> Template {
@@ -426,7 +432,7 @@ impl<'c> Compressor<'c> {
         let mut candidate = self.last[hash(self.cells.get(at..end)?)?];
         for _ in 0..TRIES {
             let source = candidate as usize;
-            if candidate == NONE || at - source > MAX_OFFSET {
+            if candidate == NOWHERE || at - source > MAX_OFFSET {
                 break;
             }
             let same = self.cells[at..end].iter().zip(&self.cells[source..]);

@@ -17,7 +17,7 @@ impl Recorder {
         let mut gone = self.gone(&pieces);
         let mut known = std::mem::take(&mut self.known);
         gone.keys().for_each(|hash| _ = known.remove(hash));
-        let since = self.last_ms.filter(|_| !self.is_of_unknown_start).map_or(Since::Start, Since::Ms);
+        let since = self.last_ms.filter(|_| !self.is_of_unknown_start).map_or(Since::Start, Since::ms);
         let given = std::mem::take(&mut self.round.values);
         let mut values = Values::default();
         values.numbers.reserve(given.len());
@@ -64,7 +64,7 @@ impl Recorder {
                 values.extend(&given, own);
                 item.since = place.map_or(since, |place| self.chunks[place.chunk].items()[place.item].since);
                 maker.add(item, series.by_ref().take(len), place);
-                if maker.series.len() >= Chunk::SIZE {
+                if maker.series.len() >= self.unrest.size() {
                     chunks.extend(maker.make());
                 }
             }
@@ -143,7 +143,17 @@ impl Recorder {
 
     /// Whether the group and the chunk at `at` together are no more than one chunk should be.
     fn is_small(&self, group: &Group, at: usize) -> bool {
-        group.series.len() + self.chunks[at].len() <= Chunk::SIZE
+        group.series.len() + self.chunks[at].len() <= self.unrest.size()
+    }
+}
+
+impl Piece {
+    /// How many series of it are made anew.
+    pub(super) fn made(&self) -> usize {
+        match self {
+            Piece::Kept(_) => 0,
+            Piece::Made(group) => group.series.len(),
+        }
     }
 }
 

@@ -99,7 +99,7 @@ fn where_other_views_are_asked_for_all_chunks_are_made_anew_once() {
     assert_eq!(room(&second), [1; 4]);
     assert!(ids(&second).iter().all(|id| !ids(&first).contains(id)));
     assert_eq!(second.chunks[3].items()[3].since, Since::Start);
-    assert_eq!(second.chunks[3].items()[4].since, Since::Ms(1000));
+    assert_eq!(second.chunks[3].items()[4].since, Since::ms(1000));
     assert_eq!(said(&second)[..200], said(&round(&mut recorder, &all, 3000))[..200]);
     slots.change(2);
     let third = round(&mut recorder, &all, 4000);
@@ -126,6 +126,38 @@ fn an_item_that_came_or_went_costs_its_chunk_alone() {
     let kept = ids(&inserted).iter().filter(|id| removed.contains(id)).count();
     assert!(kept >= 9, "{kept}");
     assert_eq!(said(&inserted)[64].0, "between");
+}
+
+#[test]
+fn a_source_of_which_much_comes_and_goes_here_and_there_gets_smaller_chunks() {
+    let mut recorder = Recorder::new("app", 100_000);
+    let mut items = names(3200);
+    let mut next = 0;
+    let mut renamed = |recorder: &mut Recorder, step: usize| {
+        for at in (next % step..items.len()).step_by(step) {
+            items[at] = Item::new(&[&format!("new{next}-{at}")]);
+        }
+        next += 1;
+        let frame = round(recorder, &items, next as i64);
+        let largest = frame.chunks.iter().map(|chunk| chunk.len()).max();
+        (largest, frame.chunks.len())
+    };
+    assert_eq!(renamed(&mut recorder, usize::MAX), (Some(64), 100));
+    // A few, now and then: one of a hundred chunks.
+    for _ in 0..20 {
+        assert_eq!(renamed(&mut recorder, 3200), (Some(64), 100));
+    }
+    // All of it at once, and then nothing.
+    assert_eq!(renamed(&mut recorder, 1), (Some(64), 100));
+    for _ in 0..20 {
+        assert_eq!(renamed(&mut recorder, usize::MAX), (Some(64), 100));
+    }
+    // One in each chunk, each time.
+    for _ in 0..20 {
+        renamed(&mut recorder, 40);
+    }
+    let (largest, count) = renamed(&mut recorder, 40);
+    assert!(largest <= Some(24) && (266..400).contains(&count), "{largest:?} {count}");
 }
 
 #[test]
@@ -169,14 +201,14 @@ fn items_count_since_they_came() {
     let mut items = items(&["sda", "sdb"]);
     assert_eq!(since(&round(&mut recorder, &items, 1000)), [Since::Start, Since::Start]);
     items.insert(0, Item::new(&["sdc"]));
-    assert_eq!(since(&round(&mut recorder, &items, 2000)), [Since::Ms(1000), Since::Start, Since::Start]);
+    assert_eq!(since(&round(&mut recorder, &items, 2000)), [Since::ms(1000), Since::Start, Since::Start]);
     items.swap(0, 2);
-    assert_eq!(since(&round(&mut recorder, &items, 3000)), [Since::Start, Since::Start, Since::Ms(1000)]);
+    assert_eq!(since(&round(&mut recorder, &items, 3000)), [Since::Start, Since::Start, Since::ms(1000)]);
     // Gone for a round: it counts anew.
     let sda = items.remove(1);
     round(&mut recorder, &items, 4000);
     items.push(sda);
-    assert_eq!(since(&round(&mut recorder, &items, 5000)), [Since::Start, Since::Ms(1000), Since::Ms(4000)]);
+    assert_eq!(since(&round(&mut recorder, &items, 5000)), [Since::Start, Since::ms(1000), Since::ms(4000)]);
 }
 
 #[test]
