@@ -70,7 +70,7 @@ impl Was {
 }
 
 impl Before {
-    pub(super) fn new(chunks: Vec<u64>, places: Vec<Was>) -> Before {
+    pub(super) fn new(chunks: &[u64], places: &[Was]) -> Before {
         if chunks.is_empty() {
             return Before::default();
         }
@@ -106,13 +106,13 @@ impl Chunk {
     /// The same of a source of which something comes and goes all the time, here and there: a series
     /// that does costs that its chunk is made anew. All the time smaller ones cost bytes on the wire,
     /// since nothing in a chunk's bytes refers to another one's, and memory.
-    pub(super) const SMALL: usize = 24;
+    pub(super) const SMALL: usize = 16;
 
     /// A chunk of a source with these labels, with an id that no other one of this process has,
     /// and room for a view by each scheme alone and `slots` more. It is of what a source gives.
     pub(super) fn new(
-        items: Vec<ChunkItem>,
-        series: Vec<ReadingRef>,
+        items: Arc<[ChunkItem]>,
+        series: Box<[ReadingRef]>,
         labels: Labels,
         before: Before,
         slots: usize,
@@ -120,7 +120,7 @@ impl Chunk {
         static NEXT_ID: AtomicU64 = AtomicU64::new(1);
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
         let views = (0..Scheme::ALL.len() + slots).map(|_| OnceLock::new()).collect();
-        Chunk { id, items: items.into(), series: series.into(), labels, behind_rules: None, before, views }
+        Chunk { id, items, series, labels, behind_rules: None, before, views }
     }
 
     /// The same of what so many rules of a destination have made; see [`Chunk::behind_rules`].
@@ -142,7 +142,7 @@ impl Chunk {
                 items.push(ChunkItem { end: series.len() as u32, ..item.clone() });
             }
         }
-        let part = Chunk::new(items, series, self.labels.clone(), Before::default(), self.slots().len());
+        let part = Chunk::new(items.into(), series.into(), self.labels.clone(), Before::default(), self.slots().len());
         part.behind(self.behind_rules)
     }
 

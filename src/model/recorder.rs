@@ -169,7 +169,7 @@ impl Unrest {
     const ROUNDS: usize = 8;
 
     /// From this share on it is much, and until it is less than the other one: small chunks alone
-    /// make it less than half.
+    /// make it a quarter.
     const MUCH: usize = 200;
     const LITTLE: usize = 50;
 

@@ -342,7 +342,8 @@ struct Copied {
 
 /// A template for `len` bytes with these values, of the elements that `piece` writes for what is between.
 fn assemble(len: usize, values: &[usize], mut piece: impl FnMut(usize, usize, &mut Elements) -> Between) -> Template {
-    let mut out = Elements::default();
+    // Mostly it is less, also where nothing is like anything else.
+    let mut out = Elements { bytes: Vec::with_capacity(len), times: Vec::new() };
     let mut slots: Vec<Slot> = Vec::with_capacity(values.len());
     let first = piece(0, values.first().copied().unwrap_or(len), &mut out);
     let first_end = out.bytes.len();

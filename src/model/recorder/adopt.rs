@@ -200,10 +200,10 @@ impl<'c> Maker<'c> {
         Maker {
             old,
             labels,
-            items: Vec::new(),
-            series: Vec::new(),
+            items: Vec::with_capacity(Chunk::SIZE),
+            series: Vec::with_capacity(Chunk::SIZE),
             chunks: Vec::new(),
-            places: Vec::new(),
+            places: Vec::with_capacity(Chunk::SIZE),
             behind_rules,
             slots,
         }
@@ -235,11 +235,15 @@ impl<'c> Maker<'c> {
 
     /// The chunk, if anything is in it.
     fn make(&mut self) -> Option<Arc<Chunk>> {
-        let items = std::mem::take(&mut self.items);
-        let before = Before::new(std::mem::take(&mut self.chunks), std::mem::take(&mut self.places));
-        let series = std::mem::take(&mut self.series);
-        let is_any = !items.is_empty();
-        let make = || Chunk::new(items, series, self.labels.clone(), before, self.slots).behind(self.behind_rules);
-        is_any.then(|| Arc::new(make()))
+        if self.items.is_empty() {
+            return None;
+        }
+        // What is kept has its exact size, and the room here is used again.
+        let before = Before::new(&self.chunks, &self.places);
+        let (items, series) = (self.items.drain(..).collect(), self.series.drain(..).collect());
+        self.chunks.clear();
+        self.places.clear();
+        let chunk = Chunk::new(items, series, self.labels.clone(), before, self.slots);
+        Some(Arc::new(chunk.behind(self.behind_rules)))
     }
 }

@@ -157,7 +157,7 @@ fn a_source_of_which_much_comes_and_goes_here_and_there_gets_smaller_chunks() {
         renamed(&mut recorder, 40);
     }
     let (largest, count) = renamed(&mut recorder, 40);
-    assert!(largest <= Some(24) && (266..400).contains(&count), "{largest:?} {count}");
+    assert!(largest <= Some(16) && (400..600).contains(&count), "{largest:?} {count}");
 }
 
 #[test]
@@ -361,7 +361,7 @@ fn whatever_comes_in_whatever_order_is_what_the_frame_says() {
             // One that was there twice may be missed for a round when the first one goes.
             assert!(refused.max_series > 0 || all.difference(&taken).all(|item| twice_before.contains(*item)));
             twice_before = twice;
-            let small = frame.chunks.windows(2).filter(|two| two[0].len() + two[1].len() <= Chunk::SIZE / 2).count();
+            let small = frame.chunks.windows(2).filter(|two| two[0].len() + two[1].len() <= Chunk::SMALL / 2).count();
             assert!(small <= 1 + frame.chunks.len() / 2, "{small} small chunks of {}", frame.chunks.len());
         }
     }
