@@ -7,6 +7,7 @@ use super::encoder::Encoder;
 use super::options::{Compression, Options};
 use crate::fields::Field;
 use crate::model::Scheme;
+pub use crate::model::Signal;
 use crate::shaping::Perspective;
 
 /// A format of the table in `formats/mod.rs`.
@@ -82,13 +83,6 @@ impl fmt::Debug for Format {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name)
     }
-}
-
-/// A kind of data. Each has lanes of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Signal {
-    /// Series of numbers.
-    Metrics,
 }
 
 /// How bodies leave the host.
