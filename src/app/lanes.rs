@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::threads::{Id, Threads};
 use crate::lane::{Control, Inlet, Lane, REFUSED_PAUSE, Settings};
-use crate::model::Batch;
+use crate::model::Parcel;
 use crate::pipeline::{Outlet, Way};
 use crate::shaping::Combinations;
 use crate::telemetry::{DestinationState, DestinationStatus};
@@ -36,8 +36,8 @@ pub fn combinations(lanes: &[Settings]) -> Combinations {
 }
 
 impl Outlet for Inlet {
-    fn put(&self, batch: &Arc<Batch>) {
-        Inlet::put(self, batch);
+    fn put(&self, parcel: Parcel) {
+        Inlet::put(self, parcel);
     }
 
     fn nudge(&self) {
@@ -50,7 +50,7 @@ impl Running {
     /// is the lane that it comes after: it goes on with what that one leaves, and counts on.
     pub fn new(settings: &Settings, before: Option<&Control>, threads: &mut Threads) -> io::Result<Running> {
         let (inlet, control, lane) = Lane::new(settings, REFUSED_PAUSE, before);
-        let name = &settings.name;
+        let name = settings.lane_name();
         let mut ids = Vec::new();
         let mut senders = Vec::new();
         let mut start = |kind: &str, run: Box<dyn FnOnce() + Send>| -> io::Result<Id> {
@@ -78,7 +78,7 @@ impl Running {
         self.status().is_of(self.settings.kind.as_str(), self.settings.is_unverified());
         // The queue may have been kept otherwise before.
         self.control.move_spool(&self.settings.spool);
-        log::info!("destination {}: {}", self.settings.name, self.settings.kind);
+        log::info!("destination {}: {}", self.settings.lane_name(), self.settings.kind);
     }
 
     /// Where what is collected goes in.
@@ -103,7 +103,7 @@ impl Running {
     /// Asks the lane to end, and keeps what is needed to see to what it leaves.
     pub fn end(self) -> Ending {
         let Running { settings, threads, senders, control, .. } = self;
-        Ending { name: settings.name, threads, senders, control }
+        Ending { name: settings.lane_name(), threads, senders, control }
     }
 
     /// The lane ends, and none comes after it that could send what it leaves on disk.

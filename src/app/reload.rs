@@ -21,7 +21,7 @@ use super::threads::Id;
 use crate::collectors;
 use crate::config::{self, Config};
 use crate::host::{SystemStatFs, host_name};
-use crate::lane::Control;
+use crate::lane::{Control, Settings};
 use crate::pipeline::{Fresh, Update};
 use crate::server::{self, Bound, Security, Server, StartError};
 use crate::telemetry::rough_duration;
@@ -147,9 +147,10 @@ fn share_budget(config: &mut Config, old: &Config) {
     }
 }
 
-/// The lane of that name that is there, or was and has not ended: the last of them.
-fn before<'l>(name: &str, lanes: &'l [Running], ending: &'l [Ending]) -> Option<&'l Control> {
-    let running = lanes.iter().find(|lane| lane.settings.name == name).map(Running::control);
+/// The lane of these that is there, or was and has not ended: the last of them.
+fn before<'l>(settings: &Settings, lanes: &'l [Running], ending: &'l [Ending]) -> Option<&'l Control> {
+    let running = lanes.iter().find(|lane| lane.settings.is_same_lane(settings)).map(Running::control);
+    let name = settings.lane_name();
     running.or_else(|| ending.iter().rev().find(|lane| lane.name == name).map(|lane| &lane.control))
 }
 
@@ -228,7 +229,7 @@ impl Service {
             if self.lanes.iter().any(|lane| lane.can_become(settings)) {
                 continue;
             }
-            let before = before(&settings.name, &self.lanes, &self.ending);
+            let before = before(settings, &self.lanes, &self.ending);
             let lane = Running::new(settings, before, &mut self.threads).inspect_err(|_| {
                 started.iter().for_each(|lane| self.threads.ask(&lane.threads));
             })?;
@@ -269,7 +270,7 @@ impl Service {
             if let Some(at) = old.iter().position(|lane| lane.can_become(settings)) {
                 let mut lane = old.remove(at);
                 if lane.change_to(settings) {
-                    log::info!("destination {}: changed: {}", settings.name, settings.kind);
+                    log::info!("destination {}: changed: {}", settings.lane_name(), settings.kind);
                 }
                 self.lanes.push(lane);
             } else if let Some(mut lane) = started.next() {
@@ -286,8 +287,8 @@ impl Service {
 
     fn let_go(&mut self, gone: Running, config: &Config) {
         self.threads.ask(&gone.threads);
-        let name = &gone.settings.name;
-        if config.lanes.iter().any(|lane| lane.name == *name) {
+        let name = gone.settings.lane_name();
+        if config.lanes.iter().any(|lane| lane.is_same_lane(&gone.settings)) {
             log::info!("destination {name}: changed: other threads go on with it");
         } else {
             match gone.status().queue_frames() {

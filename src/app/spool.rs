@@ -42,7 +42,7 @@ fn list_in(dir: &Path, lanes: &[Settings]) -> Exit {
 }
 
 fn lane_of<'a>(name: &str, lanes: &'a [Settings]) -> Option<&'a Settings> {
-    lanes.iter().find(|lane| *lane.name == *name)
+    lanes.iter().find(|lane| *lane.lane_name() == *name)
 }
 
 fn table(dir: &Path, spools: &[Listing], lanes: &[Settings]) -> String {

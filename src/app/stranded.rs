@@ -104,11 +104,11 @@ impl fmt::Display for Why {
 
 /// Why nobody sends what is in the spool `dir`; none where one of `lanes` does.
 pub fn why_stranded(dir: &Path, lanes: &[Settings]) -> Option<Why> {
-    if lanes.iter().any(|lane| lane.spool.home(&lane.name).is_some_and(|home| home == dir)) {
+    if lanes.iter().any(|lane| lane.home().is_some_and(|home| home == dir)) {
         return None;
     }
-    let namesake = lanes.iter().find(|lane| dir.file_name().is_some_and(|name| *name == *lane.name));
-    Some(match namesake.map(|lane| lane.spool.home(&lane.name)) {
+    let namesake = lanes.iter().find(|lane| dir.file_name().is_some_and(|name| *name == *lane.lane_name()));
+    Some(match namesake.map(Settings::home) {
         None => Why::Gone,
         Some(None) => Why::Memory,
         Some(Some(_)) => Why::Elsewhere,
@@ -117,5 +117,5 @@ pub fn why_stranded(dir: &Path, lanes: &[Settings]) -> Option<Why> {
 
 /// Where the lane `gone` leaves what none of `lanes` will send.
 pub fn abandoned(gone: &Settings, lanes: &[Settings]) -> Option<PathBuf> {
-    gone.spool.home(&gone.name).filter(|home| why_stranded(home, lanes).is_some())
+    gone.home().filter(|home| why_stranded(home, lanes).is_some())
 }

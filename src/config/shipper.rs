@@ -7,7 +7,7 @@ use crate::fields::{Fault, Notes, any_of};
 use crate::formats::{self, Compression, Format, Over};
 use crate::http::{Env, Purpose, Url, checked_url};
 use crate::lane::{GivenLabels, Kind, LaneFields, Settings, SpoolMode, SpoolSettings, To, file_path};
-use crate::model::{Labels, Scheme};
+use crate::model::{Labels, Scheme, Signal};
 use crate::shaping::Rules;
 
 /// Each destination has threads and a queue of its own.
@@ -138,6 +138,7 @@ fn lane(shipper: LaneFields, stands_at: &str, common: &Common<'_>, notes: &mut N
     let rule_places = global.chain(own).collect();
     Some(Settings {
         name: name?,
+        signal: Signal::Metrics,
         naming,
         own_metrics,
         labels,

@@ -9,7 +9,7 @@ use super::losses::{LOG_EVERY, lose};
 use super::queue::Queue;
 use crate::formats::{Bodies, Encoder, Piece, Sent};
 use crate::host::monotonic;
-use crate::model::Batch;
+use crate::model::{Batch, Payload};
 use crate::shaping::Stage;
 use crate::telemetry::{DestinationStatus, DropReason, Throttle};
 
@@ -99,7 +99,14 @@ impl BodyMaker {
 
     /// The batch as bodies, in order, as the destination takes them by what is known of it:
     /// nearly always one; none where no sample of it can be sent. Together they are one payload.
-    pub fn make(&self, batch: &Batch) -> Vec<Body> {
+    pub fn make(&self, payload: &Payload) -> Vec<Body> {
+        match payload {
+            Payload::Metrics(batch) => self.make_of_metrics(batch),
+            Payload::Records(_) => Vec::new(),
+        }
+    }
+
+    fn make_of_metrics(&self, batch: &Batch) -> Vec<Body> {
         let (most, older) = (self.learned.most(monotonic()), self.learned.takes_older());
         let mut inner = self.lock();
         let Inner { encoder, stage, bodies, .. } = &mut *inner;

@@ -30,7 +30,7 @@ impl Control {
     /// Whether a lane with the settings `old` can take up `new` while it runs; if not, another
     /// lane has to come after it.
     pub fn can_apply(old: &Settings, new: &Settings) -> bool {
-        old.name == new.name && old.senders() == new.senders()
+        old.is_same_lane(new) && old.senders() == new.senders()
     }
 
     /// The threads begin; where the lane comes after another one, behind that one's, and that

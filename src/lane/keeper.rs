@@ -8,10 +8,10 @@ use super::budget::Share;
 use super::losses::say;
 use super::queue::{Queue, Settled, Task, Write, Written};
 use super::series_file::SeriesFile;
-use super::settings::{SpoolMode, SpoolSettings};
+use super::settings::SpoolSettings;
 use super::start::{Role, Start};
 use crate::host::{monotonic, wall_ms};
-use crate::spool::{Finding, OpenError, Options, Recovery, Spool, Stats, SyncPolicy, WriteError};
+use crate::spool::{Finding, OpenError, Options, Recovery, Spool, Stats, WriteError};
 use crate::telemetry::{DestinationStatus, Throttle, counted};
 
 /// Looks after a lane's disk. In the steady state it sleeps.
@@ -34,6 +34,8 @@ pub struct Keeper {
     pub(super) start: Start,
     /// Closed when this has ended.
     pub(super) _alive: crossbeam_channel::Sender<()>,
+    /// What had gone wrong with the disk when it was last synced.
+    pub(super) disk_errors: u64,
     #[cfg(test)]
     pub(super) faults: crate::spool::Faults,
 }
@@ -80,7 +82,7 @@ impl Keeper {
             Task::Elsewhere(settings, old) => {
                 self.leave(&old.unwrap_or_default());
                 self.set_limits(&settings);
-                self.series = SeriesFile::of(&settings, &self.name);
+                self.series = SeriesFile::of(self.status.signal(), &settings, &self.name);
                 self.is_said = false;
             }
             Task::Open(settings) => self.open(&settings),
@@ -165,6 +167,7 @@ impl Keeper {
             Ok((spool, recovery)) => {
                 say_recovery(&self.name, &dir, &recovery);
                 self.spool = Some(spool);
+                self.disk_errors = 0;
                 let stats = self.stats();
                 self.queue.opened(Ok(stats));
             }
@@ -252,8 +255,18 @@ impl Keeper {
         if let Err(error) = spool.sync(wall_ms()) {
             log::debug!("destination {}: cannot sync its spool: {error}", self.name);
         }
-        let stats = self.stats();
+        let (is_synced, stats) = (spool.is_synced(), self.stats());
+        self.say_synced(is_synced, stats.disk_errors);
         self.queue.kept(stats);
+    }
+
+    /// Tells who waits for it whether what was written is on the device: so many errors there were by now.
+    fn say_synced(&mut self, is_synced: bool, errors: u64) {
+        // After a failed sync the kernel may think its pages clean.
+        let has_failed = std::mem::replace(&mut self.disk_errors, errors) < errors;
+        if is_synced || has_failed {
+            self.queue.synced(!has_failed);
+        }
     }
 
     /// Writes down which series the destination has, if that has changed. `last`: there will
@@ -285,7 +298,9 @@ impl Keeper {
         // Before what may hang: nobody else says it.
         say_end(&self.name, lost, kept, abandoned.as_deref());
         self.save_series(true);
-        if let Some(Err(error)) = self.spool.take().map(Spool::close) {
+        let closed = self.spool.take().map(Spool::close);
+        self.queue.synced(matches!(closed, Some(Ok(()))));
+        if let Some(Err(error)) = closed {
             log::warn!(
                 "destination {}: its spool did not close cleanly: {error}; some of it may be sent twice",
                 self.name
@@ -302,10 +317,7 @@ impl SpoolSettings {
         let mut options = Options::new(self.home(name)?, name);
         options.max_bytes = self.max_bytes;
         options.max_age = self.max_age;
-        options.sync = match self.mode {
-            SpoolMode::Always => SyncPolicy::Always,
-            _ => self.sync,
-        };
+        options.sync = self.sync_policy();
         Some(options)
     }
 }

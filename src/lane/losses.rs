@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use crate::host::monotonic;
-use crate::telemetry::{DestinationStatus, DropReason};
+use crate::telemetry::{DestinationStatus, DropReason, counted};
 
 /// What goes on being wrong is said each minute; each cause by itself.
 pub const LOG_EVERY: Duration = Duration::from_secs(60);
 
 /// What nobody else has a line about, and what it has.
-const SAID: [(DropReason, &str); 4] = [
+const SAID: [(DropReason, &str); 5] = [
     (
         DropReason::MailboxFull,
         "this machine is too busy to encode all that it collects, or its spool's disk too slow to take it",
@@ -19,6 +19,10 @@ const SAID: [(DropReason, &str); 4] = [
         "as much waits as may (spool.max_bytes, spool.total_max_bytes; in memory spool.memory_max_bytes); the oldest goes first",
     ),
     (DropReason::Expired, "it waited for longer than spool.max_age"),
+    (
+        DropReason::Unconfirmed,
+        "it was in memory for 30 s, with no disk to take it; its source was told, and may send it again",
+    ),
     (DropReason::Damaged, "its files in the spool were damaged or taken away"),
 ];
 
@@ -44,7 +48,7 @@ pub fn say_all(status: &DestinationStatus) {
 fn say_due(status: &DestinationStatus, is_last: bool) {
     for (reason, why) in SAID {
         if let Some(samples) = status.loss_to_say(reason, monotonic(), is_last) {
-            log::warn!("destination {}: lost {samples} samples: {why}", status.name());
+            log::warn!("destination {}: lost {}: {why}", status.name(), counted(samples, status.signal().thing()));
         }
     }
 }

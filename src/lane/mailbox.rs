@@ -12,7 +12,7 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
 use super::losses::lose;
 use super::queue::Queue;
-use crate::model::Batch;
+use crate::model::Parcel;
 use crate::telemetry::{DestinationStatus, DropReason};
 
 /// Batches that may wait for one lane's worker. It only encodes, so more than one waits
@@ -25,32 +25,40 @@ const MAILBOX_BATCHES: usize = 16;
 pub struct Inlet {
     generation: u64,
     queue: Arc<Queue>,
-    mailbox: Sender<Arc<Batch>>,
+    mailbox: Sender<Parcel>,
     /// For taking the oldest back out when the mailbox is full.
-    oldest: Receiver<Arc<Batch>>,
+    oldest: Receiver<Parcel>,
     status: Arc<DestinationStatus>,
 }
 
 /// Both sides of a lane's way in: the scheduler's and the worker's. `queue` is what is behind
 /// it, and `generation` says which of its senders are this lane's.
-pub fn mailbox(queue: Arc<Queue>, generation: u64, status: Arc<DestinationStatus>) -> (Inlet, Receiver<Arc<Batch>>) {
+pub fn mailbox(queue: Arc<Queue>, generation: u64, status: Arc<DestinationStatus>) -> (Inlet, Receiver<Parcel>) {
     let (put, taken) = bounded(MAILBOX_BATCHES);
     (Inlet { generation, queue, mailbox: put, oldest: taken.clone(), status }, taken)
 }
 
 impl Inlet {
-    /// Hands `batch` over. Where the mailbox is full the oldest batch goes, counted.
-    pub fn put(&self, batch: &Arc<Batch>) {
-        let Some(mut batch) = self.queue.offer(Arc::clone(batch), self.generation) else { return };
-        // The worker empties the mailbox at the same time, so each side may win a turn; this
-        // is the only one to fill it, so a second turn suffices.
-        while let Err(TrySendError::Full(back)) = self.mailbox.try_send(batch) {
-            if let Ok(dropped) = self.oldest.try_recv() {
-                lose(&self.status, DropReason::MailboxFull, dropped.readings() as u64);
-                self.queue.forgo();
+    /// Hands `parcel` over. Where the mailbox is full the oldest one goes, counted; but one whose
+    /// source waits to hear of it pushes nothing out: it is what goes, and comes again.
+    pub fn put(&self, parcel: Parcel) {
+        let Some(mut parcel) = self.queue.offer(parcel, self.generation) else { return };
+        // The worker empties the mailbox at the same time, and others may fill it: each turn of
+        // the loop takes one out or puts one in.
+        while let Err(TrySendError::Full(back)) = self.mailbox.try_send(parcel) {
+            if back.receipt.is_some() {
+                return self.lose(&back);
             }
-            batch = back;
+            if let Ok(dropped) = self.oldest.try_recv() {
+                self.lose(&dropped);
+            }
+            parcel = back;
         }
+    }
+
+    fn lose(&self, parcel: &Parcel) {
+        lose(&self.status, DropReason::MailboxFull, parcel.payload.count() as u64);
+        self.queue.forgo();
     }
 
     /// To be called a second after a tick: what is still in a sender's hands then goes to
@@ -68,28 +76,49 @@ mod tests {
     use crate::formats::testing::{self, COUNT};
     use crate::lane::SpoolSettings;
     use crate::lane::queue::{Next, SenderId};
-    use crate::model::Labels;
+    use crate::model::{Fate, Labels, Payload, Receipt};
 
-    fn parts() -> (Inlet, Receiver<Arc<Batch>>, Arc<Queue>, Arc<DestinationStatus>) {
+    fn parts() -> (Inlet, Receiver<Parcel>, Arc<Queue>, Arc<DestinationStatus>) {
         let status = Arc::new(DestinationStatus::new("test", "stdout"));
         let queue = Arc::new(Queue::new("test", &SpoolSettings::memory(1000), Arc::clone(&status), 1));
         let (inlet, taken) = mailbox(Arc::clone(&queue), 0, Arc::clone(&status));
         (inlet, taken, queue, status)
     }
 
-    fn batch(time_ms: i64) -> Arc<Batch> {
-        Arc::new(testing::batch(time_ms, &[(&COUNT, &Labels::EMPTY, 1.0)]))
+    fn batch(time_ms: i64) -> Parcel {
+        Parcel::new(Payload::Metrics(Arc::new(testing::batch(time_ms, &[(&COUNT, &Labels::EMPTY, 1.0)]))))
     }
 
-    fn times(taken: &Receiver<Arc<Batch>>) -> Vec<i64> {
-        taken.try_iter().map(|batch| batch.time_ms).collect()
+    fn times(taken: &Receiver<Parcel>) -> Vec<i64> {
+        taken.try_iter().map(time).collect()
+    }
+
+    fn time(parcel: Parcel) -> i64 {
+        match parcel.payload {
+            Payload::Metrics(batch) => batch.time_ms,
+            Payload::Records(records) => records.time_ms,
+        }
+    }
+
+    #[test]
+    fn who_can_wait_pushes_nothing_out() {
+        let (inlet, taken, queue, status) = parts();
+        for time_ms in 0..16 {
+            inlet.put(batch(time_ms));
+        }
+        let (tell, told) = std::sync::mpsc::channel();
+        let receipt = Some(Receipt::new(move |fate| tell.send(fate).unwrap()));
+        inlet.put(Parcel { receipt, ..batch(16) });
+        assert_eq!(told.try_recv(), Ok(Fate::Lost));
+        assert_eq!((status.samples_dropped(DropReason::MailboxFull), queue.pending()), (1, 16));
+        assert_eq!(times(&taken), (0..16).collect::<Vec<i64>>());
     }
 
     #[test]
     fn a_lane_that_does_not_keep_up_loses_its_oldest_batches_counted() {
         let (inlet, taken, queue, status) = parts();
         for time_ms in 0..20 {
-            inlet.put(&batch(time_ms));
+            inlet.put(batch(time_ms));
         }
         assert_eq!(status.samples_dropped(DropReason::MailboxFull), 4);
         assert_eq!(times(&taken), (4..20).collect::<Vec<i64>>());
@@ -106,21 +135,21 @@ mod tests {
             time_ms,
             content: crate::formats::content(&[]),
         };
-        inlet.put(&batch(1));
+        inlet.put(batch(1));
         std::thread::scope(|scope| {
             let first = scope.spawn(|| queue.next(sender));
             // Whether or not the sender waits by now, 1 is older and on its way,
-            inlet.put(&batch(2));
+            inlet.put(batch(2));
             assert_eq!(times(&taken), [1, 2]);
             // now in the queue,
-            queue.push(vec![body(1)]);
+            queue.push(vec![body(1)], None);
             let Next::Send(in_hand, ticket) = first.join().unwrap() else { panic!("not sent") };
             // and now sent, while another one is on its way. What the page says of it is
             // nothing that this goes by.
             status.queue(0, 0, None);
             queue.answered(ticket, true);
             queue.settled(in_hand.number);
-            inlet.put(&batch(3));
+            inlet.put(batch(3));
             assert_eq!(times(&taken), [3]);
             queue.forgo();
             queue.forgo();
@@ -128,16 +157,16 @@ mod tests {
             let until = Instant::now() + Duration::from_secs(60);
             for time_ms in 4.. {
                 assert!(Instant::now() < until, "the sender does not wait");
-                inlet.put(&batch(time_ms));
+                inlet.put(batch(time_ms));
                 if times(&taken).is_empty() {
-                    let Next::Encode(batch) = second.join().unwrap() else { panic!("not encoded") };
-                    assert_eq!(batch.time_ms, time_ms);
+                    let Next::Encode(parcel) = second.join().unwrap() else { panic!("not encoded") };
+                    assert_eq!(time(parcel), time_ms);
                     break;
                 }
                 queue.forgo();
             }
             // While that is encoded, another one does not go straight either.
-            inlet.put(&batch(0));
+            inlet.put(batch(0));
             assert_eq!(times(&taken), [0]);
         });
     }

@@ -1,4 +1,4 @@
-//! One lane per destination: encode, queue, send. No lane knows of another.
+//! One lane for each destination and signal: encode, queue, send. No lane knows of another.
 //!
 //! A lane is three threads, or more where it has several senders. A [`Sender`] talks to the
 //! network; while it is idle, which is nearly always, it is handed each batch itself and
@@ -96,7 +96,7 @@ impl Lane {
     /// less in a test.
     pub fn new(settings: &Settings, refused_pause: Duration, before: Option<&Control>) -> (Inlet, Control, Lane) {
         let count = settings.senders();
-        let name = settings.name.clone();
+        let name = settings.lane_name();
         let (status, queue, learned) = match before {
             Some(before) => {
                 before.learned.is_about(&settings.kind);
@@ -104,7 +104,7 @@ impl Lane {
                 (Arc::clone(status), Arc::clone(queue), Arc::clone(learned))
             }
             None => {
-                let status = Arc::new(DestinationStatus::new(&*name, settings.kind.as_str()));
+                let status = Arc::new(DestinationStatus::of(settings.signal, &*settings.name, settings.kind.as_str()));
                 let queue = Queue::new(&name, &settings.spool, Arc::clone(&status), count);
                 (status, Arc::new(queue), Arc::new(Learned::new(&settings.kind)))
             }
@@ -112,7 +112,7 @@ impl Lane {
         status.has_rules(&settings.rule_places);
         let generation = queue.new_generation();
         let (inlet, mailbox) = mailbox::mailbox(Arc::clone(&queue), generation, Arc::clone(&status));
-        let series = SeriesFile::of(&settings.spool, &name);
+        let series = SeriesFile::of(settings.signal, &settings.spool, &name);
         let maker = Arc::new(BodyMaker::new(
             name.clone(),
             encoder(settings),
@@ -147,6 +147,7 @@ impl Lane {
             too_large: Throttle::new(LOG_EVERY),
             start: start.clone(),
             _alive: keeper_alive,
+            disk_errors: 0,
             #[cfg(test)]
             faults: Default::default(),
         };

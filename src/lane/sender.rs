@@ -16,6 +16,7 @@ use super::start::{Role, Start};
 use super::verdict::{Answer, Verdict};
 use crate::formats::Piece;
 use crate::host::{monotonic, wall_ms};
+use crate::model::Parcel;
 use crate::telemetry::{Causes, DestinationState, DestinationStatus, DropReason, Outcome, counted, rough_duration};
 
 /// How often a destination that refuses us is asked again.
@@ -77,10 +78,10 @@ impl Sender {
         self.queue.revive();
         loop {
             match self.queue.next(self.id) {
-                Next::Encode(batch) => {
+                Next::Encode(Parcel { payload, receipt }) => {
                     // Also when the encoder panics: nobody is to wait for these bodies.
                     let encoding = self.queue.encoding();
-                    encoding.done(self.maker.make(&batch));
+                    encoding.done(self.maker.make(&payload), receipt);
                 }
                 Next::Send(in_hand, ticket) => self.deliver(in_hand, ticket),
                 Next::Look => {

@@ -15,6 +15,7 @@ use nix::libc;
 
 use super::settings::{SpoolMode, SpoolSettings};
 use crate::formats::{Extent, Sent};
+use crate::model::Signal;
 
 /// Links are not followed, and opening a pipe does not wait.
 const FLAGS: i32 = libc::O_NOFOLLOW | libc::O_NONBLOCK;
@@ -33,8 +34,9 @@ const REST: Duration = Duration::from_secs(60);
 
 impl SeriesFile {
     /// Where it is written down which series the destination `name` has; none: nowhere.
-    pub fn of(spool: &SpoolSettings, name: &str) -> Option<SeriesFile> {
-        let dir = spool.dir.as_ref().filter(|_| spool.mode != SpoolMode::Memory)?;
+    pub fn of(signal: Signal, spool: &SpoolSettings, name: &str) -> Option<SeriesFile> {
+        let is_kept = signal == Signal::Metrics && spool.mode != SpoolMode::Memory;
+        let dir = spool.dir.as_ref().filter(|_| is_kept)?;
         Some(SeriesFile::new(dir, name))
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::budget::Budget;
 use crate::formats::{Format, Options};
 use crate::http::HttpSettings;
-use crate::model::{Labels, Scheme};
+use crate::model::{Labels, Scheme, Signal};
 use crate::shaping::{Perspective, Rules};
 use crate::spool::{DEFAULT_MAX_BYTES, DEFAULT_SYNC_INTERVAL, SyncPolicy};
 
@@ -17,6 +17,8 @@ use crate::spool::{DEFAULT_MAX_BYTES, DEFAULT_SYNC_INTERVAL, SyncPolicy};
 pub struct Settings {
     /// Unique among the destinations; its type where nothing else was said.
     pub name: String,
+    /// What of its data this is about: each signal has a lane of its own.
+    pub signal: Signal,
     /// By which names it is sent.
     pub naming: Scheme,
     /// Whether metricsd's own metrics, and `up`, are sent too.
@@ -46,6 +48,25 @@ impl Settings {
     pub fn perspective(&self) -> Perspective {
         let named = Perspective::new(self.naming, self.labels.clone());
         named.with_rules(self.rules.clone(), self.kind.format.has_no_dots())
+    }
+
+    /// What its lane is called, in the log and among the spools: the destination's name, for metrics. No name holds
+    /// an `@`.
+    pub fn lane_name(&self) -> String {
+        match self.signal {
+            Signal::Metrics => self.name.clone(),
+            Signal::Records => format!("{}@records", self.name),
+        }
+    }
+
+    /// The directory with what waits in its lane; none: it has none.
+    pub fn home(&self) -> Option<PathBuf> {
+        self.spool.home(&self.lane_name())
+    }
+
+    /// Whether `other` speaks of the same lane, however it is set.
+    pub fn is_same_lane(&self, other: &Settings) -> bool {
+        self.name == other.name && self.signal == other.signal
     }
 
     /// How many senders there are.
@@ -168,7 +189,7 @@ pub enum SpoolMode {
 }
 
 impl SpoolSettings {
-    /// The directory with what waits for the destination `name`; none: it has none.
+    /// The directory with what waits in the lane `name`; none: it has none.
     pub fn home(&self, name: &str) -> Option<PathBuf> {
         self.dir.as_ref().filter(|_| self.has_home()).map(|dir| dir.join(name))
     }
@@ -176,6 +197,14 @@ impl SpoolSettings {
     /// Whether anything that waits has a place on disk.
     pub fn has_home(&self) -> bool {
         self.dir.is_some() && self.mode != SpoolMode::Memory
+    }
+
+    /// When what is written is forced to the device.
+    pub fn sync_policy(&self) -> SyncPolicy {
+        match self.mode {
+            SpoolMode::Always => SyncPolicy::Always,
+            _ => self.sync,
+        }
     }
 
     /// Whether what was read at `time_ms` is older than `max_age`; both in wall-clock milliseconds.

@@ -10,7 +10,7 @@ use super::verdict::Answer;
 use super::*;
 use crate::formats::testing::{self, COUNT};
 use crate::formats::{Bodies, Content, Encoded, Encoder, Options, content, json};
-use crate::model::{Batch, Labels};
+use crate::model::{Batch, Labels, Parcel, Payload, Signal};
 use crate::shaping::Rules;
 use crate::spool::{Faults, Op};
 use crate::telemetry::{DropReason, Outcome};
@@ -110,6 +110,7 @@ impl Running {
         change(&mut spool);
         let settings = Settings {
             name: "test".to_owned(),
+            signal: Signal::Metrics,
             naming: crate::model::Scheme::Native,
             rules: Rules::NONE,
             rule_places: Vec::new(),
@@ -144,7 +145,7 @@ impl Running {
 
     fn tick(&self, time_ms: i64) {
         let batch = testing::batch(time_ms, &[(&COUNT, &Labels::EMPTY, 1.0)]);
-        self.inlet.as_ref().unwrap().put(&Arc::new(batch));
+        self.inlet.as_ref().unwrap().put(Parcel::new(Payload::Metrics(Arc::new(batch))));
     }
 
     fn segments(&self) -> usize {

@@ -7,12 +7,12 @@ use crossbeam_channel::{Receiver, Sender};
 use super::body_maker::BodyMaker;
 use super::queue::Queue;
 use super::start::{Role, Start};
-use crate::model::Batch;
+use crate::model::Parcel;
 
 /// Takes batches from the mailbox.
 pub struct Worker {
     pub(super) generation: u64,
-    pub(super) mailbox: Receiver<Arc<Batch>>,
+    pub(super) mailbox: Receiver<Parcel>,
     pub(super) maker: Arc<BodyMaker>,
     pub(super) queue: Arc<Queue>,
     pub(super) start: Start,
@@ -39,12 +39,12 @@ impl Worker {
             self.queue.wait_for_straight();
             self.maker.inherit_from(&before);
         }
-        while let Ok(batch) = self.mailbox.recv() {
+        while let Ok(Parcel { payload, receipt }) = self.mailbox.recv() {
             self.queue.wait_for_straight();
-            let mut bodies = self.maker.make(&batch);
+            let mut bodies = self.maker.make(&payload);
             // An encoder may need more room than its result does, and bodies can wait for long.
             bodies.iter_mut().for_each(|body| body.bytes.shrink_to_fit());
-            self.queue.push(bodies);
+            self.queue.push(bodies, receipt);
         }
     }
 }

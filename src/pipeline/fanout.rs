@@ -2,21 +2,21 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::model::{Batch, Frame};
+use crate::model::{Batch, Frame, Parcel, Payload};
 
 /// The way into a lane.
 pub trait Outlet: Send + Sync {
-    /// Hands `batch` over. Never blocks.
-    fn put(&self, batch: &Arc<Batch>);
+    /// Hands `parcel` over. Never blocks.
+    fn put(&self, parcel: Parcel);
 
     /// A while has passed since the last batch: what is still under way is to be made safe.
     /// Never blocks.
     fn nudge(&self) {}
 }
 
-impl<F: Fn(&Arc<Batch>) + Send + Sync> Outlet for F {
-    fn put(&self, batch: &Arc<Batch>) {
-        self(batch);
+impl<F: Fn(Parcel) + Send + Sync> Outlet for F {
+    fn put(&self, parcel: Parcel) {
+        self(parcel);
     }
 }
 
@@ -71,7 +71,7 @@ impl Fanout {
                 batch = kept.get_or_insert_with(|| whole(batch));
             }
             if !batch.frames.is_empty() {
-                outlet.put(batch);
+                outlet.put(Parcel::new(Payload::Metrics(Arc::clone(batch))));
                 went = true;
             }
         }

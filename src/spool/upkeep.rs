@@ -37,6 +37,14 @@ impl Spool {
         expired.and(flushed)
     }
 
+    /// Whether all that was pushed is on the device, as far as that is asked for: it is not, under
+    /// [`SyncPolicy::Never`]. Where forcing it there failed, which [`Stats::disk_errors`](super::Stats) counts, it may
+    /// never be.
+    pub fn is_synced(&self) -> bool {
+        let is_forced = !self.data_dirty && !self.dir_dirty && self.retired.is_empty();
+        is_forced || self.options.sync == SyncPolicy::Never
+    }
+
     /// Does everything, due or not.
     pub(super) fn flush(&mut self) -> io::Result<()> {
         if self.segments.is_empty() && (self.saved_cursor.is_none() || self.cursor_stays) {

@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::model::Signal;
+
 /// How a destination is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DestinationState {
@@ -84,13 +86,15 @@ pub enum DropReason {
     Refused,
     /// The format cannot hold the value (NaN or infinity in JSON).
     Unencodable,
+    /// Its source waited to hear of it, and no disk and no destination took it in time.
+    Unconfirmed,
     /// metricsd stopped before they could be delivered.
     Shutdown,
 }
 
 impl DropReason {
     /// All of them, in the order of the metrics page.
-    pub const ALL: [DropReason; 9] = [
+    pub const ALL: [DropReason; 10] = [
         DropReason::MailboxFull,
         DropReason::QueueFull,
         DropReason::Expired,
@@ -99,6 +103,7 @@ impl DropReason {
         DropReason::Stuck,
         DropReason::Refused,
         DropReason::Unencodable,
+        DropReason::Unconfirmed,
         DropReason::Shutdown,
     ];
 
@@ -113,6 +118,7 @@ impl DropReason {
             DropReason::Stuck => "stuck",
             DropReason::Refused => "refused",
             DropReason::Unencodable => "unencodable",
+            DropReason::Unconfirmed => "unconfirmed",
             DropReason::Shutdown => "shutdown",
         }
     }
@@ -160,6 +166,7 @@ pub struct Trouble {
 pub struct DestinationStatus {
     name: String,
     kind: Mutex<&'static str>,
+    signal: Signal,
     samples_sent: AtomicU64,
     bytes_sent: AtomicU64,
     requests: [AtomicU64; Outcome::ALL.len()],
@@ -181,9 +188,15 @@ pub struct DestinationStatus {
 impl DestinationStatus {
     /// Of a destination that has been sent nothing. `kind` is its `type` in the configuration.
     pub fn new(name: impl Into<String>, kind: &'static str) -> DestinationStatus {
+        DestinationStatus::of(Signal::Metrics, name, kind)
+    }
+
+    /// The same of the lane of one signal: what it counts are samples, or records.
+    pub fn of(signal: Signal, name: impl Into<String>, kind: &'static str) -> DestinationStatus {
         DestinationStatus {
             name: name.into(),
             kind: Mutex::new(kind),
+            signal,
             samples_sent: AtomicU64::new(0),
             bytes_sent: AtomicU64::new(0),
             requests: Default::default(),
@@ -203,6 +216,11 @@ impl DestinationStatus {
     /// As in the configuration.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// What its lane carries.
+    pub fn signal(&self) -> Signal {
+        self.signal
     }
 
     /// Its `type` in the configuration.

@@ -10,7 +10,9 @@ use metricsd::config;
 use metricsd::formats::{Compression, Options, RemoteWriteVersion, json, remote_write};
 use metricsd::http::HttpSettings;
 use metricsd::lane::{Control, Inlet, Kind, Lane, RetrySettings, Settings, SpoolSettings};
-use metricsd::model::{Batch, Family, Item, Label, Labels, Reading, Recorder, Resource, Scheme, face};
+use metricsd::model::{
+    Batch, Family, Item, Label, Labels, Parcel, Payload, Reading, Recorder, Resource, Scheme, Signal, face,
+};
 use metricsd::shaping::Rules;
 use metricsd::telemetry::{DestinationState, DestinationStatus, DropReason, Outcome};
 use prometheus_remote_write::WriteRequest;
@@ -50,6 +52,7 @@ impl Running {
     pub fn start_at(kind: Kind, spool: SpoolSettings, workers: usize, drain_rate: Option<f64>) -> Running {
         let settings = Settings {
             name: "test".to_owned(),
+            signal: Signal::Metrics,
             naming: Scheme::Native,
             rules: Rules::NONE,
             rule_places: Vec::new(),
@@ -80,7 +83,10 @@ impl Running {
         self.recorder.item(&Item::new(&[])).push(&SECOND, 0.5);
         let resource = Arc::new(Resource { host: "host-1".into(), boot_ms: None, ..Resource::default() });
         let frames = vec![self.recorder.finish(time_ms)];
-        self.inlet.as_ref().unwrap().put(&Arc::new(Batch::new(time_ms, resource, frames)));
+        self.inlet
+            .as_ref()
+            .unwrap()
+            .put(Parcel::new(Payload::Metrics(Arc::new(Batch::new(time_ms, resource, frames)))));
     }
 
     /// One tick of so many samples.
@@ -91,7 +97,10 @@ impl Running {
         }
         let resource = Arc::new(Resource { host: "host-1".into(), boot_ms: None, ..Resource::default() });
         let frames = vec![recorder.finish(time_ms)];
-        self.inlet.as_ref().unwrap().put(&Arc::new(Batch::new(time_ms, resource, frames)));
+        self.inlet
+            .as_ref()
+            .unwrap()
+            .put(Parcel::new(Payload::Metrics(Arc::new(Batch::new(time_ms, resource, frames)))));
     }
 
     /// Takes up settings that are different.

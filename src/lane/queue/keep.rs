@@ -12,7 +12,7 @@ use crate::host::wall_ms;
 use crate::lane::body::Body;
 use crate::lane::losses::{lose, say_all};
 use crate::lane::settings::{SpoolMode, SpoolSettings};
-use crate::spool::{Frame, Spool, Stats};
+use crate::spool::{Frame, Spool, Stats, SyncPolicy};
 use crate::telemetry::DropReason;
 
 /// A body that is to be put on disk.
@@ -167,6 +167,8 @@ impl Queue {
         if old == new {
             return Task::Limits(settings);
         }
+        // What stays there is nobody's to send: whoever waits to hear of it may send it again.
+        state.list.synced(false);
         let (in_hand, back) = state.list.leave_disk(now);
         state.disk.settled.extend(in_hand);
         state.disk.released.extend(back);
@@ -216,6 +218,10 @@ impl Queue {
                     Saved::Listed | Saved::Left => {}
                     Saved::Settled if taken => state.disk.settled.push(id),
                     Saved::Settled => _ = state.disk.delivered.insert(id),
+                }
+                if !matches!(state.settings.sync_policy(), SyncPolicy::Interval(_)) {
+                    // It was forced to the device, or the kernel does that whenever it sees fit.
+                    state.list.synced(true);
                 }
                 if state.disk.write_failed.take().is_some() {
                     self.status.keeps_badly(None);
@@ -278,6 +284,11 @@ impl Queue {
     pub fn kept(&self, stats: Stats) {
         let (mut state, now) = (self.lock(), Instant::now());
         self.take_up(&mut state, stats, now);
+    }
+
+    /// All that was written was forced to the device; or that failed, so that it never may be.
+    pub fn synced(&self, is_safe: bool) {
+        self.lock().list.synced(is_safe);
     }
 
     /// The spool has dropped these, which were taken out of it. Those that it is to have back,

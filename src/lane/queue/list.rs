@@ -7,9 +7,14 @@ use std::time::{Duration, Instant};
 
 use crate::lane::body::Body;
 use crate::lane::parts::Parts;
+use crate::model::Receipt;
 
 /// Nothing of a payload has been acknowledged for so long: then it goes to the disk.
 pub const LATE: Duration = Duration::from_secs(1);
+
+/// A body that somebody waits to hear of is in memory alone for so long at most. Then it goes, counted, and its
+/// source hears that: it may send it again.
+pub const UNCONFIRMED: Duration = Duration::from_secs(30);
 
 /// Where a body of the list is besides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +47,7 @@ pub struct Listed {
     pub on_disk: OnDisk,
     /// In a sender's hands.
     in_hand: bool,
-    /// The spool has dropped it under a sender's hands.
+    /// It was dropped under a sender's hands.
     gone: bool,
     /// It was tried to send it.
     attempted: bool,
@@ -50,6 +55,8 @@ pub struct Listed {
     pub backlog: bool,
     /// The payload that it belongs to; none once it is on disk.
     payload: Option<u64>,
+    /// Somebody waits to hear of it, since it came; none once it is on disk.
+    awaited: Option<(Instant, Receipt)>,
 }
 
 impl Listed {
@@ -110,6 +117,10 @@ pub struct List {
     twice: Sum,
     /// On disk, and in nobody's hands: what has been read ahead.
     ready: Sum,
+    /// Bodies that somebody waits to hear of, by number: written, and not forced to the device.
+    unsynced: Vec<(u64, Receipt)>,
+    /// Bodies that somebody waits to hear of, in memory alone.
+    awaited: usize,
 }
 
 impl List {
@@ -165,13 +176,25 @@ impl List {
         free.take(skip.saturating_add(1)).last().map(|listed| listed.number)
     }
 
-    /// Puts a payload's bodies behind all others.
-    pub fn add(&mut self, bodies: impl IntoIterator<Item = Body>, backlog: bool, now: Instant) {
+    /// Puts a payload's bodies behind all others. `receipt`: somebody waits to hear of each.
+    pub fn add(
+        &mut self,
+        bodies: impl IntoIterator<Item = Body>,
+        receipt: Option<Receipt>,
+        backlog: bool,
+        now: Instant,
+    ) {
         let payload = self.next_number;
         let before = self.bodies.len();
         for body in bodies {
-            let listed = self.listed(body, OnDisk::No, backlog, Some(payload));
+            let mut listed = self.listed(body, OnDisk::No, backlog, Some(payload));
+            listed.awaited = receipt.clone().map(|receipt| (now, receipt));
+            self.awaited += usize::from(listed.awaited.is_some());
             self.bodies.push_back(listed);
+        }
+        // The bodies have their own; where there are none, nothing was in it for this destination.
+        if let Some(receipt) = receipt {
+            receipt.taken();
         }
         let bodies = self.bodies.len() - before;
         if bodies > 0 {
@@ -200,6 +223,7 @@ impl List {
             attempted: false,
             backlog,
             payload,
+            awaited: None,
         };
         self.count(&listed, true);
         listed
@@ -217,9 +241,15 @@ impl List {
         Some(InHand { number, parts })
     }
 
-    /// One is delivered, or lost for good.
+    /// One is delivered, or refused for good: nobody has to send it again.
     pub fn settle(&mut self, number: u64, now: Instant) -> Option<Left> {
+        if let Some(at) = self.unsynced.iter().position(|(unsynced, _)| *unsynced == number) {
+            self.unsynced.swap_remove(at).1.taken();
+        }
         let at = self.at(number)?;
+        if let Some(receipt) = self.take_receipt(at) {
+            receipt.taken();
+        }
         if let Some(payload) = self.payload(at) {
             payload.progress = now;
             payload.acknowledged = true;
@@ -253,6 +283,9 @@ impl List {
     /// caller's: it has left then.
     pub fn saved(&mut self, number: u64, id: u64, taken: bool) -> Saved {
         let Some(at) = self.at(number) else { return Saved::Settled };
+        if let Some(receipt) = self.take_receipt(at) {
+            self.unsynced.push((number, receipt));
+        }
         if !taken && !self.bodies[at].in_hand {
             self.remove(at);
             return Saved::Left;
@@ -291,6 +324,38 @@ impl List {
         }
         self.remove(at);
         true
+    }
+
+    /// What was written is safe on the device by now, or it is not known to be and never will: then whoever waits to
+    /// hear of it may send it again.
+    pub fn synced(&mut self, is_safe: bool) {
+        for (_, receipt) in self.unsynced.drain(..) {
+            if is_safe {
+                receipt.taken();
+            }
+        }
+    }
+
+    /// Whether somebody waits to hear of anything that is in memory alone.
+    pub fn is_awaited(&self) -> bool {
+        self.awaited > 0
+    }
+
+    /// Takes out the first that is in memory alone for [`UNCONFIRMED`] while somebody waits to hear of it, who is told.
+    /// Where a sender has it in hand, it leaves when that one gives it back.
+    pub fn drop_unconfirmed(&mut self, now: Instant) -> Option<Left> {
+        if self.awaited == 0 {
+            return None;
+        }
+        let is_late = |listed: &Listed| listed.awaited.as_ref().is_some_and(|(came, _)| now >= *came + UNCONFIRMED);
+        while let Some(at) = self.bodies.iter().position(is_late) {
+            drop(self.take_receipt(at));
+            if !self.bodies[at].in_hand {
+                return Some(self.remove(at));
+            }
+            self.bodies[at].gone = true;
+        }
+        None
     }
 
     /// Takes out the first free one, where it is from before `limit_ms`.
@@ -355,7 +420,15 @@ impl List {
         self.bodies.iter().position(|listed| listed.number == number)
     }
 
+    fn take_receipt(&mut self, at: usize) -> Option<Receipt> {
+        let (_, receipt) = self.bodies[at].awaited.take()?;
+        self.awaited -= 1;
+        Some(receipt)
+    }
+
+    /// Takes one out. Whoever waits to hear of it, and was not told yet, hears that it is lost.
     fn remove(&mut self, at: usize) -> Left {
+        drop(self.take_receipt(at));
         self.leave_payload(at);
         let Some(listed) = self.bodies.remove(at) else { return Left { samples: 0, on_disk: OnDisk::No } };
         self.count(&listed, false);

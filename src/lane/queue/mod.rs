@@ -239,6 +239,10 @@ impl Queue {
 
     /// Drops from memory what has waited for too long. The spool sees to its own.
     fn expire(&self, state: &mut QueueState, now_ms: i64) {
+        while let Some(left) = state.list.drop_unconfirmed(Instant::now()) {
+            lose(&self.status, DropReason::Unconfirmed, left.samples);
+            state.disk.done(left);
+        }
         let Some(limit_ms) = state.settings.old_before_ms(now_ms) else { return };
         while let Some(left) = state.list.expire(limit_ms) {
             lose(&self.status, DropReason::Expired, left.samples);

@@ -1,27 +1,28 @@
 //! The way in: for the scheduler, and for the worker.
 
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::{MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::Queue;
 use super::disk_view::PATIENCE;
-use super::state::{End, QueueState};
+use super::list::UNCONFIRMED;
+use super::state::{End, QueueState, UPKEEP};
 use crate::host::wall_ms;
 use crate::lane::body::Body;
 use crate::lane::losses::lose;
-use crate::model::Batch;
+use crate::model::{Parcel, Receipt, Signal};
 use crate::telemetry::DropReason;
 
 impl Queue {
-    /// Puts `batch` straight into the hands of a sender of `generation`, if one is idle and
+    /// Puts `parcel` straight into the hands of a sender of `generation`, if one is idle and
     /// nothing is older. If not it comes back, and counts as on its way to [`Queue::push`].
-    pub fn offer(&self, batch: Arc<Batch>, generation: u64) -> Option<Arc<Batch>> {
+    pub fn offer(&self, parcel: Parcel, generation: u64) -> Option<Parcel> {
         let mut state = self.lock();
         if state.crew.generation != generation || !state.may_go_straight(Instant::now()) {
             state.pending += 1;
-            return Some(batch);
+            return Some(parcel);
         }
-        state.straight = Some(batch);
+        state.straight = Some(parcel);
         drop(state);
         self.idle.notify_one();
         None
@@ -38,12 +39,14 @@ impl Queue {
     pub fn nudge(&self) {
         let (mut state, now) = (self.lock(), Instant::now());
         self.look_at_disk(&mut state, now);
+        // The keeper may hang in its disk, and the senders in their requests.
+        self.expire(&mut state, wall_ms());
         self.wake_keeper(&state, false, now);
     }
 
     /// A batch that went straight is being encoded, until what this gives is dropped.
     pub fn encoding(&self) -> Encoding<'_> {
-        Encoding { queue: self, bodies: Vec::new() }
+        Encoding { queue: self, bodies: Vec::new(), receipt: None }
     }
 
     /// Waits until no batch is under way straight: what comes after it is younger.
@@ -64,15 +67,15 @@ impl Queue {
 
     /// Appends the bodies of a batch that came through the mailbox, one payload. Waits for the
     /// disk where more is in memory than may be, as long as the disk answers; where it does
-    /// not, the oldest go, counted.
-    pub fn push(&self, bodies: Vec<Body>) {
+    /// not, the oldest go, counted. `receipt`: somebody waits to hear of them.
+    pub fn push(&self, bodies: Vec<Body>, receipt: Option<Receipt>) {
         let (mut state, now) = (self.lock(), Instant::now());
         state.pending = state.pending.saturating_sub(1);
         if matches!(state.end, End::Begun | End::Done) {
             let lost = bodies.iter().map(|body| body.samples).sum();
             return lose(&self.status, DropReason::Shutdown, lost);
         }
-        state.list.add(bodies, true, now);
+        state.list.add(bodies, receipt, true, now);
         self.expire(&mut state, wall_ms());
         self.wake_sender(&state, now);
         self.wake_keeper(&state, true, now);
@@ -82,17 +85,23 @@ impl Queue {
         self.tell(&state);
     }
 
+    /// Where all who give this signal can wait, as those of records do, they do so without a disk, too:
+    /// until what waits in memory is delivered, or has waited for [`UNCONFIRMED`].
     fn wait_for_room<'q>(&'q self, mut state: MutexGuard<'q, QueueState>) -> MutexGuard<'q, QueueState> {
-        let until = Instant::now() + PATIENCE;
+        let can_wait = self.status.signal() == Signal::Records;
+        let until = Instant::now() + if can_wait { UNCONFIRMED } else { PATIENCE };
         loop {
             let now = Instant::now();
             self.look_at_disk(&mut state, now);
+            self.expire(&mut state, wall_ms());
             let waits = state.is_over_full() && state.list.has_unsaved() && state.end == End::No;
-            if !waits || !state.disk.works(now) || now >= until {
+            let has_reason = state.disk.works(now) || (can_wait && state.list.is_awaited());
+            if !waits || !has_reason || now >= until {
                 return state;
             }
             state.worker_waits = true;
-            let waited = self.worker.wait_timeout(state, until.saturating_duration_since(now));
+            let patience = if can_wait { UPKEEP } else { until.saturating_duration_since(now) };
+            let waited = self.worker.wait_timeout(state, patience);
             (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
             state.worker_waits = false;
         }
@@ -116,12 +125,13 @@ impl Queue {
 pub struct Encoding<'q> {
     queue: &'q Queue,
     bodies: Vec<Body>,
+    receipt: Option<Receipt>,
 }
 
 impl Encoding<'_> {
-    /// These are its bodies, one payload.
-    pub fn done(mut self, bodies: Vec<Body>) {
-        self.bodies = bodies;
+    /// These are its bodies, one payload. `receipt`: somebody waits to hear of them.
+    pub fn done(mut self, bodies: Vec<Body>, receipt: Option<Receipt>) {
+        (self.bodies, self.receipt) = (bodies, receipt);
     }
 }
 
@@ -129,7 +139,7 @@ impl Drop for Encoding<'_> {
     fn drop(&mut self) {
         let (mut state, now) = (self.queue.lock(), Instant::now());
         state.encoding = false;
-        state.list.add(std::mem::take(&mut self.bodies), false, now);
+        state.list.add(std::mem::take(&mut self.bodies), self.receipt.take(), false, now);
         self.queue.wake(&state, now);
         self.queue.tell(&state);
     }

@@ -1,7 +1,6 @@
 //! The state of a queue, under its one lock, and what is to be done next: for a sender, for
 //! the keeper. Pure: whoever asks brings the time.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::disk_view::{AHEAD, DISK_RETRY, DiskView, OPEN_PATIENCE, OPEN_SOON};
@@ -9,7 +8,7 @@ use super::list::{List, OnDisk};
 use super::pause::Pause;
 use super::stuck::Stuck;
 use crate::lane::settings::{RetrySettings, SpoolMode, SpoolSettings};
-use crate::model::Batch;
+use crate::model::Parcel;
 
 /// How often the disk is looked after while something is on it.
 pub const UPKEEP: Duration = Duration::from_secs(1);
@@ -86,7 +85,7 @@ impl Crew {
 pub struct QueueState {
     pub settings: SpoolSettings,
     /// For whichever sender is idle, which encodes it itself.
-    pub straight: Option<Arc<Batch>>,
+    pub straight: Option<Parcel>,
     /// It is doing so.
     pub encoding: bool,
     /// Batches in the mailbox, or in the worker's hands.

@@ -1,6 +1,6 @@
 //! The way out: what the senders ask of the queue.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use super::list::OnDisk;
@@ -8,7 +8,9 @@ use super::pause::{Failure, Gate, Ticket};
 use super::state::{End, QueueState};
 use super::{InHand, Queue};
 use crate::host::wall_ms;
-use crate::model::Batch;
+use crate::lane::losses::lose;
+use crate::model::Parcel;
+use crate::telemetry::DropReason;
 
 /// After stopping began, deliveries that work may go on for so long.
 pub const GRACE: Duration = Duration::from_secs(5);
@@ -29,7 +31,7 @@ pub struct SenderId {
 #[derive(Debug)]
 pub enum Next {
     /// Encode this, within a [`Queue::encoding`].
-    Encode(Arc<Batch>),
+    Encode(Parcel),
     /// Send this.
     Send(InHand, Ticket),
     /// Look whether what the destination may have refused us for is different by now.
@@ -53,9 +55,9 @@ impl Queue {
         let mut state = self.lock();
         loop {
             let now = Instant::now();
-            if let Some(batch) = state.straight.take() {
+            if let Some(parcel) = state.straight.take() {
                 state.encoding = true;
-                return Next::Encode(batch);
+                return Next::Encode(parcel);
             }
             self.look_at_disk(&mut state, now);
             let wait = match self.choose(&mut state, sender, now) {
@@ -224,8 +226,10 @@ impl Queue {
     pub fn give_back(&self, in_hand: InHand) {
         let (mut state, now) = (self.lock(), Instant::now());
         if let Some(left) = state.list.give_back(in_hand) {
-            if let OnDisk::Taken(id) = left.on_disk {
-                state.disk.released.push(id);
+            match left.on_disk {
+                OnDisk::Taken(id) => state.disk.released.push(id),
+                OnDisk::Untaken(_) => {}
+                OnDisk::No | OnDisk::TooLarge => lose(&self.status, DropReason::Unconfirmed, left.samples),
             }
         }
         self.shed(&mut state);

@@ -1,6 +1,8 @@
 //! What the queue keeps, in which order, and what it drops; with its keeper, which does what
 //! is due when the test says so.
 
+mod receipts;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -9,7 +11,7 @@ use super::*;
 use crate::formats::{Options, content, json};
 use crate::lane::body::Body;
 use crate::lane::{Budget, Keeper, Kind, Lane, Settings, SpoolMode, To};
-use crate::model::Labels;
+use crate::model::{Labels, Signal};
 use crate::shaping::Rules;
 use crate::spool::{Op, SyncPolicy};
 
@@ -41,6 +43,7 @@ struct Kept {
 fn settings(name: &str, spool: &SpoolSettings) -> Settings {
     Settings {
         name: name.to_owned(),
+        signal: Signal::Metrics,
         naming: crate::model::Scheme::Native,
         rules: Rules::NONE,
         rule_places: Vec::new(),
@@ -81,13 +84,13 @@ impl Kept {
 
     /// A payload of one body comes through the mailbox; what is due is done.
     fn push(&mut self, body: Body) {
-        self.queue.push(vec![body]);
+        self.queue.push(vec![body], None);
         self.work();
     }
 
     /// One comes straight.
     fn straight(&mut self, bodies: Vec<Body>) {
-        self.queue.encoding().done(bodies);
+        self.queue.encoding().done(bodies, None);
         self.work();
     }
 
@@ -191,7 +194,7 @@ fn in_memory_what_has_waited_too_long_is_dropped_and_counted_and_a_request_under
     let mut kept = kept(&SpoolSettings { max_age, ..SpoolSettings::memory(1000) });
     let now = crate::host::wall_ms();
     for time_ms in [now, now - 3_600_001, now - 7_200_000, now] {
-        kept.queue.lock().list.add([body(time_ms, 1)], true, Instant::now());
+        kept.queue.lock().list.add([body(time_ms, 1)], None, true, Instant::now());
     }
     let taken = kept.take().unwrap();
     kept.deliver(taken);
@@ -247,7 +250,7 @@ fn what_is_delivered_at_once_never_touches_the_disk_however_many_bodies_it_is() 
         let bodies = |from| (from..from + 10).map(|time_ms| body(time_ms, 1000)).collect::<Vec<Body>>();
         kept.straight(bodies(100 * tick));
         // What was gathered beside the beat comes right behind it.
-        kept.queue.push(bodies(100 * tick + 50));
+        kept.queue.push(bodies(100 * tick + 50), None);
         kept.work();
         assert_eq!(kept.waiting(), (20, 20_000));
         assert_eq!(kept.drain().len(), 20);
@@ -265,7 +268,7 @@ fn a_payload_of_which_nothing_is_acknowledged_for_a_second_goes_to_the_disk_with
     let at = |ms: u64| now + Duration::from_millis(ms);
     let chore = |state: &QueueState, ms: u64| state.next_chore(0, at(ms)).ok();
     // Ten bodies, one of which is delivered each 0.9 s: it makes progress.
-    state.list.add((0..10).map(|time_ms| body(time_ms, 10)), false, now);
+    state.list.add((0..10).map(|time_ms| body(time_ms, 10)), None, false, now);
     assert_eq!((chore(&state, 999), chore(&state, 1000)), (None, Some(Chore::Write)));
     for step in 1..5 {
         let number = state.list.first_free().unwrap().number;
@@ -274,7 +277,7 @@ fn a_payload_of_which_nothing_is_acknowledged_for_a_second_goes_to_the_disk_with
         assert_eq!(chore(&state, 900 * step + 999), None);
     }
     // One that comes behind it makes none, and the first goes before it.
-    state.list.add([body(100, 10)], true, at(3600));
+    state.list.add([body(100, 10)], None, true, at(3600));
     assert_eq!((chore(&state, 4599), chore(&state, 4600)), (None, Some(Chore::Write)));
     assert_eq!(state.list.first_unsaved().unwrap().0.body.time_ms, 4);
 }
@@ -285,7 +288,7 @@ fn more_than_may_be_in_memory_goes_to_the_disk_and_nothing_is_lost() {
     let mut kept = kept(&SpoolSettings { memory_max_bytes: 10_000, ..SpoolSettings::behind(&dir.0) });
     kept.straight((0..10).map(|time_ms| body(time_ms, 1000)).collect());
     assert_eq!(segments(&dir.0), 0, "as much as may be");
-    kept.queue.encoding().done((10..40).map(|time_ms| body(time_ms, 1000)).collect());
+    kept.queue.encoding().done((10..40).map(|time_ms| body(time_ms, 1000)).collect(), None);
     kept.work();
     assert_eq!(segments(&dir.0), 1);
     assert!(kept.queue.lock().list.bytes() <= 11_000, "{}", kept.queue.lock().list.bytes());
@@ -348,7 +351,7 @@ fn in_the_mode_always_a_body_is_on_disk_before_it_is_sent() {
     let dir = Dir::new("always");
     let settings = SpoolSettings { mode: SpoolMode::Always, ..SpoolSettings::behind(&dir.0) };
     let mut first = kept(&settings);
-    first.queue.encoding().done(vec![body(1, 10)]);
+    first.queue.encoding().done(vec![body(1, 10)], None);
     assert!(first.take_alone().is_none(), "not before it is written");
     let _in_hand = first.take().unwrap();
     assert_eq!(segments(&dir.0), 1);
@@ -431,7 +434,7 @@ fn nothing_is_handed_out_before_the_spool_is_open_and_what_is_in_it_goes_first()
     earlier.push(body(2, 10));
     earlier.end();
     let mut kept = unopened("test", &settings);
-    kept.queue.push(vec![body(3, 10)]);
+    kept.queue.push(vec![body(3, 10)], None);
     assert!(kept.take_alone().is_none());
     assert_eq!(kept.drain(), [1, 2, 3]);
 }
@@ -585,7 +588,7 @@ fn a_disk_that_hangs_is_waited_for_where_it_has_what_is_older_and_no_longer_than
     let now = Instant::now();
     let at = |wait: Duration| now + wait;
     let mut state = QueueState::new(SpoolSettings::behind("/nowhere"), 1, now);
-    state.list.add([body(2, 10)], true, now);
+    state.list.add([body(2, 10)], None, true, now);
     // While it is opened,
     assert_eq!(state.next_body(now), Err(Some(at(disk_view::OPEN_SOON))));
     assert_eq!(state.disk.look(at(disk_view::OPEN_SOON)), Some(Said::Slow));
@@ -612,7 +615,7 @@ fn what_is_delivered_while_it_is_written_does_not_come_again() {
     let mut kept = kept(&SpoolSettings::behind(&dir.0));
     kept.fail_first(body(0, 10));
     for (time_ms, stays) in [(1, true), (2, false)] {
-        kept.queue.push(vec![body(time_ms, 10)]);
+        kept.queue.push(vec![body(time_ms, 10)], None);
         let Some((settled, Task::Write(write))) = kept.queue.task_due(kept.sender.generation) else {
             panic!("not to be written")
         };
@@ -660,11 +663,11 @@ fn live(seed: u64) {
                 let bodies = (0..count).map(|at| body(pushed + at, random.usize(1..1500))).collect();
                 pushed += count;
                 if kept.queue.lock().list.is_empty() && random.bool() {
-                    kept.queue.encoding().done(bodies);
+                    kept.queue.encoding().done(bodies, None);
                 } else {
                     // Where the keeper has to make room first, that is waited for.
                     let queue = Arc::clone(&kept.queue);
-                    let worker = std::thread::spawn(move || queue.push(bodies));
+                    let worker = std::thread::spawn(move || queue.push(bodies, None));
                     while !worker.is_finished() {
                         if kept.queue.lock().is_over_full() {
                             kept.work();

@@ -10,7 +10,9 @@ use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use super::*;
 use crate::collectors::{Built, CollectError, Collector, Named, NamedSlow, Plan, Tick};
 use crate::host::{Scratch, monotonic};
-use crate::model::{self, Batch, Family, Frame, Item, Labels, Recorder, Resource, ViewSlots, everywhere};
+use crate::model::{
+    self, Batch, Family, Frame, Item, Labels, Parcel, Payload, Recorder, Resource, ViewSlots, everywhere,
+};
 use crate::telemetry::{CollectorState, CollectorStatus, StepDirection, Subjects, Telemetry};
 
 /// 2025-11-05, and half a year later.
@@ -60,7 +62,11 @@ fn hanging(name: &'static str) -> (NamedSlow, Receiver<()>, Sender<()>) {
 
 /// A way into a lane that does so with what it is given.
 fn way(own_metrics: bool, put: impl Fn(&Arc<Batch>) + Send + Sync + 'static) -> Way {
-    Way { outlet: Arc::new(put), own_metrics, by_tick: false }
+    let outlet = move |parcel: Parcel| match parcel.payload {
+        Payload::Metrics(batch) => put(&batch),
+        Payload::Records(_) => panic!("records"),
+    };
+    Way { outlet: Arc::new(outlet), own_metrics, by_tick: false }
 }
 
 /// A scheduler on its thread.
