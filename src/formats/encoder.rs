@@ -2,7 +2,7 @@
 
 use super::body::{Content, Piece};
 use super::sent::Sent;
-use crate::model::Batch;
+use crate::model::{Batch, Records};
 
 /// Turns batches into request bodies. One per lane: it keeps what it has compiled for the
 /// chunks that it has seen.
@@ -36,6 +36,15 @@ pub trait Encoder: Send {
     fn revision(&self) -> u64 {
         0
     }
+}
+
+/// Turns records into request bodies. One per lane.
+pub trait RecordEncoder: Send {
+    /// Encodes `records` into any number of bodies, in order, each of at most `most` records.
+    fn encode(&mut self, records: &Records, most: u64, out: &mut Bodies);
+
+    /// As [`Encoder::content`].
+    fn content(&self) -> Content;
 }
 
 /// What became of a batch's samples. `samples` and `unencodable` are together what the batch

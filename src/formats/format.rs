@@ -3,11 +3,11 @@
 use std::fmt;
 
 use super::body::{Content, Divide, Downgrade};
-use super::encoder::Encoder;
+use super::encoder::{Encoder, RecordEncoder};
 use super::options::{Compression, Options};
 use crate::fields::Field;
-use crate::model::Scheme;
 pub use crate::model::Signal;
+use crate::model::{Labels, Scheme};
 use crate::shaping::Perspective;
 
 /// A format of the table in `formats/mod.rs`.
@@ -50,12 +50,55 @@ pub struct Format {
     pub downgrade: Option<Downgrade>,
     /// What the answer to a request with this content says was written.
     pub written: fn(&Content, &Answered<'_>) -> Written,
+    /// How it carries records; none: it carries none. What stands above is about metrics then, where
+    /// it could be about either.
+    pub records: Option<OfRecords>,
+}
+
+/// How a format carries records.
+#[derive(Clone, Copy)]
+pub struct OfRecords {
+    /// As [`Format::path`].
+    pub path: Option<&'static str>,
+    /// What one body may hold.
+    pub limits: Limits,
+    /// An encoder with these settings, which gives each record these labels besides.
+    pub encoder: fn(&Options, &Labels) -> Box<dyn RecordEncoder>,
+    /// As [`Format::divide`].
+    pub divide: Option<Divide>,
+    /// As [`Format::written`].
+    pub written: fn(&Content, &Answered<'_>) -> Written,
+}
+
+/// What a lane has to know of the bodies of its signal.
+#[derive(Clone, Copy)]
+pub struct Carriage {
+    /// What one body may hold.
+    pub limits: Limits,
+    /// As [`Format::divide`].
+    pub divide: Option<Divide>,
+    /// As [`Format::downgrade`].
+    pub downgrade: Option<Downgrade>,
+    /// As [`Format::written`].
+    pub written: fn(&Content, &Answered<'_>) -> Written,
 }
 
 impl Format {
     /// Whether what it writes are Prometheus' names, which have no dots.
     pub fn has_no_dots(&self) -> bool {
         self.has_target_labels
+    }
+
+    /// How it carries a signal.
+    pub fn carries(&self, signal: Signal) -> Carriage {
+        let metrics =
+            Carriage { limits: self.limits, divide: self.divide, downgrade: self.downgrade, written: self.written };
+        match (signal, self.records) {
+            (Signal::Records, Some(OfRecords { limits, divide, written, .. })) => {
+                Carriage { limits, divide, downgrade: None, written }
+            }
+            _ => metrics,
+        }
     }
 
     /// How a body is compressed with these settings.
@@ -99,7 +142,7 @@ pub enum Over {
 /// What a receiver takes in one body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Samples.
+    /// Samples, or records.
     pub samples: u64,
     /// Bytes, as sent.
     pub bytes: usize,

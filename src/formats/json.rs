@@ -1,4 +1,4 @@
-//! The JSON payload of `http_json`, `file` and `stdout`.
+//! Metrics as JSON: the payload of `http_json`, `file` and `stdout`.
 //!
 //! ```json
 //! {"timestamp":1700000000,"timestamp_ms":1700000000123,"resource":{"host.name":"web-1"},
@@ -18,6 +18,7 @@ use super::compiled::Compiled;
 use super::encoder::{Bodies, Encoded, Encoder};
 use super::format::{Format, Limits, Over, Signal, nothing_said};
 use super::gzip::{GZIP, gunzip, gzip, is_gzip};
+use super::json_records;
 use super::options::Compression;
 use crate::model::{Batch, Scheme};
 use crate::shaping::{Perspective, View, ViewSeries};
@@ -25,7 +26,7 @@ use crate::shaping::{Perspective, View, ViewSeries};
 /// `http_json`. A host's payload is one body, which only a receiver divides that finds it too large.
 pub static HTTP: Format = Format {
     name: "http_json",
-    signals: &[Signal::Metrics],
+    signals: &[Signal::Metrics, Signal::Records],
     over: Over::Http,
     path: None,
     naming: Scheme::Native,
@@ -40,6 +41,7 @@ pub static HTTP: Format = Format {
     divide: Some(divide),
     downgrade: None,
     written: nothing_said,
+    records: Some(json_records::HTTP),
 };
 
 /// `file`: the same payload, a line each.
@@ -51,7 +53,7 @@ pub static STDOUT: Format = line("stdout", Over::Stdout);
 const fn line(name: &'static str, over: Over) -> Format {
     Format {
         name,
-        signals: &[Signal::Metrics],
+        signals: &[Signal::Metrics, Signal::Records],
         over,
         path: None,
         naming: Scheme::Native,
@@ -66,6 +68,7 @@ const fn line(name: &'static str, over: Over) -> Format {
         divide: None,
         downgrade: None,
         written: nothing_said,
+        records: Some(json_records::LINE),
     }
 }
 

@@ -10,6 +10,7 @@ mod format;
 mod gzip;
 mod identities;
 pub mod json;
+mod json_records;
 mod ledger;
 mod options;
 pub mod otlp;
@@ -28,8 +29,8 @@ use std::sync::LazyLock;
 use crate::fields::{DefaultValue, Field, Table, Takes};
 
 pub use body::{Content, Divide, Downgrade, Piece, content};
-pub use encoder::{Bodies, Encoded, Encoder};
-pub use format::{Answered, Format, Limits, Over, OwnField, Signal, Written};
+pub use encoder::{Bodies, Encoded, Encoder, RecordEncoder};
+pub use format::{Answered, Carriage, Format, Limits, OfRecords, Over, OwnField, Signal, Written};
 pub use options::{Compression, Options};
 pub use remote_write::Version as RemoteWriteVersion;
 pub use sent::Sent;
@@ -92,6 +93,7 @@ mod tests {
         for format in ALL {
             assert_eq!(format.compression(&Options::default()), format.compressions[0]);
             assert!(format.limits.samples > 0 && format.limits.bytes > 0 && !format.signals.is_empty());
+            assert_eq!(format.signals.contains(&Signal::Records), format.records.is_some(), "{}", format.name);
         }
     }
 }

@@ -4,6 +4,8 @@
 //! ExportMetricsServiceResponse { ExportMetricsPartialSuccess partial_success = 1; }
 //! ExportMetricsPartialSuccess  { int64 rejected_data_points = 1; string error_message = 2; }
 //! ```
+//!
+//! That of logs has the same fields, the first of which is called `rejected_log_records`.
 
 use prost::encoding::{WireType, decode_key, decode_varint};
 
@@ -59,7 +61,7 @@ fn of_json(body: &[u8]) -> Option<(u64, String)> {
     let whole: serde_json::Value = serde_json::from_slice(body).ok()?;
     let partial = whole.get("partialSuccess")?;
     // A 64-bit number is a string there, and taken as a number too.
-    let rejected = match partial.get("rejectedDataPoints") {
+    let rejected = match partial.get("rejectedDataPoints").or_else(|| partial.get("rejectedLogRecords")) {
         Some(serde_json::Value::String(text)) => text.parse().ok()?,
         Some(number) => number.as_u64().unwrap_or(0),
         None => 0,
@@ -104,6 +106,8 @@ mod tests {
         assert_eq!(of("application/json; charset=utf-8", json), Written::AllBut(3, "too old".to_owned()));
         let json = br#"{"partialSuccess":{"rejectedDataPoints":3}}"#;
         assert_eq!(of("application/json", json), Written::AllBut(3, String::new()));
+        let logs = br#"{"partialSuccess":{"rejectedLogRecords":"2","errorMessage":"too old"}}"#;
+        assert_eq!(of("application/json", logs), Written::AllBut(2, "too old".to_owned()));
         assert_eq!(of("application/json", b"{\"partialSuccess\":{}}"), Written::Unsaid);
     }
 

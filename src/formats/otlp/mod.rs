@@ -1,4 +1,4 @@
-//! `otlp_http`: OpenTelemetry's protocol over HTTP, metrics alone, in protobuf or JSON.
+//! `otlp_http`: OpenTelemetry's protocol over HTTP, metrics and logs, in protobuf or JSON.
 //!
 //! <https://opentelemetry.io/docs/specs/otlp/>, and for what is said with it
 //! <https://opentelemetry.io/docs/specs/otel/metrics/data-model/>.
@@ -10,6 +10,7 @@
 mod answer;
 mod compiled;
 mod json;
+mod logs;
 mod proto;
 mod request;
 
@@ -19,21 +20,21 @@ use self::compiled::{Series, data_of, resource_of, start_ms};
 use self::request::{Point, Request, Wire};
 use super::body::{Content, Piece, content, cuts};
 use super::compiled::Compiled;
-use super::encoder::{Bodies, Encoded, Encoder};
-use super::format::{Format, Limits, Over, OwnField, Signal};
+use super::encoder::{Bodies, Encoded, Encoder, RecordEncoder};
+use super::format::{Format, Limits, OfRecords, Over, OwnField, Signal};
 use super::gzip::{GZIP, gunzip, gzip, is_gzip};
 use super::ledger::{Ended, Ledger};
 use super::options::{Compression, Options};
 use super::part::{Part, parts, runs, samples};
 use super::sent::{Names, Sent};
 use crate::fields::{DefaultValue, Field, Takes};
-use crate::model::{Batch, Family, Resource, Scheme};
+use crate::model::{Batch, Family, Labels, Resource, Scheme};
 use crate::shaping::{Perspective, View};
 
 /// `otlp_http`.
 pub static FORMAT: Format = Format {
     name: "otlp_http",
-    signals: &[Signal::Metrics],
+    signals: &[Signal::Metrics, Signal::Records],
     over: Over::Http,
     path: Some("/v1/metrics"),
     naming: Scheme::Otel,
@@ -49,6 +50,13 @@ pub static FORMAT: Format = Format {
     divide: Some(divide),
     downgrade: None,
     written: answer::written,
+    records: Some(OfRecords {
+        path: Some("/v1/logs"),
+        limits: logs::LIMITS,
+        encoder: record_encoder,
+        divide: Some(logs::divide),
+        written: answer::written,
+    }),
 };
 
 static FIELDS: [OwnField; 2] = [
@@ -92,6 +100,14 @@ fn encoder(options: &Options, from: Perspective) -> Box<dyn Encoder> {
     match options.get() {
         Encoding::Protobuf => Box::new(Otlp::<proto::Protobuf>::new(from, compression)),
         Encoding::Json => Box::new(Otlp::<json::Json>::new(from, compression)),
+    }
+}
+
+fn record_encoder(options: &Options, labels: &Labels) -> Box<dyn RecordEncoder> {
+    let compression = FORMAT.compression(options);
+    match options.get() {
+        Encoding::Protobuf => logs::encoder::<proto::Protobuf>(labels, compression, host_of::<proto::Protobuf>),
+        Encoding::Json => logs::encoder::<json::Json>(labels, compression, host_of::<json::Json>),
     }
 }
 

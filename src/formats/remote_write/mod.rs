@@ -47,6 +47,7 @@ pub static FORMAT: Format = Format {
     // Also where a lane is of 1.0: what waits may be from before it became one.
     downgrade: Some(downgrade),
     written,
+    records: None,
 };
 
 static FIELDS: [OwnField; 1] = [OwnField {
