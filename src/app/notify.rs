@@ -134,14 +134,13 @@ fn status(telemetry: &Telemetry) -> String {
         return format!("Holding: {why}");
     }
     let failing: Vec<String> = subjects
-        .destinations
-        .iter()
+        .by_destination()
         .filter_map(|destination| match destination.state().0 {
             DestinationState::Ok | DestinationState::Waiting => None,
             state => Some(format!("{} is {}", destination.name(), state.as_str())),
         })
         .collect();
-    match (subjects.destinations.len(), failing.is_empty()) {
+    match (subjects.by_destination().count(), failing.is_empty()) {
         (0, _) => line.push_str("; serving locally"),
         (count, true) => _ = write!(line, "; destinations: {count}, all well"),
         (count, false) => _ = write!(line, "; destinations: {count}, of which {}", failing.join(", ")),

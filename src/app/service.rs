@@ -250,15 +250,16 @@ fn cut_off(lanes: &[Ending]) {
         if !said.insert(&lane.name) {
             continue;
         }
+        let thing = lane.control.status().signal().thing();
         let what = match (requests, batches) {
             (0, 0) => "nothing waits in memory for it".to_owned(),
             (_, 0) => {
-                format!("lost: {} ({}) that it has not taken", counted(requests, "request"), counted(samples, "sample"))
+                format!("lost: {} ({}) that it has not taken", counted(requests, "request"), counted(samples, thing))
             }
             _ => format!(
                 "lost: {} ({}) that it has not taken, and {} of which no request was made yet",
                 counted(requests, "request"),
-                counted(samples, "sample"),
+                counted(samples, thing),
                 counted(batches, "collection")
             ),
         };

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::config::Config;
 use crate::lane::Settings;
+use crate::model::Signal;
 use crate::spool::{inspect_one, spools};
 use crate::telemetry::counted;
 
@@ -62,8 +63,10 @@ fn what_waits(dir: &Path) -> Option<String> {
     let waiting = listing.recovery.waiting;
     match listing.unread {
         _ if waiting.frames > 0 => {
-            let (requests, samples) = (counted(waiting.frames, "request"), counted(waiting.samples, "sample"));
-            Some(format!("what waits in it, {requests} ({samples}), is not sent"))
+            let is_of_records = dir.to_str().is_some_and(|dir| dir.ends_with(Signal::Records.suffix()));
+            let signal = if is_of_records { Signal::Records } else { Signal::Metrics };
+            let (requests, things) = (counted(waiting.frames, "request"), counted(waiting.samples, signal.thing()));
+            Some(format!("what waits in it, {requests} ({things}), is not sent"))
         }
         Some(error) => Some(format!("requests may wait in it ({error}) and are not sent")),
         None => None,
@@ -75,6 +78,8 @@ fn what_waits(dir: &Path) -> Option<String> {
 pub enum Why {
     /// There is no destination of its name.
     Gone,
+    /// There is one, and nothing that gives records.
+    NoRecords,
     /// There is one, which keeps nothing on disk.
     Memory,
     /// There is one, whose spool is in another directory.
@@ -86,6 +91,7 @@ impl Why {
     pub fn remedy(self) -> &'static str {
         match self {
             Why::Gone => "bring the destination back",
+            Why::NoRecords => "set listen.push.enabled",
             Why::Memory => "set its spool.mode back",
             Why::Elsewhere => "set its spool.dir back",
         }
@@ -96,6 +102,7 @@ impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Why::Gone => "not in the configuration",
+            Why::NoRecords => "nothing gives its destination records (listen.push)",
             Why::Memory => "its destination keeps nothing on disk (spool.mode)",
             Why::Elsewhere => "its destination's spool is elsewhere (spool.dir)",
         })
@@ -107,7 +114,17 @@ pub fn why_stranded(dir: &Path, lanes: &[Settings]) -> Option<Why> {
     if lanes.iter().any(|lane| lane.home().is_some_and(|home| home == dir)) {
         return None;
     }
-    let namesake = lanes.iter().find(|lane| dir.file_name().is_some_and(|name| *name == *lane.lane_name()));
+    let name = dir.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let namesake = lanes.iter().find(|lane| lane.lane_name() == name);
+    let of_records = name.strip_suffix(Signal::Records.suffix());
+    let has_no_records = |lane: &Settings| {
+        let mut lane = lane.clone();
+        lane.signal = Signal::Records;
+        Some(&*lane.name) == of_records && lane.home().is_some_and(|home| home == dir)
+    };
+    if namesake.is_none() && lanes.iter().any(has_no_records) {
+        return Some(Why::NoRecords);
+    }
     Some(match namesake.map(Settings::home) {
         None => Why::Gone,
         Some(None) => Why::Memory,

@@ -1,4 +1,4 @@
-//! Batches in, bodies out: a lane's encoder, for whichever of its threads has a batch.
+//! Payloads in, bodies out: a lane's encoder, for whichever of its threads has a batch.
 
 use std::borrow::Cow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,13 +7,13 @@ use super::body::Body;
 use super::learned::Learned;
 use super::losses::{LOG_EVERY, lose};
 use super::queue::Queue;
-use crate::formats::{Bodies, Encoder, Piece, Sent};
+use super::route::Making;
+use crate::formats::{Bodies, Content, Piece, Sent};
 use crate::host::monotonic;
 use crate::model::{Batch, Payload};
-use crate::shaping::Stage;
 use crate::telemetry::{DestinationStatus, DropReason, Throttle};
 
-/// Encodes a lane's batches, on whichever of its threads has one.
+/// Encodes a lane's payloads, on whichever of its threads has one.
 pub struct BodyMaker {
     name: String,
     status: Arc<DestinationStatus>,
@@ -23,9 +23,7 @@ pub struct BodyMaker {
 }
 
 struct Inner {
-    encoder: Box<dyn Encoder>,
-    /// What rules need in front of it; none where there are no rules.
-    stage: Option<Stage>,
+    making: Making,
     throttle: Throttle,
     bodies: Bodies,
     /// The series that the keeper was last told of.
@@ -39,16 +37,14 @@ impl BodyMaker {
     /// [`BodyMaker::inherit`].
     pub fn new(
         name: String,
-        encoder: Box<dyn Encoder>,
-        stage: Option<Stage>,
+        making: Making,
         status: Arc<DestinationStatus>,
         learned: Arc<Learned>,
         queue: Arc<Queue>,
         has_past: bool,
     ) -> BodyMaker {
         let throttle = Throttle::new(LOG_EVERY);
-        let inner =
-            Inner { encoder, stage, throttle, bodies: Bodies::default(), revision: 0, has_inherited: !has_past };
+        let inner = Inner { making, throttle, bodies: Bodies::default(), revision: 0, has_inherited: !has_past };
         BodyMaker { name, status, learned, inner: Mutex::new(inner), queue }
     }
 
@@ -62,8 +58,8 @@ impl BodyMaker {
     pub fn inherit(&self, sent: Option<Sent>) {
         let mut inner = self.lock();
         inner.has_inherited = true;
-        if let Some(sent) = sent {
-            inner.encoder.inherit(sent);
+        if let (Some(sent), Making::Metrics(encoder, _)) = (sent, &mut inner.making) {
+            encoder.inherit(sent);
         }
     }
 
@@ -71,9 +67,11 @@ impl BodyMaker {
     /// rules know. That lane makes no bodies any more.
     pub fn inherit_from(&self, before: &BodyMaker) {
         let mut before = before.lock();
-        let (has_inherited, sent, stage) = (before.has_inherited, before.encoder.sent(), before.stage.take());
+        let has_inherited = before.has_inherited;
+        let Making::Metrics(encoder, stage) = &mut before.making else { return };
+        let (sent, stage) = (encoder.sent(), stage.take());
         drop(before);
-        if let (Some(stage), Some(before)) = (&mut self.lock().stage, stage) {
+        if let (Making::Metrics(_, Some(stage)), Some(before)) = (&mut self.lock().making, stage) {
             stage.take_over(before);
         }
         if has_inherited {
@@ -92,24 +90,34 @@ impl BodyMaker {
     /// that still holds.
     pub fn sent_where(&self, is_due: impl FnOnce(u64) -> bool) -> Option<(u64, Sent)> {
         let inner = self.lock();
-        let revision = inner.encoder.revision();
+        let Making::Metrics(encoder, _) = &inner.making else { return None };
+        let revision = encoder.revision();
         let due = inner.has_inherited && revision != 0 && is_due(revision);
-        due.then(|| (revision, inner.encoder.sent()))
+        due.then(|| (revision, encoder.sent()))
     }
 
-    /// The batch as bodies, in order, as the destination takes them by what is known of it:
-    /// nearly always one; none where no sample of it can be sent. Together they are one payload.
+    /// The payload as bodies, in order, as the destination takes them by what is known of it:
+    /// nearly always one; none where nothing of it can be sent.
     pub fn make(&self, payload: &Payload) -> Vec<Body> {
-        match payload {
-            Payload::Metrics(batch) => self.make_of_metrics(batch),
-            Payload::Records(_) => Vec::new(),
-        }
+        let most = self.learned.most(monotonic());
+        let mut inner = self.lock();
+        let Inner { making, bodies, .. } = &mut *inner;
+        let (content, time_ms) = match (payload, making) {
+            (Payload::Metrics(batch), Making::Metrics(..)) => (self.encode(batch, most, &mut inner), batch.time_ms),
+            (Payload::Records(records), Making::Records(encoder)) => {
+                encoder.encode(records, most, bodies);
+                (encoder.content(), records.time_ms)
+            }
+            // Nobody hands a lane what it is not for.
+            _ => return Vec::new(),
+        };
+        let body = |Piece { bytes, samples }| Body { bytes, samples, time_ms, content: Arc::clone(&content) };
+        inner.bodies.drain().map(body).collect()
     }
 
-    fn make_of_metrics(&self, batch: &Batch) -> Vec<Body> {
-        let (most, older) = (self.learned.most(monotonic()), self.learned.takes_older());
-        let mut inner = self.lock();
-        let Inner { encoder, stage, bodies, .. } = &mut *inner;
+    fn encode(&self, batch: &Batch, most: u64, inner: &mut Inner) -> Content {
+        let Inner { making: Making::Metrics(encoder, stage), bodies, .. } = inner else { return Content::default() };
+        let older = self.learned.takes_older();
         encoder.set_older(older);
         let batch = match stage {
             Some(stage) => {
@@ -133,14 +141,11 @@ impl BodyMaker {
                 );
             }
         }
-        let revision = inner.encoder.revision();
+        let (revision, content) = (encoder.revision(), encoder.content());
         if std::mem::replace(&mut inner.revision, revision) != revision {
             self.queue.series_changed();
         }
-        let content = inner.encoder.content();
-        let time_ms = batch.time_ms;
-        let body = |Piece { bytes, samples }| Body { bytes, samples, time_ms, content: Arc::clone(&content) };
-        inner.bodies.drain().map(body).collect()
+        content
     }
 
     fn say_overfull(&self, rule: usize) {
@@ -159,17 +164,18 @@ impl BodyMaker {
         );
     }
 
-    /// Makes bodies with `encoder` from now on. It ends what the one before it has sent and
+    /// Makes bodies so from now on. It ends what the one before it has sent and
     /// it does not send any more, such as series under labels that have changed. What rules know
     /// stays, where these are the same; `rule_places` is where each stands now.
-    pub fn replace(&self, mut encoder: Box<dyn Encoder>, stage: Option<Stage>, rule_places: &[String]) {
+    pub fn replace(&self, mut making: Making, rule_places: &[String]) {
         let mut inner = self.lock();
-        encoder.inherit(inner.encoder.sent());
-        inner.encoder = encoder;
-        let before = std::mem::replace(&mut inner.stage, stage);
-        if let (Some(stage), Some(before)) = (&mut inner.stage, before) {
-            stage.take_over(before);
+        if let (Making::Metrics(encoder, stage), Making::Metrics(old, before)) = (&mut making, &mut inner.making) {
+            encoder.inherit(old.sent());
+            if let (Some(stage), Some(before)) = (stage, before.take()) {
+                stage.take_over(before);
+            }
         }
+        inner.making = making;
         self.status.has_rules(rule_places);
     }
 }

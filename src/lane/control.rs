@@ -7,7 +7,7 @@ use crate::telemetry::DestinationStatus;
 
 use super::learned::Learned;
 use super::queue::{Queue, Unsaved};
-use super::route::{Route, access, encoder, route, stage};
+use super::route::{Route, access, making, route};
 use super::settings::{Settings, SpoolSettings};
 use super::start::{Predecessor, Starter};
 
@@ -81,7 +81,7 @@ impl Control {
     pub fn apply(&self, settings: &Settings) {
         self.learned.is_about(&settings.kind);
         if let Some(maker) = self.threads.maker.upgrade() {
-            maker.replace(encoder(settings), stage(settings), &settings.rule_places);
+            maker.replace(making(settings), &settings.rule_places);
         }
         let access = access(settings);
         for update in &self.updates {

@@ -11,6 +11,7 @@ use super::series_file::SeriesFile;
 use super::settings::SpoolSettings;
 use super::start::{Role, Start};
 use crate::host::{monotonic, wall_ms};
+use crate::model::Signal;
 use crate::spool::{Finding, OpenError, Options, Recovery, Spool, Stats, WriteError};
 use crate::telemetry::{DestinationStatus, Throttle, counted};
 
@@ -147,7 +148,7 @@ impl Keeper {
                 self.name,
                 dir.display(),
                 counted(left.frames, "request"),
-                counted(left.samples, "sample")
+                counted(left.samples, self.status.signal().thing())
             );
         }
         if let Err(error) = spool.close() {
@@ -165,7 +166,7 @@ impl Keeper {
         let dir = options.dir.clone();
         match Spool::open(options, wall_ms()) {
             Ok((spool, recovery)) => {
-                say_recovery(&self.name, &dir, &recovery);
+                say_recovery(&self.name, self.status.signal(), &dir, &recovery);
                 self.spool = Some(spool);
                 self.disk_errors = 0;
                 let stats = self.stats();
@@ -296,7 +297,7 @@ impl Keeper {
         let kept = stats.waiting.samples;
         self.queue.parked(stats);
         // Before what may hang: nobody else says it.
-        say_end(&self.name, lost, kept, abandoned.as_deref());
+        say_end(&self.name, self.status.signal(), lost, kept, abandoned.as_deref());
         self.save_series(true);
         let closed = self.spool.take().map(Spool::close);
         self.queue.synced(matches!(closed, Some(Ok(()))));
@@ -336,7 +337,7 @@ fn remedy(error: &OpenError) -> &'static str {
 }
 
 /// Says what was found in a spool.
-fn say_recovery(name: &str, dir: &std::path::Path, recovery: &Recovery) {
+fn say_recovery(name: &str, signal: Signal, dir: &std::path::Path, recovery: &Recovery) {
     let (waiting, fresh) = (recovery.waiting, recovery.fresh);
     for note in &recovery.notes {
         // What is missing is found again until all around it is done with.
@@ -349,7 +350,7 @@ fn say_recovery(name: &str, dir: &std::path::Path, recovery: &Recovery) {
             "destination {name}: lost to damage in {}: {} ({})",
             dir.display(),
             counted(fresh.frames, "request"),
-            counted(fresh.samples, "sample")
+            counted(fresh.samples, signal.thing())
         );
     }
     if waiting.frames > 0 {
@@ -357,27 +358,28 @@ fn say_recovery(name: &str, dir: &std::path::Path, recovery: &Recovery) {
     }
 }
 
-/// Says what is undelivered at the end: so many samples are lost, and so many kept.
-fn say_end(name: &str, lost: u64, kept: u64, abandoned: Option<&std::path::Path>) {
+/// Says what is undelivered at the end: so many samples, or records, are lost, and so many kept.
+fn say_end(name: &str, signal: Signal, lost: u64, kept: u64, abandoned: Option<&std::path::Path>) {
+    let things = signal.things();
     match ((lost, kept), abandoned) {
         ((0, 0), _) => {}
         ((lost, kept @ 1..), Some(dir)) => {
             if lost > 0 {
-                log::warn!("destination {name}: {lost} samples are undelivered and lost");
+                log::warn!("destination {name}: {lost} {things} are undelivered and lost");
             }
             log::warn!(
-                "destination {name}: {kept} samples are undelivered and stay in {}, from where nobody sends them; \
+                "destination {name}: {kept} {things} are undelivered and stay in {}, from where nobody sends them; \
                  bring the destination back to send them, or remove the directory",
                 dir.display()
             );
         }
         ((0, kept), _) => {
-            log::info!("destination {name}: {kept} samples are undelivered; they wait on disk for the next start")
+            log::info!("destination {name}: {kept} {things} are undelivered; they wait on disk for the next start")
         }
-        ((lost, 0), _) => log::warn!("destination {name}: {lost} samples are undelivered and lost"),
+        ((lost, 0), _) => log::warn!("destination {name}: {lost} {things} are undelivered and lost"),
         ((lost, kept), None) => {
             log::warn!(
-                "destination {name}: {lost} samples are undelivered and lost; {kept} more wait on disk for the next start"
+                "destination {name}: {lost} {things} are undelivered and lost; {kept} more wait on disk for the next start"
             );
         }
     }

@@ -7,6 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::settings::{Kind, To};
+use crate::model::Signal;
 
 /// A receiver may have been given a higher limit, or be another one by now: so often bodies of
 /// twice the size are tried, at the cost of one request that is refused.
@@ -19,7 +20,10 @@ const TRY_OLDER_EVERY: Duration = Duration::from_secs(3600);
 /// What is known of one destination; its senders and whoever makes bodies share it. Times are
 /// those of the monotonic clock.
 #[derive(Debug)]
-pub struct Learned(Mutex<Lessons>);
+pub struct Learned {
+    signal: Signal,
+    lessons: Mutex<Lessons>,
+}
 
 #[derive(Debug)]
 struct Lessons {
@@ -45,8 +49,8 @@ enum Version {
 
 impl Learned {
     /// Nothing is known of the destination yet.
-    pub fn new(about: &Kind) -> Learned {
-        Learned(Mutex::new(Lessons::none(about)))
+    pub fn new(about: &Kind, signal: Signal) -> Learned {
+        Learned { signal, lessons: Mutex::new(Lessons::none(about)) }
     }
 
     /// The destination is this one from now on. What is known stays as far as it is the same.
@@ -67,7 +71,7 @@ impl Learned {
     /// How many samples a body may have, of what its format allows.
     pub fn most(&self, now: Duration) -> u64 {
         let mut lessons = self.lock();
-        let limit = lessons.about.format.limits.samples;
+        let limit = lessons.about.format.carries(self.signal).limits.samples;
         let Some((most, since)) = &mut lessons.most else { return limit };
         if now.saturating_sub(*since) >= TRY_LARGER_EVERY {
             (*most, *since) = (most.saturating_mul(2), now);
@@ -120,7 +124,7 @@ impl Learned {
 
     fn lock(&self) -> MutexGuard<'_, Lessons> {
         // Each lesson is one assignment.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.lessons.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -146,7 +150,7 @@ mod tests {
 
     #[test]
     fn the_smallest_size_counts_and_twice_as_much_is_tried_each_hour() {
-        let learned = Learned::new(&kind("http://h/x", Options::default()));
+        let learned = Learned::new(&kind("http://h/x", Options::default()), Signal::Metrics);
         assert_eq!(learned.most(at(0)), 10_000);
         assert!(learned.at_most(600, at(10)));
         assert!(!learned.at_most(700, at(20)), "the smaller one holds, and was said");
@@ -167,7 +171,7 @@ mod tests {
 
     #[test]
     fn the_older_format_is_sent_until_it_is_refused_and_then_not_tried_for_an_hour() {
-        let learned = Learned::new(&kind("http://h/x", Options::default()));
+        let learned = Learned::new(&kind("http://h/x", Options::default()), Signal::Metrics);
         assert!(!learned.takes_older());
         assert!(!learned.refused_older(at(0)), "one that waited from before: nothing to go back from");
         assert_eq!(learned.refused_newer(at(1)), (true, true));
@@ -183,7 +187,7 @@ mod tests {
     #[test]
     fn what_is_known_goes_with_the_endpoint() {
         let gzip = Options::compressed(Compression::Gzip);
-        let learned = Learned::new(&kind("http://h/x", Options::default()));
+        let learned = Learned::new(&kind("http://h/x", Options::default()), Signal::Metrics);
         let teach = || {
             learned.at_most(50, at(1));
             learned.refused_newer(at(1));

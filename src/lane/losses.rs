@@ -48,7 +48,7 @@ pub fn say_all(status: &DestinationStatus) {
 fn say_due(status: &DestinationStatus, is_last: bool) {
     for (reason, why) in SAID {
         if let Some(samples) = status.loss_to_say(reason, monotonic(), is_last) {
-            log::warn!("destination {}: lost {}: {why}", status.name(), counted(samples, status.signal().thing()));
+            log::warn!("destination {}: lost {}: {why}", status.lane(), counted(samples, status.signal().thing()));
         }
     }
 }

@@ -63,7 +63,7 @@ use self::body_maker::BodyMaker;
 use self::learned::Learned;
 use self::losses::LOG_EVERY;
 use self::queue::{Queue, SenderId};
-use self::route::{access, encoder, route, stage};
+use self::route::{access, making, route};
 use self::series_file::SeriesFile;
 use self::start::Predecessor;
 
@@ -106,7 +106,7 @@ impl Lane {
             None => {
                 let status = Arc::new(DestinationStatus::of(settings.signal, &*settings.name, settings.kind.as_str()));
                 let queue = Queue::new(&name, &settings.spool, Arc::clone(&status), count);
-                (status, Arc::new(queue), Arc::new(Learned::new(&settings.kind)))
+                (status, Arc::new(queue), Arc::new(Learned::new(&settings.kind, settings.signal)))
             }
         };
         status.has_rules(&settings.rule_places);
@@ -115,8 +115,7 @@ impl Lane {
         let series = SeriesFile::of(settings.signal, &settings.spool, &name);
         let maker = Arc::new(BodyMaker::new(
             name.clone(),
-            encoder(settings),
-            stage(settings),
+            making(settings),
             Arc::clone(&status),
             Arc::clone(&learned),
             Arc::clone(&queue),

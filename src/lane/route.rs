@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::formats::{Encoder, Format};
+use crate::formats::{Carriage, Encoder, RecordEncoder};
 use crate::http::Access;
+use crate::model::Signal;
 use crate::shaping::Stage;
 
 use super::settings::{Settings, To};
@@ -12,16 +13,26 @@ use super::transport::{self, Transport};
 /// How a lane's bodies leave.
 pub(crate) struct Route {
     pub(super) transport: Box<dyn Transport>,
-    pub(super) format: &'static Format,
+    pub(super) carriage: Carriage,
 }
 
-/// What its rules need besides, where it has any.
-pub(super) fn stage(settings: &Settings) -> Option<Stage> {
-    Stage::new(settings.perspective())
+/// What makes a lane's bodies.
+pub(super) enum Making {
+    /// Of metrics, with what its rules need in front, where it has any.
+    Metrics(Box<dyn Encoder>, Option<Stage>),
+    /// Of records.
+    Records(Box<dyn RecordEncoder>),
 }
 
-pub(super) fn encoder(settings: &Settings) -> Box<dyn Encoder> {
-    (settings.kind.format.encoder)(&settings.kind.options, settings.perspective())
+pub(super) fn making(settings: &Settings) -> Making {
+    let (format, options) = (settings.kind.format, &settings.kind.options);
+    match (settings.signal, format.records) {
+        (Signal::Records, Some(records)) => Making::Records((records.encoder)(options, &settings.labels)),
+        _ => {
+            let from = settings.perspective();
+            Making::Metrics((format.encoder)(options, from), Stage::new(settings.perspective()))
+        }
+    }
 }
 
 /// What the senders of a lane share, where it goes over the network.
@@ -31,11 +42,11 @@ pub(super) fn access(settings: &Settings) -> Option<Arc<Access>> {
 }
 
 pub(super) fn route(settings: &Settings, access: Option<&Arc<Access>>) -> Route {
-    let format = settings.kind.format;
+    let carriage = settings.kind.format.carries(settings.signal);
     let transport: Box<dyn Transport> = match (&settings.kind.to, access) {
         (To::File(path), _) => Box::new(transport::File::new(path.clone())),
-        (_, Some(access)) => Box::new(transport::Http::new(Arc::clone(access), format)),
+        (_, Some(access)) => Box::new(transport::Http::new(Arc::clone(access), carriage.written)),
         (_, None) => Box::new(transport::Stdout),
     };
-    Route { transport, format }
+    Route { transport, carriage }
 }

@@ -53,6 +53,11 @@ impl Sender {
         Arc::new(Mutex::new(Said { causes: Causes::new(LOG_EVERY), failing_since: None }))
     }
 
+    /// What its bodies hold.
+    fn things(&self) -> &'static str {
+        self.status.signal().things()
+    }
+
     fn said(&self) -> MutexGuard<'_, Said> {
         self.said.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -135,9 +140,10 @@ impl Sender {
         let begun = monotonic();
         let answer = self.route.transport.send(content, bytes);
         log::debug!(
-            "destination {}: {} bytes ({samples} samples): {}, in {:?}",
+            "destination {}: {} bytes ({samples} {}): {}, in {:?}",
             self.name,
             bytes.len(),
+            self.things(),
             answer.describe(),
             monotonic().saturating_sub(begun)
         );
@@ -174,9 +180,10 @@ impl Sender {
     fn put_aside(&mut self, part: &Body, answer: &Answer) {
         let (why, lost) = (answer.describe(), part.samples);
         log::error!(
-            "destination {}: takes other requests, and answers this one so again and again: {why}; its {lost} samples are \
+            "destination {}: takes other requests, and answers this one so again and again: {why}; its {lost} {} are \
              dropped, so that the others go on",
-            self.name
+            self.name,
+            self.things()
         );
         lose(&self.status, DropReason::Stuck, lost);
         self.status.failed(Outcome::Rejected, DestinationState::Ok, format!("dropped what it was sent: {why}"));
@@ -188,11 +195,12 @@ impl Sender {
         if !self.learned.at_most(most, monotonic()) {
             return;
         }
-        if let Some(hidden) = self.pass("takes fewer samples in a request") {
+        if let Some(hidden) = self.pass("takes less in a request") {
             log::warn!(
-                "destination {}: answers 413 to larger requests: from now on none has more than {most} samples, whatever \
+                "destination {}: answers 413 to larger requests: from now on none has more than {most} {}, whatever \
                  waits included; raise its limit for fewer requests, more is tried once an hour{}",
                 self.name,
+                self.things(),
                 hidden_note(hidden),
             );
         }
@@ -268,7 +276,7 @@ impl Sender {
         }
         let (samples, bytes) = (part.body.samples, part.body.bytes.len());
         let most = self.learned.most(monotonic()).min(parts.most().unwrap_or(u64::MAX));
-        let most = match bytes > self.route.format.limits.bytes {
+        let most = match bytes > self.route.carriage.limits.bytes {
             true => most.min(samples.div_ceil(2)),
             false => most,
         };
@@ -279,7 +287,7 @@ impl Sender {
 
     /// The bodies, of `most` samples at most, that `part` is divided into.
     fn divided(&self, part: &Part, most: u64) -> Option<impl DoubleEndedIterator<Item = Body> + use<>> {
-        let divide = self.route.format.divide?;
+        let divide = self.route.carriage.divide?;
         let Body { content, time_ms, bytes, .. } = &*part.body;
         let pieces = divide(content, bytes, most)?;
         let (content, time_ms) = (Arc::clone(content), *time_ms);
@@ -289,7 +297,7 @@ impl Sender {
 
     /// The same body in the older format, if it is not of that already.
     fn downgraded(&self, body: &Body) -> Option<Body> {
-        let downgrade = self.route.format.downgrade?;
+        let downgrade = self.route.carriage.downgrade?;
         let (content, bytes) = downgrade(&body.content, &body.bytes)?;
         Some(Body { bytes, content, ..*body })
     }
@@ -325,9 +333,10 @@ impl Sender {
             lose(&self.status, DropReason::Refused, refused);
             if let Some(hidden) = self.pass("took a part") {
                 log::warn!(
-                    "destination {}: took a request but wrote {written} of its {} samples; the others are lost{remark}{}",
+                    "destination {}: took a request but wrote {written} of its {} {}; the others are lost{remark}{}",
                     self.name,
                     part.samples,
+                    self.things(),
                     hidden_note(hidden),
                 );
             }
@@ -347,7 +356,14 @@ impl Sender {
             return;
         }
         let what = match is_first {
-            true => format!("delivers; the first request had {} samples in {} bytes", part.samples, part.bytes.len()),
+            true => {
+                format!(
+                    "delivers; the first request had {} {} in {} bytes",
+                    part.samples,
+                    self.things(),
+                    part.bytes.len()
+                )
+            }
             false => "delivers again".to_owned(),
         };
         let failed = failing_since.filter(|_| has_failed).map(|since| {
@@ -383,9 +399,10 @@ impl Sender {
         let lost = part.samples - written;
         if let Some(hidden) = self.pass(&why) {
             log::error!(
-                "destination {}: will never take this request: {why}; {lost} of its {} samples are dropped{}",
+                "destination {}: will never take this request: {why}; {lost} of its {} {} are dropped{}",
                 self.name,
                 part.samples,
+                self.things(),
                 hidden_note(hidden),
             );
         }

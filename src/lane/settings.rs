@@ -50,13 +50,9 @@ impl Settings {
         named.with_rules(self.rules.clone(), self.kind.format.has_no_dots())
     }
 
-    /// What its lane is called, in the log and among the spools: the destination's name, for metrics. No name holds
-    /// an `@`.
+    /// What its lane is called, in the log and among the spools.
     pub fn lane_name(&self) -> String {
-        match self.signal {
-            Signal::Metrics => self.name.clone(),
-            Signal::Records => format!("{}@records", self.name),
-        }
+        format!("{}{}", self.name, self.signal.suffix())
     }
 
     /// The directory with what waits in its lane; none: it has none.

@@ -5,6 +5,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use super::route::Making;
 use super::transport::Transport;
 use super::verdict::Answer;
 use super::*;
@@ -131,7 +132,7 @@ impl Running {
         for sender in &mut lane.senders {
             sender.route.transport = Box::new(destination.clone());
         }
-        lane.worker.maker.replace(Box::new(Several(bodies)), None, &[]);
+        lane.worker.maker.replace(Making::Metrics(Box::new(Several(bodies)), None), &[]);
         let (faults, queue) = (lane.keeper.faults.clone(), Arc::clone(&lane.worker.queue));
         control.begin();
         let (worker, keeper) = (lane.worker, lane.keeper);

@@ -39,7 +39,7 @@ pub use payload::{Parcel, Payload};
 pub(crate) use reading::everywhere;
 pub use reading::{Face, FaceLabels, Label, Learnt, Named, Reading, ReadingRef, face, scaled};
 pub use receipt::{Fate, Receipt};
-pub use record::{Attribute, Origin, Record, Records, Value};
+pub use record::{Application, Attribute, Origin, Record, Records, Value};
 pub use recorder::{Recorder, Refused, Writer};
 pub use roster::Roster;
 pub use scheme::Scheme;

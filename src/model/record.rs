@@ -64,21 +64,28 @@ pub enum Value {
     Map(Vec<Attribute>),
 }
 
-/// The application that records come from, and the part of it that wrote them.
+/// An application that sends records.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Application {
+    /// What it says of itself.
+    pub attributes: Vec<Attribute>,
+    /// By which version of the conventions these are named; empty where it does not say.
+    pub schema: Box<str>,
+}
+
+/// The part of an application that wrote records.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Origin {
-    /// Attributes of the application.
-    pub resource: Vec<Attribute>,
-    /// By which version of the conventions these are named; empty where it does not say.
-    pub resource_schema: Box<str>,
-    /// The part of it: a library's or a logger's name; empty where it does not say.
+    /// The application.
+    pub application: Arc<Application>,
+    /// What the part is called: a library, a logger; empty where it does not say.
     pub scope: Box<str>,
-    /// That part's version.
-    pub scope_version: Box<str>,
-    /// That part's attributes.
-    pub scope_attributes: Vec<Attribute>,
-    /// As for the resource.
-    pub scope_schema: Box<str>,
+    /// Its version.
+    pub version: Box<str>,
+    /// What it says of itself.
+    pub attributes: Vec<Attribute>,
+    /// By which version of the conventions it names what it says; empty where it does not say.
+    pub schema: Box<str>,
 }
 
 /// Records that came together. Shared by all destinations, changed by none.

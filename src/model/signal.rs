@@ -10,11 +10,27 @@ pub enum Signal {
 }
 
 impl Signal {
+    /// What its lanes are called by, behind the name of their destination, which holds no `@`.
+    pub fn suffix(self) -> &'static str {
+        match self {
+            Signal::Metrics => "",
+            Signal::Records => "@records",
+        }
+    }
+
     /// What one thing of it is called.
     pub fn thing(self) -> &'static str {
         match self {
             Signal::Metrics => "sample",
             Signal::Records => "record",
+        }
+    }
+
+    /// The same for many.
+    pub fn things(self) -> &'static str {
+        match self {
+            Signal::Metrics => "samples",
+            Signal::Records => "records",
         }
     }
 }

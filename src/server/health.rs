@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use serde::ser::{Serialize, Serializer};
 
+use crate::model::Signal;
 use crate::telemetry::{
-    CollectorState, CollectorStatus, DestinationState, DestinationStatus, DropReason, EndpointState, EndpointStatus,
-    Scrape, Subjects, Telemetry, VERSION, go_duration, rfc3339,
+    self, CollectorState, CollectorStatus, DestinationState, DestinationStatus, DropReason, EndpointState,
+    EndpointStatus, Scrape, Subjects, Telemetry, VERSION, go_duration, rfc3339,
 };
 
 /// The clocks at the time of a request.
@@ -82,6 +83,9 @@ struct Destination {
     backlog_seconds: u64,
     last_error: Option<String>,
     dropped_samples: u64,
+    /// Only where it is sent records.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dropped_records: Option<u64>,
     /// What is wrong with how its data is kept; only where something is.
     #[serde(skip_serializing_if = "Option::is_none")]
     spool: Option<String>,
@@ -146,11 +150,8 @@ pub(super) fn examine(telemetry: &Telemetry, now: Now) -> Health {
         .iter()
         .filter_map(|status| Some((status.name(), collector(status, now, &mut reasons)?)))
         .collect();
-    let destinations = subjects
-        .destinations
-        .iter()
-        .map(|status| (status.name().to_owned(), destination(status, now, &mut reasons)))
-        .collect();
+    let destinations =
+        subjects.by_destination().map(|one| (one.name().to_owned(), destination(one, now, &mut reasons))).collect();
     let endpoints =
         subjects.endpoints.iter().map(|status| (status.name().to_owned(), endpoint(status, &mut reasons))).collect();
     let status = match (dead || late.is_some(), reasons.is_empty()) {
@@ -218,47 +219,56 @@ fn endpoint(status: &EndpointStatus, reasons: &mut Vec<String>) -> Endpoint {
     }
 }
 
-fn destination(status: &DestinationStatus, now: Now, reasons: &mut Vec<String>) -> Destination {
+fn destination(status: telemetry::Destination<'_>, now: Now, reasons: &mut Vec<String>) -> Destination {
+    status.lanes().for_each(|lane| say_lane(lane, now, reasons));
+    let (state, last_error) = status.state();
+    let dropped = |signal| status.lane(signal).map(DestinationStatus::samples_dropped_total);
+    Destination {
+        r#type: status.kind(),
+        state: state.as_str(),
+        last_success: status.last_success_ms().map(rfc3339),
+        backlog_frames: status.sum(DestinationStatus::queue_frames),
+        backlog_bytes: status.sum(DestinationStatus::queue_bytes),
+        backlog_seconds: status.queue_oldest_seconds(now.wall_ms) as u64,
+        last_error,
+        dropped_samples: dropped(Signal::Metrics).unwrap_or(0),
+        dropped_records: dropped(Signal::Records),
+        spool: status.trouble().map(|trouble| trouble.why),
+        insecure_skip_verify: status.is_unverified(),
+    }
+}
+
+/// Says what is not as it should be with one of a destination's lanes.
+fn say_lane(status: &DestinationStatus, now: Now, reasons: &mut Vec<String>) {
     let (state, last_error) = status.state();
     let is_late = status.queue_oldest_seconds(now.wall_ms) > LATE_SECONDS;
     if matches!(state, DestinationState::Retrying | DestinationState::Held) {
         let why = last_error.as_deref().unwrap_or("no reason given");
-        reasons.push(format!("destination {} is {}: {why}", status.name(), state.as_str()));
+        reasons.push(format!("destination {} is {}: {why}", status.lane(), state.as_str()));
     } else if is_late {
         // Nothing has failed: it sits on a request, or a backlog is still being drained.
         let behind = Duration::from_secs(status.queue_oldest_seconds(now.wall_ms) as u64);
-        reasons.push(format!("destination {} is {} behind", status.name(), go_duration(behind)));
+        reasons.push(format!("destination {} is {} behind", status.lane(), go_duration(behind)));
     }
     if let (DestinationState::Ok, Some(why)) = (state, &last_error) {
-        reasons.push(format!("destination {}: {why}", status.name()));
+        reasons.push(format!("destination {}: {why}", status.lane()));
     }
     // Of what is delivered nothing has to wait: for that no disk is needed, and who has none is told below.
     let is_delivered = matches!(state, DestinationState::Ok | DestinationState::Waiting) && !is_late;
     let trouble = status.trouble();
     let needed = trouble.as_ref().filter(|trouble| !(trouble.is_lack && is_delivered));
-    reasons.extend(needed.map(|trouble| format!("destination {}: {}", status.name(), trouble.why)));
+    reasons.extend(needed.map(|trouble| format!("destination {}: {}", status.lane(), trouble.why)));
     for reason in DropReason::ALL.into_iter().filter(|reason| !EXPECTED_LOSSES.contains(reason)) {
         if let Some(ago) = status.recent_loss(reason, now.monotonic) {
             reasons.push(format!(
-                "destination {} loses samples ({}): {} since the start, the last ones {} ago",
-                status.name(),
+                "destination {} loses {} ({}): {} since the start, the last ones {} ago",
+                status.lane(),
+                status.signal().things(),
                 reason.as_str(),
                 status.samples_dropped(reason),
                 go_duration(ago)
             ));
         }
-    }
-    Destination {
-        r#type: status.kind(),
-        state: state.as_str(),
-        last_success: status.last_success_ms().map(rfc3339),
-        backlog_frames: status.queue_frames(),
-        backlog_bytes: status.queue_bytes(),
-        backlog_seconds: status.queue_oldest_seconds(now.wall_ms) as u64,
-        last_error,
-        dropped_samples: status.samples_dropped_total(),
-        spool: trouble.map(|trouble| trouble.why),
-        insecure_skip_verify: status.is_unverified(),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt::{self, Display, Write as _};
 use std::time::Duration;
 
-use crate::telemetry::{DestinationStatus, Telemetry, VERSION, go_duration};
+use crate::telemetry::{Destination, DestinationStatus, Telemetry, VERSION, go_duration};
 
 use super::health::{Health, Now, Status};
 use super::overview::{Cpu, Disk, FileSystem, Interface, Memory, Overview, Rows};
@@ -102,11 +102,11 @@ fn document(out: &mut String, host: &str, health: &Health, telemetry: &Telemetry
     table(out, "File systems", &["mounted on", "in use", "n:size"], &file_systems, file_system)?;
     table(out, "Disks", &["device", "n:read", "n:written", "n:reads", "n:writes"], &disks, disk)?;
     table(out, "Network", &["interface", "n:received", "n:sent", "n:errors", "n:dropped"], &interfaces, interface)?;
-    let destinations = Rows { shown: subjects.destinations.iter().collect(), hidden: 0 };
+    let destinations = Rows { shown: subjects.by_destination().collect(), hidden: 0 };
     if destinations.shown.is_empty() {
         out.push_str("<h2>Destinations</h2>\n<p class=\"soft\">none is configured; /metrics can be scraped</p>\n");
     }
-    table(out, "Destinations", &["name", "state"], &destinations, |out, status| destination(out, status, now))?;
+    table(out, "Destinations", &["name", "state"], &destinations, |out, one| destination(out, *one, now))?;
     out.push_str("<footer>\n");
     for (path, what) in LINKS {
         writeln!(out, "<span><a href=\"{path}\">{path}</a> <span class=\"soft\">{what}</span></span>")?;
@@ -215,7 +215,7 @@ fn interface(out: &mut String, row: &Interface) -> fmt::Result {
     write!(out, "<td class=\"n\">{}</td><td class=\"n\">{}</td>", row.errors, row.dropped)
 }
 
-fn destination(out: &mut String, status: &DestinationStatus, now: Now) -> fmt::Result {
+fn destination(out: &mut String, status: Destination<'_>, now: Now) -> fmt::Result {
     let (state, error) = status.state();
     let (name, kind) = (Text(status.name()), Text(status.kind()));
     write!(out, "<th scope=\"row\">{name}")?;
@@ -233,14 +233,16 @@ fn destination(out: &mut String, status: &DestinationStatus, now: Now) -> fmt::R
         Some(at) => write!(out, "<p class=\"soft\">last delivery {} ago", go_duration(since(at)))?,
         None => out.push_str("<p class=\"soft\">nothing delivered yet"),
     }
-    if status.queue_frames() > 0 {
+    if status.sum(DestinationStatus::queue_frames) > 0 {
         let oldest = Duration::try_from_secs_f64(status.queue_oldest_seconds(now.wall_ms)).unwrap_or_default();
-        let bytes = Bytes(Some(status.queue_bytes() as f64));
+        let bytes = Bytes(Some(status.sum(DestinationStatus::queue_bytes) as f64));
         write!(out, "; {bytes} wait, for {}", go_duration(oldest))?;
     }
-    match status.samples_dropped_total() {
-        0 => {}
-        lost => write!(out, "; {lost} samples lost")?,
+    for lane in status.lanes() {
+        match lane.samples_dropped_total() {
+            0 => {}
+            lost => write!(out, "; {lost} {} lost", lane.signal().things())?,
+        }
     }
     out.push_str("</p></td>");
     Ok(())

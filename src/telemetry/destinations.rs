@@ -161,10 +161,11 @@ pub struct Trouble {
     pub is_lack: bool,
 }
 
-/// One destination's counters and state.
+/// Counters and state of one of a destination's lanes.
 #[derive(Debug)]
 pub struct DestinationStatus {
     name: String,
+    lane: String,
     kind: Mutex<&'static str>,
     signal: Signal,
     samples_sent: AtomicU64,
@@ -193,8 +194,10 @@ impl DestinationStatus {
 
     /// The same of the lane of one signal: what it counts are samples, or records.
     pub fn of(signal: Signal, name: impl Into<String>, kind: &'static str) -> DestinationStatus {
+        let name = name.into();
         DestinationStatus {
-            name: name.into(),
+            lane: format!("{name}{}", signal.suffix()),
+            name,
             kind: Mutex::new(kind),
             signal,
             samples_sent: AtomicU64::new(0),
@@ -216,6 +219,11 @@ impl DestinationStatus {
     /// As in the configuration.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The same, with what tells its lane from the others of this destination.
+    pub fn lane(&self) -> &str {
+        &self.lane
     }
 
     /// What its lane carries.

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use crate::host::monotonic;
-use crate::model::{Family, Frame, Item, Label, Reading, Recorder, everywhere};
+use crate::model::{Family, Frame, Item, Label, Reading, Recorder, Signal, everywhere};
 
 use super::process::{self, Process};
 use super::{
-    COMMIT, CollectorState, CollectorStatus, DestinationStatus, DropReason, Outcome, ScrapeCounts, ScrapeDrop,
-    ScrapeFailure, StepDirection, Subjects, TARGET, Telemetry, VERSION,
+    COMMIT, CollectorState, CollectorStatus, Destination, DestinationStatus, DropReason, Outcome, ScrapeCounts,
+    ScrapeDrop, ScrapeFailure, StepDirection, Subjects, TARGET, Telemetry, VERSION,
 };
 
 const BUILD: &[Label] = &[Label::key("version", 0), Label::key("commit", 1), Label::key("target", 2)];
@@ -96,6 +96,18 @@ static SAMPLES_DROPPED: Reading = everywhere!(
     ),
     DESTINATION_REASON
 );
+static ITEMS_SENT: Reading = everywhere!(
+    &Family::counter("metricsd_destination_items_sent_total", "", "Records that were delivered: log lines, events."),
+    DESTINATION
+);
+static ITEMS_DROPPED: Reading = everywhere!(
+    &Family::counter(
+        "metricsd_destination_items_dropped_total",
+        "",
+        "Records that will not reach the destination, by reason."
+    ),
+    DESTINATION_REASON
+);
 static TRANSFORM_DROPPED: Reading = everywhere!(
     &Family::counter(
         "metricsd_transform_dropped_total",
@@ -179,6 +191,9 @@ struct DestinationItems {
     plain: Item,
     outcomes: [Item; Outcome::ALL.len()],
     reasons: [Item; DropReason::ALL.len()],
+    /// Of its records, where it has a lane for them.
+    items: Item,
+    items_reasons: [Item; DropReason::ALL.len()],
     /// Where each of its rules stands, and its item.
     rules: Vec<(String, Item)>,
 }
@@ -194,7 +209,7 @@ struct ScrapeItems {
 const SERIES_ONCE: usize =
     4 + StepDirection::ALL.len() + ScrapeFailure::ALL.len() + ScrapeDrop::ALL.len() + process::SERIES;
 const SERIES_PER_COLLECTOR: usize = 5;
-const SERIES_PER_DESTINATION: usize = 6 + Outcome::ALL.len() + DropReason::ALL.len();
+const SERIES_PER_DESTINATION: usize = 7 + Outcome::ALL.len() + 2 * DropReason::ALL.len();
 
 impl Exposition {
     /// For a page, of the collectors and destinations of `telemetry`.
@@ -212,7 +227,7 @@ impl Exposition {
         let max_series = SERIES_ONCE
             + subjects.collectors.len() * SERIES_PER_COLLECTOR
             + subjects.destinations.len() * SERIES_PER_DESTINATION;
-        let destinations: Vec<_> = subjects.destinations.iter().map(|status| DestinationItems::new(status)).collect();
+        let destinations: Vec<_> = subjects.by_destination().map(DestinationItems::new).collect();
         let max_series = max_series + destinations.iter().map(|items| items.rules.len()).sum::<usize>();
         Exposition {
             recorder: Recorder::new(OWN, max_series).since(telemetry.started_wall_ms),
@@ -248,8 +263,8 @@ impl Exposition {
         for (status, items) in self.subjects.collectors.iter().zip(&self.collectors) {
             items.record(status, out);
         }
-        for (status, items) in self.subjects.destinations.iter().zip(&self.destinations) {
-            items.record(status, wall_ms, out);
+        for (destination, items) in self.subjects.by_destination().zip(&self.destinations) {
+            items.record(destination, wall_ms, out);
         }
         if let Some(items) = &self.scrapes {
             items.record(&telemetry.scrapes, out);
@@ -305,39 +320,55 @@ impl ScrapeItems {
 }
 
 impl DestinationItems {
-    fn new(status: &DestinationStatus) -> DestinationItems {
-        let name = status.name();
+    fn new(destination: Destination<'_>) -> DestinationItems {
+        let name = destination.name();
         let mut rules = Vec::new();
-        status.each_rule(|place, _| rules.push((place.to_owned(), Item::of_kind("rule", &[name, place]))));
+        for lane in destination.lanes() {
+            lane.each_rule(|place, _| rules.push((place.to_owned(), Item::of_kind("rule", &[name, place]))));
+        }
         DestinationItems {
             rules,
+            items: Item::of_kind("items", &[name]),
+            items_reasons: DropReason::ALL.map(|reason| Item::of_kind("items reason", &[name, reason.as_str()])),
             plain: Item::of_kind("destination", &[name]),
             outcomes: Outcome::ALL.map(|outcome| Item::of_kind("outcome", &[name, outcome.as_str()])),
             reasons: DropReason::ALL.map(|reason| Item::of_kind("reason", &[name, reason.as_str()])),
         }
     }
 
-    fn record(&self, status: &DestinationStatus, wall_ms: i64, out: &mut Recorder) {
+    fn record(&self, destination: Destination<'_>, wall_ms: i64, out: &mut Recorder) {
         for (outcome, item) in Outcome::ALL.into_iter().zip(&self.outcomes) {
-            out.item(item).push(&REQUESTS, status.requests(outcome) as f64);
+            out.item(item).push(&REQUESTS, destination.sum(|lane| lane.requests(outcome)) as f64);
         }
-        for (reason, item) in DropReason::ALL.into_iter().zip(&self.reasons) {
-            out.item(item).push(&SAMPLES_DROPPED, status.samples_dropped(reason) as f64);
+        if let Some(metrics) = destination.lane(Signal::Metrics) {
+            for (reason, item) in DropReason::ALL.into_iter().zip(&self.reasons) {
+                out.item(item).push(&SAMPLES_DROPPED, metrics.samples_dropped(reason) as f64);
+            }
         }
         // Where a reload has changed them, they are made anew in a moment.
         let mut items = self.rules.iter();
-        status.each_rule(|place, dropped| {
-            if let Some((_, item)) = items.next().filter(|(known, _)| known == place) {
-                out.item(item).push(&TRANSFORM_DROPPED, dropped as f64);
+        for lane in destination.lanes() {
+            lane.each_rule(|place, dropped| {
+                if let Some((_, item)) = items.next().filter(|(known, _)| known == place) {
+                    out.item(item).push(&TRANSFORM_DROPPED, dropped as f64);
+                }
+            });
+        }
+        if let Some(records) = destination.lane(Signal::Records) {
+            for (reason, item) in DropReason::ALL.into_iter().zip(&self.items_reasons) {
+                out.item(item).push(&ITEMS_DROPPED, records.samples_dropped(reason) as f64);
             }
-        });
+            out.item(&self.items).push(&ITEMS_SENT, records.samples_sent() as f64);
+        }
         let mut out = out.item(&self.plain);
-        out.push(&SAMPLES_SENT, status.samples_sent() as f64);
-        out.push(&BYTES_SENT, status.bytes_sent() as f64);
-        out.push(&QUEUE_BYTES, status.queue_bytes() as f64);
-        out.push(&QUEUE_FRAMES, status.queue_frames() as f64);
-        out.push(&QUEUE_OLDEST, status.queue_oldest_seconds(wall_ms));
-        if let Some(at) = status.last_success_ms() {
+        if let Some(metrics) = destination.lane(Signal::Metrics) {
+            out.push(&SAMPLES_SENT, metrics.samples_sent() as f64);
+        }
+        out.push(&BYTES_SENT, destination.sum(DestinationStatus::bytes_sent) as f64);
+        out.push(&QUEUE_BYTES, destination.sum(DestinationStatus::queue_bytes) as f64);
+        out.push(&QUEUE_FRAMES, destination.sum(DestinationStatus::queue_frames) as f64);
+        out.push(&QUEUE_OLDEST, destination.queue_oldest_seconds(wall_ms));
+        if let Some(at) = destination.last_success_ms() {
             out.push(&LAST_SUCCESS, at as f64 / 1000.0);
         }
     }

@@ -23,7 +23,7 @@ pub use destinations::{DestinationState, DestinationStatus, DropReason, Outcome,
 pub use endpoints::{EndpointState, EndpointStatus, Scrape, ScrapeCounts, ScrapeDrop, ScrapeFailure};
 pub use exposition::{Exposition, OWN};
 pub use latest::{Latest, Newest};
-pub use subjects::Subjects;
+pub use subjects::{Destination, Subjects};
 pub use throttle::{Causes, Throttle};
 pub use time_text::{counted, go_duration, rfc3339, rough_duration};
 

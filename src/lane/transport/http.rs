@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::Transport;
-use crate::formats::{Answered, Content, Format, Written};
+use crate::formats::{Answered, Content, Written};
 use crate::http::{
     Access, BodyLimit, Client, HeaderMap, HttpSettings, Method, Request, Response, Said, TimeLimits, redacted_url,
 };
@@ -30,10 +30,13 @@ pub fn access(name: &str, settings: &HttpSettings) -> Access {
     Access::new(&format!("destination {name}"), settings.clone(), &limits)
 }
 
+/// What an answer to a request with this content says was written.
+type ReadAnswer = fn(&Content, &Answered<'_>) -> Written;
+
 /// Posts to one endpoint.
 pub struct Http {
     access: Arc<Access>,
-    format: &'static Format,
+    written: ReadAnswer,
     client: Client,
     /// The beginning of the last answer's body.
     page: Vec<u8>,
@@ -41,15 +44,15 @@ pub struct Http {
 
 impl Http {
     /// Connects to nothing yet.
-    pub fn new(access: Arc<Access>, format: &'static Format) -> Http {
-        Http { client: Client::new(Arc::clone(&access)), access, format, page: Vec::new() }
+    pub fn new(access: Arc<Access>, written: ReadAnswer) -> Http {
+        Http { client: Client::new(Arc::clone(&access)), access, written, page: Vec::new() }
     }
 
     fn answer(&self, content: &Content, answer: &Response) -> Answer {
         let (status, headers) = (answer.status, &answer.headers);
         let is_success = (200..=299).contains(&status);
         let header = |name: &str| headers.get(name)?.to_str().ok();
-        let written = (self.format.written)(content, &Answered { header: &header, body: &self.page });
+        let written = (self.written)(content, &Answered { header: &header, body: &self.page });
         let is_hidden = self.access.sends_credentials();
         // Of what is well there is nothing to say.
         let is_well = is_success && !matches!(written, Written::Missing(_));
@@ -134,7 +137,7 @@ mod tests {
         });
         let timeout = Duration::from_millis(200);
         let settings = HttpSettings { timeout, ..HttpSettings::new(endpoint.as_str().into()) };
-        let mut http = Http::new(Arc::new(access("x", &settings)), crate::formats::ALL[0]);
+        let mut http = Http::new(Arc::new(access("x", &settings)), crate::formats::ALL[0].written);
         let answer = http.send(&Content::default(), b"body");
         peer.join().unwrap();
         let Answer::Network(said) = answer else { panic!("{answer:?}") };
