@@ -22,7 +22,8 @@ pub fn warnings(config: &Config, paths: &HostPaths) -> Vec<String> {
             format!("spool.dir: {} cannot be written to: {why}; what waits would be in memory only; set spool.dir, or spool.mode to \"memory\"", dir.display())
         }));
     }
-    let files = config.lanes.iter().filter_map(|lane| match &lane.kind.to {
+    let destinations = config.lanes.chunk_by(|one, next| one.name == next.name).map(|lanes| &lanes[0]);
+    let files = destinations.filter_map(|lane| match &lane.kind.to {
         To::File(path) => Some((lane, path)),
         _ => None,
     });

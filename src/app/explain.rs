@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use crate::config::Config;
 use crate::lane::Settings;
+use crate::model::Signal;
 use crate::scrape;
 use crate::shaping::{Outcome, Series, Step};
 
@@ -22,7 +23,8 @@ pub fn explain(config: &Config, series: &Series) -> String {
     if config.lanes.is_empty() {
         text.push_str("there are no destinations, and so no rules\n");
     }
-    config.lanes.iter().for_each(|lane| explain_lane(lane, &series, &mut text));
+    let of_metrics = config.lanes.iter().filter(|lane| lane.signal == Signal::Metrics);
+    of_metrics.for_each(|lane| explain_lane(lane, &series, &mut text));
     text
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::threads::{Id, Threads};
 use crate::lane::{Control, Inlet, Lane, REFUSED_PAUSE, Settings};
-use crate::model::Parcel;
+use crate::model::{Parcel, Signal};
 use crate::pipeline::{Outlet, Way};
 use crate::shaping::Combinations;
 use crate::telemetry::{DestinationState, DestinationStatus};
@@ -32,7 +32,8 @@ pub struct Ending {
 
 /// From where `lanes` look.
 pub fn combinations(lanes: &[Settings]) -> Combinations {
-    Combinations::of(lanes.iter().map(Settings::perspective))
+    let of_metrics = lanes.iter().filter(|lane| lane.signal == Signal::Metrics);
+    Combinations::of(of_metrics.map(Settings::perspective))
 }
 
 impl Outlet for Inlet {
@@ -85,6 +86,7 @@ impl Running {
     pub fn way(&self) -> Way {
         Way {
             outlet: Arc::clone(&self.outlet),
+            signal: self.settings.signal,
             own_metrics: self.settings.own_metrics,
             by_tick: self.settings.kind.format.by_tick,
         }

@@ -36,7 +36,7 @@ pub struct Config {
     pub interval: Duration,
     /// The collectors.
     pub collectors: collectors::Settings,
-    /// The destinations, in the order of the file; none: serve locally only.
+    /// The lanes of the destinations, in the order of the file, those of one behind each other; none: serve locally only.
     pub lanes: Vec<lane::Settings>,
     /// The applications that are scraped, in the order of the file.
     pub endpoints: Vec<scrape::Settings>,
@@ -51,6 +51,11 @@ pub struct Config {
 }
 
 impl Config {
+    /// How many destinations there are.
+    pub fn destinations(&self) -> usize {
+        self.lanes.chunk_by(|one, next| one.name == next.name).count()
+    }
+
     /// The directories below which spools are kept, the common one among them.
     pub fn spool_roots(&self) -> BTreeSet<&Path> {
         self.lanes

@@ -202,6 +202,7 @@ pub(super) fn read(cx: &Context<'_>, tree: &Value<'_>, host_name: &str) -> Confi
         rules: &rules,
         host_name,
         env: cx.env,
+        gives_records: false,
     };
     let lanes = shipper::lanes(shipper, shippers, &common, &mut notes);
     let endpoints = scrape::settle(endpoints, "endpoints", collector.interval, cx.env, &mut notes);

@@ -24,6 +24,8 @@ pub(super) struct Common<'a> {
     pub(super) rules: &'a Rules,
     pub(super) host_name: &'a str,
     pub(super) env: Env<'a>,
+    /// Whether anything gives records: else no destination has a lane for them.
+    pub(super) gives_records: bool,
 }
 
 /// All destinations, in the order of the file. Notes are of the whole configuration.
@@ -38,7 +40,9 @@ pub(super) fn lanes(
         list.truncate(MAX_SHIPPERS);
     }
     let mut lanes = Vec::new();
-    lanes.extend(short.and_then(|shipper| notes.within("shipper", |notes| lane(shipper, "shipper", common, notes))));
+    if let Some(shipper) = short {
+        lanes.extend(notes.within("shipper", |notes| destination(shipper, "shipper", common, notes)));
+    }
     let mut names: Vec<(String, usize)> = Vec::new();
     notes.within("shippers", |notes| {
         for (at, shipper) in list.into_iter().enumerate() {
@@ -56,7 +60,7 @@ pub(super) fn lanes(
                         None => names.push((name, at)),
                     }
                 }
-                lanes.extend(lane(shipper, &format!("shippers[{at}]"), common, notes));
+                lanes.extend(destination(shipper, &format!("shippers[{at}]"), common, notes));
             });
         }
     });
@@ -66,6 +70,41 @@ pub(super) fn lanes(
 /// Its name, its type where it has none of its own.
 fn name_of(shipper: &LaneFields) -> Option<String> {
     shipper.name.clone().or_else(|| Some(shipper.format?.name.to_owned()))
+}
+
+/// The lanes of one: of metrics, and of records where something gives any. None only if a problem was noted, or nothing
+/// gives what it takes.
+fn destination(shipper: LaneFields, stands_at: &str, common: &Common<'_>, notes: &mut Notes) -> Vec<Settings> {
+    let path = shipper.endpoint.as_deref().and_then(|endpoint| checked_url(endpoint).ok());
+    let path = path.map_or_else(String::new, |url| url.path().trim_end_matches('/').to_owned());
+    let Some(metrics) = lane(shipper, stands_at, common, notes) else { return Vec::new() };
+    let format = metrics.kind.format;
+    let ends_in = |own: Option<&str>| own.is_some_and(|own| path.ends_with(own));
+    let of_records = format.records.filter(|_| !ends_in(format.path));
+    let takes_metrics = format.signals.contains(&Signal::Metrics);
+    let takes_metrics = takes_metrics && !ends_in(format.records.and_then(|records| records.path));
+    if !takes_metrics && !common.gives_records {
+        let why = "takes records alone, and nothing gives any: it is sent nothing; see listen.push";
+        notes.warning("endpoint", why);
+    }
+    let records = of_records.filter(|_| common.gives_records).map(|records| {
+        let mut settings = Settings {
+            signal: Signal::Records,
+            own_metrics: false,
+            rules: Rules::NONE,
+            rule_places: Vec::new(),
+            ..metrics.clone()
+        };
+        if let (To::Http(http), Some(own)) = (&mut settings.kind.to, records.path) {
+            let before = http.endpoint.path().trim_end_matches('/');
+            let before = before.strip_suffix(format.path.unwrap_or_default()).unwrap_or(before);
+            if !before.ends_with(own) {
+                http.endpoint = http.endpoint.with_path(&format!("{before}{own}"));
+            }
+        }
+        settings
+    });
+    Some(metrics).filter(|_| takes_metrics).into_iter().chain(records).collect()
 }
 
 /// What one means. Everything in it is checked, even where its type is not known; none only if
@@ -196,8 +235,11 @@ fn url(endpoint: &str, format: &Format) -> Result<Url, Fault> {
         return Err(Fault::quoting("").after(format!(" {NO_GRPC}")));
     }
     let own = url.path().trim_end_matches('/').to_owned();
-    if let Some(other) = OTHER_SIGNALS.iter().find(|other| own.ends_with(*other)) {
-        let why = format!(" takes what {other} is for, and metrics alone are sent; end it in {path}, or before that");
+    if format.records.and_then(|records| records.path).is_some_and(|path| own.ends_with(path)) {
+        return Ok(url);
+    }
+    if own.ends_with(TRACES) {
+        let why = format!(" takes traces, and there are none here; end it in {path}, or before that");
         return Err(Fault::quoting("").after(why));
     }
     Ok(if own.ends_with(path) { url } else { url.with_path(&format!("{own}{path}")) })
@@ -206,8 +248,8 @@ fn url(endpoint: &str, format: &Format) -> Result<Url, Fault> {
 /// OTLP's port where it is spoken over gRPC.
 const GRPC_PORT: u16 = 4317;
 
-/// OTLP's paths of what is not sent.
-const OTHER_SIGNALS: [&str; 2] = ["/v1/logs", "/v1/traces"];
+/// OTLP's path of what is not sent.
+const TRACES: &str = "/v1/traces";
 
 /// Says which path is missing, where one usually is not.
 fn warn_of_no_path(format: &Format, url: &Url, notes: &mut Notes) {

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::model::{Batch, Frame, Parcel, Payload};
+use crate::model::{Batch, Frame, Parcel, Payload, Receipt, Signal};
 
 /// The way into a lane.
 pub trait Outlet: Send + Sync {
@@ -25,6 +25,8 @@ impl<F: Fn(Parcel) + Send + Sync> Outlet for F {
 pub struct Way {
     /// Where it goes in.
     pub outlet: Arc<dyn Outlet>,
+    /// What it takes.
+    pub signal: Signal,
     /// Whether it takes metricsd's own metrics too.
     pub own_metrics: bool,
     /// Whether it takes nothing between two ticks: what came since the last tick is in the next
@@ -49,6 +51,7 @@ impl Fanout {
     /// its newest frame.
     pub fn put(&self, batch: Batch, is_tick: bool, with_own: impl FnOnce(&Batch) -> Batch) -> bool {
         let ways = self.ways();
+        let ways: Vec<&Way> = ways.iter().filter(|way| way.signal == Signal::Metrics).collect();
         let own = ways.iter().any(|way| way.own_metrics).then(|| Arc::new(with_own(&batch)));
         let aside = if ways.iter().any(|way| way.by_tick) { self.set_aside(&batch, is_tick) } else { Vec::new() };
         let plain = Arc::new(batch);
@@ -60,7 +63,7 @@ impl Fanout {
         // Lanes of one kind share a batch.
         let (mut plain_whole, mut own_whole) = (None, None);
         let mut went = false;
-        for Way { outlet, own_metrics, by_tick } in &*ways {
+        for Way { outlet, own_metrics, by_tick, .. } in ways {
             if *by_tick && !is_tick {
                 continue;
             }
@@ -76,6 +79,20 @@ impl Fanout {
             }
         }
         went
+    }
+
+    /// Hands `payload`, of a source that waits to hear of it, to every lane of its signal at once. `receipt` comes when
+    /// all of these have taken care of it.
+    pub fn hand(&self, payload: &Payload, receipt: Receipt) {
+        for way in self.ways().iter().filter(|way| way.signal == payload.signal()) {
+            way.outlet.put(Parcel { payload: payload.clone(), receipt: Some(receipt.clone()) });
+        }
+        receipt.taken();
+    }
+
+    /// Whether there is a lane of this signal.
+    pub fn takes(&self, signal: Signal) -> bool {
+        self.ways().iter().any(|way| way.signal == signal)
     }
 
     /// Sets aside what came between two ticks; at a tick, gives what there is.
@@ -98,9 +115,9 @@ impl Fanout {
         self.ways().iter().for_each(|way| way.outlet.nudge());
     }
 
-    /// Whether there is no lane.
+    /// Whether there is no lane for numbers.
     pub fn is_empty(&self) -> bool {
-        self.ways().is_empty()
+        !self.takes(Signal::Metrics)
     }
 
     /// From the next batch on these are the lanes: a batch goes either to all of the old ones

@@ -112,7 +112,10 @@ fn otlp_has_its_path_its_names_and_no_grpc() {
     for (text, said) in [
         (shipper(r#""endpoint": "http://h:4317""#), "shipper.endpoint: \"http://h:4317\" speaks gRPC"),
         (shipper(r#""endpoint": "grpc://h:1""#), "shipper.endpoint: \"grpc://h:1\" speaks gRPC"),
-        (shipper(r#""endpoint": "http://h/v1/logs""#), "metrics alone are sent; end it in /v1/metrics"),
+        (
+            shipper(r#""endpoint": "http://h/v1/traces""#),
+            "takes traces, and there are none here; end it in /v1/metrics",
+        ),
         (shipper(r#""endpoint": "http://h", "encoding": "xml""#), "expected \"protobuf\" or \"json\", got \"xml\""),
         (shipper(r#""endpoint": "http://h", "compression": "snappy""#), "expected \"gzip\" or \"none\""),
         (

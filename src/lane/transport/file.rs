@@ -3,7 +3,8 @@
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, MetadataExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use super::Transport;
 use crate::formats::Content;
@@ -14,15 +15,36 @@ pub struct File {
     path: PathBuf,
     open: Option<fs::File>,
     line: Vec<u8>,
+    turn: Turn,
+}
+
+/// One line at a time: lanes of a destination, and its senders, write to one file, and whoever takes half a line back
+/// must not take another one's with it. Held over a write: those wait who would wait for the same disk.
+type Turn = Arc<Mutex<()>>;
+
+/// The turns of all files that are written to.
+static TURNS: Mutex<Vec<(PathBuf, Weak<Mutex<()>>)>> = Mutex::new(Vec::new());
+
+fn turn_of(path: &Path) -> Turn {
+    let mut turns = TURNS.lock().unwrap_or_else(PoisonError::into_inner);
+    turns.retain(|(_, turn)| turn.strong_count() > 0);
+    if let Some(turn) = turns.iter().find_map(|(of, turn)| turn.upgrade().filter(|_| of == path)) {
+        return turn;
+    }
+    let turn = Turn::default();
+    turns.push((path.to_owned(), Arc::downgrade(&turn)));
+    turn
 }
 
 impl File {
     /// Opens nothing yet.
     pub fn new(path: PathBuf) -> File {
-        File { path, open: None, line: Vec::new() }
+        File { turn: turn_of(&path), path, open: None, line: Vec::new() }
     }
 
     fn append(&mut self, body: &[u8]) -> io::Result<()> {
+        let turn = Arc::clone(&self.turn);
+        let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
         let file = self.current()?;
         let before = file.metadata()?;
         self.line.clear();

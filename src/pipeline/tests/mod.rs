@@ -11,7 +11,8 @@ use super::*;
 use crate::collectors::{Built, CollectError, Collector, Named, NamedSlow, Plan, Tick};
 use crate::host::{Scratch, monotonic};
 use crate::model::{
-    self, Batch, Family, Frame, Item, Labels, Parcel, Payload, Recorder, Resource, ViewSlots, everywhere,
+    self, Batch, Family, Frame, Item, Labels, Parcel, Payload, Receipt, Recorder, Records, Resource, Signal, ViewSlots,
+    everywhere,
 };
 use crate::telemetry::{CollectorState, CollectorStatus, StepDirection, Subjects, Telemetry};
 
@@ -66,7 +67,7 @@ fn way(own_metrics: bool, put: impl Fn(&Arc<Batch>) + Send + Sync + 'static) -> 
         Payload::Metrics(batch) => put(&batch),
         Payload::Records(_) => panic!("records"),
     };
-    Way { outlet: Arc::new(outlet), own_metrics, by_tick: false }
+    Way { outlet: Arc::new(outlet), signal: Signal::Metrics, own_metrics, by_tick: false }
 }
 
 /// A scheduler on its thread.
@@ -396,4 +397,33 @@ fn only_a_lane_that_wants_them_has_the_own_metrics_and_it_has_them_where_nothing
     assert!(rosters.iter().all(|roster| Arc::ptr_eq(roster, &rosters[0])), "it is the same as long as nothing changes");
     assert_eq!(rosters[0].interval_of("metricsd"), Some(QUICK));
     assert_eq!(rosters[0].interval_of("cpu"), Some(QUICK));
+}
+
+#[test]
+fn what_somebody_waits_to_hear_of_goes_to_all_lanes_of_its_signal() {
+    let fanout = Fanout::default();
+    let (put, got) = unbounded::<(u8, Parcel)>();
+    let lane = |number: u8, signal| {
+        let put = put.clone();
+        let outlet = Arc::new(move |parcel: Parcel| drop(put.send((number, parcel))));
+        Way { outlet, signal, own_metrics: false, by_tick: true }
+    };
+    let (tell, told) = unbounded();
+    let hand = || {
+        let tell = tell.clone();
+        let records = Records { time_ms: 0, resource: Arc::default(), records: Vec::new() };
+        fanout.hand(&Payload::Records(Arc::new(records)), Receipt::new(move |fate| _ = tell.send(fate)));
+    };
+    hand();
+    assert_eq!(told.try_recv(), Ok(model::Fate::Taken), "there is nobody to wait for");
+    fanout.exchange(vec![lane(1, Signal::Records), lane(2, Signal::Metrics), lane(3, Signal::Records)]);
+    assert!(fanout.takes(Signal::Records) && !fanout.is_empty());
+    hand();
+    let parcels: Vec<(u8, Parcel)> = got.try_iter().collect();
+    assert_eq!(parcels.iter().map(|(number, _)| *number).collect::<Vec<_>>(), [1, 3]);
+    for (number, parcel) in parcels {
+        assert!(told.try_recv().is_err(), "not before lane {number} has it");
+        parcel.receipt.unwrap().taken();
+    }
+    assert_eq!(told.try_recv(), Ok(model::Fate::Taken));
 }
