@@ -1,6 +1,7 @@
 //! A response, and tiny_http's part: it writes it as HTTP/1.1.
 
 use std::io::{self, Write};
+use std::time::Duration;
 
 use tiny_http::{HTTPVersion, Header, StatusCode};
 
@@ -8,6 +9,9 @@ use super::page;
 
 /// Lines of text.
 pub(super) const TEXT: &str = "text/plain; charset=utf-8";
+
+/// When a client that could not be served is to try again.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// What is sent back; for `HEAD` without its body.
 #[derive(Debug, PartialEq, Eq)]
@@ -20,14 +24,21 @@ pub struct Response {
     pub allow: Option<&'static str>,
     /// The `WWW-Authenticate` fields, where credentials are missing.
     pub challenges: Vec<&'static str>,
+    /// The `Retry-After` field: when it is worth to try again.
+    pub retry_after: Option<Duration>,
     /// The body.
-    pub body: String,
+    pub body: Vec<u8>,
 }
 
 impl Response {
     /// A page of this kind.
-    pub fn page(status: u16, content_type: &'static str, body: String) -> Response {
-        Response { status, content_type, allow: None, challenges: Vec::new(), body }
+    pub fn page(status: u16, content_type: &'static str, body: impl Into<Vec<u8>>) -> Response {
+        Response { status, content_type, allow: None, challenges: Vec::new(), retry_after: None, body: body.into() }
+    }
+
+    /// What was asked for cannot be done for now; the client may try again.
+    pub fn unavailable(why: &str) -> Response {
+        Response { retry_after: Some(RETRY_AFTER), ..Response::text(503, why) }
     }
 
     /// One line of text.
@@ -38,7 +49,8 @@ impl Response {
 
 /// The response as it goes over the wire; `HEAD` gets the same one without its body.
 pub(super) fn bytes(response: &Response, head_only: bool) -> Vec<u8> {
-    let body = response.body.as_bytes();
+    let body = &*response.body;
+    let retry_after = response.retry_after.map(|after| after.as_secs().to_string());
     let mut fields = vec![
         ("Server", "metricsd"),
         ("Content-Type", response.content_type),
@@ -48,6 +60,7 @@ pub(super) fn bytes(response: &Response, head_only: bool) -> Vec<u8> {
         ("Content-Security-Policy", page::POLICY),
     ];
     fields.extend(response.allow.map(|allow| ("Allow", allow)));
+    fields.extend(retry_after.as_deref().map(|after| ("Retry-After", after)));
     fields.extend(response.challenges.iter().map(|challenge| ("WWW-Authenticate", *challenge)));
     let headers = fields.into_iter().filter_map(|(name, value)| Header::from_bytes(name, value).ok()).collect();
     let mut out = Closing { bytes: Vec::with_capacity(512 + body.len()), said: false };
@@ -125,10 +138,10 @@ mod tests {
 
     #[test]
     fn a_large_body_has_a_length_and_is_whole() {
-        let response = Response { body: "x\n".repeat(100_000), ..Response::text(200, "") };
+        let response = Response { body: "x\n".repeat(100_000).into(), ..Response::text(200, "") };
         let (head, body) = head_and_body(bytes(&response, false));
         assert!(head.contains(&"Content-Length: 200000".to_owned()), "{head:?}");
         assert!(!head.iter().any(|line| line.starts_with("Transfer-Encoding")), "{head:?}");
-        assert_eq!(body, response.body);
+        assert_eq!(body.as_bytes(), response.body);
     }
 }

@@ -2,7 +2,9 @@
 //!
 //! ```text
 //! Reading --head complete--> Waiting --answer--> Writing --sent--> Lingering --> Closed
-//!    |\-------- refused: 400, 408, 431, 505 -------^                 ^
+//!    |                          \                   ^                ^
+//!    |                           \-a push-> Receiving --whole--> HandedOver (its answer comes later)
+//!    |\-------- refused: 400, 408, 413, 431, 505 ---^                |
 //!    \-- TLS failed: its alert is sent ------------------------------/
 //! ```
 //!
@@ -19,6 +21,7 @@ use rustls::InvalidMessage;
 
 use super::answer;
 use super::answer::Response;
+use super::body::{Body, Encoding};
 use super::head::{self, Head, MAX_HEAD_BYTES, Request};
 use super::stream::{Failure, Stage, Stream};
 
@@ -28,6 +31,19 @@ const HEAD_TIME: Duration = Duration::from_secs(5);
 
 /// Wait for one of the few heavy answers to be through.
 const WAIT_TIME: Duration = Duration::from_secs(5);
+
+/// For a body, from its head on; and one second more for each so many bytes that have come, up to a
+/// limit. A byte now and then gets no further than the first, a slow line has its 64 KiB a second.
+const BODY_TIME: Duration = Duration::from_secs(10);
+const BODY_BYTES_A_SECOND: usize = 64 << 10;
+const MAX_BODY_TIME: Duration = Duration::from_secs(60);
+
+/// What is taken of a body before others have their turn: a fraction of a millisecond.
+const TURN_BYTES: usize = 256 << 10;
+
+/// Wait for the answer of who has taken a push over. What waits for destinations in memory alone is
+/// lost after 30 s, and said so; this is for what says nothing.
+const ANSWER_TIME: Duration = Duration::from_secs(45);
 
 /// Writing without any progress: nobody reads.
 const STALL_TIME: Duration = Duration::from_secs(10);
@@ -72,7 +88,19 @@ enum State {
         head: Vec<u8>,
         step: Duration,
     },
-    Waiting(Request),
+    /// `rest`: what came behind the head.
+    Waiting {
+        request: Request,
+        rest: Vec<u8>,
+    },
+    Receiving {
+        request: Request,
+        encoding: Encoding,
+        body: Body,
+        progress: Duration,
+    },
+    /// By the number of its ticket.
+    HandedOver(u64),
     Writing {
         answer: Vec<u8>,
         sent: usize,
@@ -110,9 +138,19 @@ impl Connection {
     /// The request that waits for its answer.
     pub(super) fn waiting(&self) -> Option<&Request> {
         match &self.state {
-            State::Waiting(request) => Some(request),
+            State::Waiting { request, .. } => Some(request),
             _ => None,
         }
+    }
+
+    /// A push is under way: its body comes, or its answer is waited for.
+    pub(super) fn is_push(&self) -> bool {
+        matches!(self.state, State::Receiving { .. } | State::HandedOver(_))
+    }
+
+    /// Waits for the answer to the ticket of this number.
+    pub(super) fn is_handed_over(&self, ticket: u64) -> bool {
+        matches!(self.state, State::HandedOver(own) if own == ticket)
     }
 
     /// A heavy answer is under way: the time of its last progress.
@@ -139,19 +177,26 @@ impl Connection {
     /// What to poll for. A connection that waits is still told of its client's end.
     pub(super) fn interest(&self) -> PollFlags {
         match self.state {
-            State::Reading { .. } if self.stream.wants_write() => PollFlags::POLLIN | PollFlags::POLLOUT,
-            State::Reading { .. } | State::Lingering { .. } => PollFlags::POLLIN,
+            State::Reading { .. } | State::Receiving { .. } if self.stream.wants_write() => {
+                PollFlags::POLLIN | PollFlags::POLLOUT
+            }
+            State::Reading { .. } | State::Receiving { .. } | State::Lingering { .. } => PollFlags::POLLIN,
             State::Writing { .. } => PollFlags::POLLOUT,
-            State::Waiting(_) | State::Closed => PollFlags::empty(),
+            State::Waiting { .. } | State::HandedOver(_) | State::Closed => PollFlags::empty(),
         }
     }
 
     /// When something has to happen without the client's doing.
     pub(super) fn deadline(&self) -> Duration {
-        match self.state {
+        match &self.state {
             State::Reading { .. } => self.since + HEAD_TIME,
-            State::Waiting(_) => self.since + WAIT_TIME,
-            State::Writing { progress, .. } => (progress + STALL_TIME).min(self.since + WRITE_TIME),
+            State::Waiting { .. } => self.since + WAIT_TIME,
+            State::Receiving { body, .. } => {
+                let for_bytes = Duration::from_secs((body.len() / BODY_BYTES_A_SECOND) as u64);
+                self.since + (BODY_TIME + for_bytes).min(MAX_BODY_TIME)
+            }
+            State::HandedOver(_) => self.since + ANSWER_TIME,
+            State::Writing { progress, .. } => (*progress + STALL_TIME).min(self.since + WRITE_TIME),
             State::Lingering { .. } => self.since + LINGER_TIME,
             State::Closed => Duration::ZERO,
         }
@@ -163,7 +208,9 @@ impl Connection {
             State::Lingering { .. } => Some((Rank::Done, self.since)),
             State::Reading { step, .. } => Some((Rank::Idle, step + CHANCE)),
             State::Writing { progress, .. } => Some((Rank::Stalled, progress + YIELD_TIME)),
-            State::Waiting(_) | State::Closed => None,
+            // Others have their places all the same: of pushes there are few.
+            State::Receiving { progress, .. } => Some((Rank::Stalled, progress + YIELD_TIME)),
+            State::Waiting { .. } | State::HandedOver(_) | State::Closed => None,
         }
     }
 
@@ -180,8 +227,16 @@ impl Connection {
             }
             State::Writing { .. } => self.write(now),
             State::Lingering { .. } => self.drain(scratch),
-            State::Waiting(_) if !events.is_empty() => self.close(),
-            State::Waiting(_) | State::Closed => {}
+            State::Receiving { .. } => {
+                if events.contains(PollFlags::POLLOUT) && self.stream.flush().is_err() {
+                    return self.close();
+                }
+                if events != PollFlags::POLLOUT {
+                    self.read_body(scratch, now);
+                }
+            }
+            State::Waiting { .. } | State::HandedOver(_) if !events.is_empty() => self.close(),
+            State::Waiting { .. } | State::HandedOver(_) | State::Closed => {}
         }
     }
 
@@ -191,7 +246,13 @@ impl Connection {
             // Nothing can be said to it.
             State::Reading { .. } if self.stream.stage() < Stage::Open => self.close(),
             State::Reading { .. } => self.refuse(&Response::text(408, "no complete request within 5 seconds"), now),
-            State::Waiting(_) => self.refuse(&Response::text(503, "too many requests are under way; try again"), now),
+            State::Receiving { .. } => self.refuse(&Response::text(408, "the body does not come, or too slowly"), now),
+            State::HandedOver(_) => {
+                self.refuse(&Response::unavailable("no destination has said in time that it has it"), now)
+            }
+            State::Waiting { .. } => {
+                self.refuse(&Response::text(503, "too many requests are under way; try again"), now)
+            }
             State::Writing { .. } | State::Lingering { .. } | State::Closed => self.close(),
         }
     }
@@ -245,12 +306,74 @@ impl Connection {
         }
         match head::parse(head) {
             Head::Partial => {}
-            Head::Complete(request, more) => {
+            Head::Complete(request, length, more) => {
+                let rest = head.split_off(length);
                 self.more = more;
                 self.since = now;
-                self.state = State::Waiting(request);
+                self.state = State::Waiting { request, rest };
             }
             Head::Refused(response) => self.refuse(&response, now),
+        }
+    }
+
+    /// Takes the body of the request that waits, which is to be such a one.
+    pub(super) fn receive(&mut self, mut body: Body, encoding: Encoding, now: Duration) {
+        let State::Waiting { request, rest } = std::mem::replace(&mut self.state, State::Closed) else { return };
+        let mut rest = &rest[..];
+        if let Err(response) = body.take(&mut rest) {
+            return self.refuse(&response, now);
+        }
+        // What was sent already needs no word (RFC 9110, section 10.1.1).
+        let asks = request.body.expects_continue && body.len() == 0 && !body.is_whole();
+        if asks && self.stream.say(b"HTTP/1.1 100 Continue\r\n\r\n").is_err() {
+            return;
+        }
+        self.more = !rest.is_empty();
+        self.stream.expect_body();
+        self.since = now;
+        self.state = State::Receiving { request, encoding, body, progress: now };
+    }
+
+    /// A body that has come in whole, with its request; from here on its answer is waited for, by the
+    /// number of its ticket.
+    pub(super) fn hand_over(&mut self, ticket: u64, now: Duration) -> Option<(Request, Encoding, Body)> {
+        match std::mem::replace(&mut self.state, State::HandedOver(ticket)) {
+            State::Receiving { request, encoding, body, .. } if body.is_whole() => {
+                self.since = now;
+                Some((request, encoding, body))
+            }
+            other => {
+                self.state = other;
+                None
+            }
+        }
+    }
+
+    fn read_body(&mut self, scratch: &mut [u8; MAX_HEAD_BYTES], now: Duration) {
+        let State::Receiving { body, progress, .. } = &mut self.state else { return };
+        let mut taken = 0;
+        while !body.is_whole() {
+            let mut new = match self.stream.read_on(scratch) {
+                Ok(0) => return self.refuse(&Response::text(400, "the request ended before its body did"), now),
+                Ok(length) => &scratch[..length],
+                Err(Failure::NotYet) => return,
+                Err(Failure::Gone | Failure::NotTls) => return self.close(),
+                Err(Failure::Tls(error)) => {
+                    self.failure = Some(error);
+                    self.more = true;
+                    return self.finish(now);
+                }
+            };
+            taken += new.len();
+            *progress = now;
+            if let Err(response) = body.take(&mut new) {
+                return self.refuse(&response, now);
+            }
+            self.more |= !new.is_empty();
+            // What TLS has decrypted has to be taken, since no poll tells of it.
+            if taken >= TURN_BYTES && !self.stream.has_decrypted() {
+                return;
+            }
         }
     }
 

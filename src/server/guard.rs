@@ -3,12 +3,12 @@
 //!
 //! What a crowd of clients can cost: `MAX_CONNECTIONS` descriptors, a head of 8 KiB for each,
 //! with TLS some 128 KiB more while its handshake is under way and 32 later, `MAX_HEAVY` pages
-//! of metrics, no thread. The rest waits in the kernel's queue, and who sends nothing, or does
+//! of metrics, no thread; where pushes are on, bodies that together have a bound (`body`). The rest waits in the kernel's queue, and who sends nothing, or does
 //! not finish its handshake, makes room for who comes. Each client has one step of its
 //! handshake a turn, and only who may see metrics takes the place of a page.
 
 use std::cmp::Reverse;
-use std::io;
+use std::io::{self, Read};
 use std::net::{IpAddr, TcpListener};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
@@ -19,6 +19,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::host;
 
+use super::answer::Response;
 use super::connection::{Connection, YIELD_TIME};
 use super::head::MAX_HEAD_BYTES;
 use super::routes;
@@ -32,6 +33,9 @@ pub(super) const MAX_CONNECTIONS: usize = 64;
 /// Answers under way whose size grows with the host: with 100,000 series each is some 10 MB.
 const MAX_HEAVY: usize = 4;
 
+/// Pushes under way at once: the other half of the places is for those who ask.
+const MAX_PUSHES: usize = MAX_CONNECTIONS / 2;
+
 /// After accept failed (no descriptors, no memory): trying at once would only burn the CPU.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -41,11 +45,13 @@ const COMPLAINT_PAUSE: Duration = Duration::from_secs(60);
 /// The loop's state.
 pub(super) struct Guard {
     listener: TcpListener,
-    /// Closes when the server is to stop.
-    stop: UnixStream,
+    /// Has something to read when pushes were answered, and closes when the server is to stop.
+    wake: UnixStream,
     site: Site,
     connections: Vec<Connection>,
     scratch: Box<[u8; MAX_HEAD_BYTES]>,
+    /// The number of the next ticket.
+    ticket: u64,
     /// No accept before this.
     accept_from: Duration,
     /// No log line about accept before this.
@@ -55,39 +61,43 @@ pub(super) struct Guard {
 /// What poll said.
 #[derive(Default)]
 struct Events {
-    stop: bool,
+    wake: bool,
     accept: bool,
     connections: Vec<PollFlags>,
 }
 
 impl Guard {
-    /// `listener` does not block; `stop` is one end of a pair whose other end is closed in
-    /// order to stop.
-    pub(super) fn new(listener: TcpListener, stop: UnixStream, site: Site) -> Guard {
+    /// `listener` and `wake` do not block; `wake` is one end of a pair whose other end is the site's
+    /// answers', who close it in order to stop.
+    pub(super) fn new(listener: TcpListener, wake: UnixStream, site: Site) -> Guard {
         Guard {
             listener,
-            stop,
+            wake,
             site,
             connections: Vec::with_capacity(MAX_CONNECTIONS),
             scratch: Box::new([0; MAX_HEAD_BYTES]),
+            ticket: 0,
             accept_from: Duration::ZERO,
             complain_from: Duration::ZERO,
         }
     }
 
-    /// Serves until the other end of `stop` is closed.
+    /// Serves until the other end of `wake` is closed.
     pub(super) fn run(mut self) {
         let mut events = Events::default();
         loop {
             self.poll(host::monotonic(), &mut events);
-            if events.stop {
+            if events.wake && self.is_to_stop() {
                 return;
             }
             let now = host::monotonic();
             self.site.take_up();
+            if events.wake {
+                self.deliver(now);
+            }
             // Whoever has sent something is served before anyone has to make room.
             for (connection, happened) in self.connections.iter_mut().zip(&events.connections) {
-                if !happened.is_empty() {
+                if !happened.is_empty() && !connection.is_closed() {
                     connection.ready(*happened, &mut self.scratch, now);
                 }
                 if let Some(error) = connection.take_failure() {
@@ -105,6 +115,48 @@ impl Guard {
         }
     }
 
+    /// Somebody has woken it; whether it is to stop.
+    fn is_to_stop(&mut self) -> bool {
+        loop {
+            match self.wake.read(&mut self.scratch[..]) {
+                Ok(0) => return true,
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return error.kind() != io::ErrorKind::WouldBlock,
+            }
+        }
+    }
+
+    /// Gives pushers the answers that there are.
+    fn deliver(&mut self, now: Duration) {
+        for (ticket, answer) in self.site.answers.take() {
+            let waits = self.connections.iter_mut().find(|connection| connection.is_handed_over(ticket));
+            if let Some(connection) = waits {
+                connection.answer(Site::pushed(&answer), false, now);
+            }
+        }
+    }
+
+    /// Takes the body of the connection at `at`, where what it asks for is a push, and hands it over
+    /// where it has come in whole.
+    fn take_push(&mut self, at: usize, now: Duration) {
+        let opened = self.connections[at].waiting().and_then(|request| self.site.opens(request));
+        let is_full = || self.connections.iter().filter(|connection| connection.is_push()).count() >= MAX_PUSHES;
+        match opened {
+            Some(Ok(_)) if is_full() => {
+                let answer = Response::unavailable("too many pushes are under way; try again");
+                self.connections[at].answer(Site::pushed(&answer), false, now);
+            }
+            Some(Ok((body, encoding))) => self.connections[at].receive(body, encoding, now),
+            Some(Err(answer)) => self.connections[at].answer(Site::pushed(&answer), false, now),
+            None => {}
+        }
+        if let Some((request, encoding, body)) = self.connections[at].hand_over(self.ticket, now) {
+            self.site.take(request, encoding, body, self.ticket);
+            self.ticket += 1;
+        }
+    }
+
     /// Waits for the next thing to do.
     fn poll(&self, now: Duration, events: &mut Events) {
         let accept_at = self.accept_at();
@@ -119,7 +171,7 @@ impl Guard {
         let timeout = next.map_or(PollTimeout::NONE, |at| timeout(at.saturating_sub(now)));
 
         let mut fds = Vec::with_capacity(2 + MAX_CONNECTIONS);
-        fds.push(PollFd::new(self.stop.as_fd(), PollFlags::POLLIN));
+        fds.push(PollFd::new(self.wake.as_fd(), PollFlags::POLLIN));
         let listen = if accepting { PollFlags::POLLIN } else { PollFlags::empty() };
         fds.push(PollFd::new(self.listener.as_fd(), listen));
         fds.extend(self.connections.iter().map(|c| PollFd::new(c.as_fd(), c.interest())));
@@ -128,7 +180,7 @@ impl Guard {
         match poll(&mut fds, timeout) {
             Ok(_) => {
                 let mut happened = fds.iter().map(|fd| fd.revents().unwrap_or(PollFlags::empty()));
-                events.stop = happened.next().is_some_and(|flags| !flags.is_empty());
+                events.wake = happened.next().is_some_and(|flags| !flags.is_empty());
                 events.accept = happened.next().is_some_and(|flags| !flags.is_empty());
                 events.connections.extend(happened);
             }
@@ -167,6 +219,7 @@ impl Guard {
         self.connections.retain(|connection| !connection.is_closed());
         self.connections.sort_by_key(Connection::since);
         for at in 0..self.connections.len() {
+            self.take_push(at, now);
             let Some(request) = self.connections[at].waiting() else { continue };
             let heavy = routes::is_heavy(request) && self.site.security.admits(request.authorization.as_ref());
             if heavy && !heavy_slot(&mut self.connections, now) {

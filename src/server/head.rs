@@ -5,6 +5,7 @@
 use crate::secret::Secret;
 
 use super::answer::Response;
+use super::body::{Announced, Framing};
 
 /// What a head may hold, the request line included. Browsers with a purse of cookies stay
 /// below half of it.
@@ -28,6 +29,8 @@ pub struct Request {
     pub scraped_by: String,
     /// The `Authorization` field.
     pub authorization: Option<Secret>,
+    /// What is said of a body.
+    pub(super) body: Announced,
 }
 
 /// What stands in the bytes so far.
@@ -35,8 +38,8 @@ pub struct Request {
 pub(super) enum Head {
     /// Not all of it yet.
     Partial,
-    /// A request, and whether bytes may follow its head (a body, another request).
-    Complete(Request, bool),
+    /// A request, where its head ends, and whether bytes may follow that (a body, another request).
+    Complete(Request, usize, bool),
     /// Not a request that can be answered with more than this.
     Refused(Response),
 }
@@ -46,7 +49,7 @@ pub(super) fn parse(bytes: &[u8]) -> Head {
     let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut head = httparse::Request::new(&mut headers);
     match head.parse(bytes) {
-        Ok(httparse::Status::Complete(length)) => complete(&head, length < bytes.len()),
+        Ok(httparse::Status::Complete(length)) => complete(&head, length, length < bytes.len()),
         Ok(httparse::Status::Partial) if bytes.len() >= MAX_HEAD_BYTES => too_large(),
         Ok(httparse::Status::Partial) => Head::Partial,
         Err(httparse::Error::TooManyHeaders) => too_large(),
@@ -55,18 +58,15 @@ pub(super) fn parse(bytes: &[u8]) -> Head {
     }
 }
 
-fn complete(head: &httparse::Request<'_, '_>, trailing: bool) -> Head {
+fn complete(head: &httparse::Request<'_, '_>, length: usize, trailing: bool) -> Head {
     let mut accept = String::new();
     let (mut scraped_by, mut authorization) = (String::new(), None);
     let mut hosts = 0;
-    let mut body = false;
+    let mut body = Announced::default();
     for header in head.headers.iter() {
         let is = |name: &str| header.name.eq_ignore_ascii_case(name);
         if is("accept") {
-            if !accept.is_empty() {
-                accept.push(',');
-            }
-            accept.push_str(&String::from_utf8_lossy(header.value));
+            join(&mut accept, header.value);
         } else if is("x-metricsd-instance") {
             scraped_by = String::from_utf8_lossy(header.value).into_owned();
         } else if is("authorization") {
@@ -76,8 +76,18 @@ fn complete(head: &httparse::Request<'_, '_>, trailing: bool) -> Head {
             }
         } else if is("host") {
             hosts += 1;
-        } else if is("content-length") || is("transfer-encoding") {
-            body = true;
+        } else if is("content-length") {
+            body.framing = body.framing.length(header.value);
+        } else if is("transfer-encoding") {
+            body.framing = body.framing.transfer_encoding(header.value);
+        } else if is("content-type") {
+            body.content_type = String::from_utf8_lossy(header.value).into_owned();
+        } else if is("content-encoding") {
+            join(&mut body.encoding, header.value);
+        } else if is("expect") {
+            body.expects_continue = header.value.eq_ignore_ascii_case(b"100-continue");
+        } else if is("origin") {
+            body.is_of_a_page = true;
         }
     }
     // RFC 9112, section 3.2. The name itself does not matter: there is one site here.
@@ -91,8 +101,18 @@ fn complete(head: &httparse::Request<'_, '_>, trailing: bool) -> Head {
         accept,
         scraped_by,
         authorization,
+        body,
     };
-    Head::Complete(request, body || trailing)
+    let more = trailing || request.body.framing != Framing::None;
+    Head::Complete(request, length, more)
+}
+
+/// Another field of that name.
+fn join(all: &mut String, value: &[u8]) {
+    if !all.is_empty() {
+        all.push(',');
+    }
+    all.push_str(&String::from_utf8_lossy(value));
 }
 
 /// The path of a request target, which may also be a whole URL (RFC 9112, section 3.2.2).
@@ -130,7 +150,7 @@ mod tests {
 
     fn request(bytes: &[u8]) -> (String, String, String, bool) {
         match parse(bytes) {
-            Head::Complete(request, more) => (request.method, request.path, request.accept, more),
+            Head::Complete(request, _, more) => (request.method, request.path, request.accept, more),
             other => panic!("{other:?}"),
         }
     }

@@ -11,11 +11,15 @@
 //! client -> guard: accept, read, parse -> routes: Request -> Response -> tiny_http: bytes -> guard: write
 //! ```
 //!
+//! Where pushes are taken, a body comes between head and answer (`body`), and the answer from whoever
+//! takes them, when it is known (`push`).
+//!
 //! The bytes pass through TLS (`stream`) where that is configured, and credentials (`auth`)
 //! are asked for before a request is looked at further; both follow their files (`security`).
 
 mod answer;
 mod auth;
+mod body;
 mod connection;
 mod fields;
 mod guard;
@@ -24,6 +28,7 @@ mod health;
 mod negotiate;
 mod overview;
 mod page;
+mod push;
 mod routes;
 mod security;
 mod settings;
@@ -44,7 +49,12 @@ use crate::files::FileError;
 use crate::telemetry::{Exposition, Telemetry};
 
 use guard::Guard;
+use push::Answers;
 use site::{Handover, Site};
+
+pub use answer::Response;
+pub use body::{Bytes, Encoding};
+pub use push::{Intake, Push, PushKind, Pushes, Ticket};
 
 pub use auth::AuthSettings;
 pub use fields::{ServerFields, TABLE};
@@ -111,7 +121,7 @@ impl std::error::Error for StartError {
 pub struct Server {
     local_addr: SocketAddr,
     handed_over: Handover,
-    stop: Option<UnixStream>,
+    answers: Arc<Answers>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -133,6 +143,11 @@ impl Server {
         self.handed_over.lock().unwrap_or_else(PoisonError::into_inner).host = Some(host_name.into());
     }
 
+    /// From the next request on these are who takes pushes; none: nobody does.
+    pub fn take_pushes(&self, pushes: Option<Pushes>) {
+        self.handed_over.lock().unwrap_or_else(PoisonError::into_inner).pushes = Some(pushes);
+    }
+
     /// Closes the port and all connections, and waits for the thread, which never blocks.
     pub fn stop(self) {
         drop(self);
@@ -141,8 +156,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // The guard's end of the pair becomes readable, which is what it stops at.
-        self.stop = None;
+        self.answers.close();
         if let Some(thread) = self.thread.take() {
             // Its panics are caught and told to the telemetry.
             let _ = thread.join();
@@ -182,6 +196,8 @@ impl Bound {
         let other = |error| StartError::Other(address.clone(), error);
         let local_addr = listener.local_addr().map_err(other)?;
         let (ours, guards) = UnixStream::pair().map_err(other)?;
+        let answers = ours.set_nonblocking(true).and_then(|()| guards.set_nonblocking(true));
+        let answers = answers.map(|()| Arc::new(Answers::new(ours))).map_err(other)?;
         let exposition = Exposition::new(&telemetry);
         telemetry.latest.follow(overview::RATES);
         let handed_over = Handover::default();
@@ -192,6 +208,8 @@ impl Bound {
             exposition,
             security,
             handed_over: Arc::clone(&handed_over),
+            desk: None,
+            answers: Arc::clone(&answers),
         };
         let guard = Guard::new(listener, guards, site);
         let thread = std::thread::Builder::new()
@@ -205,7 +223,7 @@ impl Bound {
             })
             .map_err(other)?;
         log::info!("listening on {scheme}://{local_addr}");
-        Ok(Server { local_addr, handed_over, stop: Some(ours), thread: Some(thread) })
+        Ok(Server { local_addr, handed_over, answers, thread: Some(thread) })
     }
 }
 

@@ -6,8 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::answer::{self, Response};
+use super::body::{Body, Budget, Encoding};
 use super::head::Request;
 use super::health::Now;
+use super::push::{Answers, Push, PushKind, Pushes, Ticket};
 use super::routes::{self, View};
 use super::security::Security;
 use crate::host;
@@ -22,6 +24,8 @@ pub(super) struct HandedOver {
     pub(super) security: Option<Security>,
     /// The host's name.
     pub(super) host: Option<Box<str>>,
+    /// Who takes pushes; inside, none: nobody does.
+    pub(super) pushes: Option<Option<Pushes>>,
 }
 
 /// What there is to see, and how a request for it is answered.
@@ -31,6 +35,23 @@ pub(super) struct Site {
     pub(super) exposition: Exposition,
     pub(super) security: Security,
     pub(super) handed_over: Handover,
+    /// None: nobody takes pushes.
+    pub(super) desk: Option<Desk>,
+    /// On their way to those who wait for them.
+    pub(super) answers: Arc<Answers>,
+}
+
+/// Where pushes are handed in.
+pub(super) struct Desk {
+    pushes: Pushes,
+    budget: Arc<Budget>,
+}
+
+impl Desk {
+    /// What is pushed to `path`; none: nothing is.
+    fn kind(&self, path: &str) -> Option<PushKind> {
+        PushKind::ALL.into_iter().find(|kind| kind.path() == path && self.pushes.intake.takes(*kind))
+    }
 }
 
 impl Site {
@@ -42,6 +63,31 @@ impl Site {
         }
         if let Some(host) = handed_over.host.take() {
             self.host = host;
+        }
+        if let Some(pushes) = handed_over.pushes.take() {
+            self.desk = pushes.map(|pushes| Desk { budget: Budget::new(pushes.max_bytes), pushes });
+        }
+    }
+
+    /// Whether the request is a push that is to be taken, and what its body may be; why not, where it is
+    /// one that is not. None: it is no such thing, or who sends it may not see more.
+    pub(super) fn opens(&self, request: &Request) -> Option<Result<(Body, Encoding), Response>> {
+        let desk = self.desk.as_ref()?;
+        let is_push = request.method == "POST" && desk.kind(&request.path).is_some();
+        let is_one = is_push && self.security.admits(request.authorization.as_ref());
+        is_one.then(|| request.body.open(desk.pushes.max_bytes, &desk.budget))
+    }
+
+    /// Hands a push over, to be answered by the ticket of that number.
+    pub(super) fn take(&self, request: Request, encoding: Encoding, body: Body, ticket: u64) {
+        let ticket = Ticket::new(ticket, &self.answers);
+        // Since its body began pushes may have been switched off: the ticket says so.
+        let Some(desk) = &self.desk else { return };
+        let Some(kind) = desk.kind(&request.path) else { return };
+        let Request { query, body: announced, .. } = request;
+        let push = Push { kind, query, content_type: announced.content_type, encoding, body: body.into_bytes() };
+        if catch_unwind(AssertUnwindSafe(|| desk.pushes.intake.take(push, ticket))).is_err() {
+            log::error!("taking a push panicked; its client gets status 503");
         }
     }
 
@@ -57,9 +103,19 @@ impl Site {
         answer::bytes(&response, request.method == "HEAD")
     }
 
+    /// A push's answer as bytes.
+    pub(super) fn pushed(answer: &Response) -> Vec<u8> {
+        log::debug!("a push -> {}", answer.status);
+        answer::bytes(answer, false)
+    }
+
     /// What the request is for. A bug in a page is that request's failure only.
     fn page(&mut self, request: &Request) -> Response {
         let now = Now { monotonic: host::monotonic(), boottime: host::boottime(), wall_ms: host::wall_ms() };
+        if self.desk.as_ref().is_some_and(|desk| desk.kind(&request.path).is_some()) {
+            let allow = Some("POST");
+            return Response { allow, ..Response::text(405, "this takes pushes: POST") };
+        }
         let routed = catch_unwind(AssertUnwindSafe(|| {
             let view = View { telemetry: &self.telemetry, host: &self.host };
             routes::route(request, view, now, || self.exposition.frame(&self.telemetry, now.wall_ms))

@@ -15,7 +15,7 @@ use rustls::ServerConnection;
 const HANDSHAKE: u8 = 22;
 
 /// Of a client's TLS until its head is complete. Heads end at 8 KiB and certificates at 64;
-/// the rest is for the overhead of small records.
+/// the rest is for the overhead of small records. A body behind it has bounds of its own.
 const MAX_RECEIVED: usize = 256 << 10;
 
 /// An answer is encrypted in pieces of one record, so that it is never in memory twice.
@@ -69,6 +69,8 @@ struct Tls {
     session: Box<ServerConnection>,
     stage: Stage,
     received: usize,
+    /// What `received` may come to.
+    most: usize,
     goodbye: bool,
 }
 
@@ -88,7 +90,7 @@ impl Stream {
     pub(super) fn new(tcp: TcpStream, session: Option<ServerConnection>) -> Stream {
         let tls = session.map(|mut session| {
             session.set_buffer_limit(Some(PIECE_BYTES));
-            Tls { session: Box::new(session), stage: Stage::New, received: 0, goodbye: false }
+            Tls { session: Box::new(session), stage: Stage::New, received: 0, most: MAX_RECEIVED, goodbye: false }
         });
         Stream { tcp, tls }
     }
@@ -114,8 +116,8 @@ impl Stream {
             }
         }
         let received = tls.session.read_tls(tcp)?;
-        tls.received += received;
-        if tls.received > MAX_RECEIVED {
+        tls.received = tls.received.saturating_add(received);
+        if tls.received > tls.most {
             return Err(Failure::Gone);
         }
         if let Err(error) = tls.session.process_new_packets() {
@@ -135,6 +137,44 @@ impl Stream {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(0),
             read => Ok(read?),
         }
+    }
+
+    /// A body comes, whose reader bounds it.
+    pub(super) fn expect_body(&mut self) {
+        if let Some(tls) = &mut self.tls {
+            tls.most = usize::MAX;
+        }
+    }
+
+    /// The same as [`Stream::read`], where there may be more than one can take at a time: what TLS has
+    /// decrypted already comes first, since the socket does not tell of it.
+    pub(super) fn read_on(&mut self, into: &mut [u8]) -> Result<usize, Failure> {
+        if let Some(tls) = &mut self.tls {
+            match tls.session.reader().read(into) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(0),
+                read => return Ok(read?),
+            }
+        }
+        self.read(into)
+    }
+
+    /// Whether there is something to read that the socket does not tell of.
+    pub(super) fn has_decrypted(&mut self) -> bool {
+        // What is to be read of the last records is known when they are processed again.
+        let state = self.tls.as_mut().and_then(|tls| tls.session.process_new_packets().ok());
+        state.is_some_and(|state| state.plaintext_bytes_to_read() > 0)
+    }
+
+    /// Says `words`, a few, in front of the answer.
+    pub(super) fn say(&mut self, words: &[u8]) -> Result<(), Failure> {
+        let Stream { tcp, tls } = self;
+        let Some(tls) = tls else {
+            // A socket on which nothing was sent yet has room for them.
+            return if tcp.write(words)? == words.len() { Ok(()) } else { Err(Failure::Gone) };
+        };
+        tls.session.writer().write_all(words)?;
+        tls.flush(tcp)
     }
 
     /// Sends what TLS itself wants to.

@@ -23,6 +23,7 @@ mod notify;
 mod otlp;
 mod own_metrics;
 mod privileges;
+mod pushes;
 mod relabel;
 mod reload;
 mod rules;

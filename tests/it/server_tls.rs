@@ -12,12 +12,13 @@ use std::time::{Duration, Instant};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use metricsd::secret::{Secret, Source};
-use metricsd::server::{AuthSettings, Settings};
+use metricsd::server::{AuthSettings, Response, Settings};
 use metricsd::tls::{ServerSettings, Version};
 use nix::sys::signal::Signal;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, HandshakeKind, RootCertStore, StreamOwned};
 
+use crate::pushes::{next, post, taking_as};
 use crate::server::{Answer, connect, crowd, send, serve_as, server_sockets, until};
 use crate::support::pki::{Authority, Issued, fixture, new_key, write_key};
 use crate::support::program::{Daemon, TempDir, metricsd, run};
@@ -272,6 +273,23 @@ fn a_request_in_many_small_records_is_read() {
     assert_eq!(Answer::of(&text).body, "alive\n");
     let long = format!("GET /{} HTTP/1.1\r\n", "a".repeat(60_000));
     assert_eq!(ask_over(&mut open(at, &config), &long).unwrap().status, 431);
+}
+
+#[test]
+fn a_large_body_comes_whole_through_tls() {
+    let (dir, ca) = (TempDir::new(), Authority::new("ca"));
+    let (server, got) = taking_as(with(tls(&dir, &ca)));
+    let config = Arc::new(client(&ca, None, rustls::ALL_VERSIONS));
+    // More than is taken in a turn, and than TLS may have sent before a head is complete.
+    let body: Vec<u8> = (0..1_000_000_u32).map(|at| (at % 251) as u8).collect();
+    let mut stream = open(server.local_addr(), &config);
+    stream.write_all(&post("/api/v1/push", "", &body)).unwrap();
+    let (push, ticket) = next(&got);
+    assert!(*push.body == *body);
+    ticket.answer(Response::text(400, "no"));
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert_eq!(Answer::of(&answer).status, 400);
 }
 
 #[test]
