@@ -4,12 +4,13 @@
 //!
 //! | module | what it is | may use, of ours |
 //! |---|---|---|
-//! | [`model`] | families, readings, items, chunks, frames, batches. Pure | nothing |
+//! | [`model`] | families, readings, items, chunks, frames, batches; records; receipts. Pure | nothing |
 //! | [`fields`] | what a field of the configuration is: name, type, range, default, sentence, setter | nothing |
 //! | [`host`] | the kernel's files and calls, the clocks | nothing |
 //! | [`collectors`] | one file a collector, one table of them all | model, host, fields |
 //! | [`exposition`] | the readers of what applications expose: Prometheus text, OpenMetrics, JSON. Pure | model |
 //! | [`scrape`] | applications that are asked for their numbers: targets, and the threads that ask | model, host, http, exposition, shaping, telemetry, fields |
+//! | [`ingest`] | what applications send by themselves: pushes | model, fields |
 //! | [`pipeline`] | the beat, stamps, rounds, slow collectors, fan-out | model, host, collectors, telemetry |
 //! | [`files`] | small files that the configuration names, whether they have changed, what is made of them | nothing |
 //! | [`tls`] | certificates, keys, roots: what handshakes need, kept in step with its files | files, fields |
@@ -41,6 +42,7 @@ pub mod files;
 pub mod formats;
 pub mod host;
 pub mod http;
+pub mod ingest;
 pub mod lane;
 pub mod model;
 pub mod nearest;

@@ -1,0 +1,23 @@
+//! What a request's parts may take in memory. Pure.
+
+use super::Refused;
+
+/// Bytes that are left.
+#[derive(Debug)]
+pub struct Budget(usize);
+
+/// What an allocation takes besides what is in it.
+const ALLOCATION: usize = 16;
+
+impl Budget {
+    /// So many bytes.
+    pub fn new(bytes: usize) -> Budget {
+        Budget(bytes)
+    }
+
+    /// Takes what a `T` takes that has `len` bytes elsewhere.
+    pub fn take<T>(&mut self, len: usize) -> Result<(), Refused> {
+        self.0 = self.0.checked_sub(size_of::<T>() + ALLOCATION + len).ok_or(Refused::TooMuch)?;
+        Ok(())
+    }
+}

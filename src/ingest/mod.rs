@@ -1,0 +1,6 @@
+//! What applications send by themselves.
+//!
+//! Nothing here knows the server, the pipeline or a destination: whoever wires it gives pushes and
+//! the way for their answers, and takes what was in them.
+
+pub mod logs;
