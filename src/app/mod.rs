@@ -11,6 +11,7 @@ mod list;
 mod logging;
 mod notify;
 mod once;
+mod pushes;
 mod reload;
 mod sched;
 mod scrapes;

@@ -4,3 +4,9 @@
 //! the way for their answers, and takes what was in them.
 
 pub mod logs;
+pub mod otlp;
+mod room;
+mod unpack;
+
+pub use room::{Room, Taken};
+pub use unpack::{Unpack, gunzip};

@@ -11,16 +11,8 @@ mod proto;
 use std::sync::Arc;
 
 use self::budget::Budget;
+use super::otlp::Encoding;
 use crate::model::{Application, Attribute, Origin, Record, Value};
-
-/// How a request is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Encoding {
-    /// `application/x-protobuf`.
-    Protobuf,
-    /// `application/json`.
-    Json,
-}
 
 /// Why a request is not taken, and never will be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,7 +28,7 @@ const MAX_DEPTH: usize = 16;
 
 /// What the records of a request of `max_bytes` may take in memory is at most so many times that: those that
 /// applications send take about three times as much.
-const MEMORY_FACTOR: usize = 6;
+pub const MEMORY_FACTOR: usize = 6;
 
 /// Who gave a record whose application does not say its name.
 const NAMELESS: &str = "otlp";
