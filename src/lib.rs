@@ -22,7 +22,7 @@
 //! | [`lane`] | one per destination: mailbox, queue, worker, sender, verdict, back-off | model, host, telemetry, shaping, formats, spool, http, fields |
 //! | [`server`] | /health, /metrics, behind a connection guard | model, host, telemetry, shaping, formats, files, tls, secret, fields |
 //! | [`telemetry`] | metricsd's own numbers | model, host |
-//! | [`config`] | what was written, and what it means | fields, model, host, collectors, scrape, shaping, formats, spool, http, lane, server, files, tls, secret, nearest |
+//! | [`config`] | what was written, and what it means | fields, model, host, collectors, scrape, ingest, shaping, formats, spool, http, lane, server, files, tls, secret, nearest |
 //! | [`cli`] | flags | model, shaping, telemetry, nearest |
 //! | [`nearest`] | spelling help for the two above | nothing |
 //! | [`app`] | wiring only: build, start, wait, reload, stop | everything |

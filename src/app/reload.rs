@@ -15,6 +15,7 @@ use super::first_rounds::FirstRounds;
 use super::lanes::{Ending, Running, combinations};
 use super::level;
 use super::logging;
+use super::pushes::Pushes;
 use super::service::{Service, Setup, resource_of, start_slow};
 use super::stranded;
 use super::threads::Id;
@@ -182,10 +183,22 @@ impl Service {
                 slow.iter().for_each(|(_, id)| self.threads.ask(&[*id]));
             })
             .map_err(no_thread)?;
-        let server = self.move_server(&config, port, &host_name).inspect_err(|_| {
+        let pushes = self.start_pushes(&config).map_err(|error| {
             self.threads.ask(&new_threads);
             slow.iter().for_each(|(_, id)| self.threads.ask(&[*id]));
+            no_thread(error)
         })?;
+        let server = match self.move_server(&config, port, &host_name) {
+            Ok(server) => server,
+            Err(refused) => {
+                self.threads.ask(&new_threads);
+                slow.iter().for_each(|(_, id)| self.threads.ask(&[*id]));
+                if let Some(pushes) = pushes {
+                    pushes.stop(&mut self.threads);
+                }
+                return Err(refused);
+            }
+        };
 
         // Nothing fails from here on.
         logging::set_level(level(self.setup.log_level, &config));
@@ -202,6 +215,7 @@ impl Service {
             self.setup.host_name = host_name;
         }
         self.exchange_lanes(&config, started);
+        self.exchange_pushes(&config, pushes);
         // Behind them: chunks that are made from here on are for the lanes of now.
         let views = combinations(&config.lanes);
         if views != combinations(&self.config.lanes) {
@@ -236,6 +250,33 @@ impl Service {
             started.push(lane);
         }
         Ok(started)
+    }
+
+    /// What takes pushes from now on, where that is another one.
+    fn start_pushes(&mut self, config: &Config) -> io::Result<Option<Pushes>> {
+        let wanted = config.listen.push.as_ref();
+        let is_there = |max_bytes| self.pushes.as_ref().is_some_and(|pushes| pushes.is_for(max_bytes));
+        let Some(push) = wanted.filter(|push| !is_there(push.max_bytes)) else { return Ok(None) };
+        let resource = resource_of(&self.setup, self.boot_ms);
+        Pushes::start(push.max_bytes, &self.fanout, resource, &mut self.threads).map(Some)
+    }
+
+    /// Behind the lanes: these take what is pushed from here on.
+    fn exchange_pushes(&mut self, config: &Config, fresh: Option<Pushes>) {
+        let goes = fresh.is_some() || config.listen.push.is_none();
+        if let Some(old) = if goes { self.pushes.take() } else { None } {
+            old.stop(&mut self.threads);
+        }
+        if fresh.is_some() {
+            self.pushes = fresh;
+        }
+        if let Some(pushes) = &self.pushes {
+            pushes.comes_to(resource_of(&self.setup, self.boot_ms));
+        }
+        // The server may be another one.
+        if let Some(server) = &self.server {
+            server.take_pushes(self.pushes.as_ref().map(Pushes::intake));
+        }
     }
 
     /// The server at its new address; none where it stays.

@@ -13,6 +13,7 @@ use super::first_rounds::FirstRounds;
 use super::instance::instance_id;
 use super::lanes::{Ending, Running, combinations};
 use super::notify::Notify;
+use super::pushes::Pushes;
 use super::sched::Sched;
 use super::scrapes::Scrapes;
 use super::signals::{self, Signal};
@@ -79,6 +80,8 @@ pub struct Service {
     pub(super) hand_in: HandIn,
     /// The applications that are scraped.
     pub(super) scrapes: Scrapes,
+    /// What applications push; none: they may not.
+    pub(super) pushes: Option<Pushes>,
     /// For how many views there is room in what is collected.
     pub(super) views: ViewSlots,
     /// To the scheduler, which stops when this is dropped.
@@ -136,6 +139,11 @@ impl Service {
             pulse: notify.pulse(Arc::clone(&telemetry)),
             progress: Progress::default(),
         };
+        let resource = resource_of(&setup, boot_ms);
+        let pushes = config.listen.push.as_ref();
+        let pushes = pushes.map(|push| Pushes::start(push.max_bytes, &fanout, resource, &mut threads));
+        let pushes = pushes.transpose().map_err(no_thread)?;
+        server.take_pushes(pushes.as_ref().map(Pushes::intake));
         // Long before the service manager's patience is over.
         let limit = notify.watchdog().map_or(HANGS_AFTER, |patience| HANGS_AFTER.min(patience / 4));
         let sched = Sched::start(&mut threads, scheduler, limit).map_err(no_thread)?;
@@ -152,6 +160,7 @@ impl Service {
             slow,
             hand_in,
             scrapes,
+            pushes,
             views,
             updates,
             boot_ms,
@@ -205,8 +214,11 @@ impl Service {
     /// Producers first, then the lanes with what they have.
     pub fn stop(self, signals: &Receiver<Signal>) {
         let begun = Instant::now();
-        let Service { mut threads, fanout, lanes, ending, updates, server, sched, scrapes, .. } = self;
+        let Service { mut threads, fanout, lanes, ending, updates, server, sched, scrapes, pushes, .. } = self;
         scrapes.stop(&mut threads);
+        if let Some(pushes) = pushes {
+            pushes.stop(&mut threads);
+        }
         drop(updates);
         if !sched.wait(&mut threads, LAST_ROUND, signals) && !threads.is_hurried() {
             log::warn!("a collector hangs; its round is left behind");

@@ -42,6 +42,8 @@ pub struct Config {
     pub endpoints: Vec<scrape::Settings>,
     /// Patterns of files that name more of them.
     pub endpoints_files: Vec<String>,
+    /// What applications may send by themselves.
+    pub listen: crate::ingest::ListenSettings,
     /// How what waits is kept where a destination does not say otherwise.
     pub spool: lane::SpoolSettings,
     /// Labels of every metric of every destination; a lane's own labels hold them already.

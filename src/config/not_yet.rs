@@ -6,11 +6,10 @@ use crate::fields::any_of;
 use crate::formats;
 
 /// Fields, each with what may be said of it all the same. Those of `shipper` are those of each of `shippers`.
-const FIELDS: [(&str, Off); 10] = [
+const FIELDS: [(&str, Off); 9] = [
     ("logs", Off::Never),
     ("ci_runners", Off::Never),
     ("management", Off::Never),
-    ("listen", Off::Never),
     ("history", Off::Never),
     ("server.allowed_hosts", Off::Never),
     ("server.allow_config_edit", Off::Never),

@@ -15,6 +15,7 @@ use super::shipper;
 use crate::collectors;
 use crate::fields::{self, DefaultValue, Done, Fault, Field, Fields, Inner, Notes, Row, Table, Takes};
 use crate::http::Env;
+use crate::ingest::{ListenFields, TABLE as LISTEN_TABLE};
 use crate::lane::{
     Budget, DEFAULT_MEMORY_MAX_BYTES, GivenLabels, LANE_TABLE, LaneFields, SPOOL_TABLE, SpoolFields, SpoolMode,
     SpoolSettings, add_label,
@@ -45,6 +46,7 @@ pub(super) struct Root {
     spool: SpoolFields,
     endpoints: Vec<EndpointFields>,
     endpoints_files: Vec<String>,
+    listen: ListenFields,
 }
 
 struct Collector {
@@ -58,7 +60,7 @@ impl Default for Collector {
     }
 }
 
-static FIELDS: [Field<Root>; 11] = [
+static FIELDS: [Field<Root>; 12] = [
     Field::new(
         "log_level",
         Takes::Word(&["debug", "info", "warn", "error"], |s, at| s.log_level = Some(LEVELS[at])),
@@ -119,6 +121,12 @@ static FIELDS: [Field<Root>; 11] = [
         Takes::Texts(|s: &mut Root| s.endpoints_files.clear(), |s, pattern| add_pattern(&mut s.endpoints_files, pattern)),
         DefaultValue::Texts(&[]),
         "Patterns (`/etc/metricsd/endpoints/*.json`) of files of such lists, or of Prometheus' `file_sd`, which are followed as they change.",
+    ),
+    Field::new(
+        "listen",
+        Takes::Object(&Inner { table: &LISTEN_TABLE, of: |s: &mut Root| &mut s.listen }),
+        DefaultValue::EmptyMap,
+        "",
     ),
     Field::new(
         "spool",
@@ -191,10 +199,12 @@ pub(super) fn read(cx: &Context<'_>, tree: &Value<'_>, host_name: &str) -> Confi
         spool,
         endpoints,
         endpoints_files,
+        listen,
     } = root;
     let mut settings = common_spool(cx.env, spool.total_max_bytes());
     notes.within("spool", |notes| spool.settle(&mut settings, notes));
     let rules = notes.within("transforms", |notes| transforms.settle(notes));
+    let listen = notes.within("listen", |notes| listen.settle(notes));
     let common = shipper::Common {
         interval: collector.interval,
         spool: &settings,
@@ -202,7 +212,7 @@ pub(super) fn read(cx: &Context<'_>, tree: &Value<'_>, host_name: &str) -> Confi
         rules: &rules,
         host_name,
         env: cx.env,
-        gives_records: false,
+        gives_records: listen.push.is_some(),
     };
     let lanes = shipper::lanes(shipper, shippers, &common, &mut notes);
     let endpoints = scrape::settle(endpoints, "endpoints", collector.interval, cx.env, &mut notes);
@@ -218,6 +228,7 @@ pub(super) fn read(cx: &Context<'_>, tree: &Value<'_>, host_name: &str) -> Confi
         lanes,
         endpoints,
         endpoints_files,
+        listen,
         spool: settings,
         // A name that was given twice has been noted already.
         labels: Labels::new(labels).unwrap_or(Labels::EMPTY),

@@ -3,10 +3,12 @@
 //! Nothing here knows the server, the pipeline or a destination: whoever wires it gives pushes and
 //! the way for their answers, and takes what was in them.
 
+mod fields;
 pub mod logs;
 pub mod otlp;
 mod room;
 mod unpack;
 
+pub use fields::{ListenFields, ListenSettings, PushSettings, TABLE};
 pub use room::{Room, Taken};
 pub use unpack::{Unpack, gunzip};

@@ -1,0 +1,72 @@
+//! The fields of `listen`.
+
+use crate::fields::{DefaultValue, Field, Inner, Notes, Table, Takes};
+
+/// What is listened for.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ListenSettings {
+    /// None: no pushes.
+    pub push: Option<PushSettings>,
+}
+
+/// `listen.push`, where it is on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PushSettings {
+    /// Bytes of a push, as it comes over the wire, and unpacked.
+    pub max_bytes: usize,
+}
+
+/// Default of [`PushSettings::max_bytes`]: four times what OpenTelemetry's exporters send.
+const DEFAULT_MAX_BYTES: usize = 16 << 20;
+
+impl Default for PushSettings {
+    fn default() -> PushSettings {
+        PushSettings { max_bytes: DEFAULT_MAX_BYTES }
+    }
+}
+
+/// `listen`, as it was written.
+#[derive(Default)]
+pub struct ListenFields {
+    push: PushFields,
+}
+
+#[derive(Default)]
+struct PushFields {
+    enabled: bool,
+    settings: PushSettings,
+}
+
+static FIELDS: [Field<ListenFields>; 1] = [Field::new(
+    "push",
+    Takes::Object(&Inner { table: &PUSH_TABLE, of: |s: &mut ListenFields| &mut s.push }),
+    DefaultValue::EmptyMap,
+    "",
+)];
+
+/// The fields of `listen`.
+pub static TABLE: Table<ListenFields> = Table::new(|| FIELDS.iter().collect());
+
+static PUSH_FIELDS: [Field<PushFields>; 2] = [
+    Field::new(
+        "enabled",
+        Takes::Bool(|s: &mut PushFields, on| s.enabled = on),
+        DefaultValue::Bool(false),
+        "Whether applications may push to the server's port: OTLP logs to `/v1/logs`; [`logs.md`](logs.md).",
+    ),
+    Field::new(
+        "max_bytes",
+        Takes::Whole(1024..=1 << 28, |s: &mut PushFields, bytes| s.settings.max_bytes = bytes as usize),
+        DefaultValue::Whole(DEFAULT_MAX_BYTES as u64),
+        "Bytes of a push, as it comes over the wire, and unpacked.",
+    ),
+];
+
+static PUSH_TABLE: Table<PushFields> = Table::new(|| PUSH_FIELDS.iter().collect());
+
+impl ListenFields {
+    /// What is meant. Notes are of the object `listen`.
+    pub fn settle(self, _: &mut Notes) -> ListenSettings {
+        ListenSettings { push: self.push.enabled.then_some(self.push.settings) }
+    }
+}
