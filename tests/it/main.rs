@@ -24,6 +24,7 @@ mod otlp;
 mod own_metrics;
 mod privileges;
 mod pushes;
+mod records;
 mod relabel;
 mod reload;
 mod rules;

@@ -141,6 +141,10 @@ impl Drop for Encoding<'_> {
         state.encoding = false;
         state.list.add(std::mem::take(&mut self.bodies), self.receipt.take(), false, now);
         self.queue.wake(&state, now);
+        if state.list.is_awaited() {
+            // Where the request hangs, nobody else tells who waits that it does.
+            self.queue.wake_keeper(&state, true, now);
+        }
         self.queue.tell(&state);
     }
 }

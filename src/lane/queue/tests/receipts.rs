@@ -163,3 +163,24 @@ fn a_spool_that_is_left_behind_keeps_no_promise() {
     kept.work();
     assert_eq!(heard(&told), Some(Fate::Lost));
 }
+
+#[test]
+fn the_keeper_looks_even_where_it_has_no_disk() {
+    let kept = kept(&SpoolSettings::memory(1000));
+    let woken = kept.queue.keeper_woken();
+    let (receipt, _told) = receipt();
+    std::thread::scope(|scope| {
+        let (queue, generation) = (Arc::clone(&kept.queue), kept.sender.generation);
+        let keeper = scope.spawn(move || queue.next_task(generation));
+        let until = Instant::now() + Duration::from_secs(60);
+        while !kept.queue.keeper_sleeps() {
+            assert!(Instant::now() < until, "it does not sleep");
+            std::thread::yield_now();
+        }
+        kept.queue.encoding().done(vec![body(1, 10)], receipt);
+        let (_, task) = keeper.join().unwrap();
+        assert!(matches!(task, Task::Upkeep), "{task:?}");
+    });
+    assert!(kept.queue.keeper_woken() > woken);
+    drop(kept);
+}
