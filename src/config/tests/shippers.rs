@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::formats::{Compression, Options, RemoteWriteVersion, json, remote_write};
 use crate::http::HttpSettings;
-use crate::lane::{Kind, RetrySettings, To};
+use crate::lane::{Kind, RetrySettings, Settings, To};
 use crate::model::Labels;
 use crate::model::Scheme;
 
@@ -355,4 +355,55 @@ fn tls_is_checked_by_the_rules_of_the_field() {
         warnings(old),
         ["c.json:1:128: shipper.tls.cipher_suites: is of TLS 1.2 alone, and has no effect with this min_version"]
     );
+}
+
+#[test]
+fn a_destination_has_a_lane_for_records_where_something_gives_any() {
+    let lanes = |push: bool, shipper: &str| -> (Vec<String>, Vec<String>) {
+        let text = format!(r#"{{"listen": {{"push": {{"enabled": {push}}}}}, "shipper": {{"name": "x", {shipper}}}}}"#);
+        let config = loaded(&text);
+        let place = |lane: &Settings| match &lane.kind.to {
+            To::Http(http) => format!("{} {}", lane.lane_name(), http.endpoint.as_str()),
+            _ => lane.lane_name(),
+        };
+        (config.lanes.iter().map(place).collect(), config.warnings)
+    };
+    let otlp = |endpoint: &str| format!(r#""type": "otlp_http", "endpoint": "{endpoint}""#);
+    for (shipper, with, without) in [
+        (otlp("http://h/otlp?t=1"), &["x http://h/otlp/v1/metrics?t=1", "x@records http://h/otlp/v1/logs?t=1"][..], 1),
+        (otlp("http://h/v1/metrics"), &["x http://h/v1/metrics"], 1),
+        (otlp("http://h/a/v1/logs/"), &["x@records http://h/a/v1/logs/"], 0),
+        (
+            r#""type": "http_json", "endpoint": "http://h/in""#.to_owned(),
+            &["x http://h/in", "x@records http://h/in"],
+            1,
+        ),
+        (r#""type": "stdout""#.to_owned(), &["x", "x@records"], 1),
+        (
+            r#""type": "prometheus_remote_write", "endpoint": "http://h/api/v1/write""#.to_owned(),
+            &["x http://h/api/v1/write"],
+            1,
+        ),
+    ] {
+        assert_eq!(lanes(true, &shipper), (with.iter().map(|lane| (*lane).to_owned()).collect(), Vec::new()));
+        let (off, warnings) = lanes(false, &shipper);
+        assert_eq!(off.len(), without, "{shipper}");
+        let says_so = warnings.iter().any(|warning| warning.contains("takes records alone, and nothing gives any"));
+        assert_eq!(says_so, without == 0, "{warnings:?}");
+    }
+}
+
+#[test]
+fn what_metrics_alone_have_is_not_the_records() {
+    let config = loaded(
+        r#"{"listen": {"push": {"enabled": true}}, "transforms": [{"drop_labels": ["a"]}], "labels": {"dc": "eu"},
+            "spool": {"dir": "/s"},
+            "shippers": [{"name": "x", "type": "otlp_http", "endpoint": "http://h", "own_metrics": true}]}"#,
+    );
+    let [metrics, records] = &config.lanes[..] else { panic!("{} lanes", config.lanes.len()) };
+    assert_eq!((metrics.rule_places.len(), metrics.own_metrics), (1, true));
+    assert_eq!((records.rule_places.len(), records.own_metrics, records.rules.len()), (0, false, 0));
+    assert_eq!((records.labels.get("dc"), config.destinations()), (Some("eu"), 1));
+    let homes = [metrics.home(), records.home()];
+    assert_eq!(homes, [Some("/s/x".into()), Some("/s/x@records".into())]);
 }
