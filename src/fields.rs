@@ -133,6 +133,8 @@ pub enum Takes<S: 'static> {
     /// A list of strings: what is to be done first (a list that is given takes the place of the default one),
     /// and with each of them.
     Texts(fn(&mut S), fn(&mut S, String) -> Done),
+    /// A list of numbers of this range: what is to be done first, and with each of them.
+    Numbers(RangeInclusive<f64>, fn(&mut S), fn(&mut S, f64) -> Done),
     /// A list of regular expressions, each for the whole of a name.
     Patterns(fn(&mut S), fn(&mut S, String) -> Done),
     /// An object of strings whose names are the operator's own.
@@ -175,6 +177,8 @@ pub enum DefaultValue {
     Text(&'static str),
     /// A list of strings. An empty one stands for an empty list of anything.
     Texts(&'static [&'static str]),
+    /// A list of numbers.
+    Numbers(&'static [f64]),
 }
 
 /// A part of an `S` that an object fills, whatever its own type.
@@ -241,6 +245,8 @@ pub enum Shape {
     Text,
     /// A list of strings.
     Texts,
+    /// A list of numbers.
+    Numbers,
     /// An object of strings.
     Map,
     /// An object of strings, or places of them.
@@ -318,6 +324,7 @@ impl<S> Takes<S> {
             Takes::Word(words, _) => (Shape::Text, Range::Words(words)),
             Takes::Text(_) => (Shape::Text, Range::None),
             Takes::Texts(..) => (Shape::Texts, Range::None),
+            Takes::Numbers(range, ..) => (Shape::Numbers, Range::Number(*range.start(), *range.end())),
             Takes::Patterns(..) => (Shape::Texts, Range::Patterns),
             Takes::Map(_) => (Shape::Map, Range::None),
             Takes::Secrets(_) => (Shape::Secrets, Range::None),

@@ -10,7 +10,7 @@
 //! | [`collectors`] | one file a collector, one table of them all | model, host, fields |
 //! | [`exposition`] | the readers of what applications expose: Prometheus text, OpenMetrics, JSON. Pure | model |
 //! | [`scrape`] | applications that are asked for their numbers: targets, and the threads that ask | model, host, http, exposition, shaping, telemetry, fields |
-//! | [`ingest`] | what applications send by themselves: pushes | model, fields |
+//! | [`ingest`] | what applications send by themselves: StatsD, pushes | model, host, exposition, telemetry, fields |
 //! | [`pipeline`] | the beat, stamps, rounds, slow collectors, fan-out | model, host, collectors, telemetry |
 //! | [`files`] | small files that the configuration names, whether they have changed, what is made of them | nothing |
 //! | [`tls`] | certificates, keys, roots: what handshakes need, kept in step with its files | files, fields |

@@ -8,6 +8,7 @@ mod health;
 mod instance;
 mod lanes;
 mod list;
+mod listen;
 mod logging;
 mod notify;
 mod once;

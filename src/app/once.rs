@@ -71,6 +71,7 @@ pub fn collect(
     let (_updates, updated) = unbounded();
     let scheduler = Scheduler {
         others: Others::new(),
+        asked: Vec::new(),
         collectors,
         fanout: Arc::new(Fanout::default()),
         telemetry: Arc::clone(&telemetry),

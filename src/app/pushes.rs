@@ -15,14 +15,14 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 
 use super::threads::{Id, Threads};
-use crate::host::wall_ms;
+use crate::host::{monotonic, wall_ms};
 use crate::ingest::logs::{self, MEMORY_FACTOR, Refused};
 use crate::ingest::otlp::Encoding;
 use crate::ingest::{Room, Unpack, gunzip};
 use crate::model::{Fate, Payload, Receipt, Record, Records, Resource, Signal};
 use crate::pipeline::Fanout;
-use crate::server::{self, Intake, Push, PushKind, Response, Ticket};
-use crate::telemetry::panic_message;
+use crate::server::{self, Intake, Push, PushKind, Response};
+use crate::telemetry::{PushCounts, PushOutcome, panic_message};
 
 /// Pushes that wait for being read. What their bodies take together the server bounds.
 const WAITING: usize = 16;
@@ -42,6 +42,32 @@ pub struct Pushes {
 
 struct Desk {
     waiting: Sender<(Push, Ticket)>,
+    counts: Arc<PushCounts>,
+}
+
+/// A push's ticket, whose answer is counted.
+struct Ticket {
+    ticket: Option<server::Ticket>,
+    kind: PushKind,
+    counts: Arc<PushCounts>,
+}
+
+impl Ticket {
+    fn answer(mut self, response: Response) {
+        self.counts.answered(self.kind, PushOutcome::of_status(response.status));
+        if let Some(ticket) = self.ticket.take() {
+            ticket.answer(response);
+        }
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        // The server's own, which is dropped with it, answers 503.
+        if self.ticket.is_some() {
+            self.counts.answered(self.kind, PushOutcome::Unavailable);
+        }
+    }
 }
 
 struct Reader {
@@ -62,6 +88,7 @@ impl Pushes {
         max_bytes: usize,
         fanout: &Arc<Fanout>,
         resource: Arc<Resource>,
+        counts: &Arc<PushCounts>,
         threads: &mut Threads,
     ) -> io::Result<Pushes> {
         let (put, waiting) = bounded(WAITING);
@@ -77,7 +104,8 @@ impl Pushes {
             room: Room::new(max_bytes.saturating_mul(MEMORY_FACTOR)),
         };
         let thread = threads.spawn("push", move || reader.run())?;
-        Ok(Pushes { desk: Arc::new(Desk { waiting: put }), max_bytes, resource, thread, _stop: stop })
+        let desk = Arc::new(Desk { waiting: put, counts: Arc::clone(counts) });
+        Ok(Pushes { desk, max_bytes, resource, thread, _stop: stop })
     }
 
     /// Whether it takes what may be so large.
@@ -107,9 +135,15 @@ impl Intake for Desk {
         kind == PushKind::OtlpLogs
     }
 
-    fn take(&self, push: Push, ticket: Ticket) {
+    fn take(&self, push: Push, ticket: server::Ticket) {
+        let ticket = Ticket { ticket: Some(ticket), kind: push.kind, counts: Arc::clone(&self.counts) };
         // Where there is no room, and at the end, it comes back and is dropped: that answers 503.
         drop(self.waiting.try_send((push, ticket)));
+    }
+
+    fn turned_away(&self, kind: PushKind, status: u16, why: &str) {
+        self.counts.answered(kind, PushOutcome::of_status(status));
+        self.counts.trouble.note(format!("{} was answered {status}: {why}", kind.as_str()), monotonic());
     }
 }
 

@@ -188,6 +188,17 @@ impl Service {
             slow.iter().for_each(|(_, id)| self.threads.ask(&[*id]));
             no_thread(error)
         })?;
+        let listen = match self.listen.prepare(&config.listen, &self.views, &mut self.threads) {
+            Ok(listen) => listen,
+            Err(error) => {
+                self.threads.ask(&new_threads);
+                slow.iter().for_each(|(_, id)| self.threads.ask(&[*id]));
+                if let Some(pushes) = pushes {
+                    pushes.stop(&mut self.threads);
+                }
+                return Err(refused(&error));
+            }
+        };
         let server = match self.move_server(&config, port, &host_name) {
             Ok(server) => server,
             Err(refused) => {
@@ -196,6 +207,7 @@ impl Service {
                 if let Some(pushes) = pushes {
                     pushes.stop(&mut self.threads);
                 }
+                self.listen.abandon(listen, &mut self.threads);
                 return Err(refused);
             }
         };
@@ -223,14 +235,15 @@ impl Service {
         }
         self.exchange_collectors(&order, &kept, &fresh, slow);
         self.scrapes.exchange(&config);
+        self.listen.adopt(listen, &mut self.threads);
         self.first_rounds = FirstRounds::of(&fresh.statuses, &config.collectors);
         self.config = config;
         self.tell();
         self.stranded.look(&self.config);
         // Closed only where the scheduler's thread is gone, which ends the program.
         let resource = resource_of(&self.setup, self.boot_ms);
-        let others = self.scrapes.sources();
-        let _ = self.updates.send(Update { interval: self.config.interval, resource, order, fresh, others });
+        let (others, asked) = (self.sources(), self.listen.asked());
+        let _ = self.updates.send(Update { interval: self.config.interval, resource, order, fresh, others, asked });
         self.sched.wakes();
         Ok(())
     }
@@ -258,7 +271,7 @@ impl Service {
         let is_there = |max_bytes| self.pushes.as_ref().is_some_and(|pushes| pushes.is_for(max_bytes));
         let Some(push) = wanted.filter(|push| !is_there(push.max_bytes)) else { return Ok(None) };
         let resource = resource_of(&self.setup, self.boot_ms);
-        Pushes::start(push.max_bytes, &self.fanout, resource, &mut self.threads).map(Some)
+        Pushes::start(push.max_bytes, &self.fanout, resource, &self.push_counts, &mut self.threads).map(Some)
     }
 
     /// Behind the lanes: these take what is pushed from here on.

@@ -12,6 +12,7 @@ use super::after_burst::AfterBurst;
 use super::first_rounds::FirstRounds;
 use super::instance::instance_id;
 use super::lanes::{Ending, Running, combinations};
+use super::listen::Listen;
 use super::notify::Notify;
 use super::pushes::Pushes;
 use super::sched::Sched;
@@ -26,11 +27,11 @@ use crate::host::{HostPaths, SystemStatFs, boottime, monotonic, wall_ms};
 use crate::lane::{GRACE, Unsaved};
 use crate::model::{Resource, ViewSlots};
 use crate::pipeline::{
-    Clock, Collectors, Fanout, HANGS_AFTER, HandIn, Progress, Scheduler, SlowWorker, Update, read_clocks,
+    Clock, Collectors, Fanout, HANGS_AFTER, HandIn, Others, Progress, Scheduler, SlowWorker, Update, read_clocks,
 };
 use crate::scrape;
 use crate::server::{self, Server, StartError};
-use crate::telemetry::{CollectorStatus, Subjects, Telemetry, counted, rough_duration};
+use crate::telemetry::{CollectorStatus, PushCounts, Subjects, Telemetry, counted, rough_duration};
 
 /// From the first signal to the end, whatever hangs.
 const STOP_WITHIN: Duration = Duration::from_secs(9);
@@ -82,6 +83,10 @@ pub struct Service {
     pub(super) scrapes: Scrapes,
     /// What applications push; none: they may not.
     pub(super) pushes: Option<Pushes>,
+    /// What pushes have come to since the start.
+    pub(super) push_counts: Arc<PushCounts>,
+    /// What applications send by themselves.
+    pub(super) listen: Listen,
     /// For how many views there is room in what is collected.
     pub(super) views: ViewSlots,
     /// To the scheduler, which stops when this is dropped.
@@ -124,11 +129,20 @@ impl Service {
         views.change(combinations(&config.lanes).count());
         let slow = start_slow(&mut threads, workers).map_err(no_thread)?;
         let scrapes = Scrapes::start(&config, &telemetry, &views, &hand_in, &mut threads).map_err(no_thread)?;
+        let mut listen = Listen::default();
+        match listen.prepare(&config.listen, &views, &mut threads) {
+            Ok(prepared) => listen.adopt(prepared, &mut threads),
+            Err(error) => {
+                log::error!("{error}");
+                return Err(exit_of_listen(&error));
+            }
+        }
         let boot_ms = boot_ms(&setup.paths);
         let (updates, updated) = unbounded();
         let scheduler = Scheduler {
             collectors: runners,
-            others: scrapes.sources(),
+            others: scrapes.sources().into_iter().chain(listen.sources(config.interval)).collect(),
+            asked: listen.asked(),
             fanout: Arc::clone(&fanout),
             telemetry: Arc::clone(&telemetry),
             resource: resource_of(&setup, boot_ms),
@@ -140,8 +154,9 @@ impl Service {
             progress: Progress::default(),
         };
         let resource = resource_of(&setup, boot_ms);
+        let push_counts = Arc::default();
         let pushes = config.listen.push.as_ref();
-        let pushes = pushes.map(|push| Pushes::start(push.max_bytes, &fanout, resource, &mut threads));
+        let pushes = pushes.map(|push| Pushes::start(push.max_bytes, &fanout, resource, &push_counts, &mut threads));
         let pushes = pushes.transpose().map_err(no_thread)?;
         server.take_pushes(pushes.as_ref().map(Pushes::intake));
         // Long before the service manager's patience is over.
@@ -161,6 +176,8 @@ impl Service {
             hand_in,
             scrapes,
             pushes,
+            push_counts,
+            listen,
             views,
             updates,
             boot_ms,
@@ -185,6 +202,8 @@ impl Service {
             collectors: self.collectors.clone(),
             destinations: self.lanes.iter().map(|lane| Arc::clone(lane.status())).collect(),
             endpoints: self.scrapes.statuses().to_vec(),
+            statsd: self.listen.statsd_counts(),
+            pushes: self.pushes.is_some().then(|| Arc::clone(&self.push_counts)),
         });
     }
 
@@ -195,8 +214,13 @@ impl Service {
             log::error!("endpoints_files: cannot start a thread: {error}; the endpoints of before stay");
             return;
         }
-        self.hand_in.sources(self.scrapes.sources());
+        self.hand_in.sources(self.sources());
         self.tell();
+    }
+
+    /// All sources that are no collectors.
+    pub(super) fn sources(&self) -> Others {
+        self.scrapes.sources().into_iter().chain(self.listen.sources(self.config.interval)).collect()
     }
 
     pub fn is_lost(&mut self, ended: &Ended) -> bool {
@@ -214,11 +238,12 @@ impl Service {
     /// Producers first, then the lanes with what they have.
     pub fn stop(self, signals: &Receiver<Signal>) {
         let begun = Instant::now();
-        let Service { mut threads, fanout, lanes, ending, updates, server, sched, scrapes, pushes, .. } = self;
+        let Service { mut threads, fanout, lanes, ending, updates, server, sched, scrapes, pushes, listen, .. } = self;
         scrapes.stop(&mut threads);
         if let Some(pushes) = pushes {
             pushes.stop(&mut threads);
         }
+        listen.stop(&mut threads);
         drop(updates);
         if !sched.wait(&mut threads, LAST_ROUND, signals) && !threads.is_hurried() {
             log::warn!("a collector hangs; its round is left behind");
@@ -311,6 +336,14 @@ pub(super) fn start_slow(threads: &mut Threads, workers: Vec<SlowWorker>) -> io:
         }
     }
     Ok(started)
+}
+
+/// The same as for the server's port.
+fn exit_of_listen(error: &io::Error) -> Exit {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => Exit::Permission,
+        _ => Exit::Unavailable,
+    }
 }
 
 fn exit_of(error: &StartError) -> Exit {

@@ -71,7 +71,7 @@ fn field(cx: &Context<'_>, item: &Item<'_>, info: &Info, fill: &mut dyn Fill) {
                 }
             }
         }
-        (Shape::Texts, Some(Data::List(items)), _) => {
+        (Shape::Texts | Shape::Numbers, Some(Data::List(items)), _) => {
             check(cx, item, fill.set(name, Piece::List));
             for (at, value) in items.iter().enumerate() {
                 let item = Item::new(value, item.path.index(at), item.is_secret);

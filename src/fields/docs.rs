@@ -84,6 +84,7 @@ impl Info {
             Shape::Duration => "duration",
             Shape::Text => "string",
             Shape::Texts => "list of strings",
+            Shape::Numbers => "list of numbers",
             Shape::Map | Shape::Secrets => "map of strings",
             Shape::Object => "object",
             Shape::Objects => "list of objects",
@@ -112,6 +113,10 @@ impl DefaultValue {
             DefaultValue::Whole(number) => number.to_string(),
             DefaultValue::Number(number) => number.to_string(),
             DefaultValue::Text(text) => quoted(text),
+            DefaultValue::Numbers(numbers) => {
+                let numbers: Vec<String> = numbers.iter().map(ToString::to_string).collect();
+                format!("[{}]", numbers.join(","))
+            }
             DefaultValue::Texts(texts) => {
                 let texts: Vec<String> = texts.iter().copied().map(quoted).collect();
                 format!("[{}]", texts.join(","))

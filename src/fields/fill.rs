@@ -176,6 +176,8 @@ impl<S> Takes<S> {
             (Takes::Text(set), Checked::Text(text)) => return set(into, text),
             (Takes::Texts(begin, _) | Takes::Patterns(begin, _), Checked::List) => begin(into),
             (Takes::Texts(_, push) | Takes::Patterns(_, push), Checked::Text(text)) => return push(into, text),
+            (Takes::Numbers(_, begin, _), Checked::List) => begin(into),
+            (Takes::Numbers(_, _, push), Checked::Number(number)) => return push(into, number),
             (Takes::Map(put), Checked::Member(name, Held::Here(text))) => return put(into, name, text),
             (Takes::Secrets(put), Checked::Member(name, value)) => return put(into, name, value),
             _ => return Err(no_such_piece()),
@@ -200,8 +202,9 @@ enum Checked<'v> {
 fn checked<'v>(shape: Shape, range: Range, piece: Piece<'v>) -> Result<Checked<'v>, Fault> {
     let value = match (shape, piece) {
         (_, Piece::One(value)) => value,
-        (Shape::Texts, Piece::List) => return Ok(Checked::List),
+        (Shape::Texts | Shape::Numbers, Piece::List) => return Ok(Checked::List),
         (Shape::Texts, Piece::Item(item)) => return text(item).map(Checked::Text),
+        (Shape::Numbers, Piece::Item(item)) => return of_list(range, &item).map(Checked::Number),
         (Shape::Map | Shape::Secrets, Piece::Member(name, value)) => {
             return Ok(Checked::Member(name, Held::Here(text(value)?)));
         }
@@ -218,7 +221,7 @@ fn checked<'v>(shape: Shape, range: Range, piece: Piece<'v>) -> Result<Checked<'
         (Shape::Duration, Range::Duration(from, to)) => Checked::Duration(wait(&(from..=to), &value)?),
         (Shape::Text, Range::Words(words)) => Checked::Word(word(words, &text(value)?)?),
         (Shape::Text, _) => Checked::Text(text(value)?),
-        (Shape::Texts | Shape::Objects, _) => return Err(Fault::expected("a list")),
+        (Shape::Texts | Shape::Numbers | Shape::Objects, _) => return Err(Fault::expected("a list")),
         _ => return Err(Fault::expected("an object")),
     })
 }
@@ -249,6 +252,13 @@ fn number(range: &RangeInclusive<f64>, value: &Scalar<'_>) -> Result<f64, Fault>
         _ => None,
     };
     number.ok_or_else(|| Fault::expected(format!("a number from {} to {}", range.start(), range.end())))
+}
+
+fn of_list(range: Range, value: &Scalar<'_>) -> Result<f64, Fault> {
+    match range {
+        Range::Number(from, to) => number(&(from..=to), value),
+        _ => Err(Fault::expected("a number")),
+    }
 }
 
 fn word(words: &'static [&'static str], text: &str) -> Result<usize, Fault> {

@@ -5,6 +5,7 @@
 
 mod attribute;
 mod clock;
+mod datagrams;
 mod fetch;
 mod kernel_file;
 mod memory;
@@ -13,6 +14,7 @@ mod statfs;
 
 pub use attribute::read_attribute;
 pub use clock::{boottime, monotonic, wall_ms};
+pub use datagrams::Datagrams;
 pub use fetch::fetch;
 pub use kernel_file::{KernelFile, ReadError, Scratch, is_cut};
 pub use memory::give_back_free_memory;

@@ -1,10 +1,13 @@
 //! The fields of `listen`.
 
+use super::statsd::{self, Settings as StatsdSettings};
 use crate::fields::{DefaultValue, Field, Inner, Notes, Table, Takes};
 
 /// What is listened for.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ListenSettings {
+    /// None: no StatsD.
+    pub statsd: Option<StatsdSettings>,
     /// None: no pushes.
     pub push: Option<PushSettings>,
 }
@@ -28,6 +31,7 @@ impl Default for PushSettings {
 /// `listen`, as it was written.
 #[derive(Default)]
 pub struct ListenFields {
+    statsd: Option<statsd::StatsdFields>,
     push: PushFields,
 }
 
@@ -37,12 +41,20 @@ struct PushFields {
     settings: PushSettings,
 }
 
-static FIELDS: [Field<ListenFields>; 1] = [Field::new(
-    "push",
-    Takes::Object(&Inner { table: &PUSH_TABLE, of: |s: &mut ListenFields| &mut s.push }),
-    DefaultValue::EmptyMap,
-    "",
-)];
+static FIELDS: [Field<ListenFields>; 2] = [
+    Field::new(
+        "statsd",
+        Takes::Object(&Inner { table: &statsd::TABLE, of: |s: &mut ListenFields| s.statsd.get_or_insert_default() }),
+        DefaultValue::Null,
+        "",
+    ),
+    Field::new(
+        "push",
+        Takes::Object(&Inner { table: &PUSH_TABLE, of: |s: &mut ListenFields| &mut s.push }),
+        DefaultValue::EmptyMap,
+        "",
+    ),
+];
 
 /// The fields of `listen`.
 pub static TABLE: Table<ListenFields> = Table::new(|| FIELDS.iter().collect());
@@ -66,7 +78,8 @@ static PUSH_TABLE: Table<PushFields> = Table::new(|| PUSH_FIELDS.iter().collect(
 
 impl ListenFields {
     /// What is meant. Notes are of the object `listen`.
-    pub fn settle(self, _: &mut Notes) -> ListenSettings {
-        ListenSettings { push: self.push.enabled.then_some(self.push.settings) }
+    pub fn settle(self, notes: &mut Notes) -> ListenSettings {
+        let statsd = self.statsd.map(|statsd| notes.within("statsd", |notes| statsd.settle(notes)));
+        ListenSettings { statsd, push: self.push.enabled.then_some(self.push.settings) }
     }
 }

@@ -3,10 +3,13 @@
 //! Nothing here knows the server, the pipeline or a destination: whoever wires it gives pushes and
 //! the way for their answers, and takes what was in them.
 
+mod expiry;
 mod fields;
 pub mod logs;
+mod names;
 pub mod otlp;
 mod room;
+pub mod statsd;
 mod unpack;
 
 pub use fields::{ListenFields, ListenSettings, PushSettings, TABLE};

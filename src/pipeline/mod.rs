@@ -18,6 +18,6 @@ pub use clock::{Clock, Reading, read_clocks};
 pub use done::{HandIn, Others};
 pub use fanout::{Fanout, Outlet, Way};
 pub use handover::{Beat, HANGS_AFTER, Look, Watch};
-pub use scheduler::{Progress, Pulse, Scheduler, Sign, Update};
+pub use scheduler::{AtTick, Progress, Pulse, Scheduler, Sign, Update};
 pub use slots::{Collectors, Fresh};
 pub use slow::SlowWorker;

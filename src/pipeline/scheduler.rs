@@ -1,6 +1,7 @@
 //! What keeping the beat takes: a round at each tick of the grid, and between two of them what a reload brings.
 
 use std::collections::HashSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use super::slots::{Back, Call, Collectors, Fresh};
 use crate::collectors::Tick;
 use crate::host::monotonic;
 use crate::model::{Batch, Frame, Resource, Roster};
-use crate::telemetry::{StepDirection, Telemetry, rfc3339, rough_duration};
+use crate::telemetry::{StepDirection, Telemetry, panic_message, rfc3339, rough_duration};
 
 /// How long before the first round the first reading is taken, for values that are
 /// differences of two: fifteen of the kernel's clock ticks, and ready 0.2 s after the start.
@@ -33,6 +34,14 @@ pub struct Update {
     pub fresh: Fresh,
     /// What else gives frames from now on, each with the time between two of them.
     pub others: Others,
+    /// Those of them that are asked at each tick.
+    pub asked: Vec<Arc<dyn AtTick>>,
+}
+
+/// A source that is no collector and gives its numbers at each tick: what has come to it since the last one.
+pub trait AtTick: Send + Sync {
+    /// What there is at `time_ms` of the wall clock. Waits for nothing but memory.
+    fn frame(&self, time_ms: i64) -> Frame;
 }
 
 /// What the loop has come to.
@@ -68,6 +77,8 @@ pub struct Scheduler {
     pub collectors: Collectors,
     /// What else gives frames.
     pub others: Others,
+    /// Those of them that are asked at each tick.
+    pub asked: Vec<Arc<dyn AtTick>>,
     /// Where it goes.
     pub fanout: Arc<Fanout>,
     /// What is known of it.
@@ -147,6 +158,12 @@ enum Woken {
     /// A collector has come back that was given up, and is to be primed.
     Returned,
     Stopped,
+}
+
+/// Asks a source. A bug of its own costs its frame and nothing else.
+fn ask(source: &dyn AtTick, time_ms: i64) -> Option<Frame> {
+    let asked = catch_unwind(AssertUnwindSafe(|| source.frame(time_ms)));
+    asked.inspect_err(|panic| log::error!("a source met a bug: {}", panic_message(&**panic))).ok()
 }
 
 impl Scheduler {
@@ -232,8 +249,9 @@ impl Scheduler {
     }
 
     fn take_up(&mut self, update: Update) {
-        let Update { interval, resource, order, fresh, others } = update;
+        let Update { interval, resource, order, fresh, others, asked } = update;
         self.change_others(others);
+        self.asked = asked;
         for gone in self.collectors.change(&order, fresh) {
             self.telemetry.latest.remove(gone);
             self.progress.ended.push(gone);
@@ -284,6 +302,7 @@ impl Scheduler {
             let gone = ended.filter(|gone| frames.iter().all(|frame| &*frame.source != *gone));
             let last: Vec<Frame> = gone.map(|source| Frame::ended(source, tick.wall_ms)).collect();
             frames.extend(last);
+            frames.extend(self.asked.iter().filter_map(|source| ask(&**source, tick.wall_ms)));
         }
         self.publish(tick.wall_ms, stamp, frames, true);
         for slow in &mut self.collectors.slow {

@@ -79,6 +79,8 @@ pub(super) struct Connection {
     more: bool,
     /// Why its TLS failed, until somebody asks.
     failure: Option<rustls::Error>,
+    /// To where it pushed and what it was told, where its body was refused, until somebody asks.
+    turned_away: Option<(String, Response)>,
 }
 
 #[derive(Debug)]
@@ -128,7 +130,7 @@ impl Connection {
     /// A client at `peer` has come.
     pub(super) fn new(stream: Stream, peer: IpAddr, now: Duration) -> Connection {
         let state = State::Reading { head: Vec::new(), step: now };
-        Connection { stream, peer, since: now, state, more: false, failure: None }
+        Connection { stream, peer, since: now, state, more: false, failure: None, turned_away: None }
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -172,6 +174,11 @@ impl Connection {
     /// Why its TLS failed, once.
     pub(super) fn take_failure(&mut self) -> Option<rustls::Error> {
         self.failure.take()
+    }
+
+    /// Where its body was refused on its way: to where it pushed, and what it was told. Once.
+    pub(super) fn take_turned_away(&mut self) -> Option<(String, Response)> {
+        self.turned_away.take()
     }
 
     /// What to poll for. A connection that waits is still told of its client's end.
@@ -246,7 +253,9 @@ impl Connection {
             // Nothing can be said to it.
             State::Reading { .. } if self.stream.stage() < Stage::Open => self.close(),
             State::Reading { .. } => self.refuse(&Response::text(408, "no complete request within 5 seconds"), now),
-            State::Receiving { .. } => self.refuse(&Response::text(408, "the body does not come, or too slowly"), now),
+            State::Receiving { .. } => {
+                self.turn_away(Response::text(408, "the body does not come, or too slowly"), now)
+            }
             State::HandedOver(_) => {
                 self.refuse(&Response::unavailable("no destination has said in time that it has it"), now)
             }
@@ -268,6 +277,15 @@ impl Connection {
     fn refuse(&mut self, response: &Response, now: Duration) {
         self.more = true;
         self.answer(answer::bytes(response, false), false, now);
+    }
+
+    /// The same of a push, whose body is on its way.
+    fn turn_away(&mut self, response: Response, now: Duration) {
+        if let State::Receiving { request, .. } = &mut self.state {
+            let path = std::mem::take(&mut request.path);
+            self.refuse(&response, now);
+            self.turned_away = Some((path, response));
+        }
     }
 
     fn read_head(&mut self, scratch: &mut [u8; MAX_HEAD_BYTES], now: Duration) {
@@ -320,11 +338,9 @@ impl Connection {
     pub(super) fn receive(&mut self, mut body: Body, encoding: Encoding, now: Duration) {
         let State::Waiting { request, rest } = std::mem::replace(&mut self.state, State::Closed) else { return };
         let mut rest = &rest[..];
-        if let Err(response) = body.take(&mut rest) {
-            return self.refuse(&response, now);
-        }
+        let taken = body.take(&mut rest);
         // What was sent already needs no word (RFC 9110, section 10.1.1).
-        let asks = request.body.expects_continue && body.len() == 0 && !body.is_whole();
+        let asks = taken.is_ok() && request.body.expects_continue && body.len() == 0 && !body.is_whole();
         if asks && self.stream.say(b"HTTP/1.1 100 Continue\r\n\r\n").is_err() {
             return;
         }
@@ -332,6 +348,9 @@ impl Connection {
         self.stream.expect_body();
         self.since = now;
         self.state = State::Receiving { request, encoding, body, progress: now };
+        if let Err(response) = taken {
+            self.turn_away(response, now);
+        }
     }
 
     /// A body that has come in whole, with its request; from here on its answer is waited for, by the
@@ -354,7 +373,7 @@ impl Connection {
         let mut taken = 0;
         while !body.is_whole() {
             let mut new = match self.stream.read_on(scratch) {
-                Ok(0) => return self.refuse(&Response::text(400, "the request ended before its body did"), now),
+                Ok(0) => return self.turn_away(Response::text(400, "the request ended before its body did"), now),
                 Ok(length) => &scratch[..length],
                 Err(Failure::NotYet) => return,
                 Err(Failure::Gone | Failure::NotTls) => return self.close(),
@@ -367,7 +386,7 @@ impl Connection {
             taken += new.len();
             *progress = now;
             if let Err(response) = body.take(&mut new) {
-                return self.refuse(&response, now);
+                return self.turn_away(response, now);
             }
             self.more |= !new.is_empty();
             // What TLS has decrypted has to be taken, since no poll tells of it.

@@ -106,6 +106,9 @@ impl Guard {
                 if connection.deadline() <= now {
                     connection.expire(now);
                 }
+                if let Some((path, answer)) = connection.take_turned_away() {
+                    self.site.turned_away(&path, &answer);
+                }
             }
             self.answer(now);
             if events.accept {
@@ -142,14 +145,23 @@ impl Guard {
     fn take_push(&mut self, at: usize, now: Duration) {
         let opened = self.connections[at].waiting().and_then(|request| self.site.opens(request));
         let is_full = || self.connections.iter().filter(|connection| connection.is_push()).count() >= MAX_PUSHES;
+        let opened = match opened {
+            Some(Ok(_)) if is_full() => Some(Err(Response::unavailable("too many pushes are under way; try again"))),
+            opened => opened,
+        };
+        let connection = &mut self.connections[at];
         match opened {
-            Some(Ok(_)) if is_full() => {
-                let answer = Response::unavailable("too many pushes are under way; try again");
-                self.connections[at].answer(Site::pushed(&answer), false, now);
+            Some(Ok((body, encoding))) => connection.receive(body, encoding, now),
+            Some(Err(answer)) => {
+                if let Some(request) = connection.waiting() {
+                    self.site.turned_away(&request.path, &answer);
+                }
+                connection.answer(Site::pushed(&answer), false, now);
             }
-            Some(Ok((body, encoding))) => self.connections[at].receive(body, encoding, now),
-            Some(Err(answer)) => self.connections[at].answer(Site::pushed(&answer), false, now),
             None => {}
+        }
+        if let Some((path, answer)) = connection.take_turned_away() {
+            self.site.turned_away(&path, &answer);
         }
         if let Some((request, encoding, body)) = self.connections[at].hand_over(self.ticket, now) {
             self.site.take(request, encoding, body, self.ticket);

@@ -7,7 +7,7 @@ use serde::ser::{Serialize, Serializer};
 use crate::model::Signal;
 use crate::telemetry::{
     self, CollectorState, CollectorStatus, DestinationState, DestinationStatus, DropReason, EndpointState,
-    EndpointStatus, Scrape, Subjects, Telemetry, VERSION, go_duration, rfc3339,
+    EndpointStatus, LastTrouble, Scrape, Subjects, Telemetry, VERSION, go_duration, rfc3339,
 };
 
 /// The clocks at the time of a request.
@@ -62,6 +62,9 @@ pub(super) struct Health {
     destinations: Ordered<String, Destination>,
     #[serde(skip_serializing_if = "Ordered::is_empty")]
     endpoints: Ordered<String, Endpoint>,
+    /// Only what is on.
+    #[serde(skip_serializing_if = "Ordered::is_empty")]
+    listen: Ordered<&'static str, Listening>,
 }
 
 #[derive(Debug, serde::Serialize)]
@@ -102,6 +105,15 @@ struct Endpoint {
     last_scrape: Option<String>,
     duration_seconds: f64,
     samples: usize,
+}
+
+#[derive(Debug, serde::Serialize)]
+struct Listening {
+    series: u64,
+    /// Applications that push.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sources: Option<u64>,
+    last_error: Option<String>,
 }
 
 /// A map that keeps the order it was given: the collectors' table, the configuration.
@@ -154,6 +166,7 @@ pub(super) fn examine(telemetry: &Telemetry, now: Now) -> Health {
         subjects.by_destination().map(|one| (one.name().to_owned(), destination(one, now, &mut reasons))).collect();
     let endpoints =
         subjects.endpoints.iter().map(|status| (status.name().to_owned(), endpoint(status, &mut reasons))).collect();
+    let listen = listening(&subjects, now, &mut reasons);
     let status = match (dead || late.is_some(), reasons.is_empty()) {
         (true, _) => Status::Unhealthy,
         (false, false) => Status::Degraded,
@@ -168,6 +181,7 @@ pub(super) fn examine(telemetry: &Telemetry, now: Now) -> Health {
         collectors: Ordered(collectors),
         destinations: Ordered(destinations),
         endpoints: Ordered(endpoints),
+        listen: Ordered(listen),
     }
 }
 
@@ -217,6 +231,21 @@ fn endpoint(status: &EndpointStatus, reasons: &mut Vec<String>) -> Endpoint {
         duration_seconds: seconds(duration, 6),
         samples,
     }
+}
+
+fn listening(subjects: &Subjects, now: Now, reasons: &mut Vec<String>) -> Vec<(&'static str, Listening)> {
+    let mut all = Vec::new();
+    let mut add = |name, trouble: &LastTrouble, series, sources| {
+        reasons.extend(trouble.recent(now.monotonic).map(|why| format!("{name}: {why}")));
+        all.push((name, Listening { series, sources, last_error: trouble.last() }));
+    };
+    if let Some(counts) = &subjects.statsd {
+        add("statsd", &counts.trouble, counts.series(), None);
+    }
+    if let Some(counts) = &subjects.pushes {
+        add("push", &counts.trouble, counts.series(), Some(counts.sources()));
+    }
+    all
 }
 
 fn destination(status: telemetry::Destination<'_>, now: Now, reasons: &mut Vec<String>) -> Destination {

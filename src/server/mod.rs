@@ -52,9 +52,10 @@ use guard::Guard;
 use push::Answers;
 use site::{Handover, Site};
 
+pub use crate::telemetry::PushKind;
 pub use answer::Response;
 pub use body::{Bytes, Encoding};
-pub use push::{Intake, Push, PushKind, Pushes, Ticket};
+pub use push::{Intake, Push, Pushes, Ticket};
 
 pub use auth::AuthSettings;
 pub use fields::{ServerFields, TABLE};

@@ -17,29 +17,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::answer::Response;
 use super::body::{Bytes, Encoding};
+use crate::telemetry::PushKind;
 
-/// What a push is, by where it is sent to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PushKind {
-    /// `POST /api/v1/push`: a page of Prometheus text.
-    Text,
-    /// `POST /v1/metrics`: OTLP metrics.
-    OtlpMetrics,
-    /// `POST /v1/logs`: OTLP logs.
-    OtlpLogs,
-}
-
-impl PushKind {
-    /// All of them.
-    pub const ALL: [PushKind; 3] = [PushKind::Text, PushKind::OtlpMetrics, PushKind::OtlpLogs];
-
-    /// Where it is sent to.
-    pub fn path(self) -> &'static str {
-        match self {
-            PushKind::Text => "/api/v1/push",
-            PushKind::OtlpMetrics => "/v1/metrics",
-            PushKind::OtlpLogs => "/v1/logs",
-        }
+/// Where a push of that kind is sent to.
+pub(super) fn path_of(kind: PushKind) -> &'static str {
+    match kind {
+        PushKind::Text => "/api/v1/push",
+        PushKind::OtlpMetrics => "/v1/metrics",
+        PushKind::OtlpLogs => "/v1/logs",
     }
 }
 
@@ -79,6 +64,10 @@ pub trait Intake: Send + Sync {
     /// Takes a push over, with the ticket for its answer. Called by the thread that serves
     /// all clients, so it must not wait for anything: it hands both on, or answers at once.
     fn take(&self, push: Push, ticket: Ticket);
+
+    /// The server has turned one away by itself, with this status and these words: it was too large,
+    /// or came when there was no room. To be counted; must not wait either.
+    fn turned_away(&self, kind: PushKind, status: u16, why: &str);
 }
 
 /// Who takes pushes, and how large one may be.

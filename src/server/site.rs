@@ -9,11 +9,11 @@ use super::answer::{self, Response};
 use super::body::{Body, Budget, Encoding};
 use super::head::Request;
 use super::health::Now;
-use super::push::{Answers, Push, PushKind, Pushes, Ticket};
+use super::push::{Answers, Push, Pushes, Ticket, path_of};
 use super::routes::{self, View};
 use super::security::Security;
 use crate::host;
-use crate::telemetry::{Exposition, Telemetry};
+use crate::telemetry::{Exposition, PushKind, Telemetry};
 
 /// What a reload leaves for the guard.
 pub(super) type Handover = Arc<Mutex<HandedOver>>;
@@ -50,7 +50,7 @@ pub(super) struct Desk {
 impl Desk {
     /// What is pushed to `path`; none: nothing is.
     fn kind(&self, path: &str) -> Option<PushKind> {
-        PushKind::ALL.into_iter().find(|kind| kind.path() == path && self.pushes.intake.takes(*kind))
+        PushKind::ALL.into_iter().find(|kind| path_of(*kind) == path && self.pushes.intake.takes(*kind))
     }
 }
 
@@ -107,6 +107,15 @@ impl Site {
     pub(super) fn pushed(answer: &Response) -> Vec<u8> {
         log::debug!("a push -> {}", answer.status);
         answer::bytes(answer, false)
+    }
+
+    /// A push to `path` was turned away with this answer, of its own.
+    pub(super) fn turned_away(&self, path: &str, answer: &Response) {
+        let Some(desk) = &self.desk else { return };
+        let why = String::from_utf8_lossy(&answer.body);
+        if let Some(kind) = desk.kind(path) {
+            desk.pushes.intake.turned_away(kind, answer.status, why.trim_end());
+        }
     }
 
     /// What the request is for. A bug in a page is that request's failure only.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::host::monotonic;
 use crate::model::{Family, Frame, Item, Label, Reading, Recorder, Signal, everywhere};
 
+use super::listened::{self, PushItems, StatsdItems};
 use super::process::{self, Process};
 use super::{
     COMMIT, CollectorState, CollectorStatus, Destination, DestinationStatus, DropReason, Outcome, ScrapeCounts,
@@ -176,6 +177,8 @@ pub struct Exposition {
     destinations: Vec<DestinationItems>,
     /// Only where there are endpoints.
     scrapes: Option<ScrapeItems>,
+    statsd: Option<StatsdItems>,
+    pushes: Option<PushItems>,
     process: Process,
 }
 
@@ -206,8 +209,12 @@ struct ScrapeItems {
 
 /// Series of a collector and of a destination, at most; with what there is once, they
 /// bound the frame.
-const SERIES_ONCE: usize =
-    4 + StepDirection::ALL.len() + ScrapeFailure::ALL.len() + ScrapeDrop::ALL.len() + process::SERIES;
+const SERIES_ONCE: usize = 4
+    + StepDirection::ALL.len()
+    + ScrapeFailure::ALL.len()
+    + ScrapeDrop::ALL.len()
+    + listened::SERIES
+    + process::SERIES;
 const SERIES_PER_COLLECTOR: usize = 5;
 const SERIES_PER_DESTINATION: usize = 7 + Outcome::ALL.len() + 2 * DropReason::ALL.len();
 
@@ -238,6 +245,8 @@ impl Exposition {
             collectors: subjects.collectors.iter().map(|status| CollectorItems::new(status.name())).collect(),
             destinations,
             scrapes: (!subjects.endpoints.is_empty()).then(ScrapeItems::new),
+            statsd: subjects.statsd.as_ref().map(|_| StatsdItems::new()),
+            pushes: subjects.pushes.as_ref().map(|_| PushItems::new()),
             process: Process::new(),
             subjects,
         }
@@ -268,6 +277,12 @@ impl Exposition {
         }
         if let Some(items) = &self.scrapes {
             items.record(&telemetry.scrapes, out);
+        }
+        if let (Some(items), Some(counts)) = (&self.statsd, &self.subjects.statsd) {
+            items.record(counts, out);
+        }
+        if let (Some(items), Some(counts)) = (&self.pushes, &self.subjects.pushes) {
+            items.record(counts, out);
         }
         self.process.record(telemetry.started_wall_ms, out);
         out.finish(wall_ms)

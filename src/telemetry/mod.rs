@@ -8,6 +8,8 @@ mod destinations;
 mod endpoints;
 mod exposition;
 mod latest;
+mod listen;
+mod listened;
 mod process;
 mod subjects;
 mod throttle;
@@ -23,6 +25,7 @@ pub use destinations::{DestinationState, DestinationStatus, DropReason, Outcome,
 pub use endpoints::{EndpointState, EndpointStatus, Scrape, ScrapeCounts, ScrapeDrop, ScrapeFailure};
 pub use exposition::{Exposition, OWN};
 pub use latest::{Latest, Newest};
+pub use listen::{LastTrouble, PushCounts, PushKind, PushOutcome, StatsdCounts, StatsdDrop};
 pub use subjects::{Destination, Subjects};
 pub use throttle::{Causes, Throttle};
 pub use time_text::{counted, go_duration, rfc3339, rough_duration};

@@ -3,7 +3,7 @@
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use super::{CollectorStatus, DestinationState, DestinationStatus, EndpointStatus, Trouble};
+use super::{CollectorStatus, DestinationState, DestinationStatus, EndpointStatus, PushCounts, StatsdCounts, Trouble};
 use crate::model::Signal;
 
 /// The collectors, destinations and endpoints of the configuration in use.
@@ -19,6 +19,10 @@ pub struct Subjects {
     pub destinations: Vec<Arc<DestinationStatus>>,
     /// One an endpoint that is scraped, in the configuration's order.
     pub endpoints: Vec<Arc<EndpointStatus>>,
+    /// Where StatsD is on.
+    pub statsd: Option<Arc<StatsdCounts>>,
+    /// Where pushes are taken.
+    pub pushes: Option<Arc<PushCounts>>,
 }
 
 impl Subjects {

@@ -160,7 +160,8 @@ fn own_metrics() -> String {
     destination.has_rules(&["transforms[0]".to_owned()]);
     let (collectors, destinations) = (vec![Arc::new(collector)], vec![Arc::new(destination)]);
     let endpoints = vec![Arc::new(EndpointStatus::new("shop"))];
-    let subjects = Subjects { collectors, destinations, endpoints, ..Subjects::default() };
+    let (statsd, pushes) = (Some(Arc::default()), Some(Arc::default()));
+    let subjects = Subjects { collectors, destinations, endpoints, statsd, pushes, ..Subjects::default() };
     let telemetry = Telemetry::new(Duration::ZERO, 0, subjects);
     let frame = Exposition::new(&telemetry).frame(&telemetry, 0);
     let mut rows: Vec<Vec<String>> = Vec::new();

@@ -35,6 +35,7 @@ mod server;
 mod server_tls;
 mod shutdown;
 mod spools;
+mod statsd;
 mod support;
 mod templates;
 mod tls;

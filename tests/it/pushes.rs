@@ -11,8 +11,8 @@ use metricsd::server::{AuthSettings, Encoding, Intake, Push, PushKind, Pushes, R
 
 use crate::server::{Answer, connect, send, serve_as, until};
 
-/// Hands what it takes to the test.
-struct Desk(Sender<(Push, Ticket)>);
+/// Hands what it takes to the test, and the status of what the server turned away.
+struct Desk(Sender<(Push, Ticket)>, Sender<u16>);
 
 impl Intake for Desk {
     fn takes(&self, kind: PushKind) -> bool {
@@ -23,15 +23,25 @@ impl Intake for Desk {
         // A test that does not look has let go of its end; then the ticket answers.
         let _ = self.0.send((push, ticket));
     }
+
+    fn turned_away(&self, kind: PushKind, status: u16, why: &str) {
+        assert!(kind == PushKind::Text && !why.is_empty());
+        let _ = self.1.send(status);
+    }
 }
 
 const MAX: usize = 1 << 20;
 
 pub fn taking_as(settings: Settings) -> (Server, Receiver<(Push, Ticket)>) {
-    let (server, _) = serve_as(settings, 1);
-    let (put, got) = channel();
-    server.take_pushes(Some(Pushes { intake: Arc::new(Desk(put)), max_bytes: MAX }));
+    let (server, got, _) = turning_away(settings);
     (server, got)
+}
+
+fn turning_away(settings: Settings) -> (Server, Receiver<(Push, Ticket)>, Receiver<u16>) {
+    let (server, _) = serve_as(settings, 1);
+    let ((put, got), (tell, told)) = (channel(), channel());
+    server.take_pushes(Some(Pushes { intake: Arc::new(Desk(put, tell)), max_bytes: MAX }));
+    (server, got, told)
 }
 
 fn taking() -> (Server, Receiver<(Push, Ticket)>) {
@@ -119,7 +129,7 @@ fn who_waits_for_a_word_before_its_body_gets_one() {
 
 #[test]
 fn what_is_too_large_or_not_understood_is_refused_before_its_body_comes() {
-    let (server, got) = taking();
+    let (server, got, told) = turning_away(Settings::default());
     let address = server.local_addr();
     let ask = |head: &str| send(address, format!("POST /api/v1/push HTTP/1.1\r\nHost: a\r\n{head}\r\n")).status;
     assert_eq!(ask("Content-Length: 1073741824\r\nExpect: 100-continue\r\n"), 413);
@@ -138,6 +148,7 @@ fn what_is_too_large_or_not_understood_is_refused_before_its_body_comes() {
     pusher.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
     assert!(got.try_recv().is_err());
+    assert_eq!(told.try_iter().collect::<Vec<_>>(), [413, 413, 415, 400, 400, 403, 400, 413]);
 }
 
 #[test]
@@ -194,7 +205,7 @@ fn those_who_wait_for_their_answer_take_half_of_the_places() {
 
 #[test]
 fn a_body_that_stops_half_way_or_comes_at_a_byte_a_time_has_an_end() {
-    let (server, got) = taking();
+    let (server, got, told) = turning_away(Settings::default());
     let address = server.local_addr();
     // Its end is no body's end.
     let mut cut = connect(address);
@@ -224,5 +235,6 @@ fn a_body_that_stops_half_way_or_comes_at_a_byte_a_time_has_an_end() {
     });
     assert!(answer.starts_with(b"HTTP/1.1 408 "), "{}", String::from_utf8_lossy(&answer));
     assert!(begun.elapsed() >= Duration::from_secs(10));
+    assert_eq!(told.try_iter().collect::<Vec<_>>(), [400, 408]);
     assert!(got.try_recv().is_err());
 }

@@ -100,6 +100,7 @@ impl Running {
         let scheduler = Scheduler {
             collectors,
             others: vec![("app".into(), QUICK)],
+            asked: Vec::new(),
             fanout: Arc::new(fanout),
             telemetry: Arc::clone(&telemetry),
             resource: Arc::new(Resource { host: "host-1".into(), boot_ms: None, ..Resource::default() }),
@@ -127,7 +128,7 @@ impl Running {
         self.updates
             .as_ref()
             .unwrap()
-            .send(Update { interval: QUICK, resource, order, fresh, others: Others::new() })
+            .send(Update { interval: QUICK, resource, order, fresh, others: Others::new(), asked: Vec::new() })
             .unwrap();
     }
 
