@@ -72,7 +72,7 @@ impl BodyMaker {
         let (sent, stage) = (encoder.sent(), stage.take());
         drop(before);
         if let (Making::Metrics(_, Some(stage)), Some(before)) = (&mut self.lock().making, stage) {
-            stage.take_over(before);
+            stage.take_over(*before);
         }
         if has_inherited {
             self.inherit(Some(sent));
@@ -172,7 +172,7 @@ impl BodyMaker {
         if let (Making::Metrics(encoder, stage), Making::Metrics(old, before)) = (&mut making, &mut inner.making) {
             encoder.inherit(old.sent());
             if let (Some(stage), Some(before)) = (stage, before.take()) {
-                stage.take_over(before);
+                stage.take_over(*before);
             }
         }
         inner.making = making;

@@ -19,7 +19,7 @@ pub(crate) struct Route {
 /// What makes a lane's bodies.
 pub(super) enum Making {
     /// Of metrics, with what its rules need in front, where it has any.
-    Metrics(Box<dyn Encoder>, Option<Stage>),
+    Metrics(Box<dyn Encoder>, Option<Box<Stage>>),
     /// Of records.
     Records(Box<dyn RecordEncoder>),
 }
@@ -30,7 +30,7 @@ pub(super) fn making(settings: &Settings) -> Making {
         (Signal::Records, Some(records)) => Making::Records((records.encoder)(options, &settings.labels)),
         _ => {
             let from = settings.perspective();
-            Making::Metrics((format.encoder)(options, from), Stage::new(settings.perspective()))
+            Making::Metrics((format.encoder)(options, from), Stage::new(settings.perspective()).map(Box::new))
         }
     }
 }

@@ -148,8 +148,8 @@ fn series_are_bounded_and_gone_after_a_while() {
     assert_eq!(series(&all), ["counter a_total{} 2", "counter b_total{} 5", "counter c_total{} 1"]);
     // What is new since the last frame counts since then, what was there since the start.
     let since: Vec<Since> = all.chunks.iter().flat_map(|chunk| chunk.items().iter().map(|item| item.since)).collect();
-    assert_eq!(since.iter().filter(|since| **since == Since::Ms(301_000)).count(), 2, "{since:?}");
-    assert_eq!(since.iter().filter(|since| **since == Since::Ms(500)).count(), 1, "{since:?}");
+    assert_eq!(since.iter().filter(|since| **since == Since::ms(301_000)).count(), 2, "{since:?}");
+    assert_eq!(since.iter().filter(|since| **since == Since::ms(500)).count(), 1, "{since:?}");
 }
 
 #[test]
