@@ -14,6 +14,14 @@ use crate::pipeline::{HandIn, Others};
 use crate::scrape::{Context, Followed, Kind, Pool, Settings, THREADS, source_of};
 use crate::telemetry::{EndpointStatus, Telemetry};
 
+/// What files of endpoints say.
+#[derive(Default)]
+pub struct Found {
+    endpoints: Vec<Settings>,
+    /// What is wrong with them.
+    troubles: Vec<String>,
+}
+
 /// All endpoints.
 pub struct Scrapes {
     pool: Pool,
@@ -21,7 +29,7 @@ pub struct Scrapes {
     sources: Others,
     configured: Vec<Settings>,
     /// What files say, for as long as they are followed.
-    found: Vec<Settings>,
+    found: Found,
     files: Option<Files>,
     /// How many threads there are of each kind.
     threads: usize,
@@ -46,7 +54,7 @@ impl Scrapes {
             statuses: Vec::new(),
             sources: Others::new(),
             configured: Vec::new(),
-            found: Vec::new(),
+            found: Found::default(),
             files: None,
             threads: 0,
             ids: Vec::new(),
@@ -59,13 +67,13 @@ impl Scrapes {
     /// Starts the threads that these endpoints need: one of each kind for each, up to the bound.
     /// Those that are too many afterwards have nothing to do.
     pub fn grow(&mut self, config: &Config, threads: &mut Threads) -> io::Result<()> {
-        self.start_threads(config.endpoints.len() + self.found.len(), threads)?;
+        self.start_threads(config.endpoints.len() + self.found.endpoints.len(), threads)?;
         let followed = Follow::of(config);
         if self.files.as_ref().map(|files| &files.follow) != followed.as_ref() {
             // With its channel the thread before ends, and with it what it said.
             self.files = followed.map(|follow| Files::start(follow, threads)).transpose()?;
             if self.files.is_none() {
-                self.found.clear();
+                self.found = Found::default();
             }
         }
         Ok(())
@@ -92,20 +100,22 @@ impl Scrapes {
     }
 
     fn adopt(&mut self) {
-        let all: Vec<Settings> = self.configured.iter().chain(&self.found).cloned().collect();
+        let all: Vec<Settings> = self.configured.iter().chain(&self.found.endpoints).cloned().collect();
         self.statuses = self.pool.exchange(&all);
         self.sources = all.iter().map(|one| (source_of(&one.name), one.interval)).collect();
     }
 
     /// What files say, whenever that changes.
-    pub fn found(&self) -> Receiver<Vec<Settings>> {
+    pub fn found(&self) -> Receiver<Found> {
         self.files.as_ref().map_or_else(never, |files| files.found.clone())
     }
 
     /// From now on files say this.
-    pub fn files_say(&mut self, found: Vec<Settings>, threads: &mut Threads) -> io::Result<()> {
-        self.start_threads(self.configured.len() + found.len(), threads)?;
-        log::info!("endpoints: {} in files", found.len());
+    pub fn files_say(&mut self, found: Found, threads: &mut Threads) -> io::Result<()> {
+        self.start_threads(self.configured.len() + found.endpoints.len(), threads)?;
+        if self.found.endpoints.len() != found.endpoints.len() {
+            log::info!("endpoints: {} in files", found.endpoints.len());
+        }
         self.found = found;
         self.adopt();
         Ok(())
@@ -114,6 +124,11 @@ impl Scrapes {
     /// How they are, in the order of the configuration.
     pub fn statuses(&self) -> &[Arc<EndpointStatus>] {
         &self.statuses
+    }
+
+    /// What is wrong with files of endpoints.
+    pub fn troubles(&self) -> &[String] {
+        &self.found.troubles
     }
 
     /// The sources that they are, each with its interval.
@@ -161,7 +176,7 @@ impl Follow {
 /// The thread that follows files: a path may hang, and nobody else should wait for it.
 struct Files {
     follow: Follow,
-    found: Receiver<Vec<Settings>>,
+    found: Receiver<Found>,
     /// Closes when it is time to end.
     _stop: Sender<()>,
     id: Id,
@@ -178,16 +193,23 @@ impl Files {
     }
 }
 
-fn run(follow: &Follow, stopped: &Receiver<()>, tell: &Sender<Vec<Settings>>) {
+fn run(follow: &Follow, stopped: &Receiver<()>, tell: &Sender<Found>) {
     let Follow { patterns, interval, taken } = follow;
     let parse = |path: &Path, text: &str| config::endpoints_of(path, text, *interval, &config::process_env);
-    let complain = |path: &Path, why: String| log::warn!("{}: {why}", path.display());
     let mut files = Followed::new(patterns.clone());
     let mut is_first = true;
     loop {
-        let changed = files.look(&parse, |path, why| complain(path, format!("{why}; what it said before counts on")));
-        if (changed || is_first) && tell.send(files.endpoints(taken, complain)).is_err() {
-            return;
+        let say = |path: &Path, why| log::warn!("{}: {why}; what it said before counts on", path.display());
+        if files.look(&parse, say) || is_first {
+            let mut troubles: Vec<String> =
+                files.troubles().map(|(path, why)| format!("{}: {why}", path.display())).collect();
+            let endpoints = files.endpoints(taken, |path, why| {
+                log::warn!("{}: {why}", path.display());
+                troubles.push(format!("{}: {why}", path.display()));
+            });
+            if tell.send(Found { endpoints, troubles }).is_err() {
+                return;
+            }
         }
         is_first = false;
         if stopped.recv_timeout(LOOK_EVERY) != Err(crossbeam_channel::RecvTimeoutError::Timeout) {

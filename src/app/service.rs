@@ -16,7 +16,7 @@ use super::listen::Listen;
 use super::notify::Notify;
 use super::pushes::Pushes;
 use super::sched::Sched;
-use super::scrapes::Scrapes;
+use super::scrapes::{Found, Scrapes};
 use super::signals::{self, Signal};
 use super::stranded::Stranded;
 use super::threads::{Ended, Id, Threads};
@@ -29,7 +29,6 @@ use crate::model::{Resource, ViewSlots};
 use crate::pipeline::{
     Clock, Collectors, Fanout, HANGS_AFTER, HandIn, Others, Progress, Scheduler, SlowWorker, Update, read_clocks,
 };
-use crate::scrape;
 use crate::server::{self, Server, StartError};
 use crate::telemetry::{CollectorStatus, PushCounts, Subjects, Telemetry, counted, rough_duration};
 
@@ -202,14 +201,14 @@ impl Service {
             collectors: self.collectors.clone(),
             destinations: self.lanes.iter().map(|lane| Arc::clone(lane.status())).collect(),
             endpoints: self.scrapes.statuses().to_vec(),
+            endpoints_files: self.scrapes.troubles().to_vec(),
             statsd: self.listen.statsd_counts(),
             pushes: self.pushes.is_some().then(|| Arc::clone(&self.push_counts)),
         });
     }
 
-    /// A thread has ended. Whether it should not have: then nothing works as it is meant to.
     /// Files of endpoints say this from now on.
-    pub fn endpoints_found(&mut self, found: Vec<scrape::Settings>) {
+    pub fn endpoints_found(&mut self, found: Found) {
         if let Err(error) = self.scrapes.files_say(found, &mut self.threads) {
             log::error!("endpoints_files: cannot start a thread: {error}; the endpoints of before stay");
             return;
@@ -223,6 +222,7 @@ impl Service {
         self.scrapes.sources().into_iter().chain(self.listen.sources(self.config.interval)).collect()
     }
 
+    /// A thread has ended. Whether it should not have: then nothing works as it is meant to.
     pub fn is_lost(&mut self, ended: &Ended) -> bool {
         let lost = self.threads.has_ended(ended);
         self.ending.iter_mut().for_each(|lane| lane.threads.retain(|id| *id != ended.id));

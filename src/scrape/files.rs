@@ -13,6 +13,9 @@ use super::settings::Settings;
 /// Files that are followed at a time; more of them are a pattern that was not meant so.
 const MAX_FILES: usize = 1000;
 
+/// What is said where there are more.
+const TOO_MANY: &str = "the patterns match more than 1000 files; those from here on are left out";
+
 /// A list of ten thousand endpoints has two million bytes.
 const MAX_FILE_BYTES: u64 = 4 << 20;
 
@@ -24,6 +27,8 @@ pub type Parse<'p> = &'p dyn Fn(&Path, &str) -> Result<Vec<Settings>, String>;
 pub struct Followed {
     patterns: Vec<String>,
     files: BTreeMap<PathBuf, Known>,
+    /// They match too many files, of which this is the first that is left out.
+    beyond: Option<PathBuf>,
 }
 
 /// A file, as it was when it was last read.
@@ -32,6 +37,8 @@ struct Known {
     stamp: Stamp,
     /// Of its last good text.
     endpoints: Vec<Settings>,
+    /// What is wrong with what it says now.
+    trouble: Option<String>,
 }
 
 /// What tells a changed file from an unchanged one.
@@ -57,10 +64,10 @@ impl Stamp {
 impl Followed {
     /// Those that match these patterns; nothing is read yet.
     pub fn new(patterns: Vec<String>) -> Followed {
-        Followed { patterns, files: BTreeMap::new() }
+        Followed { patterns, ..Followed::default() }
     }
 
-    /// Looks at all files. Whether anything is other than it was. What cannot be read or is not
+    /// Looks at all files. Whether anything is other than it was, or something else is wrong. What cannot be read or is not
     /// understood keeps its last good state, and is told to `complain` once for each of its states;
     /// a file that is gone takes its endpoints with it.
     pub fn look(&mut self, parse: Parse<'_>, mut complain: impl FnMut(&Path, String)) -> bool {
@@ -83,14 +90,15 @@ impl Followed {
                 }
             }
         }
-        if there.len() > MAX_FILES {
-            let (first, _) = there.iter().nth(MAX_FILES).map(|(path, _)| (path.clone(), ())).unwrap_or_default();
-            complain(
-                &first,
-                format!("the patterns match more than {MAX_FILES} files; those from here on are left out"),
-            );
-            there = there.into_iter().take(MAX_FILES).collect();
+        let beyond = there.keys().nth(MAX_FILES).cloned();
+        if let Some(first) = &beyond {
+            if self.beyond.is_none() {
+                complain(first, TOO_MANY.to_owned());
+            }
+            there.split_off(first);
         }
+        changed |= self.beyond != beyond;
+        self.beyond = beyond;
         let before = self.files.len();
         self.files.retain(|path, _| there.contains_key(path));
         changed |= self.files.len() != before;
@@ -109,17 +117,29 @@ impl Followed {
             // Opening a pipe would wait for its other end.
             let text = if is_file { read(&path) } else { Err("is no regular file".to_owned()) };
             let read = text.and_then(|text| parse(&path, &text));
-            let known = self.files.entry(path.clone()).or_insert_with(|| Known { stamp, endpoints: Vec::new() });
+            let known =
+                self.files.entry(path.clone()).or_insert_with(|| Known { stamp, endpoints: Vec::new(), trouble: None });
             known.stamp = stamp;
+            let before = known.trouble.take();
             match read {
                 Ok(endpoints) => {
                     changed |= known.endpoints != endpoints;
                     known.endpoints = endpoints;
                 }
-                Err(why) => complain(&path, why),
+                Err(why) => {
+                    complain(&path, why.clone());
+                    known.trouble = Some(why);
+                }
             }
+            changed |= known.trouble != before;
         }
         changed
+    }
+
+    /// What is wrong with files, as they are now.
+    pub fn troubles(&self) -> impl Iterator<Item = (&Path, &str)> {
+        let own = self.files.iter().filter_map(|(path, known)| Some((&**path, known.trouble.as_deref()?)));
+        own.chain(self.beyond.as_deref().map(|path| (path, TOO_MANY)))
     }
 
     /// What all files say, by their names. Of two endpoints of one name the first counts, and the
@@ -280,7 +300,9 @@ mod tests {
         assert_eq!(look(&mut followed), (true, "one two three".to_owned()));
         assert_eq!(look(&mut followed), (false, "one two three".to_owned()));
         fs::write(dir.join("a.json"), "bad").unwrap();
-        assert_eq!(look(&mut followed), (false, "one two three".to_owned()));
+        assert_eq!(look(&mut followed), (true, "one two three".to_owned()), "what is wrong is another thing");
+        let wrong = |followed: &Followed| followed.troubles().map(|(_, why)| why.to_owned()).collect::<Vec<_>>();
+        assert_eq!(wrong(&followed), ["is bad", "is no regular file"]);
         assert_eq!(look(&mut followed), (false, "one two three".to_owned()));
         fs::remove_file(dir.join("b.json")).unwrap();
         assert_eq!(look(&mut followed), (true, "one two".to_owned()));

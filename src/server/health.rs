@@ -166,6 +166,7 @@ pub(super) fn examine(telemetry: &Telemetry, now: Now) -> Health {
         subjects.by_destination().map(|one| (one.name().to_owned(), destination(one, now, &mut reasons))).collect();
     let endpoints =
         subjects.endpoints.iter().map(|status| (status.name().to_owned(), endpoint(status, &mut reasons))).collect();
+    reasons.extend(subjects.endpoints_files.iter().map(|why| format!("endpoints_files: {why}")));
     let listen = listening(&subjects, now, &mut reasons);
     let status = match (dead || late.is_some(), reasons.is_empty()) {
         (true, _) => Status::Unhealthy,

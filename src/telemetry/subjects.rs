@@ -19,6 +19,8 @@ pub struct Subjects {
     pub destinations: Vec<Arc<DestinationStatus>>,
     /// One an endpoint that is scraped, in the configuration's order.
     pub endpoints: Vec<Arc<EndpointStatus>>,
+    /// What is wrong with files of endpoints.
+    pub endpoints_files: Vec<String>,
     /// Where StatsD is on.
     pub statsd: Option<Arc<StatsdCounts>>,
     /// Where pushes are taken.

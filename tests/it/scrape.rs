@@ -426,6 +426,11 @@ fn files_of_endpoints_are_followed_as_they_change() {
     // Half of a file says nothing; what was there counts on.
     std::fs::write(dir.path().join("own.eps"), r#"[{"name": "#).unwrap();
     wait_for("the complaint", || daemon.log().contains("own.eps: ").then_some(()));
+    wait_for("/health to say so", || {
+        let health = daemon.get("/health").unwrap().1;
+        (health.contains("\"degraded\"") && health.contains("endpoints_files: ") && health.contains("own.eps"))
+            .then_some(())
+    });
     let asked = a.received().len();
     wait_for("a to be asked on", || (a.received().len() > asked + 5).then_some(()));
     // What is gone ends.
