@@ -1,6 +1,16 @@
-//! What a request's parts may take in memory. Pure.
+//! What a request's parts may take in memory, and how deep they may lie. Pure.
 
-use super::Refused;
+/// Why a request is not taken, and never will be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// It is not understood.
+    Malformed(String),
+    /// It holds too much for one request.
+    TooMuch,
+}
+
+/// Values lie in each other at most so deep: few are three deep, and each level is one of the stack.
+pub const MAX_DEPTH: usize = 16;
 
 /// Bytes that are left.
 #[derive(Debug)]

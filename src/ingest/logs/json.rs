@@ -12,8 +12,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::budget::Budget;
-use super::{MAX_DEPTH, Part, Refused, id, name_of, severity};
+use super::budget::{Budget, MAX_DEPTH, Refused};
+use super::part::{Part, id, name_of, severity};
 use crate::model::{Application, Attribute, Origin, Record, Value};
 
 pub fn records(body: &[u8], now_ns: u64, budget: &mut Budget) -> Result<Vec<Record>, Refused> {

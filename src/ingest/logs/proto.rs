@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use prost::encoding::{WireType, decode_key, decode_varint};
 
-use super::budget::Budget;
-use super::{MAX_DEPTH, Part, Refused, id, name_of, severity};
+use super::budget::{Budget, MAX_DEPTH, Refused};
+use super::part::{Part, id, name_of, severity};
 use crate::model::{Application, Attribute, Origin, Record, Value};
 
 /// A field's content.

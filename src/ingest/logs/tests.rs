@@ -1,5 +1,7 @@
 //! Requests as an official library writes them, and as nobody should.
 
+use std::sync::Arc;
+
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{
     AnyValue, ArrayValue, InstrumentationScope, KeyValue, KeyValueList, any_value,
@@ -9,6 +11,7 @@ use opentelemetry_proto::tonic::resource::v1::Resource;
 use prost::Message;
 
 use super::*;
+use crate::model::{Application, Origin, Value};
 
 const NOW_NS: u64 = 1_700_000_009_000_000_000;
 const MAX: usize = 1 << 20;

@@ -9,9 +9,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::value::RawValue;
 
-use super::Json;
 use super::wire::{Head, LogWire, each_other};
 use crate::formats::json_records::{hex, write_double, write_text};
+use crate::formats::otlp::json::Json;
 use crate::model::{Attribute, Labels, Record, Value};
 
 impl LogWire for Json {

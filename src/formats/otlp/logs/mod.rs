@@ -10,6 +10,8 @@ mod wire;
 use std::sync::Arc;
 
 use self::wire::{Builder, Head, LogWire};
+use super::json::Json;
+use super::proto::Protobuf;
 use super::request::Wire;
 use crate::formats::body::{Content, Piece, content, cuts};
 use crate::formats::encoder::{Bodies, RecordEncoder};
@@ -17,9 +19,6 @@ use crate::formats::format::Limits;
 use crate::formats::gzip::{GZIP, gunzip, gzip, is_gzip};
 use crate::formats::options::Compression;
 use crate::model::{Labels, Origin, Records, Resource};
-
-pub use super::json::Json;
-pub use super::proto::Protobuf;
 
 /// What a body may hold: the Collector's own batches have 8192 records.
 pub const LIMITS: Limits = Limits { samples: 1000, ..Limits::NONE };

@@ -23,8 +23,8 @@ use std::sync::Arc;
 
 use prost::encoding::{WireType, encode_key, encode_varint};
 
-use super::Protobuf;
 use super::wire::{Head, LogWire, each_other};
+use crate::formats::otlp::proto::Protobuf;
 use crate::formats::wire::{Field, field_len, fields, write_bytes, write_length, write_text};
 use crate::model::{Attribute, Labels, Record, Value};
 
