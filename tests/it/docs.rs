@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use metricsd::model::{Family, ReadingRef, Refused, Scheme};
+use metricsd::model::{Family, ReadingRef, Refused, Scheme, Signal};
 use metricsd::telemetry::{
     CollectorState, CollectorStatus, DestinationStatus, EndpointStatus, Exposition, Round, Subjects, Telemetry,
 };
@@ -158,7 +158,8 @@ fn own_metrics() -> String {
     let destination = DestinationStatus::new("prometheus", "prometheus_remote_write");
     destination.delivered(1, 1, 0);
     destination.has_rules(&["transforms[0]".to_owned()]);
-    let (collectors, destinations) = (vec![Arc::new(collector)], vec![Arc::new(destination)]);
+    let of_records = DestinationStatus::of(Signal::Records, "prometheus", "otlp_http");
+    let (collectors, destinations) = (vec![Arc::new(collector)], vec![Arc::new(destination), Arc::new(of_records)]);
     let endpoints = vec![Arc::new(EndpointStatus::new("shop"))];
     let (statsd, pushes) = (Some(Arc::default()), Some(Arc::default()));
     let subjects = Subjects { collectors, destinations, endpoints, statsd, pushes, ..Subjects::default() };
