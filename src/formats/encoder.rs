@@ -48,7 +48,8 @@ pub trait RecordEncoder: Send {
 }
 
 /// What became of a batch's samples. `samples` and `unencodable` are together what the batch
-/// holds; `samples` and `markers` what its bodies hold.
+/// holds, where a format does not make one point of several series; `samples` and `markers` are what its
+/// bodies hold.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Encoded {
     /// Samples of the batch that are in its bodies.

@@ -135,7 +135,7 @@ impl BodyMaker {
             lose(&self.status, DropReason::Unencodable, encoded.unencodable);
             if inner.throttle.pass(monotonic()).is_some() {
                 log::warn!(
-                    "destination {}: its format cannot hold {} samples of this tick (NaN or infinite); they are left out",
+                    "destination {}: its format cannot hold {} samples of this tick (NaN, infinite, or a histogram that is none); they are left out",
                     self.name,
                     encoded.unencodable
                 );

@@ -35,6 +35,7 @@ pub struct Learnt {
     help: Box<str>,
     unit: Box<str>,
     kind: Kind,
+    is_part: bool,
     factor: f64,
     labels: Box<[LearntLabel]>,
 }
@@ -138,12 +139,24 @@ impl Learnt {
     pub fn everywhere(family: Family<'_>, labels: &[Label<'_>]) -> Learnt {
         let Family { name, help, unit, kind } = family;
         let labels = labels.iter().map(LearntLabel::of).collect();
-        Learnt { scheme: None, name: name.into(), help: help.into(), unit: unit.into(), kind, factor: 1.0, labels }
+        let (name, help, unit) = (name.into(), help.into(), unit.into());
+        Learnt { scheme: None, name, help, unit, kind, is_part: false, factor: 1.0, labels }
     }
 
     /// The same, where its numbers are those that are read, times `factor`.
     pub fn scaled(self, factor: f64) -> Learnt {
         Learnt { factor: self.factor * factor, ..self }
+    }
+
+    /// The same, where its item has other series beside it: those of a histogram, or since when a counter
+    /// counts.
+    pub fn part_of_item(self) -> Learnt {
+        Learnt { is_part: true, ..self }
+    }
+
+    /// Whether its item has other series beside it.
+    pub fn is_part(&self) -> bool {
+        self.is_part
     }
 
     /// How its values behave.

@@ -101,7 +101,7 @@ pub struct Taker<'t> {
     out: &'t mut Recorder,
     manner: &'t Manner,
     shapes: &'t mut Shapes,
-    /// A histogram or a summary, of which not all has come.
+    /// An item of several series, of which not all has come.
     open: Option<Item>,
     parts: Vec<(Arc<Learnt>, f64, i64)>,
     /// What the item of the last series that was learnt is of, where that has several series.
@@ -212,7 +212,7 @@ impl Sink for Taker<'_> {
             self.left.untimely += 1;
             return;
         }
-        if !matches!(reading.kind(), Kind::Histogram | Kind::Summary) {
+        if !reading.is_part() {
             self.close();
             self.out.item(item).push_learnt_at(reading, point.value, time_ms);
             return;
@@ -237,7 +237,9 @@ impl Taker<'_> {
         };
         // Since when it counts is a time, whatever it is that counts.
         let kind = if series.role == Role::Created { Kind::Gauge } else { series.family.kind };
-        let is_part = matches!(kind, Kind::Histogram | Kind::Summary);
+        // OpenMetrics' counters, which are not called as their families are, may say since when they count.
+        let may_say = series.family.kind == Kind::Counter && series.name.len() > series.family.name.len();
+        let is_part = may_say || matches!(series.family.kind, Kind::Histogram | Kind::Summary);
         let (own, shared): (Vec<_>, Vec<_>) = labels.into_iter().partition(|(name, _)| is_part && name == own);
 
         let scale = if factor == 1.0 { String::new() } else { factor.to_string() };
@@ -249,7 +251,8 @@ impl Taker<'_> {
             let _ = write!(self.key, "{}:{text}", text.len());
         }
         let number = self.shapes.number(&self.key).to_string();
-        for text in [&*scale, series.family.help, series.family.unit, kind.as_str()] {
+        let part = if is_part { "part" } else { "" };
+        for text in [&*scale, series.family.help, series.family.unit, kind.as_str(), part] {
             let _ = write!(self.key, "{}:{text}", text.len());
         }
         let reading = self.shapes.reading(&self.key, || {
@@ -257,7 +260,8 @@ impl Taker<'_> {
             let constants = own.iter().map(|(name, value)| Label::Constant { name, value });
             let labels: Vec<Label<'_>> = keys.chain(constants).collect();
             let family = Family::new(kind, name, series.family.unit, series.family.help);
-            Learnt::everywhere(family, &labels).scaled(factor)
+            let reading = Learnt::everywhere(family, &labels).scaled(factor);
+            if is_part { reading.part_of_item() } else { reading }
         });
         let mut values: Vec<&str> = Vec::with_capacity(shared.len() + 1);
         values.push(&number);
@@ -266,7 +270,7 @@ impl Taker<'_> {
             self.learning = None;
             return Place { item: Item::new(&values), reading };
         }
-        // A histogram's series are one item, as long as they stand together. It is known by the first of
+        // A histogram's series are one item, as long as they stand together, and so is a counter with its beginning. It is known by the first of
         // them, so that a second piece of it is another item, and the same piece once more is not.
         let mut of = format!("{}:{}", series.family.name.len(), series.family.name);
         for (name, value) in &shared {

@@ -1,11 +1,14 @@
-//! What is constant of a view: its metrics, and the attributes of its series.
+//! What is constant of a view: its metrics, its streams, and their attributes.
 
 use std::collections::HashMap;
 use std::marker::PhantomData;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::request::{Data, Wire};
+use super::point::Data;
+use super::request::Wire;
+use super::whole::{Form, Part, is_part, wholes};
+use super::words::unit_of;
 use crate::model::{Chunk, Family, Kind, Labels, Since};
 use crate::shaping::{View, ViewSeries};
 
@@ -13,11 +16,19 @@ use crate::shaping::{View, ViewSeries};
 pub struct Compiled<W> {
     /// Each once.
     pub metrics: Vec<Metric>,
-    /// In the view's order.
-    pub series: Vec<Series>,
-    /// Of all series, each set once.
+    /// In the order of the view's series.
+    pub streams: Vec<Stream>,
+    /// Of all streams, each set once.
     attributes: Vec<u8>,
+    made: Made,
     wire: PhantomData<W>,
+}
+
+/// What it depends on besides the view.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Made {
+    /// When the host was started.
+    pub boot_ms: Option<i64>,
 }
 
 /// A metric of a resource.
@@ -30,53 +41,148 @@ pub struct Metric {
     pub data: Data,
 }
 
-/// A series: the number of its metric, and where its attributes are.
-pub struct Series {
-    /// Among the view's.
+/// What points are of from tick to tick.
+pub struct Stream {
+    /// The number of its metric among the view's.
     pub metric: u32,
     /// For [`Compiled::attributes`].
     pub attributes: Range<u32>,
+    /// The series whose time is its own, by its number in the view.
+    pub at: u32,
+    /// Its numbers.
+    pub form: Form,
+    /// Since when it counts.
+    pub start: Start,
+}
+
+/// Since when a stream counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// Nobody knows, or it does not count.
+    Unknown,
+    /// Since then, in milliseconds since the UNIX epoch.
+    Ms(i64),
+    /// What the series of that number in the view says, in seconds.
+    Said(u32),
 }
 
 impl<W: Wire> Compiled<W> {
     /// Of `view`, for a destination that gives `own` labels to all series.
-    pub fn new(view: &View, own: &Labels) -> Compiled<W> {
-        let mut made = Compiled {
+    pub fn new(view: &View, chunk: &Chunk, own: &Labels, made: Made) -> Compiled<W> {
+        let compiled = Compiled {
             metrics: Vec::new(),
-            series: Vec::with_capacity(view.len()),
+            streams: Vec::with_capacity(view.len()),
             attributes: Vec::new(),
+            made,
             wire: PhantomData,
         };
-        let mut metrics = HashMap::new();
-        let mut sets: HashMap<Vec<u8>, Range<u32>> = HashMap::new();
-        let mut resources: HashMap<Target<'_>, Arc<[u8]>> = HashMap::new();
-        for one in view.series() {
-            let family = one.family();
-            let (target, labels) = resource_of(one.labels.iter(), own);
-            let metric = *metrics.entry((family.name, family.unit, data_of(&family), target)).or_insert_with(|| {
-                let resource =
-                    target.map(|target| Arc::clone(resources.entry(target).or_insert_with(|| target.written::<W>())));
-                made.metrics.push(Metric { resource, head: W::head(&family).into(), data: data_of(&family) });
-                made.metrics.len() as u32 - 1
-            });
-            let mut set = Vec::new();
-            W::attributes(labels, &mut set);
-            let attributes = sets.get(&set).cloned().unwrap_or_else(|| {
-                let begin = made.attributes.len() as u32;
-                made.attributes.extend_from_slice(&set);
-                let range = begin..made.attributes.len() as u32;
-                sets.insert(set, range.clone());
-                range
-            });
-            made.series.push(Series { metric, attributes });
+        let mut maker = Maker {
+            compiled,
+            chunk,
+            own,
+            metrics: HashMap::new(),
+            sets: HashMap::new(),
+            resources: HashMap::new(),
+            set: Vec::new(),
+        };
+        let mut begin = 0;
+        while begin < view.len() {
+            let item = view.get(begin).item;
+            let end = (begin..view.len()).find(|at| view.get(*at).item != item).unwrap_or(view.len());
+            maker.add_item(view, begin..end);
+            begin = end;
         }
-        made
+        maker.compiled
+    }
+
+    /// What it depends on besides the view.
+    pub fn made(&self) -> Made {
+        self.made
     }
 
     /// The attributes in that range.
     pub fn attributes(&self, range: &Range<u32>) -> &[u8] {
         &self.attributes[range.start as usize..range.end as usize]
     }
+}
+
+/// What is known while a view is compiled.
+struct Maker<'v, W> {
+    compiled: Compiled<W>,
+    chunk: &'v Chunk,
+    own: &'v Labels,
+    metrics: HashMap<MetricKey<'v>, u32>,
+    sets: HashMap<Vec<u8>, Range<u32>>,
+    resources: HashMap<Target<'v>, Arc<[u8]>>,
+    set: Vec<u8>,
+}
+
+/// Name, unit, kind and data of a metric, and what it is of.
+type MetricKey<'v> = (&'v str, &'v str, Kind, Data, Option<Target<'v>>);
+
+impl<'v, W: Wire> Maker<'v, W> {
+    /// The series of an item.
+    fn add_item(&mut self, view: &'v View, range: Range<usize>) {
+        let mut all = range.clone().map(|at| view.get(at));
+        if !all.any(|one| !one.is_built_in() && is_part(one.family().kind, one.family().name)) {
+            for at in range {
+                let one = view.get(at);
+                self.add(&one, one.family().name, one.labels.iter(), at as u32, Form::Number(at as u32), None);
+            }
+            return;
+        }
+        let part = |at: usize| {
+            let one = view.get(at);
+            let Family { kind, name, .. } = one.family();
+            Part { at: at as u32, kind, name, labels: one.labels.iter().collect(), is_scaled: one.factor() != 1.0 }
+        };
+        for whole in wholes(range.map(part).collect()) {
+            let one = view.get(whole.at as usize);
+            self.add(&one, whole.name, whole.labels.iter().copied(), whole.at, whole.form, whole.created);
+        }
+    }
+
+    /// A stream of that name with these labels, which is known by the series `one`.
+    fn add(
+        &mut self,
+        one: &ViewSeries<'v>,
+        name: &'v str,
+        labels: impl Iterator<Item = (&'v str, &'v str)> + Clone,
+        at: u32,
+        form: Form,
+        created: Option<u32>,
+    ) {
+        let family = Family { name, ..one.family() };
+        let data = data_of(&family, &form);
+        let (target, labels) = resource_of(labels, self.own);
+        let Maker { compiled, metrics, resources, sets, set, .. } = self;
+        let metric = *metrics.entry((name, family.unit, family.kind, data, target)).or_insert_with(|| {
+            let resource =
+                target.map(|target| Arc::clone(resources.entry(target).or_insert_with(|| target.written::<W>())));
+            compiled.metrics.push(Metric { resource, head: head_of::<W>(&family), data });
+            compiled.metrics.len() as u32 - 1
+        });
+        set.clear();
+        W::attributes(data, labels, set);
+        let attributes = sets.get(&*set).cloned().unwrap_or_else(|| {
+            let begin = compiled.attributes.len() as u32;
+            compiled.attributes.extend_from_slice(set);
+            let range = begin..compiled.attributes.len() as u32;
+            sets.insert(set.clone(), range.clone());
+            range
+        });
+        let start = match created {
+            Some(created) => Start::Said(created),
+            None if data.has_start() => start_of(one, self.chunk, compiled.made.boot_ms),
+            None => Start::Unknown,
+        };
+        compiled.streams.push(Stream { metric, attributes, at, form, start });
+    }
+}
+
+/// A metric's head, with OpenTelemetry's word for its unit.
+pub fn head_of<W: Wire>(family: &Family<'_>) -> Arc<[u8]> {
+    W::head(&Family { unit: &unit_of(family.unit), ..*family }).into()
 }
 
 /// What a series is of, where it is not the host's.
@@ -111,24 +217,31 @@ pub fn resource_of<'l>(
     (target, labels.filter(move |(name, _)| target.is_none() || !["job", "instance"].contains(name)))
 }
 
-/// What the points of a family are. The parts of a histogram and a summary are what they are on a page:
-/// counts that grow, and quantiles that do not.
-pub fn data_of(family: &Family<'_>) -> Data {
+/// What the points of a stream of such numbers are. A series of a histogram or a summary by itself is what it
+/// is on a page: a count that grows, or a quantile, which does not.
+pub fn data_of(family: &Family<'_>, form: &Form) -> Data {
+    match form {
+        Form::Histogram(_) => return Data::Histogram { is_delta: false },
+        Form::Summary(_) => return Data::Summary,
+        Form::Number(_) => {}
+    }
     let is_part = || ["_bucket", "_sum", "_count"].iter().any(|suffix| family.name.ends_with(suffix));
+    let sum = |is_monotonic| Data::Sum { is_monotonic, is_delta: false };
     match family.kind {
-        Kind::Counter => Data::Sum { is_monotonic: true },
-        Kind::Histogram | Kind::Summary if is_part() => Data::Sum { is_monotonic: true },
-        Kind::UpDown => Data::Sum { is_monotonic: false },
-        Kind::Gauge | Kind::Untyped | Kind::Histogram | Kind::Summary | Kind::Info | Kind::StateSet => Data::Gauge,
+        Kind::Counter => sum(true),
+        Kind::Histogram | Kind::Summary if is_part() => sum(true),
+        // An info's 1 and a state's are counts, to be added up over labels.
+        Kind::UpDown | Kind::Info | Kind::StateSet => sum(false),
+        Kind::Gauge | Kind::Untyped | Kind::Histogram | Kind::Summary => Data::Gauge,
     }
 }
 
-/// Since when a sum counts, in milliseconds, where that was not after `time_ms`; 0 where it is not known.
-pub fn start_ms(series: &ViewSeries<'_>, chunk: &Chunk, time_ms: i64, boot_ms: Option<i64>) -> i64 {
+/// Since when a series counts.
+fn start_of(series: &ViewSeries<'_>, chunk: &Chunk, boot_ms: Option<i64>) -> Start {
     let since = match chunk.items()[series.item as usize].since {
         Since::Ms(since_ms) => Some(since_ms.get()),
         // The kernel counts from its own start on; whoever else counts, we don't know.
         Since::Start => boot_ms.filter(|_| series.is_built_in()),
     };
-    since.filter(|since| (1..=time_ms).contains(since)).unwrap_or(0)
+    since.filter(|since| *since > 0).map_or(Start::Unknown, Start::Ms)
 }

@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
-use super::request::{CUMULATIVE, Data, NO_RECORDED_VALUE, Point, Request, SCOPE, Wire, Written, nanos};
+use super::point::{DELTA, Data, NO_RECORDED_VALUE, Point, Value};
+use super::request::{Request, SCOPE, Wire, Written};
+use super::words::metadata_of;
 use crate::model::Family;
 
 /// The encoding `json`.
@@ -19,7 +21,7 @@ impl Wire for Json {
 
     fn resource<'l>(attributes: impl Iterator<Item = (&'l str, &'l str)>) -> Vec<u8> {
         let mut out = b"{\"attributes\":[".to_vec();
-        Json::attributes(attributes, &mut out);
+        write_attributes(attributes, &mut out);
         out.extend_from_slice(b"]}");
         out
     }
@@ -34,27 +36,24 @@ impl Wire for Json {
                 write_text(text, &mut out);
             }
         }
+        if let Some(pair) = metadata_of(family.kind) {
+            out.extend_from_slice(b",\"metadata\":[");
+            write_attributes([pair].into_iter(), &mut out);
+            out.push(b']');
+        }
         out
     }
 
-    fn attributes<'l>(labels: impl Iterator<Item = (&'l str, &'l str)>, out: &mut Vec<u8>) {
-        for (at, (name, value)) in labels.enumerate() {
-            out.extend_from_slice(if at > 0 { b",{\"key\":" } else { b"{\"key\":" });
-            write_text(name, out);
-            out.extend_from_slice(b",\"value\":{\"stringValue\":");
-            write_text(value, out);
-            out.extend_from_slice(b"}}");
-        }
+    fn attributes<'l>(_: Data, labels: impl Iterator<Item = (&'l str, &'l str)>, out: &mut Vec<u8>) {
+        write_attributes(labels, out);
     }
 
+    /// With a comma behind it; that of the last one is taken away where a metric's points end.
     fn point(point: &Point<'_>, out: &mut Vec<u8>) {
-        if !out.is_empty() {
-            out.push(b',');
-        }
         // Writing to memory does not fail.
-        let _ = write!(out, "{{\"timeUnixNano\":\"{}\"", nanos(point.time_ms));
-        if point.start_ms > 0 {
-            let _ = write!(out, ",\"startTimeUnixNano\":\"{}\"", nanos(point.start_ms));
+        let _ = write!(out, "{{\"timeUnixNano\":\"{}\"", point.time_ns);
+        if let Some(start_ns) = point.start_ns {
+            let _ = write!(out, ",\"startTimeUnixNano\":\"{start_ns}\"");
         }
         if !point.attributes.is_empty() {
             out.extend_from_slice(b",\"attributes\":[");
@@ -62,20 +61,43 @@ impl Wire for Json {
             out.push(b']');
         }
         match point.value {
-            Some(value) => {
+            Value::Number(value) => {
                 out.extend_from_slice(b",\"asDouble\":");
                 write_number(value, out);
-                out.push(b'}');
             }
-            None => _ = write!(out, ",\"flags\":{NO_RECORDED_VALUE}}}"),
+            Value::Histogram { count, sum, counts, bounds } => {
+                let _ = write!(out, ",\"count\":\"{count}\"");
+                if let Some(sum) = sum {
+                    out.extend_from_slice(b",\"sum\":");
+                    write_number(sum, out);
+                }
+                out.extend_from_slice(b",\"bucketCounts\":");
+                write_list(counts, out, |count, out| _ = write!(out, "\"{count}\""));
+                if !bounds.is_empty() {
+                    out.extend_from_slice(b",\"explicitBounds\":");
+                    write_list(bounds, out, |bound, out| write_number(*bound, out));
+                }
+            }
+            Value::Summary { count, sum, quantiles } => {
+                let _ = write!(out, ",\"count\":\"{count}\",\"sum\":");
+                write_number(sum, out);
+                out.extend_from_slice(b",\"quantileValues\":");
+                write_list(quantiles, out, |(quantile, value), out| {
+                    out.extend_from_slice(b"{\"quantile\":");
+                    write_number(*quantile, out);
+                    out.extend_from_slice(b",\"value\":");
+                    write_number(*value, out);
+                    out.push(b'}');
+                });
+            }
+            Value::Ended(_) => _ = write!(out, ",\"flags\":{NO_RECORDED_VALUE}"),
         }
+        out.extend_from_slice(b"},");
     }
 
     fn written(point: &[u8], out: &mut Vec<u8>) {
-        if !out.is_empty() {
-            out.push(b',');
-        }
         out.extend_from_slice(point);
+        out.push(b',');
     }
 
     fn write(request: &Request<Json>, out: &mut Vec<u8>) {
@@ -92,12 +114,22 @@ impl Wire for Json {
             for (at, metric) in of.metrics().enumerate() {
                 out.extend_from_slice(if at > 0 { b",{" } else { b"{" });
                 out.extend_from_slice(&metric.head);
-                let word = if metric.data.is_sum() { "sum" } else { "gauge" };
+                let word = match metric.data {
+                    Data::Gauge => "gauge",
+                    Data::Sum { .. } => "sum",
+                    Data::Histogram { .. } => "histogram",
+                    Data::Summary => "summary",
+                };
                 let _ = write!(out, ",\"{word}\":{{\"dataPoints\":[");
-                out.extend_from_slice(&metric.points);
+                request.write_points(metric, out);
+                // The comma behind the last point.
+                out.pop();
                 out.push(b']');
-                if let Data::Sum { is_monotonic } = metric.data {
-                    let _ = write!(out, ",\"aggregationTemporality\":{CUMULATIVE},\"isMonotonic\":{is_monotonic}");
+                if let Some(temporality) = metric.data.temporality() {
+                    let _ = write!(out, ",\"aggregationTemporality\":{temporality}");
+                }
+                if let Data::Sum { is_monotonic, .. } = metric.data {
+                    let _ = write!(out, ",\"isMonotonic\":{is_monotonic}");
                 }
                 out.extend_from_slice(b"}}");
             }
@@ -115,10 +147,20 @@ impl Wire for Json {
                 let text = |raw: Option<&RawValue>| raw.map(|raw| serde_json::from_str::<String>(raw.get()).ok());
                 let text = |raw| text(raw).unwrap_or_else(|| Some(String::new()));
                 let (name, unit, help) = (text(Some(metric.name))?, text(metric.unit)?, text(metric.description)?);
-                let head: Arc<[u8]> = Json::head(&Family::gauge(&name, &unit, &help)).into();
-                let (data, own) = match (&metric.gauge, &metric.sum) {
-                    (Some(gauge), None) => (Data::Gauge, gauge),
-                    (None, Some(sum)) => (Data::Sum { is_monotonic: sum.is_monotonic }, sum),
+                let mut head = Json::head(&Family::gauge(&name, &unit, &help));
+                if let Some(metadata) = metric.metadata {
+                    head.extend_from_slice(b",\"metadata\":");
+                    head.extend_from_slice(metadata.get().as_bytes());
+                }
+                let head: Arc<[u8]> = head.into();
+                let is_delta = |own: &OfData<'_>| own.aggregation_temporality == DELTA;
+                let (data, own) = match (&metric.gauge, &metric.sum, &metric.histogram, &metric.summary) {
+                    (Some(own), None, None, None) => (Data::Gauge, own),
+                    (None, Some(own), None, None) => {
+                        (Data::Sum { is_monotonic: own.is_monotonic, is_delta: is_delta(own) }, own)
+                    }
+                    (None, None, Some(own), None) => (Data::Histogram { is_delta: is_delta(own) }, own),
+                    (None, None, None, Some(own)) => (Data::Summary, own),
                     _ => return None,
                 };
                 for point in &own.data_points {
@@ -165,6 +207,12 @@ struct OfMetric<'b> {
     gauge: Option<OfData<'b>>,
     #[serde(borrow)]
     sum: Option<OfData<'b>>,
+    #[serde(borrow)]
+    histogram: Option<OfData<'b>>,
+    #[serde(borrow)]
+    summary: Option<OfData<'b>>,
+    #[serde(borrow)]
+    metadata: Option<&'b RawValue>,
 }
 
 #[derive(serde::Deserialize)]
@@ -174,6 +222,29 @@ struct OfData<'b> {
     data_points: Vec<&'b RawValue>,
     #[serde(default)]
     is_monotonic: bool,
+    #[serde(default)]
+    aggregation_temporality: u64,
+}
+
+fn write_attributes<'l>(pairs: impl Iterator<Item = (&'l str, &'l str)>, out: &mut Vec<u8>) {
+    for (at, (name, value)) in pairs.enumerate() {
+        out.extend_from_slice(if at > 0 { b",{\"key\":" } else { b"{\"key\":" });
+        write_text(name, out);
+        out.extend_from_slice(b",\"value\":{\"stringValue\":");
+        write_text(value, out);
+        out.extend_from_slice(b"}}");
+    }
+}
+
+fn write_list<T>(all: &[T], out: &mut Vec<u8>, write: impl Fn(&T, &mut Vec<u8>)) {
+    out.push(b'[');
+    for (at, one) in all.iter().enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        write(one, out);
+    }
+    out.push(b']');
 }
 
 /// A JSON string, quotes and all.

@@ -3,32 +3,38 @@
 //! <https://opentelemetry.io/docs/specs/otlp/>, and for what is said with it
 //! <https://opentelemetry.io/docs/specs/otel/metrics/data-model/>.
 //!
-//! A series is a metric's stream of points. Series that carry `job` and `instance`, as those of scraped
-//! pages do, are of the resource that these two name; all others are the host's. The series of scraped
-//! histograms and summaries stay what they were on their page: sums and gauges.
+//! A series is a metric's stream of points, and so are the series of a histogram or a summary together
+//! ([`whole`]). What carries `job` and `instance`, as what was on a scraped page does, is of the resource
+//! that these two name; all else is the host's.
 
 mod answer;
 mod compiled;
+mod ended;
 mod json;
 mod logs;
+mod point;
 mod proto;
 mod request;
+mod whole;
+mod words;
 
 use std::sync::Arc;
 
-use self::compiled::{Series, data_of, resource_of, start_ms};
-use self::request::{Point, Request, Wire};
+use self::compiled::{Compiled, Made, Start, Stream};
+use self::ended::{Ending, Endings};
+use self::point::{Point, Value, nanos};
+use self::request::{Places, Request, Wire};
+use self::whole::{Form, count_of};
 use super::body::{Content, Piece, content, cuts};
-use super::compiled::Compiled;
+use super::compiled as compiled_chunks;
 use super::encoder::{Bodies, Encoded, Encoder, RecordEncoder};
 use super::format::{Format, Limits, OfRecords, Over, OwnField, Signal};
 use super::gzip::{GZIP, gunzip, gzip, is_gzip};
-use super::ledger::{Ended, Ledger};
+use super::ledger::Ledger;
 use super::options::{Compression, Options};
-use super::part::{Part, parts, runs, samples};
 use super::sent::{Names, Sent};
 use crate::fields::{DefaultValue, Field, Takes};
-use crate::model::{Batch, Family, Labels, Resource, Scheme};
+use crate::model::{Batch, Chunk, Labels, Resource, Scheme};
 use crate::shaping::{Perspective, View};
 
 /// `otlp_http`.
@@ -116,12 +122,40 @@ struct Otlp<W: Wire> {
     from: Perspective,
     content: Content,
     ledger: Ledger,
-    views: Compiled<Arc<View>>,
-    /// The last body's metrics: those of the next one are mostly the same.
-    request: Request<W>,
-    plain: Vec<u8>,
+    known: compiled_chunks::Compiled<Known<W>>,
+    body: Body<W>,
     /// The host, and how it is written.
     host: (Arc<Resource>, Arc<[u8]>),
+}
+
+/// What is known of a chunk.
+struct Known<W> {
+    view: Arc<View>,
+    compiled: Arc<Compiled<W>>,
+    /// Of its metrics.
+    places: Places,
+}
+
+/// The body that is being made.
+struct Body<W> {
+    request: Request<W>,
+    points: u64,
+    /// What could not be written since somebody asked.
+    unencodable: u64,
+    plain: Vec<u8>,
+    room: Vec<f64>,
+    counts: Vec<u64>,
+    quantiles: Vec<(f64, f64)>,
+}
+
+/// A chunk's numbers of one moment.
+struct Numbers<'b> {
+    view: &'b View,
+    time_ms: i64,
+    /// For each series of the view.
+    values: &'b [f64],
+    /// For each of the chunk, where samples have times of their own.
+    times: Option<&'b [i64]>,
 }
 
 impl<W: Wire> Otlp<W> {
@@ -137,92 +171,180 @@ impl<W: Wire> Otlp<W> {
             ledger: Ledger::new(from.clone(), Names::Own),
             from,
             content: content(&headers),
-            views: Compiled::default(),
-            request: Request::default(),
-            plain: Vec::new(),
+            known: compiled_chunks::Compiled::default(),
+            body: Body {
+                request: Request::default(),
+                points: 0,
+                unencodable: 0,
+                plain: Vec::new(),
+                room: Vec::new(),
+                counts: Vec::new(),
+                quantiles: Vec::new(),
+            },
             host,
         }
     }
+}
 
-    /// Writes a body of these parts, and of what has ended.
-    fn write_run(&mut self, run: &[Part<'_>], ended: &[Ended], batch: &Batch, most: usize, out: &mut Bodies) {
-        self.request.begin();
-        for part in run {
-            self.add(part, batch.resource.boot_ms);
-        }
-        for ended in ended {
-            self.add_ended(ended);
-        }
-        self.plain.clear();
-        W::write(&self.request, &mut self.plain);
-        let mut body = out.room();
-        pack(&self.content, &self.plain, &mut body);
-        let count = samples(run) + ended.len() as u64;
-        // A chunk alone was too large.
-        let pieces = if count as usize > most { divide(&self.content, &body, most as u64) } else { None };
-        match pieces {
-            Some(pieces) => pieces.into_iter().for_each(|piece| out.push(piece.bytes, piece.samples)),
-            None => out.push(body, count),
-        }
+impl<W: Wire> Known<W> {
+    fn new(chunk: &Chunk, from: &Perspective, made: Made) -> Known<W> {
+        let view = from.view(chunk);
+        let compiled = view.kept(|| Compiled::new(&view, chunk, &from.labels, made));
+        let mut known = Known { view, compiled, places: Places::default() };
+        known.fit(chunk, from, made);
+        known
     }
 
-    fn add(&mut self, part: &Part<'_>, boot_ms: Option<i64>) {
-        let compiled = part.view.kept(|| compiled::Compiled::<W>::new(&part.view, &self.from.labels));
-        let mut places = Vec::with_capacity(compiled.metrics.len());
-        for metric in &compiled.metrics {
-            let resource = metric.resource.as_ref().unwrap_or(&self.host.1);
-            places.push(self.request.place(resource, &metric.head, metric.data));
-        }
-        for (one, Series { metric, attributes }) in part.view.series().zip(&compiled.series) {
-            let time_ms = one.time_ms(part.time_ms, part.times);
-            let begins = compiled.metrics[*metric as usize].data.is_sum();
-            let point = Point {
-                attributes: compiled.attributes(attributes),
-                start_ms: if begins { start_ms(&one, part.chunk, time_ms, boot_ms) } else { 0 },
-                time_ms,
-                value: Some(one.value(part.values)),
-            };
-            self.request.add(places[*metric as usize], &point);
+    /// Makes it anew where it was made for something else.
+    fn fit(&mut self, chunk: &Chunk, from: &Perspective, made: Made) {
+        if self.compiled.made() != made {
+            self.compiled = Arc::new(Compiled::new(&self.view, chunk, &from.labels, made));
+            self.places = Places::default();
         }
     }
+}
 
-    /// The last point of a series, which says that there will be none.
-    fn add_ended(&mut self, ended: &Ended) {
-        let record = ended.series.record();
-        let name = record.labels.iter().find(|(name, _)| *name == "__name__").map_or("", |(_, value)| value);
-        let labels = record.labels.iter().copied().filter(|(name, _)| *name != "__name__");
-        let family = Family::new(record.kind, name, record.unit, record.help);
-        let (resource, labels) = resource_of(labels, &self.from.labels);
-        let resource = resource.map_or_else(|| Arc::clone(&self.host.1), |target| target.written::<W>());
-        let place = self.request.place(&resource, &W::head(&family).into(), data_of(&family));
-        let mut attributes = Vec::new();
-        W::attributes(labels, &mut attributes);
-        let point = Point { attributes: &attributes, start_ms: 0, time_ms: ended.time_ms, value: None };
+impl<W: Wire> Body<W> {
+    /// Adds the points of a chunk. Gives how many.
+    fn add(&mut self, known: &mut Known<W>, host: &Arc<[u8]>, numbers: &Numbers<'_>) -> u64 {
+        let Known { compiled, places, .. } = known;
+        let metrics = compiled.metrics.iter();
+        let of = metrics.map(|one| (one.resource.as_ref().unwrap_or(host), &one.head, one.data));
+        self.request.places(of, places);
+        let mut points = 0;
+        for stream in &compiled.streams {
+            match self.add_stream(compiled, stream, places, numbers) {
+                true => points += 1,
+                false => self.unencodable += 1,
+            }
+        }
+        self.points += points;
+        points
+    }
+
+    /// Adds a stream's point; false where its numbers are none.
+    fn add_stream(&mut self, of: &Compiled<W>, stream: &Stream, places: &Places, numbers: &Numbers<'_>) -> bool {
+        let Numbers { view, time_ms, values, times } = numbers;
+        let number = |at: u32| values[at as usize];
+        let time_ms = match times {
+            Some(_) => view.get(stream.at as usize).time_ms(*time_ms, *times),
+            None => *time_ms,
+        };
+        let start_ns = match stream.start {
+            Start::Unknown => None,
+            Start::Ms(since_ms) => Some(nanos(since_ms)),
+            Start::Said(at) => nanos_of(number(at)),
+        };
+        let value = match &stream.form {
+            Form::Number(at) => Value::Number(number(*at)),
+            Form::Histogram(one) => {
+                self.counts.clear();
+                if !one.counts(values, &mut self.counts) {
+                    return false;
+                }
+                let count = self.counts.iter().sum();
+                Value::Histogram { count, sum: one.sum.map(number), counts: &self.counts, bounds: &one.bounds }
+            }
+            Form::Summary(one) => {
+                let Some(count) = count_of(number(one.count)) else { return false };
+                self.quantiles.clear();
+                self.quantiles.extend(one.quantiles.iter().map(|(quantile, at)| (*quantile, number(*at))));
+                Value::Summary { count, sum: one.sum.map_or(0.0, number), quantiles: &self.quantiles }
+            }
+        };
+        let time_ns = nanos(time_ms);
+        let point = Point {
+            attributes: of.attributes(&stream.attributes),
+            // A clock that went back has everything begin in times to come.
+            start_ns: start_ns.filter(|start_ns| *start_ns <= time_ns),
+            time_ns,
+            value,
+        };
+        self.request.add(places.get(stream.metric), &point);
+        true
+    }
+
+    /// Adds the last point of a stream, which says that there will be none.
+    fn end(&mut self, ending: &Ending) {
+        let place = self.request.place(&ending.resource, &ending.head, ending.data);
+        let value = Value::Ended(ending.data);
+        let point = Point { attributes: &ending.attributes, start_ns: None, time_ns: nanos(ending.time_ms), value };
         self.request.add(place, &point);
+        self.points += 1;
     }
+
+    /// The body is done.
+    fn close(&mut self, content: &Content, most: u64, out: &mut Bodies) {
+        if !self.request.is_empty() {
+            self.plain.clear();
+            W::write(&self.request, &mut self.plain);
+            let mut body = out.room();
+            pack(content, &self.plain, &mut body);
+            // A chunk alone was too large.
+            let pieces = if self.points > most { divide(content, &body, most) } else { None };
+            match pieces {
+                Some(pieces) => pieces.into_iter().for_each(|piece| out.push(piece.bytes, piece.samples)),
+                None => out.push(body, self.points),
+            }
+        }
+        self.request.clear();
+        self.points = 0;
+    }
+}
+
+/// Seconds as nanoseconds, to the microsecond, as precise as they are; none where they are before 1970, or
+/// nothing.
+fn nanos_of(seconds: f64) -> Option<u64> {
+    // 2^53: beyond, and that is the year 2255, a double has no microseconds.
+    const LAST: f64 = 9_007_199_254_740_992.0;
+    let micros = (seconds * 1e6).round();
+    (1.0..LAST).contains(&micros).then(|| micros as u64 * 1000)
 }
 
 impl<W: Wire> Encoder for Otlp<W> {
     fn encode(&mut self, batch: &Batch, most: u64, out: &mut Bodies) -> Encoded {
-        let most = usize::try_from(most).unwrap_or(usize::MAX).max(1);
+        let most = most.max(1);
+        let made = Made { boot_ms: batch.resource.boot_ms };
         if *self.host.0 != *batch.resource {
             self.host = (Arc::clone(&batch.resource), host_of::<W>(&batch.resource));
+            self.body.request.forget_places();
         }
         self.ledger.update(batch);
         let ended = self.ledger.take_ended();
-        let parts = parts(batch, &self.from, &mut self.views);
-        let mut left = &ended[..];
-        let mut runs = runs(&parts, most).peekable();
-        while let Some(run) = runs.next() {
-            let room = if runs.peek().is_some() { 0 } else { most.saturating_sub(samples(run) as usize) };
-            let (now, later) = left.split_at(room.min(left.len()));
-            left = later;
-            self.write_run(run, now, batch, most, out);
+        let mut endings = Endings::new::<W>(&ended, &self.from.labels, &self.host.1);
+        let mut encoded = Encoded::default();
+        self.body.request.tidy();
+        for frame in &batch.frames {
+            let mut chunks = self.known.of(&frame.source);
+            for (chunk, values, times) in frame.timed_parts() {
+                let known = chunks.next(chunk, || Known::new(chunk, &self.from, made));
+                known.fit(chunk, &self.from, made);
+                let len = known.compiled.streams.len() as u64;
+                if len == 0 {
+                    continue;
+                }
+                endings.go_on(&known.compiled);
+                if self.body.points > 0 && self.body.points + len > most {
+                    self.body.close(&self.content, most, out);
+                }
+                let mut room = std::mem::take(&mut self.body.room);
+                let view = Arc::clone(&known.view);
+                let values = view.values(values, &mut room);
+                let numbers = Numbers { view: &view, time_ms: frame.time_ms, values, times };
+                encoded.samples += self.body.add(known, &self.host.1, &numbers);
+                self.body.room = room;
+            }
         }
-        for ended in left.chunks(most) {
-            self.write_run(&[], ended, batch, most, out);
+        for ending in endings.finish() {
+            if self.body.points >= most {
+                self.body.close(&self.content, most, out);
+            }
+            self.body.end(&ending);
+            encoded.markers += 1;
         }
-        Encoded { samples: samples(&parts), markers: ended.len() as u64, unencodable: 0 }
+        self.body.close(&self.content, most, out);
+        encoded.unencodable = std::mem::take(&mut self.body.unencodable);
+        encoded
     }
 
     fn content(&self) -> Content {

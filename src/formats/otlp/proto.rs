@@ -9,12 +9,23 @@
 //! Resource             { repeated KeyValue attributes = 1; }
 //! ScopeMetrics         { InstrumentationScope scope = 1; repeated Metric metrics = 2; }
 //! InstrumentationScope { string name = 1; string version = 2; }
-//! Metric               { string name = 1; string description = 2; string unit = 3; Gauge gauge = 5; Sum sum = 7; }
+//! Metric               { string name = 1; string description = 2; string unit = 3; Gauge gauge = 5; Sum sum = 7;
+//!                        Histogram histogram = 9; Summary summary = 11; repeated KeyValue metadata = 12; }
 //! Gauge                { repeated NumberDataPoint data_points = 1; }
 //! Sum                  { repeated NumberDataPoint data_points = 1; AggregationTemporality aggregation_temporality = 2;
 //!                        bool is_monotonic = 3; }
+//! Histogram            { repeated HistogramDataPoint data_points = 1;
+//!                        AggregationTemporality aggregation_temporality = 2; }
+//! Summary              { repeated SummaryDataPoint data_points = 1; }
 //! NumberDataPoint      { fixed64 start_time_unix_nano = 2; fixed64 time_unix_nano = 3; double as_double = 4;
 //!                        repeated KeyValue attributes = 7; uint32 flags = 8; }
+//! HistogramDataPoint   { fixed64 start_time_unix_nano = 2; fixed64 time_unix_nano = 3; fixed64 count = 4;
+//!                        optional double sum = 5; repeated fixed64 bucket_counts = 6;
+//!                        repeated double explicit_bounds = 7; repeated KeyValue attributes = 9; uint32 flags = 10; }
+//! SummaryDataPoint     { fixed64 start_time_unix_nano = 2; fixed64 time_unix_nano = 3; fixed64 count = 4; double sum = 5;
+//!                        repeated ValueAtQuantile quantile_values = 6; repeated KeyValue attributes = 7;
+//!                        uint32 flags = 8; }
+//! ValueAtQuantile      { double quantile = 1; double value = 2; }
 //! KeyValue             { string key = 1; AnyValue value = 2; }
 //! AnyValue             { string string_value = 1; }
 //! ```
@@ -23,7 +34,9 @@ use std::sync::Arc;
 
 use prost::encoding::{WireType, encode_key, encode_varint};
 
-use super::request::{CUMULATIVE, Data, Metric, NO_RECORDED_VALUE, Point, Request, SCOPE, Wire, Written, nanos};
+use super::point::{CUMULATIVE, DELTA, Data, NO_RECORDED_VALUE, Point, Value};
+use super::request::{Metric, Request, SCOPE, Wire, Written};
+use super::words::metadata_of;
 use crate::formats::wire::{Field, field_len, fields, write_bytes, write_length, write_text};
 use crate::model::Family;
 
@@ -38,15 +51,47 @@ const DESCRIPTION: u32 = 2;
 const UNIT: u32 = 3;
 const GAUGE: u32 = 5;
 const SUM: u32 = 7;
+const HISTOGRAM: u32 = 9;
+const SUMMARY: u32 = 11;
+const METADATA: u32 = 12;
 const DATA_POINTS: u32 = 1;
 const TEMPORALITY: u32 = 2;
 const IS_MONOTONIC: u32 = 3;
+const ATTRIBUTES_OF_RESOURCE: u32 = 1;
+// Of every point.
 const START_TIME: u32 = 2;
 const TIME: u32 = 3;
+// Of a number.
 const AS_DOUBLE: u32 = 4;
-const ATTRIBUTES: u32 = 7;
-const FLAGS: u32 = 8;
-const ATTRIBUTES_OF_RESOURCE: u32 = 1;
+// Of a histogram's and a summary's point.
+const COUNT: u32 = 4;
+const SUM_OF: u32 = 5;
+const BUCKET_COUNTS: u32 = 6;
+const EXPLICIT_BOUNDS: u32 = 7;
+const QUANTILE_VALUES: u32 = 6;
+
+/// What a field of eight bytes takes, with its key.
+const FIXED: usize = 9;
+
+/// The number of the attributes' field in points of `data`.
+fn attributes_field(data: Data) -> u32 {
+    if matches!(data, Data::Histogram { .. }) { 9 } else { 7 }
+}
+
+/// The same for flags.
+fn flags_field(data: Data) -> u32 {
+    if matches!(data, Data::Histogram { .. }) { 10 } else { 8 }
+}
+
+/// The number of the field of a metric that has such points.
+fn data_field(data: Data) -> u32 {
+    match data {
+        Data::Gauge => GAUGE,
+        Data::Sum { .. } => SUM,
+        Data::Histogram { .. } => HISTOGRAM,
+        Data::Summary => SUMMARY,
+    }
+}
 
 /// The encoding `protobuf`.
 pub struct Protobuf;
@@ -67,28 +112,61 @@ impl Wire for Protobuf {
                 write_text(tag, text, &mut out);
             }
         }
+        if let Some((key, value)) = metadata_of(family.kind) {
+            write_attribute(METADATA, key, value, &mut out);
+        }
         out
     }
 
-    fn attributes<'l>(labels: impl Iterator<Item = (&'l str, &'l str)>, out: &mut Vec<u8>) {
-        labels.for_each(|(name, value)| write_attribute(ATTRIBUTES, name, value, out));
+    fn attributes<'l>(data: Data, labels: impl Iterator<Item = (&'l str, &'l str)>, out: &mut Vec<u8>) {
+        labels.for_each(|(name, value)| write_attribute(attributes_field(data), name, value, out));
     }
 
     fn point(point: &Point<'_>, out: &mut Vec<u8>) {
-        // A key and eight bytes each; the flags are a key and a byte.
-        let start = if point.start_ms > 0 { 9 } else { 0 };
-        let value = if point.value.is_some() { 9 } else { 2 };
-        write_length(DATA_POINTS, start + 9 + value + point.attributes.len(), out);
-        if point.start_ms > 0 {
-            write_fixed(START_TIME, nanos(point.start_ms).to_le_bytes(), out);
+        let start = if point.start_ns.is_some() { FIXED } else { 0 };
+        let value = match point.value {
+            Value::Number(_) => FIXED,
+            Value::Histogram { sum, counts, bounds, .. } => {
+                let bounds = if bounds.is_empty() { 0 } else { field_len(8 * bounds.len()) };
+                FIXED + sum.map_or(0, |_| FIXED) + field_len(8 * counts.len()) + bounds
+            }
+            Value::Summary { quantiles, .. } => 2 * FIXED + quantiles.len() * field_len(2 * FIXED),
+            // A key and a byte.
+            Value::Ended(_) => 2,
+        };
+        write_length(DATA_POINTS, start + FIXED + value + point.attributes.len(), out);
+        if let Some(start_ns) = point.start_ns {
+            write_fixed(START_TIME, start_ns.to_le_bytes(), out);
         }
-        write_fixed(TIME, nanos(point.time_ms).to_le_bytes(), out);
-        if let Some(value) = point.value {
-            write_fixed(AS_DOUBLE, value.to_le_bytes(), out);
+        write_fixed(TIME, point.time_ns.to_le_bytes(), out);
+        match point.value {
+            Value::Number(value) => write_fixed(AS_DOUBLE, value.to_le_bytes(), out),
+            Value::Histogram { count, sum, counts, bounds } => {
+                write_fixed(COUNT, count.to_le_bytes(), out);
+                if let Some(sum) = sum {
+                    write_fixed(SUM_OF, sum.to_le_bytes(), out);
+                }
+                write_length(BUCKET_COUNTS, 8 * counts.len(), out);
+                counts.iter().for_each(|count| out.extend_from_slice(&count.to_le_bytes()));
+                if !bounds.is_empty() {
+                    write_length(EXPLICIT_BOUNDS, 8 * bounds.len(), out);
+                    bounds.iter().for_each(|bound| out.extend_from_slice(&bound.to_le_bytes()));
+                }
+            }
+            Value::Summary { count, sum, quantiles } => {
+                write_fixed(COUNT, count.to_le_bytes(), out);
+                write_fixed(SUM_OF, sum.to_le_bytes(), out);
+                for (quantile, value) in quantiles {
+                    write_length(QUANTILE_VALUES, 2 * FIXED, out);
+                    write_fixed(1, quantile.to_le_bytes(), out);
+                    write_fixed(2, value.to_le_bytes(), out);
+                }
+            }
+            Value::Ended(_) => {}
         }
         out.extend_from_slice(point.attributes);
-        if point.value.is_none() {
-            write_number(FLAGS, NO_RECORDED_VALUE, out);
+        if let Value::Ended(data) = point.value {
+            write_number(flags_field(data), NO_RECORDED_VALUE, out);
         }
     }
 
@@ -110,13 +188,13 @@ impl Wire for Protobuf {
             for metric in of.metrics() {
                 write_length(METRICS, metric_len(metric), out);
                 out.extend_from_slice(&metric.head);
-                write_length(if metric.data.is_sum() { SUM } else { GAUGE }, data_len(metric), out);
-                out.extend_from_slice(&metric.points);
-                if let Data::Sum { is_monotonic } = metric.data {
-                    write_number(TEMPORALITY, CUMULATIVE, out);
-                    if is_monotonic {
-                        write_number(IS_MONOTONIC, 1, out);
-                    }
+                write_length(data_field(metric.data), data_len(metric), out);
+                request.write_points(metric, out);
+                if let Some(temporality) = metric.data.temporality() {
+                    write_number(TEMPORALITY, temporality, out);
+                }
+                if is_monotonic(metric.data) {
+                    write_number(IS_MONOTONIC, 1, out);
                 }
             }
         }
@@ -152,37 +230,42 @@ fn points_of<'b>(metric: &'b [u8], resource: &Arc<[u8]>, points: &mut Vec<Writte
     let mut data = None;
     for field in fields(metric) {
         match field? {
-            (tag @ (NAME | DESCRIPTION | UNIT), Field::Bytes(text)) => write_bytes(tag, text, &mut head),
-            (tag @ (GAUGE | SUM), Field::Bytes(bytes)) => data = Some((tag, bytes)),
+            (tag @ (NAME | DESCRIPTION | UNIT | METADATA), Field::Bytes(text)) => write_bytes(tag, text, &mut head),
+            (tag @ (GAUGE | SUM | HISTOGRAM | SUMMARY), Field::Bytes(bytes)) => data = Some((tag, bytes)),
             _ => return None,
         }
     }
     let (tag, bytes) = data?;
     let head: Arc<[u8]> = head.into();
-    let mut is_monotonic = false;
+    let (mut is_monotonic, mut is_delta) = (false, false);
     let mut own = Vec::new();
     for field in fields(bytes) {
         match field? {
             (DATA_POINTS, Field::Bytes(point)) => own.push(point),
-            (TEMPORALITY, Field::Varint(CUMULATIVE)) => {}
+            (TEMPORALITY, Field::Varint(temporality @ (DELTA | CUMULATIVE))) => is_delta = temporality == DELTA,
             (IS_MONOTONIC, Field::Varint(number)) => is_monotonic = number != 0,
             _ => return None,
         }
     }
-    let data = if tag == SUM { Data::Sum { is_monotonic } } else { Data::Gauge };
+    let data = match tag {
+        GAUGE => Data::Gauge,
+        SUM => Data::Sum { is_monotonic, is_delta },
+        HISTOGRAM => Data::Histogram { is_delta },
+        _ => Data::Summary,
+    };
     let of = |written| Written { resource: Arc::clone(resource), head: Arc::clone(&head), data, written };
     points.extend(own.into_iter().map(of));
     Some(())
 }
 
+fn is_monotonic(data: Data) -> bool {
+    matches!(data, Data::Sum { is_monotonic: true, .. })
+}
+
 fn data_len(metric: &Metric) -> usize {
     // A key and a byte each.
-    let more = match metric.data {
-        Data::Gauge => 0,
-        Data::Sum { is_monotonic: false } => 2,
-        Data::Sum { is_monotonic: true } => 4,
-    };
-    metric.points.len() + more
+    let temporality = metric.data.temporality().map_or(0, |_| 2);
+    metric.len + temporality + if is_monotonic(metric.data) { 2 } else { 0 }
 }
 
 fn metric_len(metric: &Metric) -> usize {

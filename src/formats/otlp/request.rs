@@ -1,55 +1,14 @@
 //! A request before it is written: points by resource and metric, whatever the encoding.
 
 use std::collections::HashMap;
-use std::marker::PhantomData;
+use std::ops::Range;
 use std::sync::Arc;
 
+use super::point::{Data, Point};
 use crate::model::Family;
-
-/// What a metric's points are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Data {
-    /// Values by themselves.
-    Gauge,
-    /// Totals since a start.
-    Sum {
-        /// Whether they only grow.
-        is_monotonic: bool,
-    },
-}
-
-impl Data {
-    /// Whether they count since a start.
-    pub fn is_sum(self) -> bool {
-        self != Data::Gauge
-    }
-}
-
-/// OTLP's `AGGREGATION_TEMPORALITY_CUMULATIVE`.
-pub const CUMULATIVE: u64 = 2;
-
-/// OTLP's `DATA_POINT_FLAGS_NO_RECORDED_VALUE_MASK`.
-pub const NO_RECORDED_VALUE: u64 = 1;
 
 /// Who writes: the scope of all metrics.
 pub const SCOPE: (&str, &str) = ("metricsd", env!("CARGO_PKG_VERSION"));
-
-/// A series' number of one moment.
-pub struct Point<'p> {
-    /// As [`Wire::attributes`] wrote them.
-    pub attributes: &'p [u8],
-    /// Since when it counts, in milliseconds since the UNIX epoch; 0: not known.
-    pub start_ms: i64,
-    /// Milliseconds since the UNIX epoch.
-    pub time_ms: i64,
-    /// None: the series has ended.
-    pub value: Option<f64>,
-}
-
-/// Milliseconds as the nanoseconds that OTLP has; what it cannot hold becomes what is next to it.
-pub fn nanos(ms: i64) -> u64 {
-    u64::try_from(ms).unwrap_or(0).saturating_mul(1_000_000)
-}
 
 /// A point of a body, with what it is a point of.
 pub struct Written<'b> {
@@ -71,11 +30,11 @@ pub trait Wire: Send + Sync + Sized + 'static {
     /// A resource with these attributes, which are sorted.
     fn resource<'l>(attributes: impl Iterator<Item = (&'l str, &'l str)>) -> Vec<u8>;
 
-    /// What a metric is called: name, description and unit.
+    /// What a metric is called: name, description, unit, and what it was where OTLP has no such thing.
     fn head(family: &Family<'_>) -> Vec<u8>;
 
-    /// Writes a point's attributes.
-    fn attributes<'l>(labels: impl Iterator<Item = (&'l str, &'l str)>, out: &mut Vec<u8>);
+    /// Writes the attributes of a point of `data`.
+    fn attributes<'l>(data: Data, labels: impl Iterator<Item = (&'l str, &'l str)>, out: &mut Vec<u8>);
 
     /// Writes a point behind others.
     fn point(point: &Point<'_>, out: &mut Vec<u8>);
@@ -96,32 +55,49 @@ pub struct Metric {
     pub head: Arc<[u8]>,
     /// What its points are.
     pub data: Data,
-    /// The points, one behind the other.
-    pub points: Vec<u8>,
+    /// Its points, in their order.
+    segments: Vec<Segment>,
+    /// Their bytes.
+    pub len: usize,
+}
+
+/// Points of a metric, one behind the other.
+enum Segment {
+    /// In this range of those that were written one by one.
+    Loose(Range<usize>),
 }
 
 /// A resource with its metrics.
 pub struct OfResource {
     /// As [`Wire::resource`] wrote it.
     pub resource: Arc<[u8]>,
-    /// Those that have points.
     metrics: Vec<Metric>,
+    /// Those that have points, in the order in which these came.
+    used: Vec<usize>,
 }
 
 impl OfResource {
     /// Those of its metrics that have points.
     pub fn metrics(&self) -> impl Iterator<Item = &Metric> {
-        self.metrics.iter().filter(|metric| !metric.points.is_empty())
+        self.used.iter().map(|at| &self.metrics[*at])
     }
 }
 
-/// Points by resource and metric. Metrics without points are not written: they are there from the
-/// body before, since the next one has mostly the same.
+/// Points by resource and metric. Metrics without points are not written: they are there from bodies
+/// before, since the next one has mostly the same.
 pub struct Request<W> {
     resources: Vec<OfResource>,
     by_resource: HashMap<Arc<[u8]>, usize>,
     by_metric: HashMap<(usize, Data, Arc<[u8]>), Place>,
-    wire: PhantomData<W>,
+    /// Those that have points, in the order in which these came.
+    used: Vec<usize>,
+    /// Metrics that have had points since somebody asked.
+    ever_used: usize,
+    /// Points that were written one by one.
+    loose: Vec<u8>,
+    /// Another one: places of before are not those of now.
+    generation: u64,
+    wire: std::marker::PhantomData<W>,
 }
 
 /// The place of a metric in a request.
@@ -131,52 +107,138 @@ pub struct Place {
     metric: usize,
 }
 
+/// Places of metrics, as long as they hold.
+#[derive(Default)]
+pub struct Places {
+    generation: u64,
+    all: Vec<Place>,
+}
+
 impl<W> Default for Request<W> {
     fn default() -> Request<W> {
-        Request { resources: Vec::new(), by_resource: HashMap::new(), by_metric: HashMap::new(), wire: PhantomData }
+        Request {
+            resources: Vec::new(),
+            by_resource: HashMap::new(),
+            by_metric: HashMap::new(),
+            used: Vec::new(),
+            ever_used: 0,
+            loose: Vec::new(),
+            generation: 1,
+            wire: std::marker::PhantomData,
+        }
     }
 }
 
 impl<W: Wire> Request<W> {
-    /// Takes all points out. Where most metrics had none, the metrics too.
-    pub fn begin(&mut self) {
-        let used: usize = self.resources().map(|of| of.metrics().count()).sum();
-        if self.by_metric.len() > 2 * used {
-            *self = Request::default();
+    /// Takes all points out.
+    pub fn clear(&mut self) {
+        for at in self.used.drain(..) {
+            let of = &mut self.resources[at];
+            for at in of.used.drain(..) {
+                of.metrics[at].segments.clear();
+                of.metrics[at].len = 0;
+            }
         }
-        self.resources.iter_mut().flat_map(|of| &mut of.metrics).for_each(|metric| metric.points.clear());
+        self.loose.clear();
+    }
+
+    /// Forgets all metrics, where most of them have had no points since the last time.
+    pub fn tidy(&mut self) {
+        let used = std::mem::take(&mut self.ever_used);
+        if self.by_metric.len() > 2 * used {
+            *self = Request { generation: self.generation + 1, ..Request::default() };
+        }
     }
 
     /// Resources that have points.
     pub fn resources(&self) -> impl Iterator<Item = &OfResource> {
-        self.resources.iter().filter(|of| of.metrics().next().is_some())
+        self.used.iter().map(|at| &self.resources[*at])
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.used.is_empty()
     }
 
     /// The place of a metric.
     pub fn place(&mut self, resource: &Arc<[u8]>, head: &Arc<[u8]>, data: Data) -> Place {
         let at = self.by_resource.get(resource).copied().unwrap_or_else(|| {
-            self.resources.push(OfResource { resource: Arc::clone(resource), metrics: Vec::new() });
+            self.resources.push(OfResource { resource: Arc::clone(resource), metrics: Vec::new(), used: Vec::new() });
             self.by_resource.insert(Arc::clone(resource), self.resources.len() - 1);
             self.resources.len() - 1
         });
         *self.by_metric.entry((at, data, Arc::clone(head))).or_insert_with(|| {
             let metrics = &mut self.resources[at].metrics;
-            metrics.push(Metric { head: Arc::clone(head), data, points: Vec::new() });
+            metrics.push(Metric { head: Arc::clone(head), data, segments: Vec::new(), len: 0 });
             Place { resource: at, metric: metrics.len() - 1 }
         })
     }
 
+    /// The places of metrics, in `places` as long as they hold: each by its resource, its head and its data.
+    pub fn places<'m>(
+        &mut self,
+        metrics: impl Iterator<Item = (&'m Arc<[u8]>, &'m Arc<[u8]>, Data)>,
+        places: &mut Places,
+    ) {
+        if places.generation != self.generation {
+            places.all = metrics.map(|(resource, head, data)| self.place(resource, head, data)).collect();
+            places.generation = self.generation;
+        }
+    }
+
+    /// The host is another one.
+    pub fn forget_places(&mut self) {
+        self.generation += 1;
+    }
+
     /// Adds a point to the metric at `place`.
     pub fn add(&mut self, place: Place, point: &Point<'_>) {
-        W::point(point, self.points(place));
+        self.add_loose(place, |out| W::point(point, out));
     }
 
     /// The same for one that was written before.
     pub fn add_written(&mut self, place: Place, point: &[u8]) {
-        W::written(point, self.points(place));
+        self.add_loose(place, |out| W::written(point, out));
     }
 
-    fn points(&mut self, place: Place) -> &mut Vec<u8> {
-        &mut self.resources[place.resource].metrics[place.metric].points
+    fn add_loose(&mut self, place: Place, write: impl FnOnce(&mut Vec<u8>)) {
+        let begin = self.loose.len();
+        write(&mut self.loose);
+        let end = self.loose.len();
+        let metric = self.touch(place);
+        metric.len += end - begin;
+        match metric.segments.last_mut() {
+            Some(Segment::Loose(last)) if last.end == begin => last.end = end,
+            _ => metric.segments.push(Segment::Loose(begin..end)),
+        }
+    }
+
+    /// The metric at `place`, which is given points.
+    fn touch(&mut self, place: Place) -> &mut Metric {
+        let of = &mut self.resources[place.resource];
+        if of.metrics[place.metric].len == 0 {
+            if of.used.is_empty() {
+                self.used.push(place.resource);
+            }
+            of.used.push(place.metric);
+            self.ever_used += 1;
+        }
+        &mut of.metrics[place.metric]
+    }
+
+    /// Writes the points of `metric`.
+    pub fn write_points(&self, metric: &Metric, out: &mut Vec<u8>) {
+        for segment in &metric.segments {
+            match segment {
+                Segment::Loose(range) => out.extend_from_slice(&self.loose[range.clone()]),
+            }
+        }
+    }
+}
+
+impl Places {
+    /// That of the metric of that number.
+    pub fn get(&self, at: u32) -> Place {
+        self.all[at as usize]
     }
 }

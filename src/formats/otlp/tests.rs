@@ -10,7 +10,7 @@ use prost::Message;
 
 use super::*;
 use crate::formats::testing::{self, COUNT, TOTAL, USAGE};
-use crate::model::{Frame, Item, Kind, Label, Labels, Reading, Recorder, face};
+use crate::model::{Family, Frame, Item, Kind, Label, Labels, Reading, Recorder, face};
 
 const TIME_MS: i64 = 1_700_000_000_123;
 const TIME_NS: u64 = 1_700_000_000_123_000_000;
@@ -119,10 +119,10 @@ fn a_batch_reads_back_as_it_was_in_each_encoding() {
         assert_eq!(
             found,
             [
-                (stream(&host, "test_usage_percent percent gauge", &format!("core=0,dc=eu,{note}")), 12.5),
-                (stream(&host, "test_usage_percent percent gauge", "core=x,dc=eu"), -3.0),
+                (stream(&host, "test_usage_percent % gauge", &format!("core=0,dc=eu,{note}")), 12.5),
+                (stream(&host, "test_usage_percent % gauge", "core=x,dc=eu"), -3.0),
                 (stream(&host, "test_count  gauge", "core=x,dc=eu"), 0.0),
-                (stream(&host, "test_bytes_total bytes counter", &format!("core=0,dc=eu,{note}")), 1e21),
+                (stream(&host, "test_bytes_total By counter", &format!("core=0,dc=eu,{note}")), 1e21),
             ]
         );
         let usage = &request.resource_metrics[0].scope_metrics[0].metrics[0];
@@ -140,7 +140,7 @@ fn json_is_the_official_mapping() {
     let metrics = &found["resourceMetrics"][0]["scopeMetrics"][0]["metrics"];
     // 64-bit integers as strings, enums as numbers, what is no number in words.
     let expected = serde_json::json!([
-        {"name": "test_bytes_total", "description": "Bytes.", "unit": "bytes", "sum": {
+        {"name": "test_bytes_total", "description": "Bytes.", "unit": "By", "sum": {
             "aggregationTemporality": 2, "isMonotonic": true, "dataPoints": [{
                 "timeUnixNano": "1700000000123000000", "asDouble": 2.5,
                 "attributes": [{"key": "device", "value": {"stringValue": "sda"}}]}]}},
@@ -237,7 +237,7 @@ fn what_was_scraped_is_of_its_target_and_what_a_destination_is_labelled_is_not()
             (stream(at, "app_up  gauge", "le=0.5"), 4.0),
             (stream("service.instance.id=localhost,service.name=app", "app_up  gauge", ""), 5.0),
             (stream(&host, "app_up  gauge", &own_and("endpoint=app")), 6.0),
-            (stream(&host, "test_usage_percent percent gauge", own), 7.0),
+            (stream(&host, "test_usage_percent % gauge", own), 7.0),
         ];
         expected.sort_by(|(a, _), (b, _)| a.cmp(b));
         expected
@@ -329,5 +329,182 @@ fn metrics_that_are_not_there_any_more_leave_nothing_behind() {
         let streams: Vec<_> = points(&decode(&encoder.content(), &body));
         assert_eq!(streams.len(), if round == 0 { 1 } else { 2 }, "one that is, and the end of the one before");
     }
-    assert!(encoder.request.resources().count() <= 2);
+    assert!(encoder.body.request.resources().count() <= 2);
+}
+
+/// A frame of what an OpenMetrics page may hold, by native names, in one item each.
+fn scraped(items: &[&[(Family<'static>, &[(&str, &str)], f64)]]) -> Frame {
+    let mut out = Recorder::new("endpoints/app", 1000).of_unknown_start();
+    for (at, item) in items.iter().enumerate() {
+        let key = Item::new(&[&at.to_string()]);
+        let mut out = out.item(&key);
+        for (family, labels, value) in *item {
+            let target = [("instance", "h:1"), ("job", "app")].into_iter();
+            let labels: Vec<Label<'_>> =
+                labels.iter().copied().chain(target).map(|(name, value)| Label::Constant { name, value }).collect();
+            out.push_learnt(&Arc::new(crate::model::Learnt::everywhere(*family, &labels)), *value);
+        }
+    }
+    out.finish(TIME_MS)
+}
+
+const HISTOGRAM: fn(&'static str) -> Family<'static> =
+    |name| Family::new(Kind::Histogram, name, "seconds", "Durations.");
+const SUMMARY: fn(&'static str) -> Family<'static> = |name| Family::new(Kind::Summary, name, "bytes", "Sizes.");
+/// 2023-11-14T22:00:00Z.
+const CREATED_S: f64 = 1_699_999_200.25;
+
+/// All metrics of a request by name, whose resource is the target's.
+fn by_name(request: &ExportMetricsServiceRequest) -> BTreeMap<String, metric::Data> {
+    let [of] = &request.resource_metrics[..] else { panic!("{request:?}") };
+    let resource = pairs(&of.resource.as_ref().unwrap().attributes);
+    assert_eq!(resource, "server.address=h,server.port=1,service.instance.id=h:1,service.name=app");
+    let all = of.scope_metrics[0].metrics.iter();
+    all.map(|metric| (format!("{} {}", metric.name, metric.unit), metric.data.clone().unwrap())).collect()
+}
+
+#[test]
+fn a_scraped_histogram_a_summary_and_a_counter_are_what_they_were() {
+    let created = |name| Family::gauge(name, "seconds", "Durations.");
+    let histogram: &[(Family<'static>, &[(&str, &str)], f64)] = &[
+        (HISTOGRAM("x_bucket"), &[("le", "0.5"), ("path", "/")], 2.0),
+        (HISTOGRAM("x_bucket"), &[("le", "10"), ("path", "/")], 5.0),
+        (HISTOGRAM("x_bucket"), &[("le", "+Inf"), ("path", "/")], 6.0),
+        (HISTOGRAM("x_count"), &[("path", "/")], 6.0),
+        (HISTOGRAM("x_sum"), &[("path", "/")], 40.5),
+        (created("x_created"), &[("path", "/")], CREATED_S),
+    ];
+    let summary: &[(Family<'static>, &[(&str, &str)], f64)] = &[
+        (SUMMARY("s"), &[("quantile", "0.5")], 1.5),
+        (SUMMARY("s"), &[("quantile", "0.99")], 9.5),
+        (SUMMARY("s_sum"), &[], 100.0),
+        (SUMMARY("s_count"), &[], 20.0),
+    ];
+    let counter: &[(Family<'static>, &[(&str, &str)], f64)] =
+        &[(Family::counter("c_total", "", ""), &[], 3.0), (created("c_created"), &[], CREATED_S)];
+    // Of times to come, which is nonsense.
+    let later: &[(Family<'static>, &[(&str, &str)], f64)] =
+        &[(Family::counter("d_total", "", ""), &[], 3.0), (created("d_created"), &[], 2e9)];
+    for options in all_options() {
+        let mut encoder = encoder(&options, testing::from(Labels::EMPTY));
+        let batch = |frame| host(Batch::new(TIME_MS, Arc::default(), vec![frame]));
+        let (body, encoded) = testing::encode(&mut *encoder, &batch(scraped(&[histogram, summary, counter, later])));
+        assert_eq!(encoded, Encoded { samples: 4, markers: 0, unencodable: 0 });
+        let found = by_name(&decode(&encoder.content(), &body));
+        assert_eq!(found.keys().collect::<Vec<_>>(), ["c_total ", "d_total ", "s By", "x s"]);
+        let start = 1_699_999_200_250_000_000;
+
+        let metric::Data::Histogram(x) = &found["x s"] else { panic!("{found:?}") };
+        assert_eq!(x.aggregation_temporality, AggregationTemporality::Cumulative as i32);
+        let [x] = &x.data_points[..] else { panic!("{x:?}") };
+        assert_eq!((x.start_time_unix_nano, x.time_unix_nano, x.flags), (start, TIME_NS, 0));
+        assert_eq!((&x.explicit_bounds[..], &x.bucket_counts[..]), (&[0.5, 10.0][..], &[2, 3, 1][..]));
+        assert_eq!((x.count, x.sum, pairs(&x.attributes)), (6, Some(40.5), "path=/".into()));
+
+        let metric::Data::Summary(s) = &found["s By"] else { panic!("{found:?}") };
+        let [s] = &s.data_points[..] else { panic!("{s:?}") };
+        let quantiles: Vec<_> = s.quantile_values.iter().map(|one| (one.quantile, one.value)).collect();
+        assert_eq!((s.count, s.sum, &quantiles[..]), (20, 100.0, &[(0.5, 1.5), (0.99, 9.5)][..]));
+        assert_eq!((s.start_time_unix_nano, s.time_unix_nano), (0, TIME_NS));
+
+        for (name, expected) in [("c_total ", start), ("d_total ", 0)] {
+            let metric::Data::Sum(sum) = &found[name] else { panic!("{found:?}") };
+            let [point] = &sum.data_points[..] else { panic!("{sum:?}") };
+            assert_eq!((value(point), point.start_time_unix_nano, sum.is_monotonic), (Some(3.0), expected, true));
+        }
+
+        // They end as one stream each, and the times at which they began are none.
+        let list = &mut Vec::new();
+        encoder.sent().write(list).unwrap();
+        let gone = host(Batch::new(TIME_MS + 1, Arc::default(), vec![Frame::ended("endpoints/app", TIME_MS + 1)]));
+        let (body, encoded) = testing::encode(&mut *encoder_after(&mut *encoder, &options, &Labels::EMPTY), &gone);
+        assert_eq!(encoded, Encoded { samples: 0, markers: 4, unencodable: 0 });
+        let ended = by_name(&decode(&encoder.content(), &body));
+        let metric::Data::Histogram(x) = &ended["x s"] else { panic!("{ended:?}") };
+        assert_eq!((x.data_points[0].flags, x.data_points[0].bucket_counts.len()), (1, 0));
+        assert_eq!(pairs(&x.data_points[0].attributes), "path=/");
+        let metric::Data::Summary(s) = &ended["s By"] else { panic!("{ended:?}") };
+        assert_eq!((s.data_points[0].flags, s.data_points[0].time_unix_nano), (1, TIME_NS + 1_000_000));
+    }
+}
+
+#[test]
+fn broken_histograms_are_left_out_and_counted_or_stay_series() {
+    let bucket = |le, value| (HISTOGRAM("x_bucket"), [("le", le)], value);
+    for options in all_options() {
+        let encode = |buckets: &[(Family<'static>, [(&'static str, &'static str); 1], f64)]| {
+            let mut encoder = encoder(&options, testing::from(Labels::EMPTY));
+            let item: Vec<_> = buckets.iter().map(|(family, labels, value)| (*family, &labels[..], *value)).collect();
+            let frame = scraped(&[&item]);
+            let (body, encoded) =
+                testing::encode(&mut *encoder, &host(Batch::new(TIME_MS, Arc::default(), vec![frame])));
+            let names = if body.is_empty() {
+                Vec::new()
+            } else {
+                by_name(&decode(&encoder.content(), &body)).into_keys().collect()
+            };
+            (names, encoded.samples, encoded.unencodable)
+        };
+        // Its numbers are no counts in this round.
+        let none = (Vec::<String>::new(), 0, 1);
+        assert_eq!(encode(&[bucket("1", 5.0), bucket("+Inf", 4.0)]), none, "not monotone");
+        assert_eq!(encode(&[bucket("1", f64::NAN), bucket("+Inf", 4.0)]), none);
+        assert_eq!(encode(&[bucket("1", -1.0), bucket("+Inf", 4.0)]), none);
+        // It has no count: what there is goes as it is.
+        assert_eq!(encode(&[bucket("1", 5.0), bucket("2", 6.0)]), (vec!["x_bucket s".to_owned()], 2, 0));
+        assert_eq!(encode(&[bucket("+Inf", 4.0)]), (vec!["x s".to_owned()], 1, 0));
+    }
+}
+
+#[test]
+fn a_bucket_that_ends_leaves_its_histogram_alive() {
+    let bucket = |le: &'static str| (HISTOGRAM("x_bucket"), le, 4.0);
+    let frame = |out: &mut Recorder, readings: &[Arc<crate::model::Learnt>], time_ms| {
+        let key = Item::new(&["x"]);
+        let mut item = out.item(&key);
+        readings.iter().for_each(|reading| item.push_learnt(reading, 4.0));
+        drop(item);
+        host(Batch::new(time_ms, Arc::default(), vec![out.finish(time_ms)]))
+    };
+    let readings: Vec<_> = ["1", "2", "+Inf"]
+        .map(|le| {
+            let (family, le, _) = bucket(le);
+            let labels =
+                [("instance", "h:1"), ("job", "app"), ("le", le)].map(|(name, value)| Label::Constant { name, value });
+            Arc::new(crate::model::Learnt::everywhere(family, &labels))
+        })
+        .into();
+    let mut encoder = encoder(&options(Encoding::Protobuf, Compression::None), testing::from(Labels::EMPTY));
+    let mut out = Recorder::new("endpoints/app", 1000);
+    let (_, encoded) = testing::encode(&mut *encoder, &frame(&mut out, &readings, TIME_MS));
+    assert_eq!(encoded, Encoded { samples: 1, markers: 0, unencodable: 0 });
+    let (body, encoded) = testing::encode(&mut *encoder, &frame(&mut out, &readings[1..], TIME_MS + 1));
+    assert_eq!(encoded, Encoded { samples: 1, markers: 0, unencodable: 0 });
+    let found = by_name(&decode(&encoder.content(), &body));
+    let metric::Data::Histogram(x) = &found["x s"] else { panic!("{found:?}") };
+    assert_eq!(x.data_points[0].explicit_bounds, [2.0]);
+    // Without its last buckets it is none, and what is left are series.
+    let (_, encoded) = testing::encode(&mut *encoder, &frame(&mut out, &readings[1..2], TIME_MS + 2));
+    assert_eq!(encoded, Encoded { samples: 1, markers: 1, unencodable: 0 });
+}
+
+#[test]
+fn info_and_states_are_sums_that_say_what_they_were() {
+    let kinds = [(Kind::Info, "info"), (Kind::StateSet, "stateset"), (Kind::Untyped, "unknown")];
+    for (kind, word) in kinds {
+        let family = Family::new(kind, "x", "", "");
+        for options in all_options() {
+            let mut encoder = encoder(&options, testing::from(Labels::EMPTY));
+            let frame = scraped(&[&[(family, &[("x", "a")], 1.0)]]);
+            let (body, _) = testing::encode(&mut *encoder, &host(Batch::new(TIME_MS, Arc::default(), vec![frame])));
+            let request = decode(&encoder.content(), &body);
+            let metric = &request.resource_metrics[0].scope_metrics[0].metrics[0];
+            assert_eq!(pairs(&metric.metadata), format!("prometheus.type={word}"));
+            match metric.data.as_ref().unwrap() {
+                metric::Data::Sum(sum) => assert!(!sum.is_monotonic && kind != Kind::Untyped),
+                metric::Data::Gauge(_) => assert_eq!(kind, Kind::Untyped),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
 }
