@@ -7,15 +7,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use metricsd::collectors::{self, Tick};
-use metricsd::formats::Compression;
 use metricsd::formats::{
-    Bodies, Encoder,
+    self, Bodies, Compression, Encoder, Options,
     json::Json,
     remote_write::{RemoteWrite, Version},
     text,
 };
 use metricsd::host::{HostPaths, Scratch, SystemStatFs, monotonic};
-use metricsd::model::{Batch, Family, Item, Label, Labels, Reading, Recorder, Resource, Scheme, face};
+use metricsd::model::{
+    Batch, Family, Frame, Item, Kind, Label, Labels, Learnt, Reading, Recorder, Resource, Scheme, face,
+};
 use metricsd::pipeline::Collectors;
 use metricsd::shaping::Perspective;
 use nix::time::{ClockId, clock_gettime};
@@ -72,9 +73,11 @@ fn main() {
         remote_write(&batch);
     }
     [1, 10].into_iter().for_each(churn);
+    otlp_beside_remote_write();
     for series in [100, 10_000] {
         let batch = batch(series);
         remote_write(&batch);
+        otlp(&batch);
         encode("json", &batch, Box::new(Json::new(from(Labels::EMPTY), Compression::None)));
         encode("json, gzip", &batch, Box::new(Json::new(from(Labels::EMPTY), Compression::Gzip)));
         let mut page = String::new();
@@ -147,6 +150,77 @@ fn remote_write(batch: &Batch) {
     println!("{:>52.2} times the bytes of 1.0; {:.2} times before compression", ratio(0), ratio(1));
 }
 
+/// OTLP beside remote write 1.0, of devices and of what is scraped: what is encoded, and what compression costs.
+fn otlp_beside_remote_write() {
+    for (name, batch) in [("devices", devices(100_000)), ("histograms", histograms(8_000))] {
+        println!("{name}:");
+        otlp(&batch);
+    }
+}
+
+fn otlp(batch: &Batch) {
+    let labels = Labels::of(&[("instance", "host-1"), ("job", "metricsd")]);
+    let (remote_write, _) = bodies("remote write 1.0", batch, Box::new(RemoteWrite::new(Version::V1, from(labels))));
+    let otlp = formats::of_name("otlp_http").unwrap();
+    let encoder = |compression| (otlp.encoder)(&Options::compressed(compression), from(Labels::EMPTY));
+    let (plain, unpacked) = bodies("otlp", batch, encoder(Compression::None));
+    println!("{:>52.2} times remote write 1.0", plain / remote_write);
+    let (packed, len) = bodies("otlp, gzip", batch, encoder(Compression::Gzip));
+    println!("{:>52.0} MB/s of gzip alone, to {:.3} of the bytes", unpacked / (packed - plain), len / unpacked);
+}
+
+/// The median time of `batch` in bodies as a destination has them, and the bytes of all.
+fn bodies(name: &str, batch: &Batch, mut encoder: Box<dyn Encoder>) -> (f64, f64) {
+    let (mut bodies, mut len, series) = (Bodies::default(), 0, batch.readings());
+    let median = report(&format!("bodies {name}, {series} series"), series, || {
+        encoder.encode(batch, MOST, &mut bodies);
+        len = bodies.drain().map(|body| body.bytes.len()).sum();
+    });
+    println!("{:>52} bytes, {:.1} a series", len, len as f64 / series as f64);
+    (median, len as f64)
+}
+
+/// So many series of devices, eight each.
+fn devices(series: usize) -> Batch {
+    let mut out = Recorder::new("devices", series);
+    for at in 0..series / OF_A_DEVICE.len() {
+        let item = Item::new(&[&format!("device-{at}")]);
+        let mut out = out.item(&item);
+        OF_A_DEVICE.iter().zip(1..).for_each(|(reading, nth)| out.push(reading, at as f64 * 1234.5 * f64::from(nth)));
+    }
+    batch_of(out.finish(1_700_000_000_000))
+}
+
+/// So many histograms of ten buckets, as they are scraped.
+fn histograms(count: usize) -> Batch {
+    let mut readings = Vec::new();
+    let labels = [Label::key("path", 0), Label::constant("job", "app"), Label::constant("instance", "h:1")];
+    for le in ["0.005", "0.01", "0.05", "0.1", "0.5", "1", "5", "10", "60", "+Inf"] {
+        let family = Family::new(Kind::Histogram, "bench_seconds_bucket", "", "Durations.");
+        let all: Vec<Label> = labels.into_iter().chain([Label::constant("le", le)]).collect();
+        readings.push(Arc::new(Learnt::everywhere(family, &all)));
+    }
+    for name in ["bench_seconds_sum", "bench_seconds_count"] {
+        readings.push(Arc::new(Learnt::everywhere(Family::new(Kind::Histogram, name, "", "Durations."), &labels)));
+    }
+    let mut out = Recorder::new("app", count * readings.len());
+    for at in 0..count {
+        let item = Item::new(&[&format!("/path/{at}")]);
+        let mut out = out.item(&item);
+        let step = (at * 7919 % 1000) as f64;
+        readings.iter().zip(1..).for_each(|(reading, nth)| out.push_learnt(reading, f64::from(nth.min(10)) * step));
+    }
+    batch_of(out.finish(1_700_000_000_000))
+}
+
+fn batch_of(frame: Frame) -> Batch {
+    let resource = Arc::new(Resource { host: "host-1".into(), boot_ms: None, ..Resource::default() });
+    Batch::new(frame.time_ms, resource, vec![frame])
+}
+
+/// The most samples of a body, as a destination has it.
+const MOST: u64 = 10_000;
+
 /// The median time, and the bytes of a body: as it is, and unpacked.
 fn encode(name: &str, batch: &Batch, mut encoder: Box<dyn Encoder>) -> (f64, [usize; 2]) {
     let mut bodies = Bodies::default();
@@ -161,6 +235,7 @@ fn encode(name: &str, batch: &Batch, mut encoder: Box<dyn Encoder>) -> (f64, [us
     let a_sample = |len: usize| len as f64 / series as f64;
     let plain = if is_snappy { format!(", {:.1} unpacked", a_sample(unpacked)) } else { String::new() };
     println!("{:>52} bytes a body, {:.1} a sample{plain}", body.len(), a_sample(body.len()));
+    println!("{:>52.0} MB/s before compression", unpacked as f64 / median);
     (median, [body.len(), unpacked])
 }
 
@@ -170,8 +245,7 @@ fn batch(series: usize) -> Batch {
     for at in 0..series {
         out.item(&Item::new(&[&format!("sd{at}")])).push(&VALUE, at as f64 * 1234.5);
     }
-    let resource = Arc::new(Resource { host: "host-1".into(), boot_ms: None, ..Resource::default() });
-    Batch::new(1_700_000_000_000, resource, vec![out.finish(1_700_000_000_000)])
+    batch_of(out.finish(1_700_000_000_000))
 }
 
 /// Runs `work` for about half a second after a warm-up; prints the median of batches.

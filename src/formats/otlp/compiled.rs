@@ -5,8 +5,9 @@ use std::marker::PhantomData;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::point::Data;
+use super::point::{Data, Point, Value, nanos};
 use super::request::Wire;
+use super::template::{Maker as TemplateMaker, Template};
 use super::whole::{Form, Part, is_part, wholes};
 use super::words::unit_of;
 use crate::model::{Chunk, Family, Kind, Labels, Since};
@@ -20,6 +21,8 @@ pub struct Compiled<W> {
     pub streams: Vec<Stream>,
     /// Of all streams, each set once.
     attributes: Vec<u8>,
+    /// None: the encoding has none.
+    pub template: Option<Arc<Template>>,
     made: Made,
     wire: PhantomData<W>,
 }
@@ -73,6 +76,7 @@ impl<W: Wire> Compiled<W> {
             metrics: Vec::new(),
             streams: Vec::with_capacity(view.len()),
             attributes: Vec::new(),
+            template: None,
             made,
             wire: PhantomData,
         };
@@ -92,7 +96,41 @@ impl<W: Wire> Compiled<W> {
             maker.add_item(view, begin..end);
             begin = end;
         }
-        maker.compiled
+        let mut compiled = maker.compiled;
+        compiled.template = compiled.to_template().map(Arc::new);
+        compiled
+    }
+
+    fn to_template(&self) -> Option<Template> {
+        let mut maker = TemplateMaker::new(self.metrics.len());
+        let (mut counts, mut quantiles) = (Vec::new(), Vec::new());
+        for (stream, at) in self.streams.iter().zip(0..) {
+            let value = match &stream.form {
+                Form::Number(_) => Value::Number(0.0),
+                Form::Histogram(one) => {
+                    counts.clear();
+                    counts.resize(one.buckets.len() + 1, 0);
+                    Value::Histogram { count: 0, sum: one.sum.map(|_| 0.0), counts: &counts, bounds: &one.bounds }
+                }
+                Form::Summary(one) => {
+                    quantiles.clear();
+                    quantiles.extend(one.quantiles.iter().map(|(quantile, _)| (*quantile, 0.0)));
+                    Value::Summary { count: 0, sum: 0.0, quantiles: &quantiles }
+                }
+            };
+            let (start_ns, is_said) = match stream.start {
+                Start::Unknown => (None, false),
+                Start::Ms(since_ms) => (Some(nanos(since_ms)), false),
+                Start::Said(_) => (Some(0), true),
+            };
+            let point = Point { attributes: self.attributes(&stream.attributes), start_ns, time_ns: 0, value };
+            maker.add((stream.metric, at), &stream.form, start_ns, is_said, |out| {
+                let begin = out.len();
+                W::point(&point, out);
+                Some(begin + W::time_in(&out[begin..])?)
+            })?;
+        }
+        maker.finish()
     }
 
     /// What it depends on besides the view.

@@ -95,6 +95,10 @@ impl Wire for Json {
         out.extend_from_slice(b"},");
     }
 
+    fn time_in(_: &[u8]) -> Option<usize> {
+        None
+    }
+
     fn written(point: &[u8], out: &mut Vec<u8>) {
         out.extend_from_slice(point);
         out.push(b',');

@@ -15,6 +15,7 @@ mod logs;
 mod point;
 mod proto;
 mod request;
+mod template;
 mod whole;
 mod words;
 
@@ -140,6 +141,8 @@ struct Known<W> {
 struct Body<W> {
     request: Request<W>,
     points: u64,
+    /// How many points came from templates; none: all are written one by one, for tests.
+    templated: Option<u64>,
     /// What could not be written since somebody asked.
     unencodable: u64,
     plain: Vec<u8>,
@@ -175,6 +178,7 @@ impl<W: Wire> Otlp<W> {
             body: Body {
                 request: Request::default(),
                 points: 0,
+                templated: Some(0),
                 unencodable: 0,
                 plain: Vec::new(),
                 room: Vec::new(),
@@ -211,6 +215,10 @@ impl<W: Wire> Body<W> {
         let metrics = compiled.metrics.iter();
         let of = metrics.map(|one| (one.resource.as_ref().unwrap_or(host), &one.head, one.data));
         self.request.places(of, places);
+        if let Some(points) = self.add_template(compiled, places, numbers) {
+            self.points += points;
+            return points;
+        }
         let mut points = 0;
         for stream in &compiled.streams {
             match self.add_stream(compiled, stream, places, numbers) {
@@ -220,6 +228,24 @@ impl<W: Wire> Body<W> {
         }
         self.points += points;
         points
+    }
+
+    /// Adds the points of a chunk from its template, and gives how many; none where it has none, or some
+    /// point is another one than there.
+    fn add_template(&mut self, of: &Compiled<W>, places: &Places, numbers: &Numbers<'_>) -> Option<u64> {
+        let Numbers { time_ms, values, times, .. } = numbers;
+        let time_ns = nanos(*time_ms);
+        let template = of
+            .template
+            .as_ref()
+            .filter(|template| times.is_none() && template.holds(time_ns) && self.templated.is_some())?;
+        let counts = &mut self.counts;
+        let is_added = self.request.add_chunk(template, places, time_ns, values, |words| {
+            template.order().iter().all(|at| words_of(&of.streams[*at as usize], values, time_ns, counts, words))
+        });
+        let points = is_added.then(|| template.points())?;
+        self.templated = self.templated.map(|before| before + points);
+        Some(points)
     }
 
     /// Adds a stream's point; false where its numbers are none.
@@ -290,6 +316,34 @@ impl<W: Wire> Body<W> {
         self.request.clear();
         self.points = 0;
     }
+}
+
+/// Appends what changes of a stream's point besides its time and a number that it is itself; false where
+/// that makes another point of it.
+fn words_of(stream: &Stream, values: &[f64], time_ns: u64, counts: &mut Vec<u64>, words: &mut Vec<u64>) -> bool {
+    let number = |at: u32| values[at as usize];
+    if let Start::Said(at) = stream.start {
+        let Some(start_ns) = nanos_of(number(at)).filter(|start_ns| *start_ns <= time_ns) else { return false };
+        words.push(start_ns);
+    }
+    match &stream.form {
+        Form::Number(_) => {}
+        Form::Histogram(one) => {
+            counts.clear();
+            if !one.counts(values, counts) {
+                return false;
+            }
+            words.push(counts.iter().sum());
+            words.extend(one.sum.map(|at| number(at).to_bits()));
+            words.extend_from_slice(counts);
+        }
+        Form::Summary(one) => {
+            let Some(count) = count_of(number(one.count)) else { return false };
+            words.extend([count, one.sum.map_or(0.0, number).to_bits()]);
+            words.extend(one.quantiles.iter().map(|(_, at)| number(*at).to_bits()));
+        }
+    }
+    true
 }
 
 /// Seconds as nanoseconds, to the microsecond, as precise as they are; none where they are before 1970, or

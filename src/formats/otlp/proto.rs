@@ -32,7 +32,7 @@
 
 use std::sync::Arc;
 
-use prost::encoding::{WireType, encode_key, encode_varint};
+use prost::encoding::{WireType, decode_varint, encode_key, encode_varint};
 
 use super::point::{CUMULATIVE, DELTA, Data, NO_RECORDED_VALUE, Point, Value};
 use super::request::{Metric, Request, SCOPE, Wire, Written};
@@ -168,6 +168,17 @@ impl Wire for Protobuf {
         if let Value::Ended(data) = point.value {
             write_number(flags_field(data), NO_RECORDED_VALUE, out);
         }
+    }
+
+    fn time_in(point: &[u8]) -> Option<usize> {
+        // Keys of one byte each: the point's own and its length, then a start, if there is one.
+        let mut rest = point.get(1..)?;
+        decode_varint(&mut rest).ok()?;
+        let key = |number: u32| (number << 3 | WireType::SixtyFourBit as u32) as u8;
+        if rest.first() == Some(&key(START_TIME)) {
+            rest = rest.get(FIXED..)?;
+        }
+        (rest.first() == Some(&key(TIME))).then(|| point.len() - rest.len() + 1)
     }
 
     fn written(point: &[u8], out: &mut Vec<u8>) {

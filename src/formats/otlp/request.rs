@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::point::{Data, Point};
+use super::template::Template;
 use crate::model::Family;
 
 /// Who writes: the scope of all metrics.
@@ -39,7 +40,11 @@ pub trait Wire: Send + Sync + Sized + 'static {
     /// Writes a point behind others.
     fn point(point: &Point<'_>, out: &mut Vec<u8>);
 
-    /// The same for one that was written before.
+    /// Where in `point`, as it was written, its time is, of eight bytes and so all that changes from tick
+    /// to tick; none where an encoding has no fixed widths.
+    fn time_in(point: &[u8]) -> Option<usize>;
+
+    /// Writes a point that was written before behind others.
     fn written(point: &[u8], out: &mut Vec<u8>);
 
     /// Writes the whole request.
@@ -65,6 +70,17 @@ pub struct Metric {
 enum Segment {
     /// In this range of those that were written one by one.
     Loose(Range<usize>),
+    /// Those of a chunk, by the numbers of the chunk and of the metric there.
+    Chunk(u32, u32),
+}
+
+/// The points of a chunk from its template.
+struct OfChunk {
+    template: Arc<Template>,
+    time_ns: u64,
+    /// Where its values and words are among all.
+    values: Range<usize>,
+    words: Range<usize>,
 }
 
 /// A resource with its metrics.
@@ -95,6 +111,9 @@ pub struct Request<W> {
     ever_used: usize,
     /// Points that were written one by one.
     loose: Vec<u8>,
+    chunks: Vec<OfChunk>,
+    values: Vec<f64>,
+    words: Vec<u64>,
     /// Another one: places of before are not those of now.
     generation: u64,
     wire: std::marker::PhantomData<W>,
@@ -123,6 +142,9 @@ impl<W> Default for Request<W> {
             used: Vec::new(),
             ever_used: 0,
             loose: Vec::new(),
+            chunks: Vec::new(),
+            values: Vec::new(),
+            words: Vec::new(),
             generation: 1,
             wire: std::marker::PhantomData,
         }
@@ -140,6 +162,9 @@ impl<W: Wire> Request<W> {
             }
         }
         self.loose.clear();
+        self.chunks.clear();
+        self.values.clear();
+        self.words.clear();
     }
 
     /// Forgets all metrics, where most of them have had no points since the last time.
@@ -201,6 +226,33 @@ impl<W: Wire> Request<W> {
         self.add_loose(place, |out| W::written(point, out));
     }
 
+    /// Adds the points of `template`, whose metrics have these `places`: of that time, with these values.
+    /// `words` appends the template's words, and says whether there are any; false where not, and nothing is added.
+    pub fn add_chunk(
+        &mut self,
+        template: &Arc<Template>,
+        places: &Places,
+        time_ns: u64,
+        values: &[f64],
+        words: impl FnOnce(&mut Vec<u64>) -> bool,
+    ) -> bool {
+        let (begin, first) = (self.values.len(), self.words.len());
+        if !words(&mut self.words) {
+            self.words.truncate(first);
+            return false;
+        }
+        self.values.extend_from_slice(values);
+        let chunk = self.chunks.len() as u32;
+        for (place, at) in places.all.iter().zip(0..) {
+            let metric = self.touch(*place);
+            metric.len += template.len(at as usize);
+            metric.segments.push(Segment::Chunk(chunk, at));
+        }
+        let (values, words) = (begin..self.values.len(), first..self.words.len());
+        self.chunks.push(OfChunk { template: Arc::clone(template), time_ns, values, words });
+        true
+    }
+
     fn add_loose(&mut self, place: Place, write: impl FnOnce(&mut Vec<u8>)) {
         let begin = self.loose.len();
         write(&mut self.loose);
@@ -231,6 +283,11 @@ impl<W: Wire> Request<W> {
         for segment in &metric.segments {
             match segment {
                 Segment::Loose(range) => out.extend_from_slice(&self.loose[range.clone()]),
+                Segment::Chunk(chunk, at) => {
+                    let OfChunk { template, time_ns, values, words } = &self.chunks[*chunk as usize];
+                    let (values, words) = (&self.values[values.clone()], &self.words[words.clone()]);
+                    template.fill(*at as usize, *time_ns, values, words, out);
+                }
             }
         }
     }
