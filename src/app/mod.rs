@@ -5,7 +5,7 @@ mod check;
 mod explain;
 mod first_rounds;
 mod health;
-mod instance;
+mod identity;
 mod lanes;
 mod list;
 mod listen;
@@ -27,6 +27,7 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io::{self, Write};
+use std::path::Path;
 use std::time::Duration;
 
 use log::{Level, LevelFilter};
@@ -37,6 +38,7 @@ use crate::host::{HostPaths, host_name};
 use crate::http::Url;
 use crate::shaping::Series;
 
+use self::identity::Identity;
 use self::service::Setup;
 
 /// How long `-health` waits: less than the checks of containers do.
@@ -80,27 +82,30 @@ fn run(invocation: Invocation) -> Exit {
         }
     };
     let unknown = config::unknown_variables(config::process_env_names(), |name| asked.borrow().contains(name));
-    config.warnings.extend(unknown);
+    config.warnings.extend(unknown.into_iter().chain(identity::warning(&config::process_env)));
     let log_level = invocation.log_level;
     logging::set_level(level(log_level, &config));
     if invocation.mode.is_logged() {
         logging::set_format(config.log_format);
     }
     let paths = config::host_paths(invocation.root.as_deref(), &config::process_env);
+    let identity = || Identity::of(&paths, Path::new("/"), &config::process_env);
     match invocation.mode {
         Mode::Check => check(&config, &paths),
         Mode::Spool => spool::list(&config),
         Mode::Explain(series) => explain(&config, &series),
         Mode::List(format) => list::list(&config, &paths, format),
-        Mode::Once(format, naming) => once::once(&config, &paths, format, naming, &host_name),
+        Mode::Once(format, naming) => {
+            once::once(&config, &paths, format, naming, identity().resource(&host_name, None))
+        }
         // Not earlier: what hangs before this, such as a configuration from a pipe, can be interrupted.
         Mode::Serve => {
             if let Err(error) = signals::block() {
                 complain(&format!("cannot block signals: {error}"));
                 return Exit::Internal;
             }
-            let machine_id = instance::machine_id(&paths);
-            serve::serve(Setup { source, paths, host_name, machine_id, log_level }, config)
+            let identity = identity();
+            serve::serve(Setup { source, paths, host_name, identity, log_level }, config)
         }
     }
 }

@@ -29,11 +29,11 @@ const NONE_IS_ON: &str = "no collector is on, so there is nothing to read: colle
                           collector.enable_NAME switches one on; -list names them";
 
 /// Collects one round, asks each endpoint once, and prints what comes; ships nothing. What hangs is named and left out.
-pub fn once(config: &Config, paths: &HostPaths, format: Format, naming: Scheme, host_name: &str) -> Exit {
+pub fn once(config: &Config, paths: &HostPaths, format: Format, naming: Scheme, resource: Resource) -> Exit {
     if Clock::of_this_build().is_unset(wall_ms()) {
         warn(&format!("the clock says {}, so it is not set", rfc3339(wall_ms())));
     }
-    let resource = Arc::new(Resource { host: host_name.into(), boot_ms: None, ..Resource::default() });
+    let resource = Arc::new(resource);
     let (mut frames, statuses) = match collect(&config.collectors, paths, &resource) {
         Ok(collected) => collected,
         Err(error) => {

@@ -10,7 +10,7 @@ use log::LevelFilter;
 
 use super::after_burst::AfterBurst;
 use super::first_rounds::FirstRounds;
-use super::instance::instance_id;
+use super::identity::Identity;
 use super::lanes::{Ending, Running, combinations};
 use super::listen::Listen;
 use super::notify::Notify;
@@ -55,8 +55,8 @@ pub struct Setup {
     pub source: Source,
     pub paths: HostPaths,
     pub host_name: String,
-    /// What the host calls itself where names change; none where it does not.
-    pub machine_id: Option<String>,
+    /// What the host is besides its name.
+    pub identity: Identity,
     /// `-log-level` or `MC_LOG_LEVEL`, over the configuration's.
     pub log_level: Option<LevelFilter>,
 }
@@ -317,9 +317,7 @@ fn boot_ms(paths: &HostPaths) -> Option<i64> {
 
 /// What all that is collected belongs to.
 pub(super) fn resource_of(setup: &Setup, boot_ms: Option<i64>) -> Arc<Resource> {
-    let host = setup.host_name.as_str();
-    let instance = setup.machine_id.as_deref().unwrap_or_default();
-    Arc::new(Resource { host: host.into(), instance: instance_id(instance, host).into(), boot_ms })
+    Arc::new(setup.identity.resource(&setup.host_name, boot_ms))
 }
 
 /// Starts the threads of slow collectors; all or none.

@@ -155,9 +155,9 @@ fn write_payload(
     let mut encoded = Encoded::default();
     // Writing text and numbers to memory does not fail.
     let seconds = batch.time_ms.div_euclid(1000);
-    let _ = write!(out, "{{\"timestamp\":{seconds},\"timestamp_ms\":{},\"resource\":{{\"host.name\":", batch.time_ms);
-    let _ = serde_json::to_writer(&mut *out, &*batch.resource.host);
-    out.extend_from_slice(b"},\"metrics\":[");
+    let _ = write!(out, "{{\"timestamp\":{seconds},\"timestamp_ms\":{},\"resource\":", batch.time_ms);
+    json_records::write_resource(&batch.resource, out);
+    out.extend_from_slice(b",\"metrics\":[");
     for frame in &batch.frames {
         let mut compiled = texts.of(&frame.source);
         for (chunk, values) in frame.parts() {

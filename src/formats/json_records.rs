@@ -22,7 +22,7 @@ use super::encoder::{Bodies, RecordEncoder};
 use super::format::{Limits, OfRecords, nothing_said};
 use super::gzip::{GZIP, gunzip, gzip, is_gzip};
 use super::options::Compression;
-use crate::model::{Attribute, Labels, Record, Records, Value};
+use crate::model::{Attribute, Labels, Record, Records, Resource, Value};
 
 /// A body's text takes at most this, unless a record alone is longer: servers take a megabyte or more by default.
 pub const MAX_TEXT: usize = 1 << 20;
@@ -118,9 +118,23 @@ impl RecordEncoder for JsonRecords {
 fn write_head(records: &Records, out: &mut Vec<u8>) {
     let (ms, seconds) = (records.time_ms, records.time_ms.div_euclid(1000));
     // Writing to memory does not fail.
-    let _ = write!(out, "{{\"timestamp\":{seconds},\"timestamp_ms\":{ms},\"resource\":{{\"host.name\":");
-    write_text(&records.resource.host, out);
-    out.extend_from_slice(b"},\"logs\":[");
+    let _ = write!(out, "{{\"timestamp\":{seconds},\"timestamp_ms\":{ms},\"resource\":");
+    write_resource(&records.resource, out);
+    out.extend_from_slice(b",\"logs\":[");
+}
+
+/// What the host is, as an object.
+pub fn write_resource(resource: &Resource, out: &mut Vec<u8>) {
+    out.push(b'{');
+    for (at, (name, value)) in resource.attributes().enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        write_text(name, out);
+        out.push(b':');
+        write_text(value, out);
+    }
+    out.push(b'}');
 }
 
 /// A record as an object. `labels`: those that it has besides its own, which win.

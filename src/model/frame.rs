@@ -52,11 +52,20 @@ impl Frame {
 pub struct Resource {
     /// The host's name.
     pub host: Arc<str>,
-    /// What tells this metricsd from all others, the same after a restart; empty where nobody has asked.
-    pub instance: Arc<str>,
+    /// What it is, by OpenTelemetry's names, which are sorted; its name is among them. Empty where nobody has
+    /// looked.
+    pub attributes: Arc<[(Box<str>, Box<str>)]>,
     /// When the host was started, in milliseconds since the UNIX epoch: since then the
     /// kernel's counters count. None where that is not known.
     pub boot_ms: Option<i64>,
+}
+
+impl Resource {
+    /// Its attributes by OpenTelemetry's names, sorted; at least its name, where it has one.
+    pub fn attributes(&self) -> impl Iterator<Item = (&str, &str)> {
+        let name = Some(("host.name", &*self.host)).filter(|(_, name)| self.attributes.is_empty() && !name.is_empty());
+        name.into_iter().chain(self.attributes.iter().map(|(name, value)| (&**name, &**value)))
+    }
 }
 
 /// One tick: every frame that it gave. Shared by all destinations, changed by none.

@@ -418,24 +418,9 @@ impl<W: Wire> Encoder for Otlp<W> {
     }
 }
 
-/// The host as a resource, by the names of the semantic conventions.
+/// The host as a resource.
 fn host_of<W: Wire>(host: &Resource) -> Arc<[u8]> {
-    let arch = match std::env::consts::ARCH {
-        "x86_64" => "amd64",
-        "aarch64" => "arm64",
-        "arm" => "arm32",
-        "powerpc" => "ppc32",
-        "powerpc64" => "ppc64",
-        other => other,
-    };
-    let all = [
-        ("host.arch", arch),
-        ("host.name", &*host.host),
-        ("os.type", "linux"),
-        ("service.instance.id", &*host.instance),
-        ("service.name", "metricsd"),
-    ];
-    W::resource(all.into_iter().filter(|(_, value)| !value.is_empty())).into()
+    W::resource(host.attributes()).into()
 }
 
 fn pack(content: &Content, plain: &[u8], out: &mut Vec<u8>) {

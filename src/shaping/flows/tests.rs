@@ -378,7 +378,7 @@ fn whatever_comes_and_goes_a_limit_lets_as_many_pass_as_there_may_be() {
             let series: Vec<(&str, f64)> = given.iter().map(|text| (text.as_str(), 1.0)).collect();
             frames.push(giver.frame(time_ms, &series));
         }
-        let resource = Arc::new(Resource { host: "h".into(), boot_ms: None, instance: "".into() });
+        let resource = Arc::new(Resource { host: "h".into(), boot_ms: None, ..Resource::default() });
         let batch = Batch::new(time_ms, resource, frames);
         let passed = stage.pass(&batch).into_owned();
         let seen: Vec<String> = passed
@@ -434,7 +434,7 @@ fn whatever_comes_and_goes_a_window_has_the_last_number_of_each_series() {
             last.extend(series.iter().map(|(text, value)| ((*text).to_owned(), *value)));
             frames.push(giver.frame(time_ms, &series));
         }
-        let resource = Arc::new(Resource { host: "h".into(), boot_ms: None, instance: "".into() });
+        let resource = Arc::new(Resource { host: "h".into(), boot_ms: None, ..Resource::default() });
         let batch = Batch::new(time_ms, resource, frames);
         let passed = stage.pass(&batch).into_owned();
         assert!(passed.frames[..2].iter().all(|frame| testing::seen(frame, stage.from()).is_empty()));

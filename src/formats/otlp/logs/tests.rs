@@ -128,7 +128,7 @@ fn numbers_that_json_has_none_for_are_words_there() {
     }
 }
 
-/// `service.name`, scope, messages.
+/// `service.name` or the host's name, scope, messages.
 type Group = (String, String, Vec<String>);
 
 fn groups(request: &ExportLogsServiceRequest) -> Vec<Group> {
@@ -139,7 +139,9 @@ fn groups(request: &ExportLogsServiceRequest) -> Vec<Group> {
     let mut all = Vec::new();
     for of in &request.resource_logs {
         let attributes = &of.resource.as_ref().unwrap().attributes;
-        let name = word(&attributes.iter().find(|pair| pair.key == "service.name").unwrap().value);
+        // The host of these tests has its name alone.
+        let is_it = |pair: &&KeyValue| ["service.name", "host.name"].contains(&&*pair.key);
+        let name = word(&attributes.iter().find(is_it).unwrap().value);
         for scope in &of.scope_logs {
             let messages = scope.log_records.iter().map(|record| word(&record.body)).collect();
             all.push((name.clone(), scope.scope.as_ref().unwrap().name.clone(), messages));
@@ -173,7 +175,7 @@ fn records_stand_by_resource_and_scope_and_are_divided_so() {
         let (content, bodies) = encode(&options, mixed(), 1000);
         let whole = decode(&content, &bodies[0].bytes);
         let expected = [
-            group("metricsd", "metricsd", &["a"]),
+            group("host-1", "metricsd", &["a"]),
             group("shop", "db", &["b", "c"]),
             group("shop", "web", &["d"]),
             group("mail", "smtp", &["e"]),
@@ -184,7 +186,7 @@ fn records_stand_by_resource_and_scope_and_are_divided_so() {
         let pieces: Vec<_> =
             pieces.iter().map(|piece| (piece.samples, groups(&decode(&content, &piece.bytes)))).collect();
         let expected = [
-            (1, vec![group("metricsd", "metricsd", &["a"])]),
+            (1, vec![group("host-1", "metricsd", &["a"])]),
             (2, vec![group("shop", "db", &["b", "c"])]),
             (2, vec![group("shop", "web", &["d"]), group("mail", "smtp", &["e"])]),
         ];
