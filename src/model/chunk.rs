@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use super::{Item, Labels, ReadingRef, Scheme};
+use super::{Attributes, Item, Labels, ReadingRef, Scheme};
 
 /// Since when an item's counters count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,6 +91,7 @@ pub struct Chunk {
     items: Arc<[ChunkItem]>,
     series: Box<[ReadingRef]>,
     labels: Labels,
+    attributes: Option<Attributes>,
     behind_rules: Option<u16>,
     before: Before,
     views: Box<[Slot]>,
@@ -120,12 +121,17 @@ impl Chunk {
         static NEXT_ID: AtomicU64 = AtomicU64::new(1);
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
         let views = (0..Scheme::ALL.len() + slots).map(|_| OnceLock::new()).collect();
-        Chunk { id, items, series, labels, behind_rules: None, before, views }
+        Chunk { id, items, series, labels, attributes: None, behind_rules: None, before, views }
     }
 
     /// The same of what so many rules of a destination have made; see [`Chunk::behind_rules`].
     pub(super) fn behind(self, rules: Option<u16>) -> Chunk {
         Chunk { behind_rules: rules, ..self }
+    }
+
+    /// The same of a source with these attributes; see [`Chunk::attributes`].
+    pub(super) fn of(self, attributes: Option<Attributes>) -> Chunk {
+        Chunk { attributes, ..self }
     }
 
     /// Those of its series alone that stand at `places`, which ascend, as a chunk of its own.
@@ -143,7 +149,7 @@ impl Chunk {
             }
         }
         let part = Chunk::new(items.into(), series.into(), self.labels.clone(), Before::default(), self.slots().len());
-        part.behind(self.behind_rules)
+        part.behind(self.behind_rules).of(self.attributes.clone())
     }
 
     /// Unique in this process; never used again, also when the chunk is gone.
@@ -185,6 +191,11 @@ impl Chunk {
     /// Labels that its source has, for all of its series that have none of that name themselves.
     pub fn labels(&self) -> &Labels {
         &self.labels
+    }
+
+    /// What there is to say of its source's resource besides its labels.
+    pub fn attributes(&self) -> &[(Box<str>, Box<str>)] {
+        self.attributes.as_deref().unwrap_or_default()
     }
 
     /// How many of a destination's rules are behind its series already, where one of these has made

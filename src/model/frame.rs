@@ -47,6 +47,9 @@ impl Frame {
     }
 }
 
+/// Names and values by OpenTelemetry's semantic conventions, sorted by name, none twice.
+pub type Attributes = Arc<[(Box<str>, Box<str>)]>;
+
 /// What the series of a batch belong to: the host, later also a container.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Resource {
@@ -54,7 +57,7 @@ pub struct Resource {
     pub host: Arc<str>,
     /// What it is, by OpenTelemetry's names, which are sorted; its name is among them. Empty where nobody has
     /// looked.
-    pub attributes: Arc<[(Box<str>, Box<str>)]>,
+    pub attributes: Attributes,
     /// When the host was started, in milliseconds since the UNIX epoch: since then the
     /// kernel's counters count. None where that is not known.
     pub boot_ms: Option<i64>,

@@ -31,7 +31,7 @@ mod view_slots;
 pub use changes::changes;
 pub use chunk::{Before, Chunk, ChunkItem, Since, Slot};
 pub use family::{Family, Kind};
-pub use frame::{Batch, Frame, Resource};
+pub use frame::{Attributes, Batch, Frame, Resource};
 pub use hash::{AsItIs, keyed};
 pub use item::Item;
 pub use labels::{Labels, LabelsError};

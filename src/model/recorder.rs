@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::chunk::{ChunkItem, Since};
 use super::hash::AsItIs;
 use super::view_slots::{Asked, ViewSlots};
-use super::{Chunk, Frame, Item, Labels, Learnt, Reading, ReadingRef};
+use super::{Attributes, Chunk, Frame, Item, Labels, Learnt, Reading, ReadingRef};
 
 /// Takes a collector's numbers of one round, item by item, and makes a [`Frame`] of them.
 ///
@@ -21,6 +21,7 @@ use super::{Chunk, Frame, Item, Labels, Learnt, Reading, ReadingRef};
 pub struct Recorder {
     source: Arc<str>,
     labels: Labels,
+    attributes: Option<Attributes>,
     behind_rules: Option<u16>,
     max_series: usize,
     /// Of the last good round.
@@ -232,6 +233,7 @@ impl Recorder {
         Recorder {
             source: source.into(),
             labels: Labels::EMPTY,
+            attributes: None,
             behind_rules: None,
             max_series,
             chunks: Arc::from([]),
@@ -250,6 +252,11 @@ impl Recorder {
     /// The same for a source whose series all get `labels`, unless they have one of that name.
     pub fn with_labels(self, labels: Labels) -> Recorder {
         Recorder { labels, ..self }
+    }
+
+    /// The same for a source of whose resource there is that to say besides its labels.
+    pub fn with_attributes(self, attributes: Attributes) -> Recorder {
+        Recorder { attributes: Some(attributes).filter(|all| !all.is_empty()), ..self }
     }
 
     /// The same for what a destination's rule makes, `rules` being those up to it; see

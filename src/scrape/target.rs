@@ -288,5 +288,10 @@ impl Own {
 /// Its series, and what it says of itself, are no more than the limit of samples lets through.
 fn recorder(settings: &Settings, labels: Labels, views: &ViewSlots) -> Recorder {
     let most = settings.limits.page.samples + OWN.len();
-    Recorder::new(source_of(&settings.name), most).with_labels(labels).with_slots(views).of_unknown_start()
+    let out = Recorder::new(source_of(&settings.name), most).with_labels(labels).with_slots(views);
+    // A socket has no scheme that anybody could go by.
+    let endpoint = &settings.http.endpoint;
+    let scheme = endpoint.split_socket().is_none().then(|| if endpoint.is_https() { "https" } else { "http" });
+    let attributes = scheme.map(|scheme| ("url.scheme".into(), scheme.into()));
+    out.with_attributes(attributes.into_iter().collect()).of_unknown_start()
 }

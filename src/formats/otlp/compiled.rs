@@ -21,6 +21,8 @@ pub struct Compiled<W> {
     pub streams: Vec<Stream>,
     /// Of all streams, each set once.
     attributes: Vec<u8>,
+    /// The resources of targets of which there is more to say than their labels do.
+    pub targets: Vec<(String, String, Arc<[u8]>)>,
     /// None: the encoding has none.
     pub template: Option<Arc<Template>>,
     made: Made,
@@ -76,6 +78,7 @@ impl<W: Wire> Compiled<W> {
             metrics: Vec::new(),
             streams: Vec::with_capacity(view.len()),
             attributes: Vec::new(),
+            targets: Vec::new(),
             template: None,
             made,
             wire: PhantomData,
@@ -96,7 +99,12 @@ impl<W: Wire> Compiled<W> {
             maker.add_item(view, begin..end);
             begin = end;
         }
-        let mut compiled = maker.compiled;
+        let Maker { mut compiled, resources, .. } = maker;
+        if !chunk.attributes().is_empty() {
+            let all = resources.into_iter();
+            compiled.targets =
+                all.map(|(of, resource)| (of.job.to_owned(), of.instance.to_owned(), resource)).collect();
+        }
         compiled.template = compiled.to_template().map(Arc::new);
         compiled
     }
@@ -193,10 +201,12 @@ impl<'v, W: Wire> Maker<'v, W> {
         let family = Family { name, ..one.family() };
         let data = data_of(&family, &form);
         let (target, labels) = resource_of(labels, self.own);
-        let Maker { compiled, metrics, resources, sets, set, .. } = self;
+        let Maker { compiled, chunk, metrics, resources, sets, set, .. } = self;
         let metric = *metrics.entry((name, family.unit, family.kind, data, target)).or_insert_with(|| {
-            let resource =
-                target.map(|target| Arc::clone(resources.entry(target).or_insert_with(|| target.written::<W>())));
+            let resource = target.map(|target| {
+                let written = || target.written::<W>(chunk.attributes());
+                Arc::clone(resources.entry(target).or_insert_with(written))
+            });
             compiled.metrics.push(Metric { resource, head: head_of::<W>(&family), data });
             compiled.metrics.len() as u32 - 1
         });
@@ -226,18 +236,26 @@ pub fn head_of<W: Wire>(family: &Family<'_>) -> Arc<[u8]> {
 /// What a series is of, where it is not the host's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Target<'l> {
-    job: &'l str,
-    instance: &'l str,
+    /// Its label `job`.
+    pub job: &'l str,
+    /// Its label `instance`.
+    pub instance: &'l str,
 }
 
 impl Target<'_> {
     /// As a resource, by the names that OpenTelemetry gives to what Prometheus scrapes
-    /// (<https://opentelemetry.io/docs/specs/otel/compatibility/prometheus_and_openmetrics/#resource-attributes-1>).
-    pub fn written<W: Wire>(&self) -> Arc<[u8]> {
+    /// (<https://opentelemetry.io/docs/specs/otel/compatibility/prometheus_and_openmetrics/#resource-attributes-1>),
+    /// and with what else there is to say of it.
+    pub fn written<W: Wire>(&self, more: &[(Box<str>, Box<str>)]) -> Arc<[u8]> {
         let place = self.instance.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok());
         let place = place.map(|(host, port)| [("server.address", host), ("server.port", port)]);
         let service = [("service.instance.id", self.instance), ("service.name", self.job)];
-        W::resource(place.into_iter().flatten().chain(service)).into()
+        let more = more.iter().map(|(name, value)| (&**name, &**value));
+        let mut all: Vec<_> = place.into_iter().flatten().chain(service).chain(more).collect();
+        // What its labels say goes first.
+        all.sort_by_key(|(name, _)| *name);
+        all.dedup_by_key(|(name, _)| *name);
+        W::resource(all.into_iter()).into()
     }
 }
 

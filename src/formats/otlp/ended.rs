@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::compiled::{Compiled, data_of, head_of, resource_of};
+use super::compiled::{Compiled, Target, data_of, head_of, resource_of};
 use super::point::Data;
 use super::request::Wire;
 use super::whole::{Form, Part, is_part, wholes};
@@ -37,13 +37,39 @@ pub struct Endings {
     host: Arc<[u8]>,
 }
 
+/// The resources of targets, as they were written last, by job and instance: what ended has labels alone.
+#[derive(Default)]
+pub struct Targets(HashMap<(String, String), Arc<[u8]>>);
+
+/// Beyond so many they are forgotten: what ends then has no `url.scheme`.
+const MAX_TARGETS: usize = 10_000;
+
+impl Targets {
+    /// Takes note of those of what is `compiled`.
+    pub fn note<W>(&mut self, compiled: &Compiled<W>) {
+        for (job, instance, resource) in &compiled.targets {
+            if self.0.len() >= MAX_TARGETS {
+                self.0.clear();
+            }
+            self.0.insert((job.clone(), instance.clone()), Arc::clone(resource));
+        }
+    }
+
+    fn written<W: Wire>(&self, target: Target<'_>) -> Arc<[u8]> {
+        let known = self.0.get(&(target.job.to_owned(), target.instance.to_owned()));
+        known.map_or_else(|| target.written::<W>(&[]), Arc::clone)
+    }
+}
+
 /// What tells a stream from others: its resource, its head, and its attributes.
 type Key = (Arc<[u8]>, Arc<[u8]>, Vec<u8>);
 
 impl Endings {
-    /// Of these series, for a destination that gives `own` labels to all series, on the resource `host`.
-    pub fn new<W: Wire>(ended: &[Ended], own: &Labels, host: &Arc<[u8]>) -> Endings {
+    /// Of these series, for a destination that gives `own` labels to all series, on the resource `host` or one
+    /// of `targets`.
+    pub fn new<W: Wire>(ended: &[Ended], own: &Labels, host: &Arc<[u8]>, targets: &Targets) -> Endings {
         let mut made = Endings { all: Vec::new(), parts: HashMap::new(), host: Arc::clone(host) };
+        let keys = Keys { own, host, targets };
         if ended.is_empty() {
             return made;
         }
@@ -56,16 +82,16 @@ impl Endings {
                     ended,
                     (part.name, &part.labels, part.at),
                     &Form::Number(0),
-                    own,
+                    &keys,
                 );
             }
             return made;
         }
         for one in wholes(parts) {
             let record = &records[one.at as usize];
-            made.add::<W>(record, ended, (one.name, &one.labels, one.at), &one.form, own);
+            made.add::<W>(record, ended, (one.name, &one.labels, one.at), &one.form, &keys);
             if matches!(one.form, Form::Number(_)) && matches!(record.kind, Kind::Histogram | Kind::Summary) {
-                made.note_part::<W>(record, one.name, &one.labels, own);
+                made.note_part::<W>(record, one.name, &one.labels, &keys);
             }
         }
         made
@@ -77,17 +103,17 @@ impl Endings {
         ended: &[Ended],
         (name, labels, at): (&str, &[(&str, &str)], u32),
         form: &Form,
-        own: &Labels,
+        keys: &Keys<'_>,
     ) {
         let family = Family::new(record.kind, name, record.unit, record.help);
         let data = data_of(&family, form);
-        let (resource, head, attributes) = self.key::<W>(&family, data, labels, own);
+        let (resource, head, attributes) = keys.of::<W>(&family, data, labels);
         let time_ms = ended[at as usize].time_ms;
         self.all.push(Some(Ending { resource, head, data, attributes, time_ms }));
     }
 
     /// Takes note of what the last one may be a part of.
-    fn note_part<W: Wire>(&mut self, record: &Record<'_>, name: &str, labels: &[(&str, &str)], own: &Labels) {
+    fn note_part<W: Wire>(&mut self, record: &Record<'_>, name: &str, labels: &[(&str, &str)], keys: &Keys<'_>) {
         let (own_label, data) = match record.kind {
             Kind::Histogram => ("le", Data::Histogram { is_delta: false }),
             _ => ("quantile", Data::Summary),
@@ -96,16 +122,8 @@ impl Endings {
         let is_quantile = record.kind == Kind::Summary && labels.iter().any(|(name, _)| *name == own_label);
         let family = if is_quantile { family } else { Family { name: family.base(), ..family } };
         let labels: Vec<_> = labels.iter().copied().filter(|(name, _)| *name != own_label).collect();
-        let key = self.key::<W>(&family, data, &labels, own);
+        let key = keys.of::<W>(&family, data, &labels);
         self.parts.entry(key).or_default().push(self.all.len() - 1);
-    }
-
-    fn key<W: Wire>(&self, family: &Family<'_>, data: Data, labels: &[(&str, &str)], own: &Labels) -> Key {
-        let (target, labels) = resource_of(labels.iter().copied(), own);
-        let resource = target.map_or_else(|| Arc::clone(&self.host), |target| target.written::<W>());
-        let mut attributes = Vec::new();
-        W::attributes(data, labels, &mut attributes);
-        (resource, head_of::<W>(family), attributes)
     }
 
     /// What is `compiled` is given still.
@@ -127,6 +145,23 @@ impl Endings {
     /// Those that have ended.
     pub fn finish(self) -> impl Iterator<Item = Ending> {
         self.all.into_iter().flatten()
+    }
+}
+
+/// What keys of streams depend on besides these.
+struct Keys<'k> {
+    own: &'k Labels,
+    host: &'k Arc<[u8]>,
+    targets: &'k Targets,
+}
+
+impl Keys<'_> {
+    fn of<W: Wire>(&self, family: &Family<'_>, data: Data, labels: &[(&str, &str)]) -> Key {
+        let (target, labels) = resource_of(labels.iter().copied(), self.own);
+        let resource = target.map_or_else(|| Arc::clone(self.host), |target| self.targets.written::<W>(target));
+        let mut attributes = Vec::new();
+        W::attributes(data, labels, &mut attributes);
+        (resource, head_of::<W>(family), attributes)
     }
 }
 

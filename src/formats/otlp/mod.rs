@@ -22,7 +22,7 @@ mod words;
 use std::sync::Arc;
 
 use self::compiled::{Compiled, Made, Start, Stream};
-use self::ended::{Ending, Endings};
+use self::ended::{Ending, Endings, Targets};
 use self::point::{Point, Value, nanos};
 use self::request::{Places, Request, Wire};
 use self::whole::{Form, count_of};
@@ -124,6 +124,7 @@ struct Otlp<W: Wire> {
     content: Content,
     ledger: Ledger,
     known: compiled_chunks::Compiled<Known<W>>,
+    targets: Targets,
     body: Body<W>,
     /// The host, and how it is written.
     host: (Arc<Resource>, Arc<[u8]>),
@@ -175,6 +176,7 @@ impl<W: Wire> Otlp<W> {
             from,
             content: content(&headers),
             known: compiled_chunks::Compiled::default(),
+            targets: Targets::default(),
             body: Body {
                 request: Request::default(),
                 points: 0,
@@ -191,11 +193,12 @@ impl<W: Wire> Otlp<W> {
 }
 
 impl<W: Wire> Known<W> {
-    fn new(chunk: &Chunk, from: &Perspective, made: Made) -> Known<W> {
+    fn new(chunk: &Chunk, from: &Perspective, made: Made, targets: &mut Targets) -> Known<W> {
         let view = from.view(chunk);
         let compiled = view.kept(|| Compiled::new(&view, chunk, &from.labels, made));
         let mut known = Known { view, compiled, places: Places::default() };
         known.fit(chunk, from, made);
+        targets.note(&known.compiled);
         known
     }
 
@@ -365,13 +368,22 @@ impl<W: Wire> Encoder for Otlp<W> {
         }
         self.ledger.update(batch);
         let ended = self.ledger.take_ended();
-        let mut endings = Endings::new::<W>(&ended, &self.from.labels, &self.host.1);
+        if !ended.is_empty() {
+            // What ends may be of a target that is new to us.
+            for frame in &batch.frames {
+                let mut chunks = self.known.of(&frame.source);
+                for (chunk, _) in frame.parts() {
+                    chunks.next(chunk, || Known::new(chunk, &self.from, made, &mut self.targets));
+                }
+            }
+        }
+        let mut endings = Endings::new::<W>(&ended, &self.from.labels, &self.host.1, &self.targets);
         let mut encoded = Encoded::default();
         self.body.request.tidy();
         for frame in &batch.frames {
             let mut chunks = self.known.of(&frame.source);
             for (chunk, values, times) in frame.timed_parts() {
-                let known = chunks.next(chunk, || Known::new(chunk, &self.from, made));
+                let known = chunks.next(chunk, || Known::new(chunk, &self.from, made, &mut self.targets));
                 known.fit(chunk, &self.from, made);
                 let len = known.compiled.streams.len() as u64;
                 if len == 0 {

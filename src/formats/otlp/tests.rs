@@ -335,7 +335,8 @@ fn metrics_that_are_not_there_any_more_leave_nothing_behind() {
 
 /// A frame of what an OpenMetrics page may hold, by native names, in one item each.
 fn scraped(items: &[&[(Family<'static>, &[(&str, &str)], f64)]]) -> Frame {
-    let mut out = Recorder::new("endpoints/app", 1000).of_unknown_start();
+    let scheme = [("url.scheme".into(), "http".into())].into();
+    let mut out = Recorder::new("endpoints/app", 1000).with_attributes(scheme).of_unknown_start();
     for (at, item) in items.iter().enumerate() {
         let key = Item::new(&[&at.to_string()]);
         let mut out = out.item(&key);
@@ -355,11 +356,14 @@ const SUMMARY: fn(&'static str) -> Family<'static> = |name| Family::new(Kind::Su
 /// 2023-11-14T22:00:00Z.
 const CREATED_S: f64 = 1_699_999_200.25;
 
+/// What [`scraped`] says of its target's resource.
+const SCHEME: &str = ",url.scheme=http";
+
 /// All metrics of a request by name, whose resource is the target's.
-fn by_name(request: &ExportMetricsServiceRequest) -> BTreeMap<String, metric::Data> {
+fn by_name(request: &ExportMetricsServiceRequest, more: &str) -> BTreeMap<String, metric::Data> {
     let [of] = &request.resource_metrics[..] else { panic!("{request:?}") };
     let resource = pairs(&of.resource.as_ref().unwrap().attributes);
-    assert_eq!(resource, "server.address=h,server.port=1,service.instance.id=h:1,service.name=app");
+    assert_eq!(resource, format!("server.address=h,server.port=1,service.instance.id=h:1,service.name=app{more}"));
     let all = of.scope_metrics[0].metrics.iter();
     all.map(|metric| (format!("{} {}", metric.name, metric.unit), metric.data.clone().unwrap())).collect()
 }
@@ -391,7 +395,7 @@ fn a_scraped_histogram_a_summary_and_a_counter_are_what_they_were() {
         let batch = |frame| host(Batch::new(TIME_MS, Arc::default(), vec![frame]));
         let (body, encoded) = testing::encode(&mut *encoder, &batch(scraped(&[histogram, summary, counter, later])));
         assert_eq!(encoded, Encoded { samples: 4, markers: 0, unencodable: 0 });
-        let found = by_name(&decode(&encoder.content(), &body));
+        let found = by_name(&decode(&encoder.content(), &body), SCHEME);
         assert_eq!(found.keys().collect::<Vec<_>>(), ["c_total ", "d_total ", "s By", "x s"]);
         let start = 1_699_999_200_250_000_000;
 
@@ -420,12 +424,15 @@ fn a_scraped_histogram_a_summary_and_a_counter_are_what_they_were() {
         let gone = host(Batch::new(TIME_MS + 1, Arc::default(), vec![Frame::ended("endpoints/app", TIME_MS + 1)]));
         let (body, encoded) = testing::encode(&mut *encoder_after(&mut *encoder, &options, &Labels::EMPTY), &gone);
         assert_eq!(encoded, Encoded { samples: 0, markers: 4, unencodable: 0 });
-        let ended = by_name(&decode(&encoder.content(), &body));
+        let ended = by_name(&decode(&encoder.content(), &body), "");
         let metric::Data::Histogram(x) = &ended["x s"] else { panic!("{ended:?}") };
         assert_eq!((x.data_points[0].flags, x.data_points[0].bucket_counts.len()), (1, 0));
         assert_eq!(pairs(&x.data_points[0].attributes), "path=/");
         let metric::Data::Summary(s) = &ended["s By"] else { panic!("{ended:?}") };
         assert_eq!((s.data_points[0].flags, s.data_points[0].time_unix_nano), (1, TIME_NS + 1_000_000));
+        // Who has seen the target knows more of it.
+        let (body, _) = testing::encode(&mut *encoder, &gone);
+        assert_eq!(by_name(&decode(&encoder.content(), &body), SCHEME).len(), 4);
     }
 }
 
@@ -442,7 +449,7 @@ fn broken_histograms_are_left_out_and_counted_or_stay_series() {
             let names = if body.is_empty() {
                 Vec::new()
             } else {
-                by_name(&decode(&encoder.content(), &body)).into_keys().collect()
+                by_name(&decode(&encoder.content(), &body), SCHEME).into_keys().collect()
             };
             (names, encoded.samples, encoded.unencodable)
         };
@@ -481,7 +488,7 @@ fn a_bucket_that_ends_leaves_its_histogram_alive() {
     assert_eq!(encoded, Encoded { samples: 1, markers: 0, unencodable: 0 });
     let (body, encoded) = testing::encode(&mut *encoder, &frame(&mut out, &readings[1..], TIME_MS + 1));
     assert_eq!(encoded, Encoded { samples: 1, markers: 0, unencodable: 0 });
-    let found = by_name(&decode(&encoder.content(), &body));
+    let found = by_name(&decode(&encoder.content(), &body), "");
     let metric::Data::Histogram(x) = &found["x s"] else { panic!("{found:?}") };
     assert_eq!(x.data_points[0].explicit_bounds, [2.0]);
     // Without its last buckets it is none, and what is left are series.
@@ -579,7 +586,7 @@ fn bodies_from_templates_are_those_that_are_written_point_by_point() {
         let mut things: Vec<Vec<Thing>> = (0..3).map(|_| (0..60).map(|_| Thing::new(&mut random)).collect()).collect();
         let (mut time_ms, mut in_all) = (TIME_MS, Encoded::default());
         for round in 0..60 {
-            time_ms += if random.below(15) == 0 { -100_000 } else { 1000 };
+            time_ms += if random.below(15) == 0 { -3000 } else { 1000 };
             for all in &mut things {
                 if random.below(3) == 0 {
                     let at = random.below(all.len() as u64) as usize;
@@ -593,7 +600,7 @@ fn bodies_from_templates_are_those_that_are_written_point_by_point() {
             let frame = |(out, all): (&mut Recorder, &Vec<Thing>)| {
                 for Thing { item, readings } in all {
                     let mut out = out.item(item);
-                    let mut count = 0.0;
+                    let mut count = 1.0;
                     for reading in readings {
                         count += random.below(5) as f64;
                         let value = match random.below(1500) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::super::chunk::{Before, Chunk, ChunkItem, Since, Was};
 use super::super::hash::AsItIs;
-use super::super::{Labels, ReadingRef};
+use super::super::{Attributes, Labels, ReadingRef};
 use super::{Group, GroupItem, Piece, Place, Recorder, Values};
 
 impl Recorder {
@@ -43,6 +43,7 @@ impl Recorder {
                 Piece::Made(group) => group,
             };
             let mut maker = Maker::new(&self.chunks, &self.labels, self.behind_rules, self.asked.count());
+            maker.attributes.clone_from(&self.attributes);
             let mut series = group.series.into_iter();
             let mut begin = 0;
             for GroupItem { of: mut item, before } in group.items {
@@ -187,6 +188,7 @@ impl Group {
 struct Maker<'c> {
     old: &'c [Arc<Chunk>],
     labels: &'c Labels,
+    attributes: Option<Attributes>,
     items: Vec<ChunkItem>,
     series: Vec<ReadingRef>,
     chunks: Vec<u64>,
@@ -200,6 +202,7 @@ impl<'c> Maker<'c> {
         Maker {
             old,
             labels,
+            attributes: None,
             items: Vec::with_capacity(Chunk::SIZE),
             series: Vec::with_capacity(Chunk::SIZE),
             chunks: Vec::new(),
@@ -244,6 +247,6 @@ impl<'c> Maker<'c> {
         self.chunks.clear();
         self.places.clear();
         let chunk = Chunk::new(items, series, self.labels.clone(), before, self.slots);
-        Some(Arc::new(chunk.behind(self.behind_rules)))
+        Some(Arc::new(chunk.behind(self.behind_rules).of(self.attributes.clone())))
     }
 }
