@@ -1,8 +1,9 @@
 //! The numbers of one tick.
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use super::{Chunk, Roster};
+use super::{Attributes, Chunk, Exemplar, Exemplars, Roster};
 
 /// One source's numbers of one moment: as many values as its chunks have series.
 #[derive(Clone, Debug)]
@@ -18,6 +19,8 @@ pub struct Frame {
     /// As many times, where any sample has one of its own: milliseconds since the UNIX epoch, and
     /// [`Frame::NO_TIME`] for those that have the frame's.
     pub times: Option<Arc<[i64]>>,
+    /// What samples refer to, where any does.
+    pub exemplars: Option<Exemplars>,
 }
 
 impl Frame {
@@ -26,7 +29,15 @@ impl Frame {
 
     /// The last frame of a source that gives nothing any more: all its series have ended.
     pub fn ended(source: &str, time_ms: i64) -> Frame {
-        Frame { source: source.into(), chunks: Arc::from([]), time_ms, values: Arc::from([]), times: None }
+        let (chunks, values) = (Arc::from([]), Arc::from([]));
+        Frame { source: source.into(), chunks, time_ms, values, times: None, exemplars: None }
+    }
+
+    /// The exemplars of the values in that range, each with the place of its value in the frame.
+    pub fn exemplars(&self, range: Range<usize>) -> &[(u32, Arc<Exemplar>)] {
+        let Some(all) = &self.exemplars else { return &[] };
+        let at = |place: usize| all.partition_point(|(own, _)| (*own as usize) < place);
+        &all[at(range.start)..at(range.end)]
     }
 
     /// Each chunk with its values.
@@ -46,9 +57,6 @@ impl Frame {
         })
     }
 }
-
-/// Names and values by OpenTelemetry's semantic conventions, sorted by name, none twice.
-pub type Attributes = Arc<[(Box<str>, Box<str>)]>;
 
 /// What the series of a batch belong to: the host, later also a container.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

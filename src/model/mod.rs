@@ -11,8 +11,10 @@
 //!
 //! Pure: no I/O, no clocks, nothing else of this crate.
 
+mod attributes;
 mod changes;
 mod chunk;
+mod exemplar;
 mod family;
 mod frame;
 mod hash;
@@ -28,10 +30,12 @@ mod scheme;
 mod signal;
 mod view_slots;
 
+pub use attributes::Attributes;
 pub use changes::changes;
 pub use chunk::{Before, Chunk, ChunkItem, Since, Slot};
+pub use exemplar::{Exemplar, Exemplars, MAX_EXEMPLARS};
 pub use family::{Family, Kind};
-pub use frame::{Attributes, Batch, Frame, Resource};
+pub use frame::{Batch, Frame, Resource};
 pub use hash::{AsItIs, keyed};
 pub use item::Item;
 pub use labels::{Labels, LabelsError};

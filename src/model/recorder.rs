@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::chunk::{ChunkItem, Since};
 use super::hash::AsItIs;
 use super::view_slots::{Asked, ViewSlots};
-use super::{Attributes, Chunk, Frame, Item, Labels, Learnt, Reading, ReadingRef};
+use super::{Attributes, Chunk, Exemplar, Frame, Item, Labels, Learnt, MAX_EXEMPLARS, Reading, ReadingRef};
 
 /// Takes a collector's numbers of one round, item by item, and makes a [`Frame`] of them.
 ///
@@ -83,6 +83,8 @@ impl Round {
 struct Values {
     numbers: Vec<f64>,
     times: Vec<i64>,
+    /// Each with its number's place.
+    exemplars: Vec<(u32, Arc<Exemplar>)>,
 }
 
 impl Values {
@@ -102,6 +104,8 @@ impl Values {
     fn truncate(&mut self, len: usize) {
         self.numbers.truncate(len);
         self.times.truncate(len);
+        let left = self.exemplars.partition_point(|(place, _)| (*place as usize) < len);
+        self.exemplars.truncate(left);
     }
 
     fn clear(&mut self) {
@@ -111,6 +115,11 @@ impl Values {
     fn extend(&mut self, from: &Values, range: Range<usize>) {
         if !from.times.is_empty() {
             self.times.extend_from_slice(&from.times[range.clone()]);
+        }
+        let at = |place: usize| from.exemplars.partition_point(|(own, _)| (*own as usize) < place);
+        for (place, exemplar) in &from.exemplars[at(range.start)..at(range.end)] {
+            let place = self.numbers.len() + *place as usize - range.start;
+            self.exemplars.push((place as u32, Arc::clone(exemplar)));
         }
         self.numbers.extend_from_slice(&from.numbers[range]);
     }
@@ -487,9 +496,12 @@ impl Recorder {
         let values = Arc::from(&self.round.values.numbers[..]);
         let times = &self.round.values.times;
         let times = (!times.is_empty()).then(|| Arc::from(&times[..]));
+        let exemplars = std::mem::take(&mut self.round.values.exemplars);
+        let exemplars = (!exemplars.is_empty()).then(|| Arc::from(exemplars));
         self.clear();
         self.last_ms = Some(time_ms);
-        Frame { source: Arc::clone(&self.source), chunks: Arc::clone(&self.chunks), time_ms, values, times }
+        let (source, chunks) = (Arc::clone(&self.source), Arc::clone(&self.chunks));
+        Frame { source, chunks, time_ms, values, times, exemplars }
     }
 
     /// Where other views are asked for than the chunks have room for, none of them is kept. Whether that
@@ -566,6 +578,15 @@ impl Writer<'_> {
     pub fn push_learnt_at(&mut self, reading: &Arc<Learnt>, value: f64, time_ms: i64) {
         if !self.push_expected(|own| own.is_learnt(reading), value, time_ms) {
             self.push_other(ReadingRef::Shared(Arc::clone(reading)), value, time_ms);
+        }
+    }
+
+    /// What the number refers to that was pushed last.
+    pub fn exemplar(&mut self, exemplar: &Arc<Exemplar>) {
+        let values = &mut self.recorder.round.values;
+        let place = values.len().checked_sub(1).filter(|_| values.exemplars.len() < MAX_EXEMPLARS);
+        if let (To::Step { .. } | To::Open { .. }, Some(place)) = (self.to, place) {
+            values.exemplars.push((place as u32, Arc::clone(exemplar)));
         }
     }
 

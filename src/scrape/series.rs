@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use crate::exposition::{Point, Role, Series, Sink};
-use crate::model::{Family, Frame, Item, Kind, Label, Labels, Learnt, Recorder};
+use crate::exposition::{self, Point, Role, Series, Sink};
+use crate::model::{Exemplar, Family, Frame, Item, Kind, Label, Labels, Learnt, Recorder};
 use crate::shaping::{self, Outcome};
 
 /// What is kept for a series' text as long as it stays the same; none: rules drop it.
@@ -96,6 +96,14 @@ impl Shapes {
     }
 }
 
+/// A sample of an item of which not all has come.
+struct Sample {
+    reading: Arc<Learnt>,
+    value: f64,
+    time_ms: i64,
+    exemplar: Option<Arc<Exemplar>>,
+}
+
 /// Takes a page's series and gives them to a recorder.
 pub struct Taker<'t> {
     out: &'t mut Recorder,
@@ -103,7 +111,7 @@ pub struct Taker<'t> {
     shapes: &'t mut Shapes,
     /// An item of several series, of which not all has come.
     open: Option<Item>,
-    parts: Vec<(Arc<Learnt>, f64, i64)>,
+    parts: Vec<Sample>,
     /// What the item of the last series that was learnt is of, where that has several series.
     learning: Option<(String, Item)>,
     key: String,
@@ -145,12 +153,13 @@ impl<'t> Taker<'t> {
     fn close(&mut self) {
         let Some(item) = self.open.take() else { return };
         let mut writer = self.out.item(&item);
-        for (at, (reading, value, time_ms)) in self.parts.iter().enumerate() {
-            if self.is_fresh && self.parts[..at].iter().any(|(other, ..)| Arc::ptr_eq(other, reading)) {
+        for (at, Sample { reading, value, time_ms, exemplar }) in self.parts.iter().enumerate() {
+            if self.is_fresh && self.parts[..at].iter().any(|other| Arc::ptr_eq(&other.reading, reading)) {
                 self.left.twice += 1;
                 continue;
             }
             writer.push_learnt_at(reading, *value, *time_ms);
+            exemplar.iter().for_each(|exemplar| writer.exemplar(exemplar));
         }
         drop(writer);
         self.parts.clear();
@@ -212,17 +221,28 @@ impl Sink for Taker<'_> {
             self.left.untimely += 1;
             return;
         }
+        let exemplar = point.exemplar.as_ref().map(owned);
         if !reading.is_part() {
             self.close();
-            self.out.item(item).push_learnt_at(reading, point.value, time_ms);
+            let mut writer = self.out.item(item);
+            writer.push_learnt_at(reading, point.value, time_ms);
+            exemplar.iter().for_each(|exemplar| writer.exemplar(exemplar));
             return;
         }
         if self.open.as_ref().is_none_or(|open| open != item) {
             self.close();
             self.open = Some(item.clone());
         }
-        self.parts.push((Arc::clone(reading), point.value, time_ms));
+        self.parts.push(Sample { reading: Arc::clone(reading), value: point.value, time_ms, exemplar });
     }
+}
+
+/// By itself, without the page.
+fn owned(exemplar: &exposition::Exemplar<'_>) -> Arc<Exemplar> {
+    let mut labels: Vec<(Box<str>, Box<str>)> =
+        exemplar.labels.iter().map(|(name, value)| ((&**name).into(), (&**value).into())).collect();
+    labels.sort();
+    Arc::new(Exemplar { labels: labels.into(), value: exemplar.value, time_ms: exemplar.time_ms })
 }
 
 impl Taker<'_> {

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use super::admitted::Admitted;
 use super::flows::{Flows, Meetings};
 use super::view::{Perspective, ViewSeries};
-use crate::model::{Batch, Chunk, Frame, Roster, changes};
+use crate::model::{Batch, Chunk, Exemplars, Frame, Roster, changes};
 
 /// One lane's. Batches come in the order of their times.
 #[derive(Debug)]
@@ -404,6 +404,7 @@ impl Source {
             });
             left.collect()
         });
+        let chunks = Arc::clone(cut);
         room.clear();
         for (chunk, values) in frame.parts() {
             match self.masks.get(&chunk.id()) {
@@ -422,7 +423,24 @@ impl Source {
             }
             Arc::from(kept)
         });
-        Frame { chunks: Arc::clone(cut), values: Arc::from(&room[..]), times, ..frame.clone() }
+        let exemplars = frame.exemplars.as_ref().map(|_| self.exemplars_left(frame));
+        Frame { chunks, values: Arc::from(&room[..]), times, exemplars, ..frame.clone() }
+    }
+
+    /// Those of what is not masked, each at its new place.
+    fn exemplars_left(&self, frame: &Frame) -> Exemplars {
+        let (mut left, mut begin, mut end) = (Vec::new(), 0, 0);
+        for chunk in frame.chunks.iter() {
+            let mask = self.masks.get(&chunk.id());
+            for (place, exemplar) in frame.exemplars(begin..begin + chunk.len()) {
+                let place = *place - begin as u32;
+                let at = mask.map_or(Some(place as usize), |mask| mask.places.binary_search(&place).ok());
+                left.extend(at.map(|at| ((end + at) as u32, Arc::clone(exemplar))));
+            }
+            begin += chunk.len();
+            end += mask.map_or(chunk.len(), |mask| mask.places.len());
+        }
+        left.into()
     }
 }
 

@@ -32,6 +32,8 @@ fn points(request: &ExportMetricsServiceRequest) -> usize {
     let count = |data: &Data| match data {
         Data::Gauge(gauge) => gauge.data_points.len(),
         Data::Sum(sum) => sum.data_points.len(),
+        Data::Histogram(histogram) => histogram.data_points.len(),
+        Data::Summary(summary) => summary.data_points.len(),
         other => panic!("{other:?}"),
     };
     metrics.map(|metric| count(metric.data.as_ref().unwrap())).sum()
@@ -125,4 +127,62 @@ fn a_request_that_is_too_large_is_divided() {
         (small.iter().sum::<usize>() >= whole).then_some(small)
     });
     assert!(small.iter().all(|points| *points > 0));
+}
+
+/// As the specification of OpenMetrics writes one, with a beginning.
+const PAGE: &str = r#"# TYPE hist histogram
+hist_bucket{le="0.1"} 8 # {} 0.054
+hist_bucket{le="1"} 11 # {trace_id="4bf92f3577b34da6a3ce929d0e0e4736",span_id="00f067aa0ba902b7"} 0.67 1520879607.789
+hist_bucket{le="+Inf"} 17
+hist_count 17
+hist_sum 324789.3
+hist_created 1520430000.123
+# TYPE foo counter
+foo_total 17.0
+foo_created 1520430000.123
+# TYPE build info
+build_info{version="8.2.7"} 1
+# EOF
+"#;
+
+#[test]
+fn a_scraped_page_arrives_as_what_it_was() {
+    let target = Peer::start(|_, _| {
+        let kind = ("Content-Type", "application/openmetrics-text; version=1.0.0; charset=utf-8".to_owned());
+        Reply::Answer(200, vec![kind], PAGE)
+    });
+    let peer = Peer::start(|_, _| Reply::status(200));
+    let dir = TempDir::new();
+    let endpoints = format!(r#", "endpoints": [{{"name": "app", "url": "{}"}}]}}"#, target.url("/metrics"));
+    let config = config(&peer, "");
+    let config = format!("{}{endpoints}", config.trim_end().strip_suffix('}').unwrap());
+    let _daemon = Daemon::start(dir.path(), &config);
+    let of_app = |request: &Received| {
+        let all = decode(request).resource_metrics.into_iter();
+        let is_it = |of: &opentelemetry_proto::tonic::metrics::v1::ResourceMetrics| {
+            format!("{:?}", of.resource).contains("url.scheme")
+        };
+        all.filter(is_it).find(|of| of.scope_metrics[0].metrics.iter().any(|metric| metric.name == "hist"))
+    };
+    let of = wait_for("the page", || peer.received().iter().find_map(of_app));
+    let resource = format!("{:?}", of.resource);
+    for word in ["service.name", "\"app\"", "server.address", "127.0.0.1", "\"http\""] {
+        assert!(resource.contains(word), "{resource}");
+    }
+    let metrics = &of.scope_metrics[0].metrics;
+    let data = |name: &str| metrics.iter().find(|metric| metric.name == name).and_then(|metric| metric.data.as_ref());
+    let Some(Data::Histogram(hist)) = data("hist") else { panic!("{metrics:?}") };
+    let point = &hist.data_points[0];
+    let start = 1_520_430_000_123_000_000;
+    assert_eq!((point.count, point.sum, point.start_time_unix_nano), (17, Some(324789.3), start));
+    assert_eq!((&point.explicit_bounds[..], &point.bucket_counts[..]), (&[0.1, 1.0][..], &[8, 3, 6][..]));
+    let [first, second] = &point.exemplars[..] else { panic!("{point:?}") };
+    assert_eq!((first.time_unix_nano, first.trace_id.len()), (point.time_unix_nano, 0));
+    assert_eq!((second.time_unix_nano, second.trace_id[0], second.span_id[7]), (1_520_879_607_789_000_000, 0x4b, 0xb7));
+    let Some(Data::Sum(foo)) = data("foo_total") else { panic!("{metrics:?}") };
+    assert_eq!((foo.is_monotonic, foo.data_points[0].start_time_unix_nano), (true, start));
+    assert!(matches!(data("build_info"), Some(Data::Sum(sum)) if !sum.is_monotonic));
+    for gone in ["hist_created", "foo_created", "hist_count", "hist_bucket"] {
+        assert_eq!(data(gone), None, "{gone}");
+    }
 }

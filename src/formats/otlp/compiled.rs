@@ -131,7 +131,8 @@ impl<W: Wire> Compiled<W> {
                 Start::Ms(since_ms) => (Some(nanos(since_ms)), false),
                 Start::Said(_) => (Some(0), true),
             };
-            let point = Point { attributes: self.attributes(&stream.attributes), start_ns, time_ns: 0, value };
+            let point =
+                Point { attributes: self.attributes(&stream.attributes), start_ns, time_ns: 0, value, exemplars: &[] };
             maker.add((stream.metric, at), &stream.form, start_ns, is_said, |out| {
                 let begin = out.len();
                 W::point(&point, out);

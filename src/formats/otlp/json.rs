@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
-use super::point::{DELTA, Data, NO_RECORDED_VALUE, Point, Value};
+use super::point::{DELTA, Data, Exemplar, NO_RECORDED_VALUE, Point, Value};
 use super::request::{Request, SCOPE, Wire, Written};
 use super::words::metadata_of;
 use crate::model::Family;
@@ -48,6 +48,33 @@ impl Wire for Json {
         write_attributes(labels, out);
     }
 
+    fn exemplar(_: Data, exemplar: &Exemplar<'_>, out: &mut Vec<u8>) {
+        if !out.is_empty() {
+            out.push(b',');
+        }
+        // Writing to memory does not fail. Of all bytes these two alone are hexadecimal digits.
+        let _ = write!(out, "{{\"timeUnixNano\":\"{}\"", exemplar.time_ns);
+        let ids = [
+            ("traceId", exemplar.trace_id.as_ref().map(|id| &id[..])),
+            ("spanId", exemplar.span_id.as_ref().map(|id| &id[..])),
+        ];
+        for (key, id) in ids {
+            if let Some(id) = id {
+                let _ = write!(out, ",\"{key}\":\"");
+                id.iter().for_each(|byte| _ = write!(out, "{byte:02x}"));
+                out.push(b'"');
+            }
+        }
+        if !exemplar.labels.is_empty() {
+            out.extend_from_slice(b",\"filteredAttributes\":[");
+            write_attributes(exemplar.labels.iter().copied(), out);
+            out.push(b']');
+        }
+        out.extend_from_slice(b",\"asDouble\":");
+        write_number(exemplar.value, out);
+        out.push(b'}');
+    }
+
     /// With a comma behind it; that of the last one is taken away where a metric's points end.
     fn point(point: &Point<'_>, out: &mut Vec<u8>) {
         // Writing to memory does not fail.
@@ -58,6 +85,11 @@ impl Wire for Json {
         if !point.attributes.is_empty() {
             out.extend_from_slice(b",\"attributes\":[");
             out.extend_from_slice(point.attributes);
+            out.push(b']');
+        }
+        if !point.exemplars.is_empty() {
+            out.extend_from_slice(b",\"exemplars\":[");
+            out.extend_from_slice(point.exemplars);
             out.push(b']');
         }
         match point.value {

@@ -10,6 +10,7 @@
 mod answer;
 mod compiled;
 mod ended;
+mod exemplars;
 mod json;
 mod logs;
 mod point;
@@ -150,6 +151,7 @@ struct Body<W> {
     room: Vec<f64>,
     counts: Vec<u64>,
     quantiles: Vec<(f64, f64)>,
+    exemplars: Vec<u8>,
 }
 
 /// A chunk's numbers of one moment.
@@ -160,6 +162,7 @@ struct Numbers<'b> {
     values: &'b [f64],
     /// For each of the chunk, where samples have times of their own.
     times: Option<&'b [i64]>,
+    exemplars: exemplars::OfChunk<'b>,
 }
 
 impl<W: Wire> Otlp<W> {
@@ -186,6 +189,7 @@ impl<W: Wire> Otlp<W> {
                 room: Vec::new(),
                 counts: Vec::new(),
                 quantiles: Vec::new(),
+                exemplars: Vec::new(),
             },
             host,
         }
@@ -236,12 +240,11 @@ impl<W: Wire> Body<W> {
     /// Adds the points of a chunk from its template, and gives how many; none where it has none, or some
     /// point is another one than there.
     fn add_template(&mut self, of: &Compiled<W>, places: &Places, numbers: &Numbers<'_>) -> Option<u64> {
-        let Numbers { time_ms, values, times, .. } = numbers;
+        let Numbers { time_ms, values, times, exemplars, .. } = numbers;
+        let is_plain = times.is_some() || !exemplars.all.is_empty();
         let time_ns = nanos(*time_ms);
-        let template = of
-            .template
-            .as_ref()
-            .filter(|template| times.is_none() && template.holds(time_ns) && self.templated.is_some())?;
+        let template =
+            of.template.as_ref().filter(|template| !is_plain && template.holds(time_ns) && self.templated.is_some())?;
         let counts = &mut self.counts;
         let is_added = self.request.add_chunk(template, places, time_ns, values, |words| {
             template.order().iter().all(|at| words_of(&of.streams[*at as usize], values, time_ns, counts, words))
@@ -253,7 +256,7 @@ impl<W: Wire> Body<W> {
 
     /// Adds a stream's point; false where its numbers are none.
     fn add_stream(&mut self, of: &Compiled<W>, stream: &Stream, places: &Places, numbers: &Numbers<'_>) -> bool {
-        let Numbers { view, time_ms, values, times } = numbers;
+        let Numbers { view, time_ms, values, times, exemplars } = numbers;
         let number = |at: u32| values[at as usize];
         let time_ms = match times {
             Some(_) => view.get(stream.at as usize).time_ms(*time_ms, *times),
@@ -282,12 +285,18 @@ impl<W: Wire> Body<W> {
             }
         };
         let time_ns = nanos(time_ms);
+        self.exemplars.clear();
+        if !exemplars.all.is_empty() {
+            let data = of.metrics[stream.metric as usize].data;
+            exemplars.write::<W>(view, &stream.form, data, time_ms, &mut self.exemplars);
+        }
         let point = Point {
             attributes: of.attributes(&stream.attributes),
             // A clock that went back has everything begin in times to come.
             start_ns: start_ns.filter(|start_ns| *start_ns <= time_ns),
             time_ns,
             value,
+            exemplars: &self.exemplars,
         };
         self.request.add(places.get(stream.metric), &point);
         true
@@ -297,7 +306,13 @@ impl<W: Wire> Body<W> {
     fn end(&mut self, ending: &Ending) {
         let place = self.request.place(&ending.resource, &ending.head, ending.data);
         let value = Value::Ended(ending.data);
-        let point = Point { attributes: &ending.attributes, start_ns: None, time_ns: nanos(ending.time_ms), value };
+        let point = Point {
+            attributes: &ending.attributes,
+            start_ns: None,
+            time_ns: nanos(ending.time_ms),
+            value,
+            exemplars: &[],
+        };
         self.request.add(place, &point);
         self.points += 1;
     }
@@ -382,7 +397,10 @@ impl<W: Wire> Encoder for Otlp<W> {
         self.body.request.tidy();
         for frame in &batch.frames {
             let mut chunks = self.known.of(&frame.source);
+            let mut end = 0;
             for (chunk, values, times) in frame.timed_parts() {
+                let begin = end;
+                end += chunk.len();
                 let known = chunks.next(chunk, || Known::new(chunk, &self.from, made, &mut self.targets));
                 known.fit(chunk, &self.from, made);
                 let len = known.compiled.streams.len() as u64;
@@ -396,7 +414,8 @@ impl<W: Wire> Encoder for Otlp<W> {
                 let mut room = std::mem::take(&mut self.body.room);
                 let view = Arc::clone(&known.view);
                 let values = view.values(values, &mut room);
-                let numbers = Numbers { view: &view, time_ms: frame.time_ms, values, times };
+                let exemplars = exemplars::OfChunk { all: frame.exemplars(begin..end), begin };
+                let numbers = Numbers { view: &view, time_ms: frame.time_ms, values, times, exemplars };
                 encoded.samples += self.body.add(known, &self.host.1, &numbers);
                 self.body.room = room;
             }

@@ -57,6 +57,22 @@ pub struct Point<'p> {
     pub time_ns: u64,
     /// The numbers.
     pub value: Value<'p>,
+    /// What it refers to, as the encoding wrote it.
+    pub exemplars: &'p [u8],
+}
+
+/// An observation that a point counts.
+pub struct Exemplar<'e> {
+    /// What it belongs to, besides the next two; sorted by name.
+    pub labels: &'e [(&'e str, &'e str)],
+    /// The trace, where it has one.
+    pub trace_id: Option<[u8; 16]>,
+    /// The span, likewise.
+    pub span_id: Option<[u8; 8]>,
+    /// What was observed.
+    pub value: f64,
+    /// Nanoseconds since the UNIX epoch.
+    pub time_ns: u64,
 }
 
 /// A point's numbers.

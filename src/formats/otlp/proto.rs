@@ -18,13 +18,16 @@
 //!                        AggregationTemporality aggregation_temporality = 2; }
 //! Summary              { repeated SummaryDataPoint data_points = 1; }
 //! NumberDataPoint      { fixed64 start_time_unix_nano = 2; fixed64 time_unix_nano = 3; double as_double = 4;
-//!                        repeated KeyValue attributes = 7; uint32 flags = 8; }
+//!                        repeated Exemplar exemplars = 5; repeated KeyValue attributes = 7; uint32 flags = 8; }
 //! HistogramDataPoint   { fixed64 start_time_unix_nano = 2; fixed64 time_unix_nano = 3; fixed64 count = 4;
 //!                        optional double sum = 5; repeated fixed64 bucket_counts = 6;
-//!                        repeated double explicit_bounds = 7; repeated KeyValue attributes = 9; uint32 flags = 10; }
+//!                        repeated double explicit_bounds = 7; repeated Exemplar exemplars = 8;
+//!                        repeated KeyValue attributes = 9; uint32 flags = 10; }
 //! SummaryDataPoint     { fixed64 start_time_unix_nano = 2; fixed64 time_unix_nano = 3; fixed64 count = 4; double sum = 5;
 //!                        repeated ValueAtQuantile quantile_values = 6; repeated KeyValue attributes = 7;
 //!                        uint32 flags = 8; }
+//! Exemplar             { fixed64 time_unix_nano = 2; double as_double = 3; bytes span_id = 4; bytes trace_id = 5;
+//!                        repeated KeyValue filtered_attributes = 7; }
 //! ValueAtQuantile      { double quantile = 1; double value = 2; }
 //! KeyValue             { string key = 1; AnyValue value = 2; }
 //! AnyValue             { string string_value = 1; }
@@ -34,7 +37,7 @@ use std::sync::Arc;
 
 use prost::encoding::{WireType, decode_varint, encode_key, encode_varint};
 
-use super::point::{CUMULATIVE, DELTA, Data, NO_RECORDED_VALUE, Point, Value};
+use super::point::{CUMULATIVE, DELTA, Data, Exemplar, NO_RECORDED_VALUE, Point, Value};
 use super::request::{Metric, Request, SCOPE, Wire, Written};
 use super::words::metadata_of;
 use crate::formats::wire::{Field, field_len, fields, write_bytes, write_length, write_text};
@@ -70,12 +73,24 @@ const BUCKET_COUNTS: u32 = 6;
 const EXPLICIT_BOUNDS: u32 = 7;
 const QUANTILE_VALUES: u32 = 6;
 
+// Of an exemplar.
+const TIME_OF_EXEMPLAR: u32 = 2;
+const VALUE_OF_EXEMPLAR: u32 = 3;
+const SPAN_ID: u32 = 4;
+const TRACE_ID: u32 = 5;
+const FILTERED_ATTRIBUTES: u32 = 7;
+
 /// What a field of eight bytes takes, with its key.
 const FIXED: usize = 9;
 
 /// The number of the attributes' field in points of `data`.
 fn attributes_field(data: Data) -> u32 {
     if matches!(data, Data::Histogram { .. }) { 9 } else { 7 }
+}
+
+/// The same for exemplars.
+fn exemplars_field(data: Data) -> u32 {
+    if matches!(data, Data::Histogram { .. }) { 8 } else { 5 }
 }
 
 /// The same for flags.
@@ -122,6 +137,23 @@ impl Wire for Protobuf {
         labels.for_each(|(name, value)| write_attribute(attributes_field(data), name, value, out));
     }
 
+    fn exemplar(data: Data, exemplar: &Exemplar<'_>, out: &mut Vec<u8>) {
+        let mut message = Vec::new();
+        write_fixed(TIME_OF_EXEMPLAR, exemplar.time_ns.to_le_bytes(), &mut message);
+        write_fixed(VALUE_OF_EXEMPLAR, exemplar.value.to_le_bytes(), &mut message);
+        if let Some(id) = exemplar.span_id {
+            write_bytes(SPAN_ID, &id, &mut message);
+        }
+        if let Some(id) = exemplar.trace_id {
+            write_bytes(TRACE_ID, &id, &mut message);
+        }
+        exemplar
+            .labels
+            .iter()
+            .for_each(|(name, value)| write_attribute(FILTERED_ATTRIBUTES, name, value, &mut message));
+        write_bytes(exemplars_field(data), &message, out);
+    }
+
     fn point(point: &Point<'_>, out: &mut Vec<u8>) {
         let start = if point.start_ns.is_some() { FIXED } else { 0 };
         let value = match point.value {
@@ -134,7 +166,7 @@ impl Wire for Protobuf {
             // A key and a byte.
             Value::Ended(_) => 2,
         };
-        write_length(DATA_POINTS, start + FIXED + value + point.attributes.len(), out);
+        write_length(DATA_POINTS, start + FIXED + value + point.exemplars.len() + point.attributes.len(), out);
         if let Some(start_ns) = point.start_ns {
             write_fixed(START_TIME, start_ns.to_le_bytes(), out);
         }
@@ -164,6 +196,7 @@ impl Wire for Protobuf {
             }
             Value::Ended(_) => {}
         }
+        out.extend_from_slice(point.exemplars);
         out.extend_from_slice(point.attributes);
         if let Value::Ended(data) = point.value {
             write_number(flags_field(data), NO_RECORDED_VALUE, out);

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::point::{Data, Point};
+use super::point::{Data, Exemplar, Point};
 use super::template::Template;
 use crate::model::Family;
 
@@ -36,6 +36,9 @@ pub trait Wire: Send + Sync + Sized + 'static {
 
     /// Writes the attributes of a point of `data`.
     fn attributes<'l>(data: Data, labels: impl Iterator<Item = (&'l str, &'l str)>, out: &mut Vec<u8>);
+
+    /// Writes an exemplar of a point of `data` behind others.
+    fn exemplar(data: Data, exemplar: &Exemplar<'_>, out: &mut Vec<u8>);
 
     /// Writes a point behind others.
     fn point(point: &Point<'_>, out: &mut Vec<u8>);

@@ -640,3 +640,80 @@ fn bodies_from_templates_are_those_that_are_written_point_by_point() {
         assert!(in_all.unencodable > 0 && in_all.markers > 0);
     }
 }
+
+#[test]
+fn exemplars_of_counters_and_buckets_are_sent_with_trace_and_span() {
+    let exemplar = |labels: &[(&str, &str)], value, time_ms| {
+        let labels = labels.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+        Arc::new(crate::model::Exemplar { labels, value, time_ms })
+    };
+    let traced = exemplar(
+        &[("a", "1"), ("span_id", "00f067aa0ba902b7"), ("trace_id", "4BF92f3577b34da6a3ce929d0e0e4736")],
+        0.25,
+        Some(TIME_MS - 7),
+    );
+    // No ids of OpenTelemetry's, and no time of its own.
+    let other = exemplar(&[("span_id", "0000000000000000"), ("trace_id", "KOO5S4vxi0o")], 7.5, None);
+    let reading = |family: Family<'static>, labels: &[(&str, &str)]| {
+        let labels: Vec<_> = labels.iter().map(|(name, value)| Label::Constant { name, value }).collect();
+        Arc::new(crate::model::Learnt::everywhere(family, &labels))
+    };
+    let [half, most, plain, total] = [
+        reading(HISTOGRAM("x_bucket"), &[("le", "0.5")]),
+        reading(HISTOGRAM("x_bucket"), &[("le", "+Inf")]),
+        reading(USAGE, &[]),
+        reading(TOTAL, &[]),
+    ];
+    let [first, second] = ["a", "b"].map(|key| Item::new(&[key]));
+    for options in all_options() {
+        let mut encoder = encoder(&options, testing::from(Labels::EMPTY));
+        let mut out = Recorder::new("endpoints/app", 1000);
+        for round in 0..2 {
+            let mut item = out.item(&first);
+            item.push_learnt(&plain, 1.0);
+            drop(item);
+            let mut item = out.item(&second);
+            item.push_learnt(&half, 2.0);
+            item.exemplar(&traced);
+            item.push_learnt(&most, 3.0);
+            item.exemplar(&other);
+            item.push_learnt(&total, 9.0);
+            item.exemplar(&other);
+            drop(item);
+            let batch = host(Batch::new(TIME_MS, Arc::default(), vec![out.finish(TIME_MS)]));
+            let (body, encoded) = testing::encode(&mut *encoder, &batch);
+            assert_eq!(encoded, Encoded { samples: 3, markers: 0, unencodable: 0 });
+            let request = decode(&encoder.content(), &body);
+            let metrics = &request.resource_metrics[0].scope_metrics[0].metrics;
+            let [usage, x, total] = &metrics[..] else { panic!("{metrics:?}, round {round}") };
+            let exemplars = |data: &metric::Data| match data {
+                metric::Data::Gauge(one) => one.data_points[0].exemplars.clone(),
+                metric::Data::Sum(one) => one.data_points[0].exemplars.clone(),
+                metric::Data::Histogram(one) => one.data_points[0].exemplars.clone(),
+                other => panic!("{other:?}"),
+            };
+            let words = |metric: &opentelemetry_proto::tonic::metrics::v1::Metric| {
+                let hex = |id: &[u8]| id.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+                let word = |one: &opentelemetry_proto::tonic::metrics::v1::Exemplar| {
+                    let (trace, span) = (hex(&one.trace_id), hex(&one.span_id));
+                    format!("{} {:?} {trace} {span} {}", one.time_unix_nano, one.value, pairs(&one.filtered_attributes))
+                };
+                exemplars(metric.data.as_ref().unwrap()).iter().map(word).collect::<Vec<_>>()
+            };
+            let traced =
+                "1700000000116000000 Some(AsDouble(0.25)) 4bf92f3577b34da6a3ce929d0e0e4736 00f067aa0ba902b7 a=1";
+            let other = "1700000000123000000 Some(AsDouble(7.5))   span_id=0000000000000000,trace_id=KOO5S4vxi0o";
+            assert_eq!(
+                (words(usage), words(x), words(total)),
+                (vec![], vec![traced.into(), other.into()], vec![other.into()])
+            );
+            // They go with their points where a request is divided.
+            let pieces = divide(&encoder.content(), &body, 1).unwrap();
+            let x = pieces.iter().find_map(|piece| {
+                let request = decode(&encoder.content(), &piece.bytes);
+                request.resource_metrics[0].scope_metrics[0].metrics.iter().find(|metric| metric.name == "x").map(words)
+            });
+            assert_eq!(x.unwrap().len(), 2);
+        }
+    }
+}

@@ -264,6 +264,11 @@ impl Histogram {
 pub fn count_of(value: f64) -> Option<u64> {
     // 2^64, the first number that is too large.
     const TOO_MANY: f64 = 18_446_744_073_709_551_616.0;
+    let whole = value as u64;
+    if whole as f64 == value && value < TOO_MANY {
+        return Some(whole);
+    }
+    // Rare, and a call.
     let rounded = value.round();
     (0.0..TOO_MANY).contains(&rounded).then_some(rounded as u64)
 }

@@ -366,3 +366,32 @@ fn whatever_comes_in_whatever_order_is_what_the_frame_says() {
         }
     }
 }
+
+#[test]
+fn exemplars_follow_their_numbers_and_go_with_what_is_refused() {
+    let exemplar = |value| Arc::new(Exemplar { labels: Arc::from([]), value, time_ms: None });
+    let items: Vec<Item> = (0..200).map(|at| Item::new(&[&at.to_string()])).collect();
+    let mut out = Recorder::new("x", 150);
+    for gone in [0, 0, 3] {
+        for (item, at) in items.iter().zip(0..).skip(gone) {
+            let mut out = out.item(item);
+            out.push(&BYTES, f64::from(at));
+            if at % 10 == 0 {
+                out.exemplar(&exemplar(f64::from(at)));
+            }
+        }
+        let frame = out.finish(1);
+        assert_eq!(frame.values.len(), 150);
+        let found = frame.exemplars(0..150);
+        // Each stands beside the number that it was given with.
+        assert!(found.iter().all(|(place, one)| frame.values[*place as usize] == one.value), "{found:?}");
+        assert_eq!(found.len(), 15);
+        let (last, _) = found[14];
+        assert_eq!(frame.exemplars(last as usize..150).len(), 1);
+        assert!(frame.exemplars(last as usize + 1..150).is_empty());
+    }
+    for (item, at) in items.iter().zip(0..) {
+        out.item(item).push(&BYTES, f64::from(at));
+    }
+    assert_eq!(out.finish(2).exemplars, None);
+}
