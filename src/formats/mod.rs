@@ -5,6 +5,7 @@
 
 mod body;
 mod compiled;
+pub mod delta;
 mod encoder;
 mod format;
 mod gzip;

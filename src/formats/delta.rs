@@ -1,0 +1,318 @@
+//! What counters have counted since the last body: for receivers that take increases, not totals.
+//!
+//! A [`Deltas`] belongs to an encoder, and so to a lane: it knows the last number and time of each
+//! counting series that was encoded. A first value gives no increase, since nobody knows what was
+//! before it; each later one gives what came since the one before, so that the increases cover
+//! time without gaps and without overlap. A number that falls was set back to zero in between, and is
+//! an increase as it stands. A batch that never came to the encoder costs nothing: the next one's
+//! increase is the larger for it. What a body held that was refused is lost, and nothing brings it
+//! back: it is never in a second body.
+//!
+//! Series are followed from chunk to chunk by identity, as the destination sees them, and forgotten
+//! with the first frame of their source that lacks them.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use super::part::Part;
+use crate::model::{AsItIs, Batch, Chunk, Family, Kind, changes};
+use crate::shaping::{Perspective, View};
+
+/// What a sample is where increases are sent.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Delta {
+    /// Its series does not count: it is sent as it is.
+    AsItIs,
+    /// Its series counts, and what came is not known: it is the first value, or no number, or of no
+    /// later time than the one before.
+    Unknown,
+    /// So much came.
+    Since {
+        /// The end of the time before: what came is of the time after this, up to the sample's own.
+        start_ms: i64,
+        /// Never less than zero.
+        increase: f64,
+    },
+}
+
+/// Whether the numbers of a family only grow, until they are set back. The parts of a histogram and a
+/// summary are what they are on a page: counts that grow, and quantiles that do not.
+pub fn counts(family: &Family<'_>) -> bool {
+    let is_part = || ["_bucket", "_sum", "_count"].iter().any(|suffix| family.name.ends_with(suffix));
+    match family.kind {
+        Kind::Counter => true,
+        Kind::Histogram | Kind::Summary => is_part(),
+        Kind::UpDown | Kind::Gauge | Kind::Untyped | Kind::Info | Kind::StateSet => false,
+    }
+}
+
+/// The last numbers of what counts, of one lane.
+#[derive(Debug)]
+pub struct Deltas {
+    from: Perspective,
+    /// The chunks of each source's last frame.
+    sources: HashMap<Arc<str>, Arc<[Arc<Chunk>]>>,
+    /// What is known of each chunk, by its id.
+    known: HashMap<u64, Vec<Counting>, AsItIs>,
+    /// Of the part that was asked for last.
+    deltas: Vec<Delta>,
+}
+
+/// A series that counts.
+#[derive(Debug)]
+struct Counting {
+    /// Its number among those of its view.
+    at: u32,
+    last: Option<Last>,
+}
+
+/// A number, and its time in wall-clock milliseconds.
+#[derive(Clone, Copy, Debug)]
+struct Last {
+    value: f64,
+    time_ms: i64,
+}
+
+impl Deltas {
+    /// Nothing is known of any series, which are seen `from` there.
+    pub fn new(from: Perspective) -> Deltas {
+        Deltas { from, sources: HashMap::new(), known: HashMap::default(), deltas: Vec::new() }
+    }
+
+    /// Takes note of which series `batch` has, before its parts are asked for.
+    pub fn begin(&mut self, batch: &Batch) {
+        if let Some(roster) = &batch.roster {
+            let Deltas { sources, known, .. } = self;
+            sources.retain(|name, chunks| {
+                let stays = roster.interval_of(name).is_some();
+                if !stays {
+                    chunks.iter().for_each(|chunk| _ = known.remove(&chunk.id()));
+                }
+                stays
+            });
+        }
+        for frame in &batch.frames {
+            match self.sources.get_mut(&frame.source) {
+                Some(chunks) if Arc::ptr_eq(chunks, &frame.chunks) => {}
+                Some(chunks) => {
+                    let before = std::mem::replace(chunks, Arc::clone(&frame.chunks));
+                    self.follow(&before, &frame.chunks);
+                }
+                None => {
+                    self.sources.insert(Arc::clone(&frame.source), Arc::clone(&frame.chunks));
+                    self.follow(&[], &frame.chunks);
+                }
+            }
+        }
+    }
+
+    /// What is known of a source's series goes with them into other chunks.
+    fn follow(&mut self, before: &[Arc<Chunk>], after: &[Arc<Chunk>]) {
+        let [gone, come] = changes(before, after);
+        let mut left: HashMap<u64, Last, AsItIs> = HashMap::default();
+        for chunk in gone {
+            let Some(known) = self.known.remove(&chunk.id()) else { continue };
+            let view = self.from.view(chunk);
+            let all = known.iter().filter_map(|one| Some((view.get(one.at as usize).identity, one.last?)));
+            left.extend(all);
+        }
+        for chunk in come {
+            let view = self.from.view(chunk);
+            self.known.insert(chunk.id(), counting(&view, |identity| left.get(&identity).copied()));
+        }
+    }
+
+    /// What each sample of `part` is, which is the next one of the batch of [`Deltas::begin`]: in the
+    /// order of its view. Each part is asked for once; what it gives is taken to be sent.
+    pub fn next(&mut self, part: &Part<'_>) -> &[Delta] {
+        let known = self.known.entry(part.chunk.id()).or_insert_with(|| counting(&part.view, |_| None));
+        self.deltas.clear();
+        self.deltas.resize(part.view.len(), Delta::AsItIs);
+        for one in known {
+            let series = part.view.get(one.at as usize);
+            let now = Last { value: series.value(part.values), time_ms: series.time_ms(part.time_ms, part.times) };
+            self.deltas[one.at as usize] = step(&mut one.last, now);
+        }
+        &self.deltas
+    }
+
+    /// How many chunks something is known of.
+    #[cfg(test)]
+    fn len(&self) -> usize {
+        self.known.len()
+    }
+}
+
+/// The series of `view` that count, with what is known of each by its identity.
+fn counting(view: &View, mut last: impl FnMut(u64) -> Option<Last>) -> Vec<Counting> {
+    let mut given = HashSet::new();
+    let counting = view.series().enumerate().filter(|(_, one)| counts(&one.family()));
+    // Two that are alike are not to give the same increase twice.
+    let known = counting.map(|(at, one)| (at, given.insert(one.identity).then(|| last(one.identity)).flatten()));
+    known.map(|(at, last)| Counting { at: at as u32, last }).collect()
+}
+
+/// What a number gives, after the `last` one, in whose place it comes.
+fn step(last: &mut Option<Last>, now: Last) -> Delta {
+    if !now.value.is_finite() {
+        return Delta::Unknown;
+    }
+    let Some(before) = last else {
+        *last = Some(now);
+        return Delta::Unknown;
+    };
+    if now.time_ms <= before.time_ms {
+        // The clock went back, or nothing new was said: what came meanwhile is in the next one.
+        before.time_ms = now.time_ms;
+        return Delta::Unknown;
+    }
+    let increase = if now.value < before.value { now.value } else { now.value - before.value };
+    let start_ms = before.time_ms;
+    *before = now;
+    if increase >= 0.0 { Delta::Since { start_ms, increase } } else { Delta::Unknown }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::formats::compiled::Compiled;
+    use crate::formats::part::parts;
+    use crate::formats::testing::{self, COUNT, TOTAL};
+    use crate::model::{Frame, Labels, Recorder, Resource, Roster};
+
+    const UNKNOWN: Delta = Delta::Unknown;
+
+    fn since(start_ms: i64, increase: f64) -> Delta {
+        Delta::Since { start_ms, increase }
+    }
+
+    /// A source of `test_bytes_total` by device, and of a gauge without labels.
+    struct Giver(Recorder);
+
+    impl Giver {
+        fn new() -> Giver {
+            Giver(Recorder::new("disk", 1000))
+        }
+
+        fn frame(&mut self, time_ms: i64, totals: &[(&str, f64)]) -> Frame {
+            for (device, value) in totals {
+                let (item, reading) = testing::series(&TOTAL, &Labels::new([("device", *device)]).unwrap());
+                self.0.item(&item).push_learnt(&reading, *value);
+            }
+            let (item, reading) = testing::series(&COUNT, &Labels::EMPTY);
+            self.0.item(&item).push_learnt(&reading, 7.0);
+            self.0.finish(time_ms)
+        }
+    }
+
+    fn batch(frame: Frame) -> Batch {
+        Batch::new(frame.time_ms, Arc::new(Resource::default()), vec![frame])
+    }
+
+    /// What each total of `batch` is, by device.
+    fn totals(deltas: &mut Deltas, batch: &Batch) -> Vec<(String, Delta)> {
+        let from = testing::from(Labels::EMPTY);
+        let mut all = Vec::new();
+        deltas.begin(batch);
+        for part in parts(batch, &from, &mut Compiled::default()) {
+            let given = deltas.next(&part).to_vec();
+            for (one, delta) in part.view.series().zip(given) {
+                match one.labels.iter().next() {
+                    Some((_, device)) => all.push((device.to_owned(), delta)),
+                    None => assert_eq!(delta, Delta::AsItIs, "a gauge does not count"),
+                }
+            }
+        }
+        all
+    }
+
+    fn deltas() -> Deltas {
+        Deltas::new(testing::from(Labels::EMPTY))
+    }
+
+    #[test]
+    fn a_first_value_gives_nothing_and_each_later_one_what_came_since() {
+        let (mut giver, mut deltas) = (Giver::new(), deltas());
+        let mut of = |time_ms, value| totals(&mut deltas, &batch(giver.frame(time_ms, &[("sda", value)])))[0].1;
+        assert_eq!(of(1000, 50.0), UNKNOWN);
+        assert_eq!(of(2000, 53.0), since(1000, 3.0));
+        assert_eq!(of(4500, 53.0), since(2000, 0.0));
+        assert_eq!(of(5000, 2.0), since(4500, 2.0), "it was set back");
+        assert_eq!(of(6000, f64::NAN), UNKNOWN);
+        assert_eq!(of(7000, 5.0), since(5000, 3.0), "no time is left out");
+        assert_eq!(of(7000, 9.0), UNKNOWN, "no time has passed");
+        assert_eq!(of(8000, 10.0), since(7000, 5.0));
+        assert_eq!(of(3000, 12.0), UNKNOWN, "the clock went back");
+        assert_eq!(of(4000, 13.0), since(3000, 3.0));
+        assert_eq!(of(5000, -1.0), UNKNOWN, "no counter");
+    }
+
+    #[test]
+    fn a_series_is_followed_through_chunks_that_are_cut_anew_and_forgotten_when_it_is_gone() {
+        let (mut giver, mut deltas) = (Giver::new(), deltas());
+        let names: Vec<String> = (0..200).map(|at| format!("d{at:03}")).collect();
+        let all: Vec<(&str, f64)> = names.iter().map(|name| (name.as_str(), 10.0)).collect();
+        assert!(totals(&mut deltas, &batch(giver.frame(1000, &all))).iter().all(|(_, delta)| *delta == UNKNOWN));
+        // A device in front of all others, and one that goes.
+        let mut more = vec![("a", 1.0)];
+        more.extend(names.iter().filter(|name| *name != "d100").map(|name| (name.as_str(), 12.0)));
+        let given = totals(&mut deltas, &batch(giver.frame(2000, &more)));
+        assert_eq!(given.len(), 200);
+        for (device, delta) in given {
+            assert_eq!(delta, if device == "a" { UNKNOWN } else { since(1000, 2.0) }, "{device}");
+        }
+        // The one that was gone begins anew.
+        let given = totals(&mut deltas, &batch(giver.frame(3000, &all)));
+        for (device, delta) in given {
+            let expected = if device == "d100" { UNKNOWN } else { since(2000, 10.0) };
+            assert_eq!(delta, expected, "{device}: 12 fell to 10");
+        }
+        totals(&mut deltas, &batch(giver.frame(4000, &[])));
+        assert_eq!(deltas.len(), 1, "the gauge's");
+    }
+
+    #[test]
+    fn a_batch_that_never_came_costs_nothing_and_a_chunk_that_was_missed_neither() {
+        let (mut giver, mut deltas) = (Giver::new(), deltas());
+        totals(&mut deltas, &batch(giver.frame(1000, &[("sda", 1.0)])));
+        // Its chunk is one that this lane has never seen.
+        giver.frame(2000, &[("sda", 3.0), ("sdb", 1.0)]);
+        let given = totals(&mut deltas, &batch(giver.frame(3000, &[("sda", 7.0), ("sdb", 2.0), ("sdc", 1.0)])));
+        let given: Vec<Delta> = given.into_iter().map(|(_, delta)| delta).collect();
+        assert_eq!(given, [since(1000, 6.0), UNKNOWN, UNKNOWN]);
+    }
+
+    #[test]
+    fn a_source_that_is_not_there_any_more_is_forgotten() {
+        let (mut giver, mut deltas) = (Giver::new(), deltas());
+        totals(&mut deltas, &batch(giver.frame(1000, &[("sda", 1.0)])));
+        let others = Roster::new([("cpu".into(), Duration::from_secs(1))]);
+        let mut none = Batch::new(2000, Arc::new(Resource::default()), vec![]);
+        deltas.begin(&none);
+        assert_eq!(deltas.len(), 1, "a round that gave nothing may only have failed");
+        none.roster = Some(Arc::new(others));
+        deltas.begin(&none);
+        assert_eq!(deltas.len(), 0);
+        let given = totals(&mut deltas, &batch(giver.frame(3000, &[("sda", 5.0)])));
+        assert_eq!(given, [("sda".to_owned(), UNKNOWN)]);
+    }
+
+    #[test]
+    fn parts_of_histograms_and_summaries_count_and_quantiles_do_not() {
+        let of = |kind, name| counts(&Family::new(kind, name, "", ""));
+        for (kind, name, expected) in [
+            (Kind::Counter, "a_total", true),
+            (Kind::Histogram, "a_bucket", true),
+            (Kind::Summary, "a_sum", true),
+            (Kind::Summary, "a_count", true),
+            (Kind::Summary, "a", false),
+            (Kind::Gauge, "a_count", false),
+            (Kind::UpDown, "a", false),
+            (Kind::Untyped, "a_total", false),
+        ] {
+            assert_eq!(of(kind, name), expected, "{kind:?} {name}");
+        }
+    }
+}
