@@ -66,9 +66,6 @@ pub(super) fn word(path: &Path, text: &str) -> Option<String> {
         ("shipper.type", "otlp_grpc") => {
             Some("there is no gRPC here; use \"otlp_http\", on port 4318 by default".to_owned())
         }
-        ("shipper.temporality", "delta") => {
-            Some(format!("this version has no {text:?} temporality yet; use \"cumulative\""))
-        }
         _ => None,
     }
 }

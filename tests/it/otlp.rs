@@ -186,3 +186,56 @@ fn a_scraped_page_arrives_as_what_it_was() {
         assert_eq!(data(gone), None, "{gone}");
     }
 }
+
+/// Start and time of the points of a counter, by their attributes.
+fn spans(request: &Received, name: &str) -> Vec<(String, u64, u64)> {
+    let all = decode(request).resource_metrics.into_iter().flat_map(|of| of.scope_metrics).flat_map(|of| of.metrics);
+    let sums = all.filter(|metric| metric.name == name).filter_map(|metric| match metric.data {
+        Some(Data::Sum(sum)) => Some(sum),
+        _ => None,
+    });
+    let points = sums.flat_map(|sum| {
+        assert_eq!(sum.aggregation_temporality, 1, "delta");
+        sum.data_points
+    });
+    points.map(|one| (format!("{:?}", one.attributes), one.start_time_unix_nano, one.time_unix_nano)).collect()
+}
+
+#[test]
+fn what_a_refused_body_of_deltas_held_is_lost_and_counted_and_never_sent_again() {
+    // The fourth is refused for good, the sixth is not answered well at first and comes again.
+    let peer = Peer::start(|nth, _| {
+        Reply::status(if nth == 3 {
+            400
+        } else if nth == 5 {
+            503
+        } else {
+            200
+        })
+    });
+    let dir = TempDir::new();
+    let daemon =
+        Daemon::start(dir.path(), &config(&peer, r#", "temporality": "delta", "retry": {"min_backoff": "50ms"}"#));
+    let all = wait_for("some requests", || (peer.received().len() > 10).then(|| peer.received()));
+    assert_eq!(spans(&all[0], "system.cpu.time"), [], "a first value gives no increase");
+    assert_eq!(all[5].body, all[6].body, "the same body, byte for byte");
+    let rejected = r#"metricsd_destination_samples_dropped_total{destination="otlp",reason="rejected"}"#;
+    assert_eq!(daemon.metric(rejected), Some(points(&decode(&all[3])) as f64));
+    let lost = spans(&all[3], "system.cpu.time");
+    assert!(!lost.is_empty());
+    for (series, start, end) in &lost {
+        let own: Vec<(u64, u64)> = all
+            .iter()
+            .enumerate()
+            .filter(|(nth, _)| ![3, 5].contains(nth))
+            .flat_map(|(_, request)| spans(request, "system.cpu.time"))
+            .filter(|(other, ..)| other == series)
+            .map(|(_, start, end)| (start, end))
+            .collect();
+        assert!(own.iter().all(|(from, to)| from < to && (to <= start || from >= end)), "{own:?} {start} {end}");
+        // Without a gap but that one.
+        let gaps = own.windows(2).filter(|pair| pair[0].1 != pair[1].0).collect::<Vec<_>>();
+        assert_eq!(gaps.len(), 1, "{own:?}");
+        assert_eq!((gaps[0][0].1, gaps[0][1].0), (*start, *end));
+    }
+}

@@ -119,8 +119,8 @@ fn otlp_has_its_path_its_names_and_no_grpc() {
         (shipper(r#""endpoint": "http://h", "encoding": "xml""#), "expected \"protobuf\" or \"json\", got \"xml\""),
         (shipper(r#""endpoint": "http://h", "compression": "snappy""#), "expected \"gzip\" or \"none\""),
         (
-            shipper(r#""endpoint": "http://h", "temporality": "delta""#),
-            "shipper.temporality: this version has no \"delta\" temporality yet; use \"cumulative\"",
+            shipper(r#""endpoint": "http://h", "temporality": "difference""#),
+            "shipper.temporality: expected \"cumulative\" or \"delta\", got \"difference\"",
         ),
         (r#"{"shipper": {"type": "otlp_grpc"}}"#.to_owned(), "there is no gRPC here; use \"otlp_http\", on port 4318"),
         (

@@ -34,6 +34,8 @@ pub struct Compiled<W> {
 pub struct Made {
     /// When the host was started.
     pub boot_ms: Option<i64>,
+    /// Whether what grows is sent as what came since the point before.
+    pub is_delta: bool,
 }
 
 /// A metric of a resource.
@@ -69,6 +71,8 @@ pub enum Start {
     Ms(i64),
     /// What the series of that number in the view says, in seconds.
     Said(u32),
+    /// Since the point before.
+    Before,
 }
 
 impl<W: Wire> Compiled<W> {
@@ -110,6 +114,9 @@ impl<W: Wire> Compiled<W> {
     }
 
     fn to_template(&self) -> Option<Template> {
+        if self.made.is_delta {
+            return None;
+        }
         let mut maker = TemplateMaker::new(self.metrics.len());
         let (mut counts, mut quantiles) = (Vec::new(), Vec::new());
         for (stream, at) in self.streams.iter().zip(0..) {
@@ -127,7 +134,7 @@ impl<W: Wire> Compiled<W> {
                 }
             };
             let (start_ns, is_said) = match stream.start {
-                Start::Unknown => (None, false),
+                Start::Unknown | Start::Before => (None, false),
                 Start::Ms(since_ms) => (Some(nanos(since_ms)), false),
                 Start::Said(_) => (Some(0), true),
             };
@@ -200,7 +207,7 @@ impl<'v, W: Wire> Maker<'v, W> {
         created: Option<u32>,
     ) {
         let family = Family { name, ..one.family() };
-        let data = data_of(&family, &form);
+        let data = data_of(&family, &form, self.compiled.made.is_delta);
         let (target, labels) = resource_of(labels, self.own);
         let Maker { compiled, chunk, metrics, resources, sets, set, .. } = self;
         let metric = *metrics.entry((name, family.unit, family.kind, data, target)).or_insert_with(|| {
@@ -221,6 +228,7 @@ impl<'v, W: Wire> Maker<'v, W> {
             range
         });
         let start = match created {
+            _ if data.is_delta() => Start::Before,
             Some(created) => Start::Said(created),
             None if data.has_start() => start_of(one, self.chunk, compiled.made.boot_ms),
             None => Start::Unknown,
@@ -275,15 +283,16 @@ pub fn resource_of<'l>(
 }
 
 /// What the points of a stream of such numbers are. A series of a histogram or a summary by itself is what it
-/// is on a page: a count that grows, or a quantile, which does not.
-pub fn data_of(family: &Family<'_>, form: &Form) -> Data {
+/// is on a page: a count that grows, or a quantile, which does not. What grows is sent as what came since the
+/// point before where it `is_delta`.
+pub fn data_of(family: &Family<'_>, form: &Form, is_delta: bool) -> Data {
     match form {
-        Form::Histogram(_) => return Data::Histogram { is_delta: false },
+        Form::Histogram(_) => return Data::Histogram { is_delta },
         Form::Summary(_) => return Data::Summary,
         Form::Number(_) => {}
     }
     let is_part = || ["_bucket", "_sum", "_count"].iter().any(|suffix| family.name.ends_with(suffix));
-    let sum = |is_monotonic| Data::Sum { is_monotonic, is_delta: false };
+    let sum = |is_monotonic| Data::Sum { is_monotonic, is_delta: is_delta && is_monotonic };
     match family.kind {
         Kind::Counter => sum(true),
         Kind::Histogram | Kind::Summary if is_part() => sum(true),

@@ -66,10 +66,10 @@ type Key = (Arc<[u8]>, Arc<[u8]>, Vec<u8>);
 
 impl Endings {
     /// Of these series, for a destination that gives `own` labels to all series, on the resource `host` or one
-    /// of `targets`.
-    pub fn new<W: Wire>(ended: &[Ended], own: &Labels, host: &Arc<[u8]>, targets: &Targets) -> Endings {
+    /// of `targets`. `is_delta`: they were sent so.
+    pub fn new<W: Wire>(ended: &[Ended], own: &Labels, host: &Arc<[u8]>, targets: &Targets, is_delta: bool) -> Endings {
         let mut made = Endings { all: Vec::new(), parts: HashMap::new(), host: Arc::clone(host) };
-        let keys = Keys { own, host, targets };
+        let keys = Keys { own, host, targets, is_delta };
         if ended.is_empty() {
             return made;
         }
@@ -106,7 +106,7 @@ impl Endings {
         keys: &Keys<'_>,
     ) {
         let family = Family::new(record.kind, name, record.unit, record.help);
-        let data = data_of(&family, form);
+        let data = data_of(&family, form, keys.is_delta);
         let (resource, head, attributes) = keys.of::<W>(&family, data, labels);
         let time_ms = ended[at as usize].time_ms;
         self.all.push(Some(Ending { resource, head, data, attributes, time_ms }));
@@ -115,7 +115,7 @@ impl Endings {
     /// Takes note of what the last one may be a part of.
     fn note_part<W: Wire>(&mut self, record: &Record<'_>, name: &str, labels: &[(&str, &str)], keys: &Keys<'_>) {
         let (own_label, data) = match record.kind {
-            Kind::Histogram => ("le", Data::Histogram { is_delta: false }),
+            Kind::Histogram => ("le", Data::Histogram { is_delta: keys.is_delta }),
             _ => ("quantile", Data::Summary),
         };
         let family = Family::new(record.kind, name, record.unit, record.help);
@@ -153,6 +153,7 @@ struct Keys<'k> {
     own: &'k Labels,
     host: &'k Arc<[u8]>,
     targets: &'k Targets,
+    is_delta: bool,
 }
 
 impl Keys<'_> {

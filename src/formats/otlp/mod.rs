@@ -29,11 +29,13 @@ use self::request::{Places, Request, Wire};
 use self::whole::{Form, count_of};
 use super::body::{Content, Piece, content, cuts};
 use super::compiled as compiled_chunks;
+use super::delta::{Delta, Deltas};
 use super::encoder::{Bodies, Encoded, Encoder, RecordEncoder};
 use super::format::{Format, Limits, OfRecords, Over, OwnField, Signal};
 use super::gzip::{GZIP, gunzip, gzip, is_gzip};
 use super::ledger::Ledger;
 use super::options::{Compression, Options};
+use super::part::Part;
 use super::sent::{Names, Sent};
 use crate::fields::{DefaultValue, Field, Takes};
 use crate::model::{Batch, Chunk, Labels, Resource, Scheme};
@@ -80,11 +82,12 @@ static FIELDS: [OwnField; 2] = [
     OwnField {
         field: Field::new(
             "temporality",
-            Takes::Word(&["cumulative"], |_, _| ()),
-            DefaultValue::Text("cumulative"),
-            "What a counter's points of `otlp_http` hold: all since its start. `delta` is not there yet.",
+            Takes::Word(&TEMPORALITIES, |options, at| *options.of() = Temporality::ALL[at]),
+            DefaultValue::Text(TEMPORALITIES[0]),
+            "What a point of a counter or a histogram holds with `otlp_http`: all since its start, or what came since \
+             the point before.",
         ),
-        is_set: |_| false,
+        is_set: |options| options.get::<Temporality>() != Temporality::default(),
     },
 ];
 
@@ -103,11 +106,26 @@ impl Encoding {
     const ALL: [Encoding; 2] = [Encoding::Protobuf, Encoding::Json];
 }
 
+const TEMPORALITIES: [&str; 2] = ["cumulative", "delta"];
+
+/// What a point of what grows holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Temporality {
+    #[default]
+    Cumulative,
+    Delta,
+}
+
+impl Temporality {
+    /// In the order of [`TEMPORALITIES`].
+    const ALL: [Temporality; 2] = [Temporality::Cumulative, Temporality::Delta];
+}
+
 fn encoder(options: &Options, from: Perspective) -> Box<dyn Encoder> {
     let compression = FORMAT.compression(options);
     match options.get() {
-        Encoding::Protobuf => Box::new(Otlp::<proto::Protobuf>::new(from, compression)),
-        Encoding::Json => Box::new(Otlp::<json::Json>::new(from, compression)),
+        Encoding::Protobuf => Box::new(Otlp::<proto::Protobuf>::new(from, compression, options.get())),
+        Encoding::Json => Box::new(Otlp::<json::Json>::new(from, compression, options.get())),
     }
 }
 
@@ -126,6 +144,8 @@ struct Otlp<W: Wire> {
     ledger: Ledger,
     known: compiled_chunks::Compiled<Known<W>>,
     targets: Targets,
+    /// None: all is sent since its start.
+    deltas: Option<Deltas>,
     body: Body<W>,
     /// The host, and how it is written.
     host: (Arc<Resource>, Arc<[u8]>),
@@ -152,6 +172,7 @@ struct Body<W> {
     counts: Vec<u64>,
     quantiles: Vec<(f64, f64)>,
     exemplars: Vec<u8>,
+    increases: Vec<f64>,
 }
 
 /// A chunk's numbers of one moment.
@@ -163,11 +184,13 @@ struct Numbers<'b> {
     /// For each of the chunk, where samples have times of their own.
     times: Option<&'b [i64]>,
     exemplars: exemplars::OfChunk<'b>,
+    /// For each series of the view, where what grows is sent as what came since the point before; else empty.
+    deltas: &'b [Delta],
 }
 
 impl<W: Wire> Otlp<W> {
     /// What is seen `from` there.
-    fn new(from: Perspective, compression: Compression) -> Otlp<W> {
+    fn new(from: Perspective, compression: Compression, temporality: Temporality) -> Otlp<W> {
         let mut headers = vec![("Content-Type", W::CONTENT_TYPE)];
         if compression == Compression::Gzip {
             headers.push(GZIP);
@@ -176,10 +199,10 @@ impl<W: Wire> Otlp<W> {
         let host = (Arc::clone(&resource), host_of::<W>(&resource));
         Otlp {
             ledger: Ledger::new(from.clone(), Names::Own),
-            from,
             content: content(&headers),
             known: compiled_chunks::Compiled::default(),
             targets: Targets::default(),
+            deltas: (temporality == Temporality::Delta).then(|| Deltas::new(from.clone())),
             body: Body {
                 request: Request::default(),
                 points: 0,
@@ -190,8 +213,10 @@ impl<W: Wire> Otlp<W> {
                 counts: Vec::new(),
                 quantiles: Vec::new(),
                 exemplars: Vec::new(),
+                increases: Vec::new(),
             },
             host,
+            from,
         }
     }
 }
@@ -229,8 +254,9 @@ impl<W: Wire> Body<W> {
         let mut points = 0;
         for stream in &compiled.streams {
             match self.add_stream(compiled, stream, places, numbers) {
-                true => points += 1,
-                false => self.unencodable += 1,
+                Added::Yes => points += 1,
+                Added::Nothing => {}
+                Added::Broken => self.unencodable += 1,
             }
         }
         self.points += points;
@@ -254,31 +280,41 @@ impl<W: Wire> Body<W> {
         Some(points)
     }
 
-    /// Adds a stream's point; false where its numbers are none.
-    fn add_stream(&mut self, of: &Compiled<W>, stream: &Stream, places: &Places, numbers: &Numbers<'_>) -> bool {
-        let Numbers { view, time_ms, values, times, exemplars } = numbers;
-        let number = |at: u32| values[at as usize];
+    /// Adds a stream's point.
+    fn add_stream(&mut self, of: &Compiled<W>, stream: &Stream, places: &Places, numbers: &Numbers<'_>) -> Added {
+        let Numbers { view, time_ms, values, times, exemplars, deltas } = numbers;
         let time_ms = match times {
             Some(_) => view.get(stream.at as usize).time_ms(*time_ms, *times),
             None => *time_ms,
         };
+        let data = of.metrics[stream.metric as usize].data;
+        let since = match data.is_delta() {
+            true => match increase_of(&stream.form, values, deltas, &mut self.increases) {
+                Some(since_ms) => Some(since_ms),
+                None => return Added::Nothing,
+            },
+            false => None,
+        };
+        let values = if since.is_some() { &self.increases } else { *values };
+        let number = |at: u32| values[at as usize];
         let start_ns = match stream.start {
             Start::Unknown => None,
             Start::Ms(since_ms) => Some(nanos(since_ms)),
             Start::Said(at) => nanos_of(number(at)),
+            Start::Before => since.map(nanos),
         };
         let value = match &stream.form {
             Form::Number(at) => Value::Number(number(*at)),
             Form::Histogram(one) => {
                 self.counts.clear();
                 if !one.counts(values, &mut self.counts) {
-                    return false;
+                    return Added::Broken;
                 }
                 let count = self.counts.iter().sum();
                 Value::Histogram { count, sum: one.sum.map(number), counts: &self.counts, bounds: &one.bounds }
             }
             Form::Summary(one) => {
-                let Some(count) = count_of(number(one.count)) else { return false };
+                let Some(count) = count_of(number(one.count)) else { return Added::Broken };
                 self.quantiles.clear();
                 self.quantiles.extend(one.quantiles.iter().map(|(quantile, at)| (*quantile, number(*at))));
                 Value::Summary { count, sum: one.sum.map_or(0.0, number), quantiles: &self.quantiles }
@@ -287,7 +323,6 @@ impl<W: Wire> Body<W> {
         let time_ns = nanos(time_ms);
         self.exemplars.clear();
         if !exemplars.all.is_empty() {
-            let data = of.metrics[stream.metric as usize].data;
             exemplars.write::<W>(view, &stream.form, data, time_ms, &mut self.exemplars);
         }
         let point = Point {
@@ -299,7 +334,7 @@ impl<W: Wire> Body<W> {
             exemplars: &self.exemplars,
         };
         self.request.add(places.get(stream.metric), &point);
-        true
+        Added::Yes
     }
 
     /// Adds the last point of a stream, which says that there will be none.
@@ -333,6 +368,45 @@ impl<W: Wire> Body<W> {
         }
         self.request.clear();
         self.points = 0;
+    }
+}
+
+/// What became of a stream's numbers.
+enum Added {
+    /// They are a point.
+    Yes,
+    /// They give none: they are the first ones of what is sent as what came since the point before.
+    Nothing,
+    /// They cannot be one.
+    Broken,
+}
+
+/// What came of a stream since the point before, in the places of its `values`, and since when that is; none:
+/// that is not known of all its parts.
+fn increase_of(form: &Form, values: &[f64], deltas: &[Delta], increases: &mut Vec<f64>) -> Option<i64> {
+    increases.resize(values.len(), f64::NAN);
+    let of = |at: u32| match deltas.get(at as usize)? {
+        Delta::Since { start_ms, increase } => Some((*start_ms, *increase)),
+        Delta::AsItIs | Delta::Unknown => None,
+    };
+    let mut put = |at: u32, value: f64| increases[at as usize] = value;
+    match form {
+        Form::Number(at) => {
+            let (start_ms, increase) = of(*at)?;
+            put(*at, increase);
+            Some(start_ms)
+        }
+        Form::Histogram(one) => {
+            let (start_ms, increase) = of(one.count)?;
+            // All observations came since then: it was set back, its buckets with it, whatever they hold now.
+            let is_new = increase == values[one.count as usize];
+            for at in one.buckets.iter().chain([&one.count]).chain(&one.sum) {
+                let (_, increase) = of(*at)?;
+                put(*at, if is_new { values[*at as usize] } else { increase });
+            }
+            Some(start_ms)
+        }
+        Form::Summary(_) => None,
     }
 }
 
@@ -376,7 +450,8 @@ fn nanos_of(seconds: f64) -> Option<u64> {
 impl<W: Wire> Encoder for Otlp<W> {
     fn encode(&mut self, batch: &Batch, most: u64, out: &mut Bodies) -> Encoded {
         let most = most.max(1);
-        let made = Made { boot_ms: batch.resource.boot_ms };
+        let made = Made { boot_ms: batch.resource.boot_ms, is_delta: self.deltas.is_some() };
+        self.deltas.iter_mut().for_each(|deltas| deltas.begin(batch));
         if *self.host.0 != *batch.resource {
             self.host = (Arc::clone(&batch.resource), host_of::<W>(&batch.resource));
             self.body.request.forget_places();
@@ -392,7 +467,7 @@ impl<W: Wire> Encoder for Otlp<W> {
                 }
             }
         }
-        let mut endings = Endings::new::<W>(&ended, &self.from.labels, &self.host.1, &self.targets);
+        let mut endings = Endings::new::<W>(&ended, &self.from.labels, &self.host.1, &self.targets, made.is_delta);
         let mut encoded = Encoded::default();
         self.body.request.tidy();
         for frame in &batch.frames {
@@ -403,6 +478,13 @@ impl<W: Wire> Encoder for Otlp<W> {
                 end += chunk.len();
                 let known = chunks.next(chunk, || Known::new(chunk, &self.from, made, &mut self.targets));
                 known.fit(chunk, &self.from, made);
+                let deltas = match &mut self.deltas {
+                    Some(deltas) => {
+                        let view = Arc::clone(&known.view);
+                        deltas.next(&Part { time_ms: frame.time_ms, chunk, view, values, times })
+                    }
+                    None => &[],
+                };
                 let len = known.compiled.streams.len() as u64;
                 if len == 0 {
                     continue;
@@ -415,7 +497,7 @@ impl<W: Wire> Encoder for Otlp<W> {
                 let view = Arc::clone(&known.view);
                 let values = view.values(values, &mut room);
                 let exemplars = exemplars::OfChunk { all: frame.exemplars(begin..end), begin };
-                let numbers = Numbers { view: &view, time_ms: frame.time_ms, values, times, exemplars };
+                let numbers = Numbers { view: &view, time_ms: frame.time_ms, values, times, exemplars, deltas };
                 encoded.samples += self.body.add(known, &self.host.1, &numbers);
                 self.body.room = room;
             }

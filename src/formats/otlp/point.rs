@@ -32,6 +32,11 @@ impl Data {
         }
     }
 
+    /// Whether its points count since the point before.
+    pub fn is_delta(self) -> bool {
+        self.temporality() == Some(DELTA)
+    }
+
     /// Whether its points count since a start.
     pub fn has_start(self) -> bool {
         self != Data::Gauge
