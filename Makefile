@@ -69,12 +69,13 @@ bench: ## what it costs: CPU of a tick against a bare loop, encoders, spool, mem
 	@if [ -x $(STATIC) ]; then $(CARGO) bench --locked --bench tick -- --binary $(STATIC); \
 	else echo 'there is no static binary (make static), so its budgets were not checked'; fi
 
-# Where Debian's archive cannot be reached, and only then, the tests that need its newer
-# packages are skipped: the script prints why, they and we say so.
+# Where Debian's archive or Python's registry cannot be reached, and only then, the tests that need
+# what is there are skipped: the script prints why, they and we say so.
 e2e: e2e-packages-installed ## the tests against real peers (Debian packages: prometheus, prometheus-node-exporter, procps, openssl, nginx; newer receivers in ~/.cache)
-	@excuse=$$(tests/it/e2e/fetch-receivers) || exit 1; \
-	METRICSD_E2E_EXCUSE="$$excuse" $(CARGO) test --locked --test it -- --ignored e2e --test-threads 2 || exit 1; \
-	test -z "$$excuse" || echo "SKIPPED, with no receiver to test against: remote write 2.0 and VictoriaMetrics ($$excuse)"
+	@excuse=$$(tests/it/e2e/fetch-receivers) || exit 1; no_python=$$(tests/it/e2e/fetch-python) || exit 1; \
+	METRICSD_E2E_EXCUSE="$$excuse" METRICSD_E2E_NO_PYTHON="$$no_python" $(CARGO) test --locked --test it -- --ignored e2e --test-threads 2 || exit 1; \
+	test -z "$$excuse" || echo "SKIPPED, with no receiver to test against: remote write 2.0 and VictoriaMetrics ($$excuse)"; \
+	test -z "$$no_python" || echo "SKIPPED, with no reader to test against: OpenTelemetry's definitions in Python ($$no_python)"
 
 e2e-packages-installed:
 	@PATH=$$PATH:/usr/sbin; for program in $(E2E_PROGRAMS); do \

@@ -7,20 +7,24 @@ use std::process::Command;
 use super::program::free_port;
 use super::prometheus::Prometheus;
 
-/// Where `tests/it/e2e/fetch-receivers` puts what starts `program`.
-fn path(program: &str) -> PathBuf {
+/// Where scripts in `tests/it/e2e` put what they fetch.
+fn cache() -> PathBuf {
     let home = std::env::var("HOME").expect("HOME is not set");
-    Path::new(&home).join(".cache/metricsd-e2e/forky/run").join(program)
+    Path::new(&home).join(".cache/metricsd-e2e")
 }
 
-/// What starts `program`. None where the archive that has it could not be reached, which is
-/// said on the real standard error: it must not pass for a test that ran.
+/// What starts `program`, which `fetch-receivers` puts there.
 fn program(program: &str) -> Option<Command> {
-    let path = path(program);
+    at(cache().join("forky/run").join(program), "METRICSD_E2E_EXCUSE")
+}
+
+/// None where what would have it could not be reached, as the variable `excuse` says. That is
+/// said on the real standard error: it must not pass for a test that ran.
+fn at(path: PathBuf, excuse: &str) -> Option<Command> {
     if !path.exists() {
-        let excuse = std::env::var("METRICSD_E2E_EXCUSE").unwrap_or_default();
+        let excuse = std::env::var(excuse).unwrap_or_default();
         assert!(!excuse.is_empty(), "{} is missing; make e2e fetches it", path.display());
-        let _ = writeln!(std::io::stderr(), "SKIPPED, no {program} to test against: {excuse}");
+        let _ = writeln!(std::io::stderr(), "SKIPPED, no {} to test against: {excuse}", path.display());
         return None;
     }
     Some(Command::new(path))
@@ -36,8 +40,12 @@ pub fn prometheus_3(dir: &Path, config: &str) -> Option<Prometheus> {
 
 /// A VictoriaMetrics, which takes remote write 1.0 alone.
 pub fn victoria_metrics(dir: &Path) -> Option<Prometheus> {
+    victoria_metrics_on(dir, free_port())
+}
+
+/// The same on that port, with the data of one before it.
+pub fn victoria_metrics_on(dir: &Path, port: u16) -> Option<Prometheus> {
     let mut program = program("victoria-metrics")?;
-    let port = free_port();
     program
         .arg(format!("-storageDataPath={}", dir.join("data").display()))
         .arg(format!("-httpListenAddr=127.0.0.1:{port}"))
@@ -45,4 +53,9 @@ pub fn victoria_metrics(dir: &Path) -> Option<Prometheus> {
         .arg("-search.latencyOffset=0s")
         .arg("-search.disableCache");
     Some(Prometheus::serve(program, dir, port, "/health"))
+}
+
+/// A Python that has OpenTelemetry's own definitions (`opentelemetry-proto`, from its registry).
+pub fn python_with_opentelemetry() -> Option<Command> {
+    at(cache().join("python-otel/bin/python"), "METRICSD_E2E_NO_PYTHON")
 }
