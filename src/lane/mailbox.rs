@@ -56,6 +56,7 @@ impl Inlet {
         }
     }
 
+    /// What is lost so was on its way to the queue.
     fn lose(&self, parcel: &Parcel) {
         lose(&self.status, DropReason::MailboxFull, parcel.payload.count() as u64);
         self.queue.forgo();
@@ -65,6 +66,13 @@ impl Inlet {
     /// the disk. In the steady state nothing is, and nobody wakes up.
     pub fn nudge(&self) {
         self.queue.nudge();
+    }
+}
+
+/// The lane is to end: nobody waits for room any more.
+impl Drop for Inlet {
+    fn drop(&mut self) {
+        self.queue.has_no_way_in(self.generation);
     }
 }
 

@@ -28,6 +28,16 @@ impl Queue {
         None
     }
 
+    /// Nothing more is handed over to the lane of `generation`; what is on its way still comes.
+    pub fn has_no_way_in(&self, generation: u64) {
+        let mut state = self.lock();
+        if state.crew.generation == generation {
+            state.crew.has_no_way_in = true;
+        }
+        drop(state);
+        self.worker.notify_all();
+    }
+
     /// A batch that was on its way does not come.
     pub fn forgo(&self) {
         let mut state = self.lock();
@@ -95,7 +105,9 @@ impl Queue {
             self.look_at_disk(&mut state, now);
             self.expire(&mut state, wall_ms());
             let waits = state.is_over_full() && state.list.has_unsaved() && state.end == End::No;
-            let has_reason = state.disk.works(now) || (can_wait && state.list.is_awaited());
+            // At the end there is no time for that.
+            let goes_on = can_wait && !state.crew.has_no_way_in;
+            let has_reason = state.disk.works(now) || (goes_on && state.list.is_awaited());
             if !waits || !has_reason || now >= until {
                 return state;
             }

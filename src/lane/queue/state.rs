@@ -56,6 +56,8 @@ pub struct Crew {
     pub idle: usize,
     /// Those that have not left.
     pub present: usize,
+    /// Nobody hands anything over any more.
+    pub has_no_way_in: bool,
     /// Nothing more comes, since then.
     pub closed_at: Option<Instant>,
     /// A pause was cut short for the end's sake already.
@@ -72,6 +74,7 @@ impl Crew {
             generation,
             idle: 0,
             present,
+            has_no_way_in: false,
             closed_at: None,
             last_chance_taken: false,
             is_over: false,

@@ -184,3 +184,44 @@ fn the_keeper_looks_even_where_it_has_no_disk() {
     assert!(kept.queue.keeper_woken() > woken);
     drop(kept);
 }
+
+/// A queue of records in memory, in which there is room for one body.
+fn of_records() -> Arc<Queue> {
+    let status = Arc::new(DestinationStatus::of(Signal::Records, "test", "otlp_http"));
+    Arc::new(Queue::new("test", &SpoolSettings::memory(100), status, 1))
+}
+
+/// Two bodies, of which the second finds no room.
+fn fill(queue: &Arc<Queue>) -> (Receiver<Fate>, Receiver<Fate>, std::thread::JoinHandle<()>) {
+    let ((first, told_first), (second, told_second)) = (receipt(), receipt());
+    queue.push(vec![body(1, 80)], first);
+    let pushing = Arc::clone(queue);
+    let worker = std::thread::spawn(move || pushing.push(vec![body(2, 80)], second));
+    let until = Instant::now() + Duration::from_secs(60);
+    while !queue.lock().worker_waits {
+        assert!(Instant::now() < until, "it does not wait");
+        std::thread::yield_now();
+    }
+    (told_first, told_second, worker)
+}
+
+#[test]
+fn records_without_a_disk_wait_for_room_until_the_lane_ends() {
+    // What makes room is delivered.
+    let queue = of_records();
+    let (told_first, told_second, worker) = fill(&queue);
+    assert_eq!((heard(&told_first), heard(&told_second)), (None, None));
+    let number = queue.lock().list.front().unwrap().number;
+    queue.settled(number);
+    worker.join().unwrap();
+    assert_eq!((heard(&told_first), heard(&told_second)), (Some(Fate::Taken), None));
+    drop(queue);
+    // Or nobody waits any more, and the oldest goes.
+    let queue = of_records();
+    let (told_first, told_second, worker) = fill(&queue);
+    queue.has_no_way_in(0);
+    worker.join().unwrap();
+    assert_eq!((heard(&told_first), heard(&told_second)), (Some(Fate::Lost), None));
+    assert_eq!(queue.status.samples_dropped(DropReason::QueueFull), 3);
+    drop(queue);
+}
