@@ -440,3 +440,40 @@ fn a_spool_of_records_that_nobody_sends_is_said() {
     let listed = crate::support::program::run(metricsd().arg("-config").arg(path).arg("-spool"));
     assert!(listed.stdout.contains("json@records") && listed.stdout.contains("nobody sends them"), "{}", listed.stdout);
 }
+
+/// The spools of versions that had no records are those of metrics now.
+#[test]
+fn what_waited_before_there_were_records_is_sent_by_the_lane_of_metrics() {
+    let is_up = Arc::new(AtomicBool::new(false));
+    let up = Arc::clone(&is_up);
+    let peer = Peer::start(move |_, _| Reply::status(if up.load(Ordering::Relaxed) { 200 } else { 503 }));
+    let dir = TempDir::new();
+    let shippers = format!(
+        r#"{{"name": "prom", "type": "prometheus_remote_write", "endpoint": "{0}"}}, {{"name": "json", "type": "http_json", "endpoint": "{0}"}}"#,
+        peer.url("/in")
+    );
+    let on = config(dir.path(), &shippers);
+    let off = on.replace(r#""enabled": true"#, r#""enabled": false"#);
+    let mut daemon = Daemon::start(dir.path(), &off);
+    let spool = |name: &str| dir.path().join("spool").join(name);
+    for name in ["prom", "json"] {
+        wait_for("some to wait", || has_frame(&spool(name)).then_some(()));
+    }
+    daemon.signal(Signal::SIGKILL);
+    daemon.wait();
+    let waiting = peer.received().len();
+    let daemon = Daemon::start(dir.path(), &on);
+    wait_for("what is from before to be found", || daemon.log().contains("from before in").then_some(()));
+    is_up.store(true, Ordering::Relaxed);
+    let frames = |name: &str| daemon.metric(&format!("metricsd_destination_queue_frames{{destination=\"{name}\"}}"));
+    for name in ["prom", "json"] {
+        wait_for("what waited to be sent", || frames(name).filter(|frames| *frames < 2.0));
+        assert!(!has_frame(&spool(&format!("{name}@records"))));
+    }
+    assert!(peer.received().len() > waiting);
+    let samples = daemon.metric(r#"metricsd_destination_samples_sent_total{destination="json"}"#);
+    assert!(samples.is_some_and(|samples| samples > 0.0), "{samples:?}");
+    // The list of series stays beside the spool of metrics, and there is none of records.
+    wait_for("the list of series", || spool("prom.series").exists().then_some(()));
+    assert!(!spool("json@records.series").exists() && !spool("prom@records").exists());
+}
