@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::fields::{Fault, Notes, any_of};
-use crate::formats::{self, Compression, Format, Over};
-use crate::http::{Env, Purpose, Url, checked_url};
+use crate::formats::{self, Compression, Format, Over, Reach, Shown};
+use crate::http::{Env, KeySettings, OwnKey, Purpose, Url, checked_url, percent_encoded};
 use crate::lane::{GivenLabels, Kind, LaneFields, Settings, SpoolMode, SpoolSettings, To, file_path};
 use crate::model::{Labels, Scheme, Signal};
+use crate::secret::{Form, SecretFields};
 use crate::shaping::Rules;
 
 /// Each destination has threads and a queue of its own.
@@ -115,7 +116,8 @@ fn lane(shipper: LaneFields, stands_at: &str, common: &Common<'_>, notes: &mut N
     if format.is_none() {
         notes.problem("type", format!("required: {}", any_of(&formats::names())));
     }
-    let place = place(&shipper, format, notes);
+    let mut reach = format.map(|format| (format.reach)(&shipper.options, notes)).unwrap_or_default();
+    let place = place(&shipper, format, &reach, notes);
     let compression = compression(&shipper, format, notes);
     if shipper.drain_rate.is_some_and(|rate| rate * common.interval.as_secs_f64() <= 1.0) {
         let message = "no more a second than is collected: what an outage has left would never be drained";
@@ -136,8 +138,13 @@ fn lane(shipper: LaneFields, stands_at: &str, common: &Common<'_>, notes: &mut N
     };
     // Whichever its type: what one format says of its bodies no other one's should say.
     let headers: Vec<&str> = formats::ALL.iter().flat_map(|format| format.headers).copied().collect();
-    let purpose = Purpose { field: "endpoint", url, used: networked, headers: &headers, env: common.env };
-    let http = http.settle(purpose, notes);
+    let key = reach.key.take().and_then(|shown| own_key(shown, networked, notes));
+    let purpose = Purpose { field: "endpoint", url, used: networked, headers: &headers, env: common.env, key };
+    let mut http = http.settle(purpose, notes);
+    let written = |(name, value): &(&str, String)| format!("{name}={}", percent_encoded(value));
+    if let Some(http) = &mut http {
+        http.query = reach.query.iter().map(written).collect::<Vec<_>>().join("&");
+    }
     let mut spool = common.spool.clone();
     if !networked {
         // Its files are this host's own, so that a spool would only write everything twice.
@@ -169,6 +176,9 @@ fn lane(shipper: LaneFields, stands_at: &str, common: &Common<'_>, notes: &mut N
             notes.within("labels", |notes| notes.warning("instance", format!("is {instance:?}: {why}")));
         }
     }
+    if let Some(label) = format.host_label {
+        all.entry(label).or_insert(common.host_name);
+    }
     // Each was checked, and a map holds no name twice.
     let labels = Labels::new(all).ok()?;
     let rules = common.rules.then(&own_rules);
@@ -191,6 +201,23 @@ fn lane(shipper: LaneFields, stands_at: &str, common: &Common<'_>, notes: &mut N
     })
 }
 
+/// The secret of a format's own settings; none where it is of no use, which is noted.
+fn own_key(shown: Shown, used: bool, notes: &mut Notes) -> Option<OwnKey> {
+    let Shown { key, object, fields, header, before, remedy } = shown;
+    notes.within(object, |notes| {
+        let mut secret = SecretFields::default();
+        let [value, file] = fields;
+        if let Some(text) = key.value {
+            secret.set_value(text, Form::Token).map_err(|fault| notes.problem(value, fault)).ok()?;
+        }
+        if let Some(path) = key.file {
+            secret.set_file(path).map_err(|fault| notes.problem(file, fault)).ok()?;
+        }
+        let (field, key) = secret.settle(fields, Form::Token, used, notes)?;
+        Some(OwnKey { object, field, says: KeySettings { header, before, key, remedy } })
+    })
+}
+
 /// Whether a host of that name was given none.
 fn is_nobodys_name(name: &str) -> bool {
     ["localhost", "localhost.localdomain", "(none)"].contains(&name)
@@ -204,32 +231,35 @@ enum Place {
 }
 
 /// What the type makes of `endpoint`.
-fn place(shipper: &LaneFields, format: Option<&Format>, notes: &mut Notes) -> Option<Place> {
+fn place(shipper: &LaneFields, format: Option<&Format>, reach: &Reach, notes: &mut Notes) -> Option<Place> {
     let over = format?.over;
     let needed = match over {
         Over::Stdout => return Some(Place::Stdout),
         Over::File => "a path or a file:// URL",
         Over::Http => "a URL such as \"http://host:9090/path\"",
     };
-    let Some(endpoint) = &shipper.endpoint else {
+    let Some(endpoint) = shipper.endpoint.as_ref().or(reach.endpoint.as_ref()) else {
         notes.problem("endpoint", format!("required: {needed}"));
         return None;
     };
     let place = match over {
         Over::File => file_path(endpoint).map(Place::File).map_err(|why| Fault::quoting("").after(format!(" {why}"))),
-        _ => url(endpoint, format?).map(Place::Url),
+        _ => url(endpoint, format?, reach).map(Place::Url),
     };
     place.map_err(|fault| notes.problem("endpoint", fault)).ok()
 }
 
 /// The URL of an endpoint, with the path that its type has.
-fn url(endpoint: &str, format: &Format) -> Result<Url, Fault> {
+fn url(endpoint: &str, format: &Format, reach: &Reach) -> Result<Url, Fault> {
     const NO_GRPC: &str = "speaks gRPC, which is not spoken here; use OTLP over HTTP, on port 4318 by default";
     let is_grpc = |text: &str| ["grpc", "grpcs"].iter().any(|scheme| text.eq_ignore_ascii_case(scheme));
     if endpoint.split_once("://").is_some_and(|(scheme, _)| is_grpc(scheme)) {
         return Err(Fault::quoting("").after(format!(" {NO_GRPC}")));
     }
     let url = checked_url(endpoint)?;
+    if let Some(path) = reach.path {
+        return Ok(with_path(url, path));
+    }
     let Some(path) = format.path else { return Ok(url) };
     if url.port() == GRPC_PORT {
         return Err(Fault::quoting("").after(format!(" {NO_GRPC}")));
@@ -242,7 +272,13 @@ fn url(endpoint: &str, format: &Format) -> Result<Url, Fault> {
         let why = format!(" takes traces, and there are none here; end it in {path}, or before that");
         return Err(Fault::quoting("").after(why));
     }
-    Ok(if own.ends_with(path) { url } else { url.with_path(&format!("{own}{path}")) })
+    Ok(with_path(url, path))
+}
+
+/// With `path` behind its own, unless that ends so.
+fn with_path(url: Url, path: &str) -> Url {
+    let own = url.path().trim_end_matches('/').to_owned();
+    if own.ends_with(path) { url } else { url.with_path(&format!("{own}{path}")) }
 }
 
 /// OTLP's port where it is spoken over gRPC.

@@ -4,8 +4,9 @@ use std::fmt;
 
 use super::body::{Content, Divide, Downgrade};
 use super::encoder::{Encoder, RecordEncoder};
+use super::key::Key;
 use super::options::{Compression, Options};
-use crate::fields::Field;
+use crate::fields::{Field, Notes};
 pub use crate::model::Signal;
 use crate::model::{Labels, Scheme};
 use crate::shaping::Perspective;
@@ -22,6 +23,9 @@ pub struct Format {
     /// The path that its receivers have behind an endpoint, unless that ends so; none: an endpoint is
     /// taken as it is.
     pub path: Option<&'static str>,
+    /// What its own settings say of how its receivers are reached; what makes no sense there is noted. Notes
+    /// are of the destination's object.
+    pub reach: fn(&Options, &mut Notes) -> Reach,
     /// By which names it is sent where nothing is said.
     pub naming: Scheme,
     /// What one body may hold.
@@ -31,6 +35,8 @@ pub struct Format {
     pub ordered: bool,
     /// Whether its receivers expect the labels `job` and `instance`, as those of scraped series.
     pub has_target_labels: bool,
+    /// The label by which its receivers tell one host from another; given to all that has none of that name.
+    pub host_label: Option<&'static str>,
     /// Whether the host's payload is one: it takes nothing between two ticks, and what came since the
     /// last tick is in the next one's payload.
     pub by_tick: bool,
@@ -153,12 +159,51 @@ impl Limits {
     pub const NONE: Limits = Limits { samples: u64::MAX, bytes: usize::MAX };
 }
 
+/// How a format's receivers are reached, as far as its own settings say something of that.
+#[derive(Debug, Default, PartialEq)]
+pub struct Reach {
+    /// Where they are, where the destination says nothing else.
+    pub endpoint: Option<String>,
+    /// The path that they have behind an endpoint, unless that ends so; none: what [`Format::path`] says.
+    pub path: Option<&'static str>,
+    /// What they are told in the query, behind what the endpoint has there: names, and values as they are.
+    pub query: Vec<(&'static str, String)>,
+    /// What it takes to be let in.
+    pub key: Option<Shown>,
+}
+
+/// A secret that goes with each request, and where.
+#[derive(Debug, PartialEq)]
+pub struct Shown {
+    /// The secret, or the file that holds it.
+    pub key: Key,
+    /// The object of its fields, in the destination's.
+    pub object: &'static str,
+    /// The field of the secret itself, and that of its file.
+    pub fields: [&'static str; 2],
+    /// The header's name, in lower case.
+    pub header: &'static str,
+    /// What stands before it in the header.
+    pub before: &'static str,
+    /// What an operator is told where it is refused.
+    pub remedy: &'static str,
+}
+
+/// For formats that have no such settings.
+pub fn as_given(_: &Options, _: &mut Notes) -> Reach {
+    Reach::default()
+}
+
 /// An answer to a request, as far as a format may read it.
 pub struct Answered<'a> {
+    /// Its status.
+    pub status: u16,
     /// The value of a header, by its name in any case.
     pub header: &'a dyn Fn(&str) -> Option<&'a str>,
     /// The first bytes of its body.
     pub body: &'a [u8],
+    /// The body of the request.
+    pub sent: &'a [u8],
 }
 
 /// What an answer says of the samples that its receiver has written.
@@ -170,6 +215,8 @@ pub enum Written {
     Samples(u64),
     /// All but so many, and what it says of that, which may be no more than a warning.
     AllBut(u64, String),
+    /// The same, though the status is that of a refusal: all but so many are there.
+    InPart(u64, String),
     /// Nothing, though the request was one whose receivers have to say it: it was taken for
     /// something else. What that shows, for an operator.
     Missing(&'static str),

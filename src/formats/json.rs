@@ -16,9 +16,10 @@ use serde_json::value::RawValue;
 use super::body::{Content, Piece, content, cuts};
 use super::compiled::Compiled;
 use super::encoder::{Bodies, Encoded, Encoder};
-use super::format::{Format, Limits, Over, Signal, nothing_said};
+use super::format::{Format, Limits, Over, Signal, as_given, nothing_said};
 use super::gzip::{GZIP, gunzip, gzip, is_gzip};
 use super::json_records;
+use super::number::write_number;
 use super::options::Compression;
 use crate::model::{Batch, Scheme};
 use crate::shaping::{Perspective, View, ViewSeries};
@@ -29,10 +30,12 @@ pub static HTTP: Format = Format {
     signals: &[Signal::Metrics, Signal::Records],
     over: Over::Http,
     path: None,
+    reach: as_given,
     naming: Scheme::Native,
     limits: Limits::NONE,
     ordered: false,
     has_target_labels: false,
+    host_label: None,
     by_tick: true,
     compressions: &[Compression::None, Compression::Gzip],
     headers: &[],
@@ -56,10 +59,12 @@ const fn line(name: &'static str, over: Over) -> Format {
         signals: &[Signal::Metrics, Signal::Records],
         over,
         path: None,
+        reach: as_given,
         naming: Scheme::Native,
         limits: Limits::NONE,
         ordered: false,
         has_target_labels: false,
+        host_label: None,
         by_tick: true,
         compressions: &[Compression::None],
         headers: &[],
@@ -71,9 +76,6 @@ const fn line(name: &'static str, over: Over) -> Format {
         records: Some(json_records::LINE),
     }
 }
-
-/// The largest whole number that a double, and so JSON's readers, hold exactly.
-const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
 
 /// Encodes for one destination.
 pub struct Json {
@@ -196,16 +198,6 @@ fn texts_of(series: &ViewSeries<'_>) -> (Box<str>, Box<str>) {
 /// A JSON string, quotes and all.
 fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
-}
-
-/// Whole numbers without a fraction, others as the shortest text that reads back the same.
-fn write_number(value: f64, out: &mut Vec<u8>) {
-    // Writing a number to memory does not fail.
-    let _ = if value.fract() == 0.0 && value.abs() < MAX_EXACT {
-        serde_json::to_writer(out, &(value as i64))
-    } else {
-        serde_json::to_writer(out, &value)
-    };
 }
 
 /// Divides a payload by its metrics.

@@ -10,9 +10,13 @@ mod encoder;
 mod format;
 mod gzip;
 mod identities;
+pub mod influx;
 pub mod json;
 mod json_records;
+mod key;
 mod ledger;
+mod lines;
+mod number;
 mod options;
 pub mod otlp;
 mod part;
@@ -31,14 +35,16 @@ use crate::fields::{DefaultValue, Field, Table, Takes};
 
 pub use body::{Content, Divide, Downgrade, Piece, content};
 pub use encoder::{Bodies, Encoded, Encoder, RecordEncoder};
-pub use format::{Answered, Carriage, Format, Limits, OfRecords, Over, OwnField, Signal, Written};
+pub use format::{Answered, Carriage, Format, Limits, OfRecords, Over, OwnField, Reach, Shown, Signal, Written};
+pub use key::Key;
 pub use options::{Compression, Options};
 pub use remote_write::Version as RemoteWriteVersion;
 pub use sent::Sent;
 pub use series_list::Extent;
 
 /// Every format.
-pub static ALL: [&Format; 5] = [&remote_write::FORMAT, &json::HTTP, &otlp::FORMAT, &json::FILE, &json::STDOUT];
+pub static ALL: [&Format; 6] =
+    [&remote_write::FORMAT, &json::HTTP, &otlp::FORMAT, &influx::FORMAT, &json::FILE, &json::STDOUT];
 
 /// Their names.
 pub fn names() -> [&'static str; ALL.len()] {

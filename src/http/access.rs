@@ -10,7 +10,7 @@ use super::error::Error;
 use super::exchange::Request;
 use super::limits::TimeLimits;
 use super::oauth::{Token, Tokens};
-use super::settings::{Authorization, Credentials, HttpSettings, OAuth2Settings, SigV4Settings};
+use super::settings::{Authorization, Credentials, HttpSettings, KeySettings, OAuth2Settings, SigV4Settings};
 use super::sigv4::Signer;
 use super::url::Url;
 use super::wire::Wire;
@@ -54,8 +54,10 @@ impl Access {
     /// Reads the files that `settings` name. Log lines call the server `label`; a request may
     /// take `settings.timeout`, and its parts what `limits` say.
     pub fn new(label: &str, settings: HttpSettings, limits: &TimeLimits) -> Access {
-        let HttpSettings { endpoint, tls, timeout, mut credentials, proxy, user_agent } = settings;
+        let HttpSettings { endpoint, query, tls, timeout, mut credentials, proxy, user_agent } = settings;
         let (endpoint, user_info) = endpoint.into_parts();
+        let has_own_query = !endpoint.query().is_empty();
+        let endpoint = endpoint.with_parameters(&query);
         let has_own = credentials.headers.iter().any(|(name, _)| is_authorization(name));
         if let (Some(info), Authorization::None, false) = (user_info, &credentials.authorization, has_own) {
             let (user, password) = user_and_password(info.expose());
@@ -79,7 +81,7 @@ impl Access {
         let kept = Kept::new(label.to_owned(), secrets_of(&credentials));
         let ready = ready(&credentials, &kept);
         let proxy_has_user = proxy.is_some_and(|proxy| proxy.split_user_info().1.is_some());
-        let sends_credentials = credentials != Credentials::default() || proxy_has_user || !endpoint.query().is_empty();
+        let sends_credentials = credentials != Credentials::default() || proxy_has_user || has_own_query;
         let secrets = Mutex::new(Followed { kept, ready });
         let generation = AtomicU64::new(0);
         Access { endpoint, credentials, sends_credentials, wire, tokens, secrets, generation }
@@ -196,6 +198,7 @@ fn remedy(credentials: &Credentials) -> &'static str {
         }
         Authorization::Bearer(Source::Given(_)) => "check bearer_token",
         Authorization::OAuth2(_) => "it refuses the tokens of oauth2: check client_id, scopes and endpoint_params",
+        Authorization::Key(key) => key.remedy,
         Authorization::SigV4(_) => "check the keys and the region of sigv4, and this machine's clock",
         Authorization::None => match credentials.headers.iter().find(|(name, _)| is_authorization(name)) {
             Some((_, Source::File(_))) => {
@@ -219,6 +222,7 @@ fn secrets_of(credentials: &Credentials) -> Secrets {
         Authorization::None => {}
         Authorization::Basic(_, source) => line(source),
         Authorization::Bearer(source) => secrets.push((source.clone(), Form::Token)),
+        Authorization::Key(KeySettings { key, .. }) => secrets.push((key.clone(), Form::Token)),
         Authorization::OAuth2(OAuth2Settings { client_secret, endpoint_params, .. }) => {
             line(client_secret);
             endpoint_params.iter().for_each(|(_, source)| line(source));
@@ -241,12 +245,13 @@ fn ready(credentials: &Credentials, kept: &Kept<Secrets>) -> Result<Arc<Ready>, 
         headers.push((name, header_value(value.expose())?));
     }
     let value = match (authorization, own) {
-        (Authorization::Basic(user, _), [password]) => Some(basic(user.expose(), password.expose())),
-        (Authorization::Bearer(_), [token]) => Some(format!("Bearer {}", token.expose())),
+        (Authorization::Basic(user, _), [password]) => Some(("authorization", basic(user.expose(), password.expose()))),
+        (Authorization::Bearer(_), [token]) => Some(("authorization", format!("Bearer {}", token.expose()))),
+        (Authorization::Key(key), [secret]) => Some((key.header, format!("{}{}", key.before, secret.expose()))),
         _ => None,
     };
-    if let Some(value) = value {
-        headers.push((HeaderName::from_static("authorization"), header_value(&value)?));
+    if let Some((name, value)) = value {
+        headers.push((HeaderName::from_static(name), header_value(&value)?));
     }
     Ok(Arc::new(Ready { headers, secrets: own.to_vec() }))
 }

@@ -7,7 +7,9 @@ use ureq::http::HeaderName;
 
 use super::checked::{checked_url, is_in_the_clear};
 use super::proxies::{Env, ProxyUrl};
-use super::settings::{Authorization, Credentials, DEFAULT_TIMEOUT, HttpSettings, OAuth2Settings, SigV4Settings};
+use super::settings::{
+    Authorization, Credentials, DEFAULT_TIMEOUT, HttpSettings, KeySettings, OAuth2Settings, SigV4Settings,
+};
 use super::url::{Url, percent_decoded};
 use crate::fields::{DefaultValue, Done, Fault, Field, Held, Inner, Notes, Step, Table, Takes, WAIT};
 use crate::secret::{self, Form, Secret, SecretFields, Source};
@@ -364,6 +366,18 @@ pub struct Purpose<'a> {
     pub headers: &'a [&'a str],
     /// The environment, for proxies.
     pub env: Env<'a>,
+    /// What is shown to be let in, besides what the fields say.
+    pub key: Option<OwnKey>,
+}
+
+/// A secret that the one who connects has among fields of its own.
+pub struct OwnKey {
+    /// The object of these fields.
+    pub object: &'static str,
+    /// The field that was given.
+    pub field: &'static str,
+    /// What it is.
+    pub says: KeySettings,
 }
 
 /// One kind of `Authorization`: what it is called, and where it was given.
@@ -397,7 +411,7 @@ impl HttpFields {
 
     /// What is meant; none where there is no URL. Notes are of the object that the fields are in.
     pub fn settle(self, purpose: Purpose<'_>, notes: &mut Notes) -> Option<HttpSettings> {
-        let Purpose { field, url, used, headers: reserved, env } = purpose;
+        let Purpose { field, url, used, headers: reserved, env, key } = purpose;
         // What is in the URL for the server's eyes goes into a header, and nowhere else.
         let (url, user_info) = url.map(Url::into_parts).unzip();
         let https = url.as_ref().is_some_and(Url::is_https);
@@ -422,7 +436,17 @@ impl HttpFields {
             }
         }
         kinds.extend(notes.within("sigv4", |notes| self.sigv4.settle(used, notes)));
-        if let Some((name, _)) = headers.iter().find(|(name, _)| is_one_of(name, &["authorization"])) {
+        kinds.extend(key.map(|OwnKey { object, field, says }| {
+            for (name, _) in headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case(says.header)) {
+                let at = ["headers".into(), Step::Key(name.clone())];
+                notes.problem_at(&at, format!("is what {object}.{field} is sent as; remove one of them"));
+            }
+            let at = vec![object.into(), field.into()];
+            Kind { name: format!("{object}.{field}"), at, says: Authorization::Key(says) }
+        }));
+        let is_authorization = |(name, _): &&(String, Source)| is_one_of(name, &["authorization"]);
+        let has_key = kinds.iter().any(|kind| matches!(kind.says, Authorization::Key(_)));
+        if let Some((name, _)) = headers.iter().find(is_authorization).filter(|_| !has_key) {
             let at = vec!["headers".into(), Step::Key(name.clone())];
             kinds.push(Kind { name: format!("headers.{name}"), at, says: Authorization::None });
         }
@@ -446,6 +470,7 @@ impl HttpFields {
             timeout: self.timeout.unwrap_or(DEFAULT_TIMEOUT),
             credentials: Credentials { headers, authorization },
             proxy: proxy(&url, notes),
+            query: String::new(),
             user_agent: self.user_agent,
             endpoint: url,
         })

@@ -39,9 +39,11 @@ pub use checked::{checked_place, checked_url, is_local};
 pub use client::Client;
 pub use error::Error;
 pub use exchange::{Request, Response};
-pub use fields::{HttpFields, Purpose, TABLE, UNTIMED_TABLE};
+pub use fields::{HttpFields, OwnKey, Purpose, TABLE, UNTIMED_TABLE};
 pub use limits::{BodyLimit, MAX_CONNECTION_AGE, TimeLimits};
 pub use proxies::Env;
 pub use said::{Said, answered};
-pub use settings::{Authorization, Credentials, DEFAULT_TIMEOUT, HttpSettings, OAuth2Settings, SigV4Settings};
+pub use settings::{
+    Authorization, Credentials, DEFAULT_TIMEOUT, HttpSettings, KeySettings, OAuth2Settings, SigV4Settings,
+};
 pub use url::{Url, percent_decoded, percent_encoded, redacted_url};

@@ -12,6 +12,8 @@ pub struct HttpSettings {
     /// `http://host[:port]/path`, `https://`, or `unix:///path/of.sock:/path`, checked to be a
     /// URL. What stands before the host's `@` is a user and its password.
     pub endpoint: Url,
+    /// Parameters of the query behind those that `endpoint` has, as they are written there; no secrets.
+    pub query: String,
     /// How an `https://` endpoint is spoken to; none for the others.
     pub tls: Option<tls::ClientSettings>,
     /// From connecting to the last byte of the answer.
@@ -30,6 +32,7 @@ impl HttpSettings {
         let tls = endpoint.is_https().then(tls::ClientSettings::default);
         HttpSettings {
             endpoint,
+            query: String::new(),
             tls,
             timeout: DEFAULT_TIMEOUT,
             credentials: Credentials::default(),
@@ -63,6 +66,21 @@ pub enum Authorization {
     OAuth2(OAuth2Settings),
     /// A signature of each request.
     SigV4(SigV4Settings),
+    /// A secret in a header of the server's own.
+    Key(KeySettings),
+}
+
+/// A secret in a header.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KeySettings {
+    /// The header's name, in lower case.
+    pub header: &'static str,
+    /// What stands before the secret there.
+    pub before: &'static str,
+    /// The secret.
+    pub key: secret::Source,
+    /// What to look at where it is refused, by its name in the configuration.
+    pub remedy: &'static str,
 }
 
 /// The client credentials grant (RFC 6749, section 4.4).

@@ -100,6 +100,19 @@ impl Url {
         Url(format!("{scheme}{authority}{path}{query}"))
     }
 
+    /// The same with more parameters of the query behind those that it has; none where they are empty.
+    pub fn with_parameters(self, parameters: &str) -> Url {
+        if parameters.is_empty() {
+            return self;
+        }
+        let between = match self.query() {
+            "" if self.0.ends_with('?') => "",
+            "" => "?",
+            _ => "&",
+        };
+        Url(self.0 + between + parameters)
+    }
+
     /// What stands after the first `?`; empty where there is none.
     pub fn query(&self) -> &str {
         self.0.split_once('?').map_or("", |(_, query)| query)

@@ -82,6 +82,7 @@ impl Answer {
             Answer::Http { status, retry_after, written, remedy, .. } => match status {
                 200..=299 if matches!(written, Written::Missing(_)) => Verdict::FallBack,
                 200..=299 => Verdict::Delivered,
+                _ if matches!(written, Written::InPart(..)) => Verdict::Delivered,
                 300..=399 | 401 | 403 | 404 | 405 => Verdict::Hold,
                 400 if remedy.is_some() => Verdict::Hold,
                 413 => Verdict::Divide,
@@ -106,6 +107,7 @@ impl Answer {
             Answer::Http { written: Written::AllBut(rejected, _), .. } if self.verdict() == Verdict::Delivered => {
                 sent.saturating_sub(*rejected)
             }
+            Answer::Http { written: Written::InPart(rejected, _), .. } => sent.saturating_sub(*rejected),
             _ if self.verdict() == Verdict::Delivered => sent,
             _ => 0,
         }
@@ -228,6 +230,8 @@ mod tests {
             (200, Written::AllBut(3, String::new()), 7),
             (200, Written::AllBut(11, String::new()), 0),
             (400, Written::AllBut(3, String::new()), 0),
+            (400, Written::InPart(3, String::new()), 7),
+            (400, Written::InPart(11, String::new()), 0),
             (400, Written::Samples(4), 4),
             (400, Written::Missing("it is old"), 0),
             (400, Written::Unsaid, 0),
@@ -254,6 +258,13 @@ mod tests {
         }
         assert_eq!(Answer::Network("reset".into()).verdict(), Verdict::Retry(None));
         assert_eq!(Answer::Local(Err("disk full".into())).verdict(), Verdict::Retry(None));
+    }
+
+    #[test]
+    fn a_refusal_of_a_part_has_delivered_the_rest() {
+        assert_eq!(answer(400, Written::InPart(1, "too old".to_owned())).verdict(), Verdict::Delivered);
+        assert_eq!(answer(422, Written::InPart(1, String::new())).verdict(), Verdict::Delivered);
+        assert_eq!(answer(400, Written::AllBut(1, String::new())).verdict(), Verdict::Reject);
     }
 
     #[test]

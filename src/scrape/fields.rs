@@ -281,7 +281,7 @@ impl EndpointFields {
         if let Some(timeout) = self.timeout.filter(|timeout| *timeout > interval) {
             notes.warning("timeout", format!("{timeout:?} is more than the interval: it is shortened to {interval:?}"));
         }
-        let purpose = Purpose { field: "url", url: self.url, used: true, headers: &HEADERS, env };
+        let purpose = Purpose { field: "url", url: self.url, used: true, headers: &HEADERS, env, key: None };
         let http = self.http.settle(purpose, notes);
         let transforms = notes.within("transforms", |notes| self.transforms.settle_without_state(notes));
         let (name, mut http) = (self.name?, http?);

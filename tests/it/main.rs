@@ -15,6 +15,7 @@ mod golden;
 mod gpu;
 mod handover;
 mod hangs;
+mod influx;
 mod lanes;
 mod learned;
 mod losses;

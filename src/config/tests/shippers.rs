@@ -58,7 +58,7 @@ fn bad_shippers_are_refused() {
     for (text, said) in [
         (
             "{}",
-            "shipper.type: required: \"prometheus_remote_write\", \"http_json\", \"otlp_http\", \"file\" or \"stdout\"",
+            "shipper.type: required: \"prometheus_remote_write\", \"http_json\", \"otlp_http\", \"influxdb\", \"file\" or \"stdout\"",
         ),
         (r#"{"type": "http-json"}"#, "did you mean \"http_json\"?"),
         (r#"{"type": 1}"#, "shipper.type: expected a string, got 1"),
@@ -406,4 +406,78 @@ fn what_metrics_alone_have_is_not_the_records() {
     assert_eq!((records.labels.get("dc"), config.destinations()), (Some("eu"), 1));
     let homes = [metrics.home(), records.home()];
     assert_eq!(homes, [Some("/s/x".into()), Some("/s/x@records".into())]);
+}
+
+#[test]
+fn influxdb_has_the_path_and_the_query_of_its_version_and_its_token_in_a_header() {
+    use crate::http::{Authorization, KeySettings};
+    let shipper = |endpoint: &str, own: &str, more: &str| {
+        format!(r#"{{"shipper": {{"type": "influxdb", "endpoint": "{endpoint}", "influxdb": {{{own}}}{more}}}}}"#)
+    };
+    let http = |endpoint: &str, own: &str, more: &str| {
+        let config = loaded(&shipper(endpoint, own, more));
+        assert_eq!(config.warnings, [""; 0]);
+        config.lanes[0].kind.http().unwrap().clone()
+    };
+    for (endpoint, own, url, query) in [
+        ("https://h:8086", r#""database": "a b""#, "https://h:8086/write", "db=a%20b&precision=ms"),
+        (
+            "https://h/write?x=y",
+            r#""version": 1, "database": "d", "retention_policy": "week""#,
+            "https://h/write?x=y",
+            "db=d&rp=week&precision=ms",
+        ),
+        (
+            "https://h/vm/",
+            r#""bucket": "b&c", "org": "o""#,
+            "https://h/vm/api/v2/write",
+            "org=o&bucket=b%26c&precision=ms",
+        ),
+        (
+            "https://h/api/v3/write_lp",
+            r#""version": 3, "database": "d""#,
+            "https://h/api/v3/write_lp",
+            "db=d&precision=millisecond",
+        ),
+    ] {
+        let http = http(endpoint, own, "");
+        assert_eq!((http.endpoint.as_str(), &*http.query), (url, query));
+        assert_eq!(http.credentials, Default::default());
+    }
+    let key = |own: &str| match http("https://h", own, "").credentials.authorization {
+        Authorization::Key(KeySettings { header, before, key, .. }) => (header, before, key),
+        other => panic!("{other:?}"),
+    };
+    let token = secret::Source::Given(Secret::new("s3cr3t"));
+    let v2 = r#""bucket": "b", "org": "o", "token": "s3cr3t""#;
+    assert_eq!(key(v2), ("authorization", "Token ", token.clone()));
+    assert_eq!(key(r#""version": 3, "database": "b", "token": "s3cr3t""#), ("authorization", "Bearer ", token));
+    // The host tells itself apart, unless the operator says otherwise.
+    let host = |more: &str| {
+        let config = loaded(&shipper("https://h", r#""database": "d""#, more));
+        config.lanes[0].labels.get("host").map(str::to_owned)
+    };
+    assert!(host("").is_some_and(|name| !name.is_empty()));
+    assert_eq!(host(r#", "labels": {"host": "x"}"#).as_deref(), Some("x"));
+    assert_eq!(host(r#", "labels": {"host": ""}"#), None);
+    for (own, more, said) in [
+        ("", "", "shipper.influxdb.database: required with version 1"),
+        (r#""bucket": "b""#, "", "shipper.influxdb.org: required with version 2"),
+        (r#""version": 3"#, "", "shipper.influxdb.database: required with version 3"),
+        (r#""database": "d", "token": "x""#, "", "shipper.influxdb.token: version 1 has no tokens"),
+        (r#""version": 4"#, "", "shipper.influxdb.version: expected a whole number from 1 to 3, got 4"),
+        (v2, r#", "bearer_token": "x""#, "influxdb.token and bearer_token are given together"),
+        (v2, r#", "headers": {"Authorization": "x"}"#, "headers.Authorization: is what influxdb.token is sent as"),
+        (r#""bucket": "b", "org": "o", "token": "a b""#, "", "shipper.influxdb.token: is a token with a space"),
+        (r#""bucket": "b", "org": "o", "token": """#, "", "shipper.influxdb.token: is empty"),
+        (r#""bucket": "b", "org": "o", "token_file": "/nowhere/s""#, "", "shipper.influxdb.token_file: "),
+    ] {
+        let all = problems(&shipper("https://h", own, more));
+        assert!(all.iter().any(|problem| problem.contains(said)), "{own} {more}: {all:?}");
+        assert!(!all.concat().contains("s3cr3t"), "{all:?}");
+    }
+    let warnings = loaded(&shipper("https://h", r#""database": "d", "org": "o""#, "")).warnings;
+    assert!(warnings[0].contains("shipper.influxdb.org: has no effect with version 1"), "{warnings:?}");
+    let other = r#"{"shipper": {"type": "stdout", "influxdb": {"database": "d"}}}"#;
+    assert!(loaded(other).warnings[0].contains("shipper.influxdb: has no effect with the type \"stdout\""));
 }

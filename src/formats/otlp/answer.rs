@@ -82,7 +82,7 @@ mod tests {
 
     fn of(kind: &str, body: &[u8]) -> Written {
         let header = |name: &str| (name == "Content-Type").then_some(kind);
-        written(&content(&[]), &Answered { header: &header, body })
+        written(&content(&[]), &Answered { status: 200, header: &header, body, sent: b"" })
     }
 
     fn answer(rejected_data_points: i64, error_message: &str) -> ExportMetricsServiceResponse {

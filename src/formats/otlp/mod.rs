@@ -31,7 +31,7 @@ use super::body::{Content, Piece, content, cuts};
 use super::compiled as compiled_chunks;
 use super::delta::{Delta, Deltas};
 use super::encoder::{Bodies, Encoded, Encoder, RecordEncoder};
-use super::format::{Format, Limits, OfRecords, Over, OwnField, Signal};
+use super::format::{Format, Limits, OfRecords, Over, OwnField, Signal, as_given};
 use super::gzip::{GZIP, gunzip, gzip, is_gzip};
 use super::ledger::Ledger;
 use super::options::{Compression, Options};
@@ -47,11 +47,13 @@ pub static FORMAT: Format = Format {
     signals: &[Signal::Metrics, Signal::Records],
     over: Over::Http,
     path: Some("/v1/metrics"),
+    reach: as_given,
     naming: Scheme::Otel,
     // A megabyte or two before compression; the Collector takes 20 MiB.
     limits: Limits { samples: 10_000, ..Limits::NONE },
     ordered: false,
     has_target_labels: false,
+    host_label: None,
     by_tick: false,
     compressions: &[Compression::Gzip, Compression::None],
     headers: &[],

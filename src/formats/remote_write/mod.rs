@@ -16,7 +16,7 @@ use self::template::Templates;
 use super::body::{Content, Piece, content};
 use super::compiled::Compiled;
 use super::encoder::{Bodies, Encoded, Encoder};
-use super::format::{Answered, Format, Limits, Over, OwnField, Signal, Written};
+use super::format::{Answered, Format, Limits, Over, OwnField, Signal, Written, as_given};
 use super::ledger::{Ended, Ledger};
 use super::options::Compression;
 use super::part::{Part, parts, runs, samples};
@@ -33,11 +33,13 @@ pub static FORMAT: Format = Format {
     signals: &[Signal::Metrics],
     over: Over::Http,
     path: None,
+    reach: as_given,
     naming: Scheme::Native,
     // Receivers limit the bytes of a request, if anything: this many samples are well below a megabyte.
     limits: Limits { samples: 10_000, ..Limits::NONE },
     ordered: true,
     has_target_labels: true,
+    host_label: None,
     by_tick: false,
     compressions: &[Compression::Snappy],
     headers: &["x-prometheus-remote-write-version"],

@@ -10,8 +10,8 @@ use crate::http::{
 };
 use crate::lane::verdict::{Answer, Peer, about_the_connection, retry_after};
 
-/// How much of an answer's body is looked at for what it says: pages begin with a long head.
-const PAGE: usize = 4 << 10;
+/// How much of an answer's body is looked at for what it says: pages begin with a long head, and what one says of each line of a body is counted.
+const PAGE: usize = 64 << 10;
 
 /// How much of that is quoted.
 const EXCERPT: usize = 512;
@@ -48,18 +48,19 @@ impl Http {
         Http { client: Client::new(Arc::clone(&access)), access, written, page: Vec::new() }
     }
 
-    fn answer(&self, content: &Content, answer: &Response) -> Answer {
+    fn answer(&self, content: &Content, sent: &[u8], answer: &Response) -> Answer {
         let (status, headers) = (answer.status, &answer.headers);
         let is_success = (200..=299).contains(&status);
         let header = |name: &str| headers.get(name)?.to_str().ok();
-        let written = (self.written)(content, &Answered { header: &header, body: &self.page });
+        let written = (self.written)(content, &Answered { status, header: &header, body: &self.page, sent });
+        let is_success = is_success || matches!(written, Written::InPart(..));
         let is_hidden = self.access.sends_credentials();
         // Of what is well there is nothing to say.
         let is_well = is_success && !matches!(written, Written::Missing(_));
         let peer = if is_well { Peer::default() } else { self.peer(headers, is_hidden) };
         let (said, remedy) = if is_success {
             let said = match &written {
-                Written::AllBut(_, why) => Said::of(why.as_bytes(), is_hidden, EXCERPT),
+                Written::AllBut(_, why) | Written::InPart(_, why) => Said::of(why.as_bytes(), is_hidden, EXCERPT),
                 _ => Said::Nothing,
             };
             (said, None)
@@ -89,7 +90,7 @@ impl Transport for Http {
         let request =
             Request { method: Method::POST, path: None, headers: content, body: Some(body), limit, within: None };
         match self.client.send(&request, &mut self.page) {
-            Ok(answer) => self.answer(content, &answer),
+            Ok(answer) => self.answer(content, body, &answer),
             Err(error) => Answer::Network(error.to_string()),
         }
     }

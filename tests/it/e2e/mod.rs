@@ -3,6 +3,7 @@
 //! runs these.
 
 mod agreement;
+mod backends;
 mod book;
 mod first_metricsd;
 mod isolation;
