@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::fields::{Fault, Notes, any_of};
 use crate::formats::{self, Compression, Format, Over, Reach, Shown};
-use crate::http::{Env, KeySettings, OwnKey, Purpose, Url, checked_url, percent_encoded};
+use crate::http::{Env, KeySettings, OwnKey, Purpose, Url, checked_tcp, checked_url, percent_encoded};
 use crate::lane::{GivenLabels, Kind, LaneFields, Settings, SpoolMode, SpoolSettings, To, file_path};
 use crate::model::{Labels, Scheme, Signal};
 use crate::secret::{Form, SecretFields};
@@ -112,7 +112,7 @@ fn destination(shipper: LaneFields, stands_at: &str, common: &Common<'_>, notes:
 /// a problem was noted. Notes are of the object, which is at `stands_at`.
 fn lane(shipper: LaneFields, stands_at: &str, common: &Common<'_>, notes: &mut Notes) -> Option<Settings> {
     let format = shipper.format;
-    let networked = format.is_none_or(|format| format.over == Over::Http);
+    let networked = format.is_none_or(|format| format.over.is_network());
     if format.is_none() {
         notes.problem("type", format!("required: {}", any_of(&formats::names())));
     }
@@ -133,7 +133,7 @@ fn lane(shipper: LaneFields, stands_at: &str, common: &Common<'_>, notes: &mut N
     let own_rules = notes.within("transforms", |notes| shipper.transforms.settle(notes));
     let (own_spool, http) = (shipper.spool, shipper.http);
     let url = match &place {
-        Some(Place::Url(url)) => Some(url.clone()),
+        Some(Place::Url(url) | Place::Tcp(url)) => Some(url.clone()),
         _ => None,
     };
     // Whichever its type: what one format says of its bodies no other one's should say.
@@ -159,6 +159,7 @@ fn lane(shipper: LaneFields, stands_at: &str, common: &Common<'_>, notes: &mut N
     options.compression = compression;
     let to = match place? {
         Place::Url(_) => To::Http(Box::new(http?)),
+        Place::Tcp(_) => To::Tcp(Box::new(http?)),
         Place::File(path) => To::File(path),
         Place::Stdout => To::Stdout,
     };
@@ -226,6 +227,7 @@ fn is_nobodys_name(name: &str) -> bool {
 /// Where a destination is.
 enum Place {
     Url(Url),
+    Tcp(Url),
     File(std::path::PathBuf),
     Stdout,
 }
@@ -237,6 +239,7 @@ fn place(shipper: &LaneFields, format: Option<&Format>, reach: &Reach, notes: &m
         Over::Stdout => return Some(Place::Stdout),
         Over::File => "a path or a file:// URL",
         Over::Http => "a URL such as \"http://host:9090/path\"",
+        Over::Tcp { .. } => "tcp://host:port or tls://host:port",
     };
     let Some(endpoint) = shipper.endpoint.as_ref().or(reach.endpoint.as_ref()) else {
         notes.problem("endpoint", format!("required: {needed}"));
@@ -244,6 +247,7 @@ fn place(shipper: &LaneFields, format: Option<&Format>, reach: &Reach, notes: &m
     };
     let place = match over {
         Over::File => file_path(endpoint).map(Place::File).map_err(|why| Fault::quoting("").after(format!(" {why}"))),
+        Over::Tcp { port } => checked_tcp(endpoint, port).map(Place::Tcp),
         _ => url(endpoint, format?, reach).map(Place::Url),
     };
     place.map_err(|fault| notes.problem("endpoint", fault)).ok()
@@ -324,7 +328,7 @@ fn warn_of_unused(shipper: &LaneFields, format: Option<&Format>, notes: &mut Not
     if format.over == Over::Http {
         return;
     }
-    if shipper.http.has_timeout() {
+    if !format.over.is_network() && shipper.http.has_timeout() {
         notes.warning("timeout", no_effect());
     }
     if format.over == Over::Stdout && shipper.endpoint.is_some() {

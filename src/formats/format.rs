@@ -134,11 +134,23 @@ impl fmt::Debug for Format {
     }
 }
 
+impl Over {
+    /// Whether they go over the network.
+    pub fn is_network(self) -> bool {
+        matches!(self, Over::Http | Over::Tcp { .. })
+    }
+}
+
 /// How bodies leave the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Over {
     /// In requests to a URL.
     Http,
+    /// On a connection by themselves; the port where none is said.
+    Tcp {
+        /// What its receivers listen on.
+        port: u16,
+    },
     /// As lines of a file.
     File,
     /// As lines of standard output.

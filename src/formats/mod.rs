@@ -8,6 +8,7 @@ mod compiled;
 pub mod delta;
 mod encoder;
 mod format;
+pub mod graphite;
 mod gzip;
 mod identities;
 pub mod influx;
@@ -43,8 +44,8 @@ pub use sent::Sent;
 pub use series_list::Extent;
 
 /// Every format.
-pub static ALL: [&Format; 6] =
-    [&remote_write::FORMAT, &json::HTTP, &otlp::FORMAT, &influx::FORMAT, &json::FILE, &json::STDOUT];
+pub static ALL: [&Format; 7] =
+    [&remote_write::FORMAT, &json::HTTP, &otlp::FORMAT, &influx::FORMAT, &graphite::FORMAT, &json::FILE, &json::STDOUT];
 
 /// Their names.
 pub fn names() -> [&'static str; ALL.len()] {

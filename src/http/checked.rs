@@ -12,6 +12,30 @@ pub fn checked_url(text: &str) -> Result<Url, Fault> {
     http(text).map(Url::new).map_err(|why| Fault::quoting("").after(format!(" {why}")))
 }
 
+/// The peer that `tcp://host:port` or `tls://host:port` names, as `http://host:port` or `https://host:port`; it listens
+/// on `port` where none is written.
+pub fn checked_tcp(text: &str, port: u16) -> Result<Url, Fault> {
+    let refuse = |why: &str| Err(Fault::quoting("").after(format!(" {why}")));
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return refuse("has no scheme; expected tcp://host:port or tls://host:port");
+    };
+    let scheme = match scheme.to_ascii_lowercase().as_str() {
+        "tcp" => "http",
+        "tls" => "https",
+        _ => return refuse("has an unknown scheme; use tcp:// or tls://"),
+    };
+    let rest = rest.strip_suffix('/').unwrap_or(rest);
+    if rest.contains(['/', '?', '@']) {
+        return refuse("has more than a host and a port; expected tcp://host:port or tls://host:port");
+    }
+    let url = match http(&format!("{scheme}://{rest}")) {
+        Ok(url) => Url::new(url),
+        Err(why) => return refuse(&why),
+    };
+    let has_port = url.authority().rsplit_once(':').is_some_and(|(_, end)| !end.ends_with(']'));
+    Ok(if has_port { url } else { Url::new(format!("{}:{port}", url.as_str())) })
+}
+
 /// The same, or a server behind a Unix socket: `unix:///path/of.sock:/path`.
 pub fn checked_place(text: &str) -> Result<Url, Fault> {
     let Some(rest) = text.strip_prefix("unix://") else { return checked_url(text) };
@@ -161,6 +185,23 @@ mod tests {
         ] {
             let error = http(url).unwrap_err();
             assert!(error.contains(why), "{url}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_peer_without_http_is_a_scheme_a_host_and_a_port() {
+        for (text, url) in [
+            ("tcp://h", "http://h:2003"),
+            ("TCP://h:1/", "http://h:1"),
+            ("tls://10.0.0.1:9", "https://10.0.0.1:9"),
+            ("tcp://[::1]", "http://[::1]:2003"),
+            ("tcp://[fe80::1%eth0]:7", "http://[fe80::1%eth0]:7"),
+        ] {
+            assert_eq!(checked_tcp(text, 2003).map(|url| url.as_str().to_owned()).ok().as_deref(), Some(url));
+        }
+        for text in ["", "h:2003", "http://h", "udp://h", "tcp://", "tcp://h:0", "tcp://u@h", "tcp://h/x", "tcp://h?x"]
+        {
+            assert!(checked_tcp(text, 2003).is_err(), "{text}");
         }
     }
 }

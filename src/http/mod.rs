@@ -1,4 +1,4 @@
-//! The HTTP client: URLs, connections, TLS, proxies, credentials, limits. It knows who it
+//! The HTTP client, and connections without HTTP ([`TcpClient`]): URLs, connections, TLS, proxies, credentials, limits. It knows who it
 //! talks to by what its callers tell it, and nothing of what they talk about.
 //!
 //! A [`Client`] has one connection, which it keeps for the next request. What several of them
@@ -27,6 +27,7 @@ mod session;
 mod settings;
 mod sigv4;
 mod socket;
+mod tcp;
 mod tls;
 mod url;
 mod watch;
@@ -35,7 +36,7 @@ mod wire;
 pub use ureq::http::{HeaderMap, Method};
 
 pub use access::Access;
-pub use checked::{checked_place, checked_url, is_local};
+pub use checked::{checked_place, checked_tcp, checked_url, is_local};
 pub use client::Client;
 pub use error::Error;
 pub use exchange::{Request, Response};
@@ -46,4 +47,5 @@ pub use said::{Said, answered};
 pub use settings::{
     Authorization, Credentials, DEFAULT_TIMEOUT, HttpSettings, KeySettings, OAuth2Settings, SigV4Settings,
 };
+pub use tcp::TcpClient;
 pub use url::{Url, percent_decoded, percent_encoded, redacted_url};

@@ -38,8 +38,9 @@ pub struct OnceResolver {
     is_local: bool,
 }
 
+/// The addresses of one name, and the look-up that is under way.
 #[derive(Default)]
-struct Lookups {
+pub(super) struct Lookups {
     known: Option<Vec<SocketAddr>>,
     under_way: Option<Lookup>,
 }
@@ -100,7 +101,8 @@ impl Resolver for OnceResolver {
 }
 
 impl Lookups {
-    fn look_up(&mut self, host_and_port: String, within: Duration) -> Result<Vec<SocketAddr>, ureq::Error> {
+    /// The addresses of `host:port`, asked for anew or by one who has not come back yet.
+    pub(super) fn look_up(&mut self, host_and_port: String, within: Duration) -> Result<Vec<SocketAddr>, ureq::Error> {
         let lookup = match self.under_way.take() {
             Some(lookup) => lookup,
             None => start(host_and_port)?,
@@ -118,13 +120,13 @@ impl Lookups {
 }
 
 /// The number of an interface, which its name or the number itself stands for.
-fn scope_of(zone: &str) -> Result<u32, ureq::Error> {
+pub(super) fn scope_of(zone: &str) -> Result<u32, ureq::Error> {
     zone.parse()
         .or_else(|_| if_nametoindex(zone))
         .map_err(|_| other(format!("this machine has no network interface {zone}, which the address names")))
 }
 
-fn set_scope(address: &mut SocketAddr, scope: u32) {
+pub(super) fn set_scope(address: &mut SocketAddr, scope: u32) {
     if let SocketAddr::V6(address) = address {
         address.set_scope_id(scope);
     }

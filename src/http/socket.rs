@@ -7,7 +7,7 @@
 
 use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -70,16 +70,26 @@ impl Connector for SocketConnector {
 }
 
 fn tcp(details: &ConnectionDetails<'_>, deadline: &Deadline, is_plain: bool) -> Result<Socket, ureq::Error> {
+    let stream = connect_to(&details.addrs, || deadline.remaining())?;
+    let port = stream.peer_addr()?.port();
+    Ok(Socket::new(Stream::Tcp(stream), is_plain.then_some(port)))
+}
+
+/// A connection to the first of `addresses` that takes one, each within its share of what `remaining` gives.
+pub(super) fn connect_to(
+    addresses: &[SocketAddr],
+    remaining: impl Fn() -> Result<Duration, ureq::Error>,
+) -> Result<TcpStream, ureq::Error> {
     let mut last = None;
-    let mut left = details.addrs.len() as u32;
-    for address in &details.addrs {
-        let share = (deadline.remaining()? / left).max(MIN_CONNECT);
+    let mut left = addresses.len() as u32;
+    for address in addresses {
+        let share = (remaining()? / left).max(MIN_CONNECT);
         left -= 1;
         match TcpStream::connect_timeout(address, share) {
             Ok(stream) => {
                 stream.set_nodelay(true)?;
                 keep_alive(&stream)?;
-                return Ok(Socket::new(Stream::Tcp(stream), is_plain.then_some(address.port())));
+                return Ok(stream);
             }
             Err(error) => last = Some(error),
         }
@@ -333,7 +343,7 @@ impl fmt::Debug for Socket {
 }
 
 /// An interruption, or a socket's timeout, which may come before the deadline.
-fn is_pause(error: &io::Error) -> bool {
+pub(super) fn is_pause(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock)
 }
 

@@ -119,7 +119,7 @@ static FIELDS: [Field<LaneFields>; 12] = [
             Ok(())
         }),
         DefaultValue::Required,
-        "`http://` or `https://` URL; for `file` a path or a `file://` URL. `stdout` needs none.",
+        "`http://` or `https://` URL; for `graphite` `tcp://host:port` or `tls://host:port`; for `file` a path or a `file://` URL. `stdout` needs none.",
     )
     .variable("MC_SHIPPER_ENDPOINT"),
     Field::all_of(&Inner { table: &formats::FIELDS, of: |s: &mut LaneFields| &mut s.options }),

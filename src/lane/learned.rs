@@ -57,7 +57,7 @@ impl Learned {
     pub fn is_about(&self, kind: &Kind) {
         let mut lessons = self.lock();
         let place = |kind: &Kind| match &kind.to {
-            To::Http(http) => Some(http.endpoint.clone()),
+            To::Http(network) | To::Tcp(network) => Some(network.endpoint.clone()),
             To::File(_) | To::Stdout => None,
         };
         if lessons.about.format != kind.format || place(&lessons.about) != place(kind) {

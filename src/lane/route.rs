@@ -44,6 +44,7 @@ pub(super) fn access(settings: &Settings) -> Option<Arc<Access>> {
 pub(super) fn route(settings: &Settings, access: Option<&Arc<Access>>) -> Route {
     let carriage = settings.kind.format.carries(settings.signal);
     let transport: Box<dyn Transport> = match (&settings.kind.to, access) {
+        (To::Tcp(tcp), _) => Box::new(transport::Tcp::new(&settings.name, tcp)),
         (To::File(path), _) => Box::new(transport::File::new(path.clone())),
         (_, Some(access)) => Box::new(transport::Http::new(Arc::clone(access), carriage.written)),
         (_, None) => Box::new(transport::Stdout),

@@ -72,7 +72,7 @@ impl Settings {
 
     /// Whether any server will do, whosever certificate it shows.
     pub fn is_unverified(&self) -> bool {
-        let tls = self.kind.http().and_then(|http| http.tls.as_ref());
+        let tls = self.kind.network().and_then(|network| network.tls.as_ref());
         tls.is_some_and(|tls| tls.insecure_skip_verify)
     }
 }
@@ -93,6 +93,8 @@ pub struct Kind {
 pub enum To {
     /// To a URL.
     Http(Box<HttpSettings>),
+    /// On a connection without HTTP: what counts of it is the host and the port, TLS and the timeout.
+    Tcp(Box<HttpSettings>),
     /// Into this file, a line each.
     File(PathBuf),
     /// To standard output, a line each.
@@ -110,10 +112,18 @@ impl Kind {
         self.format.name
     }
 
-    /// How it is reached, if over the network.
+    /// How it is reached, if over HTTP.
     pub fn http(&self) -> Option<&HttpSettings> {
         match &self.to {
             To::Http(http) => Some(http),
+            To::Tcp(_) | To::File(_) | To::Stdout => None,
+        }
+    }
+
+    /// How it is reached, if over the network.
+    pub fn network(&self) -> Option<&HttpSettings> {
+        match &self.to {
+            To::Http(network) | To::Tcp(network) => Some(network),
             To::File(_) | To::Stdout => None,
         }
     }
@@ -125,6 +135,10 @@ impl fmt::Display for Kind {
             To::Http(http) => {
                 write!(f, "{} to {}", self.as_str(), http.endpoint)?;
                 http.proxy.as_ref().map_or(Ok(()), |proxy| write!(f, " through the proxy {proxy}"))
+            }
+            To::Tcp(tcp) => {
+                let scheme = if tcp.endpoint.is_https() { "tls" } else { "tcp" };
+                write!(f, "{} to {scheme}://{}", self.as_str(), tcp.endpoint.authority())
             }
             To::File(path) => write!(f, "{} {}", self.as_str(), path.display()),
             To::Stdout => f.write_str(self.as_str()),

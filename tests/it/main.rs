@@ -13,6 +13,7 @@ mod examples;
 mod first_metricsd;
 mod golden;
 mod gpu;
+mod graphite;
 mod handover;
 mod hangs;
 mod influx;

@@ -137,7 +137,7 @@ fn what_this_version_does_not_have_is_refused_as_such() {
         (r#"{"collector": {"textfile": {}}}"#, "collector.textfile: this version has no textfile yet"),
         (
             r#"{"shipper": {"type": "loki"}}"#,
-            "shipper.type: this version has no \"loki\" yet; use \"prometheus_remote_write\", \"http_json\", \"otlp_http\", \"influxdb\", \"file\" or \"stdout\"",
+            "shipper.type: this version has no \"loki\" yet; use \"prometheus_remote_write\", \"http_json\", \"otlp_http\", \"influxdb\", \"graphite\", \"file\" or \"stdout\"",
         ),
         (
             r#"{"shippers": [{"type": "stdout", "send": ["metrics"]}]}"#,

@@ -58,7 +58,7 @@ fn bad_shippers_are_refused() {
     for (text, said) in [
         (
             "{}",
-            "shipper.type: required: \"prometheus_remote_write\", \"http_json\", \"otlp_http\", \"influxdb\", \"file\" or \"stdout\"",
+            "shipper.type: required: \"prometheus_remote_write\", \"http_json\", \"otlp_http\", \"influxdb\", \"graphite\", \"file\" or \"stdout\"",
         ),
         (r#"{"type": "http-json"}"#, "did you mean \"http_json\"?"),
         (r#"{"type": 1}"#, "shipper.type: expected a string, got 1"),
@@ -480,4 +480,38 @@ fn influxdb_has_the_path_and_the_query_of_its_version_and_its_token_in_a_header(
     assert!(warnings[0].contains("shipper.influxdb.org: has no effect with version 1"), "{warnings:?}");
     let other = r#"{"shipper": {"type": "stdout", "influxdb": {"database": "d"}}}"#;
     assert!(loaded(other).warnings[0].contains("shipper.influxdb: has no effect with the type \"stdout\""));
+}
+
+#[test]
+fn graphite_is_a_host_and_a_port_over_tcp_or_tls() {
+    let shipper = |more: &str| format!(r#"{{"shipper": {{"type": "graphite", {more}}}}}"#);
+    let config = loaded(&shipper(r#""endpoint": "tcp://carbon", "timeout": "3s""#));
+    assert_eq!(config.warnings, [""; 0]);
+    let kind = &config.lanes[0].kind;
+    let To::Tcp(tcp) = &kind.to else { panic!("{kind:?}") };
+    assert_eq!((tcp.endpoint.as_str(), tcp.timeout, &tcp.tls), ("http://carbon:2003", Duration::from_secs(3), &None));
+    assert_eq!(kind.to_string(), "graphite to tcp://carbon:2003");
+    let config = loaded(&shipper(r#""endpoint": "tls://carbon:2004", "tls": {"enabled": true, "server_name": "x"}"#));
+    let kind = &config.lanes[0].kind;
+    let To::Tcp(tcp) = &kind.to else { panic!("{kind:?}") };
+    let name = tcp.tls.as_ref().and_then(|tls| tls.server_name.as_ref()).map(|name| name.to_str().into_owned());
+    assert_eq!(name.as_deref(), Some("x"));
+    assert_eq!(kind.to_string(), "graphite to tls://carbon:2004");
+    for (more, said) in [
+        ("\"name\": \"x\"", "shipper.endpoint: required: tcp://host:port or tls://host:port"),
+        (
+            r#""endpoint": "http://h:2003""#,
+            "shipper.endpoint: \"http://h:2003\" has an unknown scheme; use tcp:// or tls://",
+        ),
+        (r#""endpoint": "tcp://h", "compression": "gzip""#, "shipper.compression: expected \"none\""),
+        (r#""endpoint": "tcp://h", "tls": {"enabled": true}"#, "shipper.tls: "),
+    ] {
+        let all = problems(&shipper(more));
+        assert!(all[0].contains(said), "{more}: {all:?}");
+    }
+    let warnings = loaded(&shipper(r#""endpoint": "tcp://h", "bearer_token": "s3cr3t""#)).warnings;
+    assert!(
+        warnings.iter().any(|warning| warning.contains("credentials and proxy_url have no effect")),
+        "{warnings:?}"
+    );
 }

@@ -1,7 +1,8 @@
-//! How bodies leave: over HTTP, into a file, to standard output.
+//! How bodies leave: over HTTP, on a connection by themselves, into a file, to standard output.
 
 mod file;
 mod http;
+mod tcp;
 
 use super::verdict::Answer;
 use crate::formats::Content;
@@ -9,6 +10,7 @@ use crate::formats::Content;
 pub use file::File;
 pub use file::Stdout;
 pub use http::{Http, access};
+pub use tcp::Tcp;
 
 /// Carries one body at a time.
 pub trait Transport: Send {

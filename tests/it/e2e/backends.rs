@@ -7,7 +7,7 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use super::book::Book;
-use super::config;
+use super::{config, now_ms};
 use crate::support::program::{Daemon, TempDir, free_port};
 use crate::support::receivers::{InfluxDb, victoria_metrics_with};
 use crate::support::wait_for;
@@ -53,6 +53,9 @@ fn through_outages<R>(
     more_ticks(4);
     daemon.signal(Signal::SIGTERM);
     assert_eq!(daemon.wait(), 0);
+    // For receivers whose times are whole seconds.
+    let ended = now_ms() / 1000;
+    wait_for("the next second", || (now_ms() / 1000 > ended).then_some(()));
     let mut daemon = Daemon::start(dir.path(), &text);
     more_ticks(2);
     let receiver = start()?;
@@ -153,4 +156,24 @@ fn influxdb_has_all_that_it_was_sent_in_both_layouts() {
         }
         assert!(times.len() >= 12 && written == stored.len(), "{} ticks, {written}, {}", times.len(), stored.len());
     }
+}
+
+#[test]
+#[ignore = "needs victoria-metrics: make e2e"]
+fn victoria_metrics_has_all_that_it_was_sent_by_graphites_protocol() {
+    let dir = TempDir::new();
+    let (port, graphite) = (free_port(), free_port());
+    let shipper = format!(
+        r#""type": "graphite", "endpoint": "tcp://127.0.0.1:{graphite}", "labels": {{"host": "", "job": "metricsd"}}"#
+    );
+    let listen = format!("-graphiteListenAddr=127.0.0.1:{graphite}");
+    let start = || victoria_metrics_with(dir.path(), port, &[&listen]);
+    // Times are whole seconds there: more than one between two ticks.
+    let Some(server) = through_outages(&dir, 1.25, &shipper, start, |server| server.stop()) else { return };
+    let book = Book::read(&dir.path().join("book.jsonl")).in_seconds();
+    wait_for("the last tick to be seen", || {
+        let seen = server.samples("system_uptime_seconds[1h]").first()?.samples.last()?.0;
+        (Some(&seen) >= book.times().last()).then_some(())
+    });
+    book.compare(&server, DECIMALS);
 }

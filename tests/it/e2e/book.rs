@@ -38,6 +38,15 @@ impl Book {
         Book(values)
     }
 
+    /// The same as a receiver has it whose times are whole seconds.
+    pub fn in_seconds(self) -> Book {
+        let second = |((time_ms, name), value): ((i64, String), f64)| ((time_ms.div_euclid(1000) * 1000, name), value);
+        let count = self.0.len();
+        let all: BTreeMap<_, _> = self.0.into_iter().map(second).collect();
+        assert_eq!(all.len(), count, "two ticks in one second");
+        Book(all)
+    }
+
     pub fn times(&self) -> BTreeSet<i64> {
         self.0.keys().map(|(time_ms, _)| *time_ms).collect()
     }

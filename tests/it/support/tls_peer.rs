@@ -75,7 +75,7 @@ impl Setup {
         Setup { clients_of: Some(authority.certificate().clone()), ..Setup::new(identity) }
     }
 
-    fn config(&self) -> Arc<ServerConfig> {
+    pub fn config(&self) -> Arc<ServerConfig> {
         let mut provider = ring::default_provider();
         if !self.suites.is_empty() {
             provider.cipher_suites.retain(|suite| self.suites.contains(&&*iana(suite.suite())));
