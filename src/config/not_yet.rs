@@ -25,7 +25,7 @@ const COLLECTORS: &str = "arp bonding btrfs buddyinfo cgroups conntrack containe
     tcp_states textfile thermal timex udp_queues uname vmstat watchdog wifi xfs zfs zoneinfo";
 
 /// Types of a destination.
-const TYPES: [&str; 2] = ["datadog", "loki"];
+const TYPES: [&str; 1] = ["loki"];
 
 /// What a field that is not there may hold: what asks for nothing, and stands in files as they are.
 #[derive(Clone, Copy)]

@@ -136,6 +136,31 @@ impl Deltas {
         &self.deltas
     }
 
+    /// Goes on where `before` was: with what it knows of each series that is seen from here, too, and with the same
+    /// factor.
+    pub fn take_over(&mut self, before: Deltas) {
+        if before.from == self.from {
+            *self = before;
+            return;
+        }
+        for chunk in before.sources.values().flat_map(|chunks| chunks.iter()) {
+            let Some(known) = before.known.get(&chunk.id()) else { continue };
+            let (old, new) = (before.from.view(chunk), self.from.view(chunk));
+            let mut places: HashMap<u32, Last> = HashMap::new();
+            for one in known {
+                let series = old.get(one.at as usize);
+                let is_same = |at: usize| new.get(at).factor() == series.factor();
+                if let Some(last) = one.last.filter(|_| new.at_place(series.place as usize).is_some_and(is_same)) {
+                    places.insert(series.place, last);
+                }
+            }
+            let mut counting = counting(&new, |_| None);
+            counting.iter_mut().for_each(|one| one.last = places.get(&new.get(one.at as usize).place).copied());
+            self.known.insert(chunk.id(), counting);
+        }
+        self.sources = before.sources;
+    }
+
     /// How many chunks something is known of.
     #[cfg(test)]
     fn len(&self) -> usize {
@@ -297,6 +322,35 @@ mod tests {
         assert_eq!(deltas.len(), 0);
         let given = totals(&mut deltas, &batch(giver.frame(3000, &[("sda", 5.0)])));
         assert_eq!(given, [("sda".to_owned(), UNKNOWN)]);
+    }
+
+    #[test]
+    fn who_looks_from_elsewhere_goes_on_counting() {
+        let (mut giver, mut before) = (Giver::new(), deltas());
+        totals(&mut before, &batch(giver.frame(1000, &[("sda", 1.0), ("sdb", 2.0)])));
+        let from = testing::from(Labels::of(&[("dc", "eu")]));
+        let mut after = Deltas::new(from.clone());
+        after.take_over(before);
+        // Also where the chunks are made anew.
+        for (time_ms, names) in [(2000, &["sda", "sdb"][..]), (3000, &["a", "sda", "sdb"])] {
+            let totals: Vec<(&str, f64)> = names.iter().map(|name| (*name, time_ms as f64)).collect();
+            let batch = batch(giver.frame(time_ms, &totals));
+            after.begin(&batch);
+            for part in parts(&batch, &from, &mut Compiled::default()) {
+                let given = after.next(&part).to_vec();
+                for (one, delta) in part.view.series().zip(given) {
+                    let device = one.labels.iter().find(|(name, _)| *name == "device").map(|(_, device)| device);
+                    let expected = match (device, time_ms) {
+                        (None, _) => Delta::AsItIs,
+                        (Some("a"), _) => UNKNOWN,
+                        (Some("sda"), 2000) => since(1000, 1999.0),
+                        (Some(_), 2000) => since(1000, 1998.0),
+                        _ => since(2000, 1000.0),
+                    };
+                    assert_eq!(delta, expected, "{device:?} at {time_ms}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What every format's encoder does: batches in, bodies out.
 
 use super::body::{Content, Piece};
+use super::delta::Deltas;
 use super::sent::Sent;
 use crate::model::{Batch, Records};
 
@@ -32,6 +33,17 @@ pub trait Encoder: Send {
         drop(sent);
     }
 
+    /// Gives away what it knows of counters, where it sends what came of each since the last body: for the encoder
+    /// that takes its place.
+    fn take_counts(&mut self) -> Option<Deltas> {
+        None
+    }
+
+    /// Goes on where another encoder was, so that no increase is lost between the two.
+    fn inherit_counts(&mut self, counts: Deltas) {
+        drop(counts);
+    }
+
     /// Changes when what [`Encoder::sent`] gives changes, so that it need not be asked each tick.
     fn revision(&self) -> u64 {
         0
@@ -48,7 +60,8 @@ pub trait RecordEncoder: Send {
 }
 
 /// What became of a batch's samples. `samples` and `unencodable` are together what the batch
-/// holds, where a format does not make one point of several series; `samples` and `markers` are what its
+/// holds, but for first values where increases are sent (`delta`), and where a format does not make one point
+/// of several series; `samples` and `markers` are what its
 /// bodies hold.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Encoded {

@@ -5,6 +5,7 @@
 
 mod body;
 mod compiled;
+pub mod datadog;
 pub mod delta;
 mod encoder;
 mod format;
@@ -44,8 +45,16 @@ pub use sent::Sent;
 pub use series_list::Extent;
 
 /// Every format.
-pub static ALL: [&Format; 7] =
-    [&remote_write::FORMAT, &json::HTTP, &otlp::FORMAT, &influx::FORMAT, &graphite::FORMAT, &json::FILE, &json::STDOUT];
+pub static ALL: [&Format; 8] = [
+    &remote_write::FORMAT,
+    &json::HTTP,
+    &otlp::FORMAT,
+    &influx::FORMAT,
+    &datadog::FORMAT,
+    &graphite::FORMAT,
+    &json::FILE,
+    &json::STDOUT,
+];
 
 /// Their names.
 pub fn names() -> [&'static str; ALL.len()] {

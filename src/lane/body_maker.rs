@@ -69,8 +69,11 @@ impl BodyMaker {
         let mut before = before.lock();
         let has_inherited = before.has_inherited;
         let Making::Metrics(encoder, stage) = &mut before.making else { return };
-        let (sent, stage) = (encoder.sent(), stage.take());
+        let (sent, counts, stage) = (encoder.sent(), encoder.take_counts(), stage.take());
         drop(before);
+        if let (Making::Metrics(encoder, _), Some(counts)) = (&mut self.lock().making, counts) {
+            encoder.inherit_counts(counts);
+        }
         if let (Making::Metrics(_, Some(stage)), Some(before)) = (&mut self.lock().making, stage) {
             stage.take_over(*before);
         }
@@ -171,6 +174,9 @@ impl BodyMaker {
         let mut inner = self.lock();
         if let (Making::Metrics(encoder, stage), Making::Metrics(old, before)) = (&mut making, &mut inner.making) {
             encoder.inherit(old.sent());
+            if let Some(counts) = old.take_counts() {
+                encoder.inherit_counts(counts);
+            }
             if let (Some(stage), Some(before)) = (stage, before.take()) {
                 stage.take_over(*before);
             }

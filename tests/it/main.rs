@@ -5,6 +5,7 @@ mod build;
 mod cli;
 mod client;
 mod credentials;
+mod datadog;
 mod delivery;
 mod disks;
 mod docs;

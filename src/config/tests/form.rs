@@ -137,7 +137,7 @@ fn what_this_version_does_not_have_is_refused_as_such() {
         (r#"{"collector": {"textfile": {}}}"#, "collector.textfile: this version has no textfile yet"),
         (
             r#"{"shipper": {"type": "loki"}}"#,
-            "shipper.type: this version has no \"loki\" yet; use \"prometheus_remote_write\", \"http_json\", \"otlp_http\", \"influxdb\", \"graphite\", \"file\" or \"stdout\"",
+            "shipper.type: this version has no \"loki\" yet; use \"prometheus_remote_write\", \"http_json\", \"otlp_http\", \"influxdb\", \"datadog\", \"graphite\", \"file\" or \"stdout\"",
         ),
         (
             r#"{"shippers": [{"type": "stdout", "send": ["metrics"]}]}"#,
@@ -211,7 +211,7 @@ fn empty_strings_and_zeros_mean_the_default_where_a_field_cannot_have_them() {
 #[test]
 fn every_field_that_takes_a_word_or_a_number_takes_an_empty_one() {
     // Credentials are refused where they are empty, and some fields have no use for one of these two alone.
-    let refused = ["_file", ".bearer_token", ".token", ".username", ".client_ca_file"];
+    let refused = ["_file", ".bearer_token", ".token", ".api_key", ".username", ".client_ca_file"];
     for row in rows().into_iter().filter(|row| !refused.iter().any(|end| row.path.ends_with(end))) {
         let value = match row.takes.as_str() {
             "boolean" | "object" | "list of objects" | "list of strings" | "map of strings" => continue,

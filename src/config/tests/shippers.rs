@@ -58,7 +58,7 @@ fn bad_shippers_are_refused() {
     for (text, said) in [
         (
             "{}",
-            "shipper.type: required: \"prometheus_remote_write\", \"http_json\", \"otlp_http\", \"influxdb\", \"graphite\", \"file\" or \"stdout\"",
+            "shipper.type: required: \"prometheus_remote_write\", \"http_json\", \"otlp_http\", \"influxdb\", \"datadog\", \"graphite\", \"file\" or \"stdout\"",
         ),
         (r#"{"type": "http-json"}"#, "did you mean \"http_json\"?"),
         (r#"{"type": 1}"#, "shipper.type: expected a string, got 1"),
@@ -514,4 +514,52 @@ fn graphite_is_a_host_and_a_port_over_tcp_or_tls() {
         warnings.iter().any(|warning| warning.contains("credentials and proxy_url have no effect")),
         "{warnings:?}"
     );
+}
+
+#[test]
+fn datadog_is_reached_at_its_site_with_its_key_in_a_header() {
+    use crate::http::{Authorization, KeySettings};
+    let shipper = |more: &str| format!(r#"{{"shipper": {{"type": "datadog", {more}}}}}"#);
+    for (more, url) in [
+        (r#""datadog": {"api_key": "s3cr3t"}"#, "https://api.datadoghq.com/api/v2/series"),
+        (
+            r#""datadog": {"api_key": "s3cr3t", "site": "us5.datadoghq.com"}"#,
+            "https://api.us5.datadoghq.com/api/v2/series",
+        ),
+        (
+            r#""datadog": {"api_key": "s3cr3t", "site": "datadoghq.eu"}, "endpoint": "https://proxy/dd/""#,
+            "https://proxy/dd/api/v2/series",
+        ),
+    ] {
+        let config = loaded(&shipper(more));
+        assert_eq!(config.warnings, [""; 0]);
+        let http = config.lanes[0].kind.http().unwrap();
+        assert_eq!(http.endpoint.as_str(), url);
+        let Authorization::Key(KeySettings { header, before, key, .. }) = &http.credentials.authorization else {
+            panic!("no key")
+        };
+        assert_eq!((*header, *before, key), ("dd-api-key", "", &given("s3cr3t")));
+    }
+    let own = loaded(&shipper(r#""endpoint": "http://vm:8428/datadog""#));
+    assert_eq!(own.lanes[0].kind.http().unwrap().credentials, Default::default());
+    for (more, said) in [
+        ("\"name\": \"x\"", "shipper.endpoint: required"),
+        (
+            r#""datadog": {"site": "app.datadoghq.com", "api_key": "x"}"#,
+            "shipper.datadog.site: expected a site such as",
+        ),
+        (
+            r#""datadog": {"site": "https://datadoghq.eu", "api_key": "x"}"#,
+            "shipper.datadog.site: expected a site such as",
+        ),
+        (r#""datadog": {"api_key": "x y"}"#, "shipper.datadog.api_key: is a token with a space"),
+        (r#""datadog": {"api_key": "x", "api_key_file": "/x"}"#, "are given together"),
+        (
+            r#""datadog": {"api_key": "x"}, "headers": {"DD-API-KEY": "y"}"#,
+            "headers.DD-API-KEY: is what datadog.api_key is sent as",
+        ),
+    ] {
+        let all = problems(&shipper(more));
+        assert!(all.iter().any(|problem| problem.contains(said)), "{more}: {all:?}");
+    }
 }

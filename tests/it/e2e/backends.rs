@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::book::Book;
 use super::{config, now_ms};
+use crate::support::kernel;
 use crate::support::program::{Daemon, TempDir, free_port};
 use crate::support::receivers::{InfluxDb, victoria_metrics_with};
 use crate::support::wait_for;
@@ -56,6 +57,7 @@ fn through_outages<R>(
     // For receivers whose times are whole seconds.
     let ended = now_ms() / 1000;
     wait_for("the next second", || (now_ms() / 1000 > ended).then_some(()));
+    dir.write("restarted", &now_ms().to_string());
     let mut daemon = Daemon::start(dir.path(), &text);
     more_ticks(2);
     let receiver = start()?;
@@ -176,4 +178,59 @@ fn victoria_metrics_has_all_that_it_was_sent_by_graphites_protocol() {
         (Some(&seen) >= book.times().last()).then_some(())
     });
     book.compare(&server, DECIMALS);
+}
+
+#[test]
+#[ignore = "needs victoria-metrics: make e2e"]
+fn victoria_metrics_has_all_gauges_and_all_increases_that_it_was_sent_as_datadog() {
+    let dir = TempDir::new();
+    let port = free_port();
+    let shipper = format!(
+        r#""type": "datadog", "endpoint": "http://127.0.0.1:{port}/datadog", "datadog": {{"api_key": "s3cr3t"}}"#
+    );
+    let start = || victoria_metrics_with(dir.path(), port, &[]);
+    let Some(server) = through_outages(&dir, 1.25, &shipper, start, |server| server.stop()) else { return };
+    let restarted: i64 = std::fs::read_to_string(dir.path().join("restarted")).unwrap().parse().unwrap();
+    let text = std::fs::read_to_string(dir.path().join("book.jsonl")).unwrap();
+    // What there has to be, by second and series.
+    let mut expected: BTreeMap<(i64, String), f64> = BTreeMap::new();
+    let mut last: BTreeMap<String, (i64, f64)> = BTreeMap::new();
+    for line in text.lines() {
+        let payload: Value = serde_json::from_str(line).unwrap();
+        let time_ms = payload["timestamp_ms"].as_i64().unwrap();
+        for metric in payload["metrics"].as_array().unwrap() {
+            let labels = metric["labels"].as_object().unwrap().iter();
+            let labels =
+                labels.filter(|(name, _)| *name != "site").map(|(name, value)| (&**name, value.as_str().unwrap()));
+            let series = kernel::series(metric["name"].as_str().unwrap(), labels);
+            let value = metric["value"].as_f64().unwrap();
+            let second = time_ms.div_euclid(1000) * 1000;
+            if metric["type"] == "gauge" {
+                expected.insert((second, series), value);
+            } else if let Some((before_ms, before)) = last.insert(series.clone(), (time_ms, value)) {
+                // A first value after a start is no increase.
+                if (before_ms < restarted) == (time_ms < restarted) {
+                    expected.insert((second, series), value - before);
+                }
+            }
+        }
+    }
+    let end = expected.keys().map(|(time_ms, _)| *time_ms).max();
+    wait_for("the last tick to be seen", || {
+        let seen = server.samples("system_uptime_seconds[1h]").first()?.samples.last()?.0;
+        (Some(seen) >= end).then_some(())
+    });
+    let mut stored: BTreeMap<(i64, String), f64> = BTreeMap::new();
+    for series in server.samples(r#"{__name__=~"system_.*"}[1h]"#) {
+        assert_eq!(series.labels["host"], super::host_name());
+        let labels = series.labels.iter().filter(|(name, _)| !["__name__", "host", "site"].contains(&name.as_str()));
+        let name = kernel::series(series.name(), labels.map(|(name, value)| (name.as_str(), value.as_str())));
+        stored.extend(series.samples.iter().map(|(time_ms, value)| ((*time_ms, name.clone()), *value)));
+    }
+    assert_eq!(stored.len(), expected.len());
+    for (key, value) in &expected {
+        let found = stored.get(key).unwrap_or_else(|| panic!("{key:?} is not there"));
+        assert!((found - value).abs() <= value.abs().max(1.0) * DECIMALS, "{key:?}: {found} for {value}");
+    }
+    assert!(expected.keys().any(|(_, name)| name.contains("_total")));
 }
