@@ -23,9 +23,12 @@ pub fn warnings(config: &Config, paths: &HostPaths) -> Vec<String> {
         }));
     }
     let destinations = config.lanes.chunk_by(|one, next| one.name == next.name).map(|lanes| &lanes[0]);
-    let files = destinations.filter_map(|lane| match &lane.kind.to {
-        To::File(path) => Some((lane, path)),
-        _ => None,
+    let files = destinations.flat_map(|lane| {
+        let own = match &lane.kind.to {
+            To::File(path) => Some(path),
+            _ => None,
+        };
+        own.into_iter().chain(lane.tee_file.as_ref().map(|tee| &tee.path)).map(move |path| (lane, path))
     });
     for (lane, path) in files {
         warnings.extend(

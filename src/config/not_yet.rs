@@ -66,6 +66,10 @@ pub(super) fn word(path: &Path, text: &str) -> Option<String> {
         ("shipper.type", "otlp_grpc") => {
             Some("there is no gRPC here; use \"otlp_http\", on port 4318 by default".to_owned())
         }
+        ("shipper.compression", "zstd") => Some(
+            "there is no zstd here: what there is of it in Rust alone packs no better than snappy does; use \"snappy\""
+                .to_owned(),
+        ),
         _ => None,
     }
 }

@@ -131,7 +131,7 @@ fn lane(shipper: LaneFields, stands_at: &str, common: &Common<'_>, notes: &mut N
     let name = name_of(&shipper);
     let LaneFields { mut options, naming, own_metrics, labels, retry, workers, drain_rate, .. } = shipper;
     let own_rules = notes.within("transforms", |notes| shipper.transforms.settle(notes));
-    let (own_spool, http) = (shipper.spool, shipper.http);
+    let (own_spool, http, tee_file) = (shipper.spool, shipper.http, shipper.tee_file.settle());
     let url = match &place {
         Some(Place::Url(url) | Place::Tcp(url)) => Some(url.clone()),
         _ => None,
@@ -195,6 +195,7 @@ fn lane(shipper: LaneFields, stands_at: &str, common: &Common<'_>, notes: &mut N
         rules,
         rule_places,
         kind,
+        tee_file,
         spool,
         workers,
         drain_rate,

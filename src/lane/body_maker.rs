@@ -8,6 +8,7 @@ use super::learned::Learned;
 use super::losses::{LOG_EVERY, lose};
 use super::queue::Queue;
 use super::route::Making;
+use super::tee::Tee;
 use crate::formats::{Bodies, Content, Piece, Sent};
 use crate::host::monotonic;
 use crate::model::{Batch, Payload};
@@ -24,6 +25,8 @@ pub struct BodyMaker {
 
 struct Inner {
     making: Making,
+    /// What writes down what is sent; none: nobody wants to see it.
+    tee: Option<Tee>,
     throttle: Throttle,
     bodies: Bodies,
     /// The series that the keeper was last told of.
@@ -44,7 +47,8 @@ impl BodyMaker {
         has_past: bool,
     ) -> BodyMaker {
         let throttle = Throttle::new(LOG_EVERY);
-        let inner = Inner { making, throttle, bodies: Bodies::default(), revision: 0, has_inherited: !has_past };
+        let inner =
+            Inner { making, tee: None, throttle, bodies: Bodies::default(), revision: 0, has_inherited: !has_past };
         BodyMaker { name, status, learned, inner: Mutex::new(inner), queue }
     }
 
@@ -119,7 +123,9 @@ impl BodyMaker {
     }
 
     fn encode(&self, batch: &Batch, most: u64, inner: &mut Inner) -> Content {
-        let Inner { making: Making::Metrics(encoder, stage), bodies, .. } = inner else { return Content::default() };
+        let Inner { making: Making::Metrics(encoder, stage), tee, bodies, .. } = inner else {
+            return Content::default();
+        };
         let older = self.learned.takes_older();
         encoder.set_older(older);
         let batch = match stage {
@@ -133,6 +139,9 @@ impl BodyMaker {
             }
             None => Cow::Borrowed(batch),
         };
+        if let Some(tee) = tee {
+            tee.take(&batch);
+        }
         let encoded = encoder.encode(&batch, most, bodies);
         if encoded.unencodable > 0 {
             lose(&self.status, DropReason::Unencodable, encoded.unencodable);
@@ -165,6 +174,13 @@ impl BodyMaker {
              metricsd_transform_dropped_total",
             self.name
         );
+    }
+
+    /// What is sent is written down there from now on, or nowhere.
+    pub fn set_tee(&self, tee: Option<Tee>) {
+        let before = std::mem::replace(&mut self.lock().tee, tee);
+        // Its end may take a moment.
+        drop(before);
     }
 
     /// Makes bodies so from now on. It ends what the one before it has sent and

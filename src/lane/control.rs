@@ -7,7 +7,7 @@ use crate::telemetry::DestinationStatus;
 
 use super::learned::Learned;
 use super::queue::{Queue, Unsaved};
-use super::route::{Route, access, making, route};
+use super::route::{Route, access, making, route, tee};
 use super::settings::{Settings, SpoolSettings};
 use super::start::{Predecessor, Starter};
 
@@ -82,6 +82,7 @@ impl Control {
         self.learned.is_about(&settings.kind);
         if let Some(maker) = self.threads.maker.upgrade() {
             maker.replace(making(settings), &settings.rule_places);
+            maker.set_tee(tee(settings));
         }
         let access = access(settings);
         for update in &self.updates {

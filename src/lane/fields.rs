@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use super::file_path::file_path;
 use super::settings::{DEFAULT_MEMORY_MAX_BYTES, RetrySettings, SpoolMode, SpoolSettings};
+use super::tee::TeeSettings;
 use crate::fields::{AGE, DefaultValue, Done, Fault, Field, Inner, Notes, Table, Takes, WAIT, duration_of};
 use crate::formats::{self, Format, Options};
 use crate::http::{HttpFields, TABLE as HTTP_TABLE};
@@ -55,6 +57,8 @@ pub struct LaneFields {
     pub drain_rate: Option<f64>,
     /// What is different of its spool.
     pub spool: SpoolFields,
+    /// `tee_file`.
+    pub tee_file: TeeFields,
     /// How it is reached.
     pub http: HttpFields,
 }
@@ -74,6 +78,7 @@ impl Default for LaneFields {
             workers: 1,
             drain_rate: None,
             spool: SpoolFields::default(),
+            tee_file: TeeFields::default(),
             http: HttpFields::default(),
         }
     }
@@ -91,6 +96,34 @@ pub struct SpoolFields {
     total_max_bytes: Option<u64>,
 }
 
+/// `tee_file`, as it was written.
+pub struct TeeFields {
+    path: Option<PathBuf>,
+    max_bytes: u64,
+    keep: u64,
+}
+
+impl Default for TeeFields {
+    fn default() -> TeeFields {
+        TeeFields { path: None, max_bytes: TEE_MAX_BYTES, keep: TEE_KEEP }
+    }
+}
+
+impl TeeFields {
+    /// What is meant; none where there is no path.
+    pub fn settle(self) -> Option<TeeSettings> {
+        let TeeFields { path, max_bytes, keep } = self;
+        Some(TeeSettings { path: path?, max_bytes, keep })
+    }
+}
+
+/// Defaults of `tee_file`: some thousand ticks of a small host, and a disk that is not filled by them.
+const TEE_MAX_BYTES: u64 = 16 << 20;
+const TEE_KEEP: u64 = 1;
+
+/// More is a mistyped number.
+const TEE_KEEP_MOST: u64 = 1000;
+
 /// The types that there are, as the documentation names them.
 static TYPES: LazyLock<String> = LazyLock::new(|| {
     let names = formats::names().map(|name| format!("`{name}`"));
@@ -102,7 +135,7 @@ static TYPE: LazyLock<Field<LaneFields>> = LazyLock::new(|| {
     Field::new("type", Takes::Text(set_type), DefaultValue::Required, &TYPES).variable("MC_SHIPPER_TYPE")
 });
 
-static FIELDS: [Field<LaneFields>; 12] = [
+static FIELDS: [Field<LaneFields>; 13] = [
     Field::new(
         "name",
         Takes::Text(set_name),
@@ -172,6 +205,12 @@ static FIELDS: [Field<LaneFields>; 12] = [
         DefaultValue::EmptyMap,
         "",
     ),
+    Field::new(
+        "tee_file",
+        Takes::Object(&Inner { table: &TEE_TABLE, of: |s: &mut LaneFields| &mut s.tee_file }),
+        DefaultValue::EmptyMap,
+        "",
+    ),
     Field::all_of(&Inner { table: &HTTP_TABLE, of: |s: &mut LaneFields| &mut s.http }),
 ];
 
@@ -180,6 +219,36 @@ pub static LANE_TABLE: Table<LaneFields> = Table::new(|| {
     let (name, others) = FIELDS.split_at(1);
     name.iter().chain(std::iter::once(&*TYPE)).chain(others).collect()
 });
+
+static TEE_FIELDS: [Field<TeeFields>; 3] = [
+    Field::new(
+        "path",
+        Takes::Text(|s: &mut TeeFields, text| {
+            if text.is_empty() {
+                s.path = None;
+                return Ok(());
+            }
+            s.path = Some(file_path(&text).map_err(|why| Fault::quoting("").after(format!(" {why}")))?);
+            Ok(())
+        }),
+        DefaultValue::Null,
+        "A file into which what is sent is also written, as `http_json`'s payload, a line each; null: none.",
+    ),
+    Field::new(
+        "max_bytes",
+        Takes::Whole(BYTES, |s, bytes| s.max_bytes = bytes),
+        DefaultValue::Whole(TEE_MAX_BYTES),
+        "A line that would make it larger begins a new file.",
+    ),
+    Field::new(
+        "keep",
+        Takes::Whole(0..=TEE_KEEP_MOST, |s, keep| s.keep = keep),
+        DefaultValue::Whole(TEE_KEEP),
+        "How many of the files before it are kept, as `path.1` (the latest) to `path.<keep>`.",
+    ),
+];
+
+static TEE_TABLE: Table<TeeFields> = Table::new(|| TEE_FIELDS.iter().collect());
 
 static RETRY_FIELDS: [Field<RetrySettings>; 3] = [
     Field::new(

@@ -46,6 +46,7 @@ mod sender;
 mod series_file;
 mod settings;
 mod start;
+mod tee;
 #[cfg(test)]
 mod tests;
 mod transport;
@@ -63,7 +64,7 @@ use self::body_maker::BodyMaker;
 use self::learned::Learned;
 use self::losses::LOG_EVERY;
 use self::queue::{Queue, SenderId};
-use self::route::{access, making, route};
+use self::route::{access, making, route, tee};
 use self::series_file::SeriesFile;
 use self::start::Predecessor;
 
@@ -77,6 +78,7 @@ pub use mailbox::Inlet;
 pub use queue::{GRACE, Unsaved};
 pub use sender::{REFUSED_PAUSE, Sender};
 pub use settings::{DEFAULT_MEMORY_MAX_BYTES, Kind, RetrySettings, Settings, SpoolMode, SpoolSettings, To};
+pub use tee::TeeSettings;
 pub use worker::Worker;
 
 /// The loops of one destination, each to be run on a thread of its own.
@@ -121,6 +123,7 @@ impl Lane {
             Arc::clone(&queue),
             series.is_some(),
         ));
+        maker.set_tee(tee(settings));
         let (starter, start) = start::start(before.map(|before| before.threads.clone()));
         let [(worker_alive, worker_ended), (keeper_alive, keeper_ended), (sender_alive, senders_ended)] =
             [(); 3].map(|()| bounded(0));

@@ -8,6 +8,7 @@ use crate::model::Signal;
 use crate::shaping::Stage;
 
 use super::settings::{Settings, To};
+use super::tee::Tee;
 use super::transport::{self, Transport};
 
 /// How a lane's bodies leave.
@@ -33,6 +34,11 @@ pub(super) fn making(settings: &Settings) -> Making {
             Making::Metrics((format.encoder)(options, from), Stage::new(settings.perspective()).map(Box::new))
         }
     }
+}
+
+/// What writes down what it is sent, where that is asked for.
+pub(super) fn tee(settings: &Settings) -> Option<Tee> {
+    Tee::new(&settings.name, settings.tee_file.as_ref()?, settings.perspective())
 }
 
 /// What the senders of a lane share, where it goes over the network.

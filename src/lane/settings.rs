@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::budget::Budget;
+use super::tee::TeeSettings;
 use crate::formats::{Format, Options};
 use crate::http::HttpSettings;
 use crate::model::{Labels, Scheme, Signal};
@@ -32,6 +33,8 @@ pub struct Settings {
     pub rule_places: Vec<String>,
     /// Format and transport.
     pub kind: Kind,
+    /// Where what is sent is written down, for looking at.
+    pub tee_file: Option<TeeSettings>,
     /// How what waits for delivery is kept.
     pub spool: SpoolSettings,
     /// Requests under way at a time. Above 1 the order in which bodies arrive is not kept;

@@ -115,6 +115,7 @@ impl Running {
             naming: crate::model::Scheme::Native,
             rules: Rules::NONE,
             rule_places: Vec::new(),
+            tee_file: None,
             own_metrics: false,
             labels: Labels::EMPTY,
             kind: Kind { format: &json::STDOUT, options: Options::default(), to: To::Stdout },

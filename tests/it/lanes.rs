@@ -56,6 +56,7 @@ impl Running {
             naming: Scheme::Native,
             rules: Rules::NONE,
             rule_places: Vec::new(),
+            tee_file: None,
             own_metrics: false,
             labels: Labels::of(&[("job", "metricsd"), ("instance", "host-1")]),
             kind,

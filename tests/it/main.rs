@@ -40,6 +40,7 @@ mod shutdown;
 mod spools;
 mod statsd;
 mod support;
+mod tee;
 mod templates;
 mod tls;
 mod transforms;

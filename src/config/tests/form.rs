@@ -140,6 +140,10 @@ fn what_this_version_does_not_have_is_refused_as_such() {
             "shipper.type: this version has no \"loki\" yet; use \"prometheus_remote_write\", \"http_json\", \"otlp_http\", \"influxdb\", \"datadog\", \"graphite\", \"file\" or \"stdout\"",
         ),
         (
+            r#"{"shipper": {"type": "prometheus_remote_write", "endpoint": "http://h", "compression": "zstd"}}"#,
+            "shipper.compression: there is no zstd here",
+        ),
+        (
             r#"{"shippers": [{"type": "stdout", "send": ["metrics"]}]}"#,
             "shippers[0].send: this version has no send yet; remove it",
         ),

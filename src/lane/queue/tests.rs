@@ -47,6 +47,7 @@ fn settings(name: &str, spool: &SpoolSettings) -> Settings {
         naming: crate::model::Scheme::Native,
         rules: Rules::NONE,
         rule_places: Vec::new(),
+        tee_file: None,
         own_metrics: false,
         labels: Labels::EMPTY,
         kind: Kind { format: &json::STDOUT, options: Options::default(), to: To::Stdout },
