@@ -108,10 +108,13 @@ impl BodyMaker {
     pub fn make(&self, payload: &Payload) -> Vec<Body> {
         let most = self.learned.most(monotonic());
         let mut inner = self.lock();
-        let Inner { making, bodies, .. } = &mut *inner;
+        let Inner { making, tee, bodies, .. } = &mut *inner;
         let (content, time_ms) = match (payload, making) {
             (Payload::Metrics(batch), Making::Metrics(..)) => (self.encode(batch, most, &mut inner), batch.time_ms),
             (Payload::Records(records), Making::Records(encoder)) => {
+                if let Some(tee) = tee {
+                    tee.take_records(records);
+                }
                 encoder.encode(records, most, bodies);
                 (encoder.content(), records.time_ms)
             }

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use crate::formats::{Carriage, Encoder, RecordEncoder};
+use crate::formats::json::{self, Json};
+use crate::formats::{Carriage, Compression, Encoder, Options, RecordEncoder};
 use crate::http::Access;
 use crate::model::Signal;
 use crate::shaping::Stage;
 
 use super::settings::{Settings, To};
-use super::tee::Tee;
+use super::tee::{LineEncoder, Tee};
 use super::transport::{self, Transport};
 
 /// How a lane's bodies leave.
@@ -38,7 +39,12 @@ pub(super) fn making(settings: &Settings) -> Making {
 
 /// What writes down what it is sent, where that is asked for.
 pub(super) fn tee(settings: &Settings) -> Option<Tee> {
-    Tee::new(&settings.name, settings.tee_file.as_ref()?, settings.perspective())
+    let of_records = json::STDOUT.records.filter(|_| settings.signal == Signal::Records);
+    let encoder = match of_records {
+        Some(records) => LineEncoder::Records((records.encoder)(&Options::default(), &settings.labels)),
+        None => LineEncoder::Metrics(Box::new(Json::new(settings.perspective(), Compression::None))),
+    };
+    Tee::new(&settings.name, settings.tee_file.as_ref()?, encoder)
 }
 
 /// What the senders of a lane share, where it goes over the network.

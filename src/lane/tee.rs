@@ -5,8 +5,8 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -14,9 +14,8 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use super::transport::{File, Transport};
 use super::verdict::Answer;
 use crate::formats::json::Json;
-use crate::formats::{Bodies, Compression, Content, Encoder};
-use crate::model::Batch;
-use crate::shaping::Perspective;
+use crate::formats::{Bodies, Content, Encoder, RecordEncoder};
+use crate::model::{Batch, Records};
 
 /// `tee_file` of a destination.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,20 +37,71 @@ const WAITING_BYTES: usize = 4 << 20;
 /// What waits when it is not needed any more has so long to be written.
 const END_WITHIN: Duration = Duration::from_secs(1);
 
-/// The way to the thread that writes.
+/// What one lane has written down.
 pub struct Tee {
+    encoder: LineEncoder,
+    outlet: Arc<Outlet>,
+}
+
+/// What makes lines.
+pub enum LineEncoder {
+    /// Of metrics.
+    Metrics(Box<Json>),
+    /// Of records.
+    Records(Box<dyn RecordEncoder>),
+}
+
+/// The way to the thread that writes a file.
+struct Outlet {
     destination: String,
     settings: TeeSettings,
-    encoder: Json,
     lines: Option<Sender<Vec<u8>>>,
     waiting: Arc<AtomicUsize>,
     ended: Receiver<()>,
-    is_late: bool,
+    is_late: AtomicBool,
 }
 
+/// The files that are written: one thread has each, whichever lanes give it lines, so that only one puts it by.
+static OUTLETS: Mutex<Vec<Weak<Outlet>>> = Mutex::new(Vec::new());
+
 impl Tee {
-    /// Writes what is seen `from` there. None where no thread can be started, which is said.
-    pub fn new(destination: &str, settings: &TeeSettings, from: Perspective) -> Option<Tee> {
+    /// Writes what `encoder` makes of what the destination is sent. None where no thread can be started, which is said.
+    pub fn new(destination: &str, settings: &TeeSettings, encoder: LineEncoder) -> Option<Tee> {
+        let mut outlets = OUTLETS.lock().unwrap_or_else(PoisonError::into_inner);
+        outlets.retain(|outlet| outlet.strong_count() > 0);
+        let known = outlets.iter().filter_map(Weak::upgrade).find(|outlet| outlet.settings == *settings);
+        let outlet = match known {
+            Some(outlet) => outlet,
+            None => {
+                let outlet = Arc::new(Outlet::new(destination, settings)?);
+                outlets.push(Arc::downgrade(&outlet));
+                outlet
+            }
+        };
+        Some(Tee { encoder, outlet })
+    }
+
+    /// Hands on what the destination is sent with `batch`.
+    pub fn take(&mut self, batch: &Batch) {
+        let mut bodies = Bodies::default();
+        if let LineEncoder::Metrics(encoder) = &mut self.encoder {
+            encoder.encode(batch, u64::MAX, &mut bodies);
+        }
+        self.outlet.put(bodies);
+    }
+
+    /// The same with `records`.
+    pub fn take_records(&mut self, records: &Records) {
+        let mut bodies = Bodies::default();
+        if let LineEncoder::Records(encoder) = &mut self.encoder {
+            encoder.encode(records, u64::MAX, &mut bodies);
+        }
+        self.outlet.put(bodies);
+    }
+}
+
+impl Outlet {
+    fn new(destination: &str, settings: &TeeSettings) -> Option<Outlet> {
         let (lines, received): (Sender<Vec<u8>>, Receiver<Vec<u8>>) = bounded(WAITING);
         let (alive, ended) = bounded(0);
         let waiting = Arc::new(AtomicUsize::new(0));
@@ -78,21 +128,11 @@ impl Tee {
             );
             return None;
         }
-        Some(Tee {
-            destination: destination.to_owned(),
-            settings: settings.clone(),
-            encoder: Json::new(from, Compression::None),
-            lines: Some(lines),
-            waiting,
-            ended,
-            is_late: false,
-        })
+        let (destination, settings) = (destination.to_owned(), settings.clone());
+        Some(Outlet { destination, settings, lines: Some(lines), waiting, ended, is_late: AtomicBool::new(false) })
     }
 
-    /// Hands on what the destination is sent with `batch`.
-    pub fn take(&mut self, batch: &Batch) {
-        let mut bodies = Bodies::default();
-        self.encoder.encode(batch, u64::MAX, &mut bodies);
+    fn put(&self, mut bodies: Bodies) {
         for line in bodies.drain() {
             let (bytes, waiting) = (line.bytes.len(), self.waiting.load(Ordering::Relaxed));
             let has_room = waiting == 0 || waiting + bytes <= WAITING_BYTES;
@@ -100,7 +140,7 @@ impl Tee {
             let is_taken = has_room && self.lines.as_ref().is_some_and(|lines| lines.try_send(line.bytes).is_ok());
             if !is_taken {
                 self.waiting.fetch_sub(bytes, Ordering::Relaxed);
-                if !std::mem::replace(&mut self.is_late, true) {
+                if !self.is_late.swap(true, Ordering::Relaxed) {
                     log::warn!(
                         "destination {}: the disk of tee_file {} does not keep up; what it does not take is left out \
                          there, the destination has it",
@@ -113,7 +153,7 @@ impl Tee {
     }
 }
 
-impl Drop for Tee {
+impl Drop for Outlet {
     fn drop(&mut self) {
         self.lines = None;
         // Nothing is ever sent: it closes.

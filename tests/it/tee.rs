@@ -79,3 +79,28 @@ fn one_that_is_never_read_holds_nothing_up() {
     daemon.signal(Signal::SIGTERM);
     assert_eq!(daemon.wait(), 0);
 }
+
+#[test]
+fn records_are_written_there_as_well_by_the_one_who_writes_the_metrics() {
+    let peer = Peer::start(|_, _| Reply::status(200));
+    let dir = TempDir::new();
+    let path = dir.path().join("out.jsonl");
+    let config = format!(
+        r#"{{"server": {{"host": "127.0.0.1", "port": PORT}}, "collector": {{"interval_seconds": 0.2}},
+            "listen": {{"push": {{"enabled": true}}}},
+            "shippers": [{{"name": "otlp", "type": "otlp_http", "endpoint": "{}", "spool": {{"mode": "memory"}},
+                           "tee_file": {{"path": {path:?}}}}}]}}"#,
+        peer.url("")
+    );
+    let mut daemon = Daemon::start(dir.path(), &config);
+    let logs = r#"{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"body":{"stringValue":"no space left"}}]}]}]}"#;
+    let url = format!("http://127.0.0.1:{}/v1/logs", daemon.port);
+    wait_for("the push", || ureq::post(&url).header("Content-Type", "application/json").send(logs).ok());
+    daemon.signal(Signal::SIGTERM);
+    assert_eq!(daemon.wait(), 0);
+    let all = payloads(&fs::read_to_string(&path).unwrap());
+    let of = |name: &str| all.iter().filter(|payload| payload[name].is_array()).count();
+    assert!(of("metrics") > 0 && of("logs") == 1, "{all:?}");
+    let records = all.iter().find(|payload| payload["logs"].is_array()).unwrap();
+    assert_eq!(records["logs"][0]["message"], "no space left");
+}
