@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use metricsd::collectors::{self, Tick};
 use metricsd::formats::{
-    self, Bodies, Compression, Encoder, Options,
+    self, Bodies, Compression, Encoder, Format, Options, datadog, graphite, influx,
     json::Json,
     remote_write::{RemoteWrite, Version},
     text,
@@ -80,6 +80,15 @@ fn main() {
         otlp(&batch);
         encode("json", &batch, Box::new(Json::new(from(Labels::EMPTY), Compression::None)));
         encode("json, gzip", &batch, Box::new(Json::new(from(Labels::EMPTY), Compression::Gzip)));
+        for (name, compression) in [("", Compression::None), (", gzip", Compression::Gzip)] {
+            let options = Options::compressed(compression);
+            let of = |format: &Format| (format.encoder)(&options, from(Labels::of(&[("host", "host-1")])));
+            encode(&format!("influxdb{name}"), &batch, of(&influx::FORMAT));
+            encode(&format!("datadog{name}"), &batch, of(&datadog::FORMAT));
+            if compression == Compression::None {
+                encode("graphite", &batch, of(&graphite::FORMAT));
+            }
+        }
         let mut page = String::new();
         report(&format!("text page, {series} series"), series, || {
             page.clear();

@@ -4,7 +4,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use metricsd::formats::{Content, Divide, content, json, remote_write};
+use metricsd::formats::{self, Answered, Content, Divide, content, json, remote_write};
 use metricsd::http::{Url, redacted_url};
 
 /// Divides, by turns in two and in more pieces, until nothing can be divided; gives the samples.
@@ -37,6 +37,24 @@ fuzz_target!(|input: &[u8]| {
             }
         }
         b'j' => drop(down(json::divide, &plain, body, 1000, 3)),
+        // Between lines, whatever they are: what comes out is what went in.
+        b'i' => {
+            let divide = formats::influx::FORMAT.divide.unwrap();
+            if let Some(pieces) = divide(&plain, body, 7) {
+                assert!(pieces.len() > 1);
+                assert_eq!(pieces.into_iter().map(|piece| piece.bytes).collect::<Vec<_>>().concat(), body);
+            }
+        }
+        b'd' => drop(down(formats::datadog::FORMAT.divide.unwrap(), &plain, body, 1000, 3)),
+        // What a server says of what it was sent, in two parts.
+        b'a' => {
+            let (sent, said) = body.split_at(body.len() / 2);
+            let header = |_: &str| Some("application/json");
+            for status in [200, 202, 400, 422] {
+                let answer = Answered { status, header: &header, body: said, sent };
+                formats::ALL.iter().for_each(|format| drop((format.written)(&plain, &answer)));
+            }
+        }
         b'z' => drop(json::divide(&gzip, body, 3)),
         b'u' => {
             let Ok(url) = std::str::from_utf8(body) else { return };

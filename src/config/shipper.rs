@@ -171,14 +171,11 @@ fn lane(shipper: LaneFields, stands_at: &str, common: &Common<'_>, notes: &mut N
         // node_exporter's dashboards look for this one.
         all.entry("job").or_insert(if naming == Scheme::NodeExporter { "node" } else { "metricsd" });
         let instance = *all.entry("instance").or_insert(common.host_name);
-        if is_nobodys_name(instance) {
-            let why = "every host that has not been given a name is called that, and their series would be one; name the \
-                       host, or set this label";
-            notes.within("labels", |notes| notes.warning("instance", format!("is {instance:?}: {why}")));
-        }
+        warn_of_nobodys_name("instance", instance, notes);
     }
     if let Some(label) = format.host_label {
-        all.entry(label).or_insert(common.host_name);
+        let host = *all.entry(label).or_insert(common.host_name);
+        warn_of_nobodys_name(label, host, notes);
     }
     // Each was checked, and a map holds no name twice.
     let labels = Labels::new(all).ok()?;
@@ -220,6 +217,14 @@ fn own_key(shown: Shown, used: bool, notes: &mut Notes) -> Option<OwnKey> {
     })
 }
 
+fn warn_of_nobodys_name(label: &'static str, host: &str, notes: &mut Notes) {
+    if is_nobodys_name(host) {
+        let why = "every host that has not been given a name is called that, and their series would be one; name the \
+                   host, or set this label";
+        notes.within("labels", |notes| notes.warning(label, format!("is {host:?}: {why}")));
+    }
+}
+
 /// Whether a host of that name was given none.
 fn is_nobodys_name(name: &str) -> bool {
     ["localhost", "localhost.localdomain", "(none)"].contains(&name)
@@ -243,7 +248,8 @@ fn place(shipper: &LaneFields, format: Option<&Format>, reach: &Reach, notes: &m
         Over::Tcp { .. } => "tcp://host:port or tls://host:port",
     };
     let Some(endpoint) = shipper.endpoint.as_ref().or(reach.endpoint.as_ref()) else {
-        notes.problem("endpoint", format!("required: {needed}"));
+        let or_else = if reach.or_else.is_empty() { String::new() } else { format!("; or set {}", reach.or_else) };
+        notes.problem("endpoint", format!("required: {needed}{or_else}"));
         return None;
     };
     let place = match over {

@@ -180,6 +180,8 @@ pub struct Reach {
     pub path: Option<&'static str>,
     /// What they are told in the query, behind what the endpoint has there: names, and values as they are.
     pub query: Vec<(&'static str, String)>,
+    /// What may be set instead of an endpoint, for one who has done neither; empty: nothing.
+    pub or_else: &'static str,
     /// What it takes to be let in.
     pub key: Option<Shown>,
 }

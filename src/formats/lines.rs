@@ -7,7 +7,7 @@ use std::io::Write;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use super::body::{Content, Piece};
+use super::body::{Content, Piece, cuts};
 use super::compiled::Compiled;
 use super::encoder::{Bodies, Encoded, Encoder};
 use super::gzip::{gunzip, gzip, is_gzip};
@@ -229,20 +229,23 @@ pub fn numbers<'t, L: Lined>(text: &'t [u8]) -> impl Iterator<Item = u64> + 't {
 /// The text in pieces of whole lines, of `most` numbers at most, as far as a line has no more; none where it is
 /// one line.
 fn divided<L: Lined>(text: &[u8], most: u64) -> Option<Vec<(&[u8], u64)>> {
-    let total: u64 = numbers::<L>(text).sum();
-    // Two pieces at least, of about the same size.
-    let pieces = total.div_ceil(most.max(1)).max(2);
-    let share = total.div_ceil(pieces).max(1);
+    let total = usize::try_from(numbers::<L>(text).sum::<u64>()).ok()?;
+    let mut ends = cuts(total, most)?;
     let mut all = Vec::new();
-    let (mut begin, mut end, mut held) = (0, 0, 0);
+    let (mut begin, mut end, mut held, mut passed) = (0, 0, 0, 0);
+    let mut until = ends.next()? as u64;
     for line in text.split_inclusive(|byte| *byte == b'\n') {
         let count = L::numbers(line.strip_suffix(b"\n").unwrap_or(line));
-        if held > 0 && held + count > share {
+        if held > 0 && (passed + count > until || held + count > most) {
             all.push((&text[begin..end], held));
             (begin, held) = (end, 0);
         }
+        while passed + count > until {
+            until = ends.next().map_or(u64::MAX, |end| end as u64);
+        }
         end += line.len();
         held += count;
+        passed += count;
     }
     if end > begin {
         all.push((&text[begin..end], held));
@@ -287,6 +290,7 @@ mod tests {
         let of = |all: &[(&str, u64)]| Some(all.iter().map(|(text, n)| ((*text).to_owned(), *n)).collect::<Vec<_>>());
         assert_eq!(pieces("1\n2\n3\n4\n", 2), of(&[("1\n2\n", 2), ("3\n4\n", 2)]));
         assert_eq!(pieces("1\n2\n3\n4\n", 100), of(&[("1\n2\n", 2), ("3\n4\n", 2)]), "two at least");
+        assert_eq!(pieces("1\n2\n3\n4\n5\n", 2), of(&[("1\n", 1), ("2\n3\n", 2), ("4\n5\n", 2)]));
         assert_eq!(pieces("1,1\n2,2\n3\n", 2), of(&[("1,1\n", 2), ("2,2\n", 2), ("3\n", 1)]));
         assert_eq!(pieces("1,1,1\n2\n", 1), of(&[("1,1,1\n", 3), ("2\n", 1)]), "a line is not cut");
         assert_eq!(pieces("1,1,1\n", 1), None);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use metricsd::collectors::{self, Tick};
 use metricsd::formats::Compression;
 use metricsd::formats::{
-    Bodies, Encoder, Extent, Sent,
+    Bodies, Encoder, Extent, Format, Options, Sent, datadog, graphite, influx,
     json::Json,
     remote_write::{RemoteWrite, Version},
 };
@@ -83,11 +83,17 @@ static ALLOCATOR: Counting = Counting;
 /// allocates by itself.
 const COLLECT: u64 = 8;
 
-/// For remote write the list of the batch's chunks and the body, for JSON the body.
-const ENCODE: [u64; 3] = [2, 2, 1];
+/// For remote write the list of the batch's chunks and the body, for JSON the body, for the formats of lines
+/// the list and the body, for Datadog those, the body before it is packed, and the host's name twice.
+const ENCODE: [u64; 6] = [2, 2, 1, 2, 2, 5];
 
 fn from(labels: Labels) -> Perspective {
     Perspective::new(Scheme::Native, labels)
+}
+
+/// An encoder that does not compress, which takes blocks of its own.
+fn own(format: &Format) -> Box<dyn Encoder> {
+    (format.encoder)(&Options::compressed(Compression::None), from(Labels::of(&[("host", "host-1")])))
 }
 
 /// The blocks that a steady tick of the fixture `host` takes: collecting, and each encoder.
@@ -102,9 +108,12 @@ fn steady_tick(host: &str) -> (usize, u64, Vec<u64>) {
         Box::new(RemoteWrite::new(Version::V1, from(Labels::of(&[("job", "metricsd")])))),
         Box::new(RemoteWrite::new(Version::V2, from(Labels::of(&[("job", "metricsd")])))),
         Box::new(Json::new(from(Labels::EMPTY), Compression::None)),
+        own(&influx::FORMAT),
+        own(&graphite::FORMAT),
+        own(&datadog::FORMAT),
     ];
     let mut last = (0, 0, Vec::new());
-    let mut rooms = [(); 3].map(|()| Bodies::default());
+    let mut rooms = [(); 6].map(|()| Bodies::default());
     for round in 0..5 {
         let tick = Tick { wall_ms: 1_700_000_000_000 + round * 1000, monotonic: monotonic() };
         let before = COUNT.get();

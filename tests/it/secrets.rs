@@ -99,6 +99,23 @@ fn destinations_that_quote_what_they_were_told_give_nothing_away() {
                     let log = wait_for("the refusal's line", || Some(daemon.log()).filter(|log| log.contains(why)));
                     assert!(!log.contains("elsewhere") && !log.contains("content-type"), "{credentials}: {log}");
                 }
+                // Those that a format has of its own; the query has none that an operator wrote.
+                let file = dir.path().join("secret");
+                for own in [
+                    r#""type": "influxdb", "influxdb": {"org": "o", "bucket": "b", "token": "s3cr3t-token"}"#
+                        .to_owned(),
+                    format!(
+                        r#""type": "influxdb", "influxdb": {{"version": 3, "database": "d", "token_file": {file:?}}}"#
+                    ),
+                    r#""type": "datadog", "datadog": {"api_key": "s3cr3t-key"}"#.to_owned(),
+                    format!(r#""type": "datadog", "datadog": {{"api_key_file": {file:?}}}"#),
+                ] {
+                    let daemon = start(&dir, &format!(r#""endpoint": "{}", {own}"#, peer.url("")));
+                    look(&daemon);
+                    let why = "(its text is not shown: credentials went with the request)";
+                    let log = wait_for("the refusal's line", || Some(daemon.log()).filter(|log| log.contains(why)));
+                    assert!(!log.contains("elsewhere") && !log.contains("content-type"), "{own}: {log}");
+                }
                 for user_info in ["user:s3cr3t%20word", "s3cr3t-token"] {
                     let endpoint = format!("http://{user_info}@{}/in", peer.address);
                     look(&start(&dir, &format!(r#""type": "http_json", "endpoint": "{endpoint}""#)));

@@ -543,7 +543,10 @@ fn datadog_is_reached_at_its_site_with_its_key_in_a_header() {
     let own = loaded(&shipper(r#""endpoint": "http://vm:8428/datadog""#));
     assert_eq!(own.lanes[0].kind.http().unwrap().credentials, Default::default());
     for (more, said) in [
-        ("\"name\": \"x\"", "shipper.endpoint: required"),
+        (
+            "\"name\": \"x\"",
+            "shipper.endpoint: required: a URL such as \"http://host:9090/path\"; or set datadog.api_key",
+        ),
         (
             r#""datadog": {"site": "app.datadoghq.com", "api_key": "x"}"#,
             "shipper.datadog.site: expected a site such as",

@@ -141,7 +141,7 @@ fn reach(options: &Options, _: &mut Notes) -> Reach {
     });
     // Nobody is let in there without a key.
     let endpoint = key.is_some().then(|| format!("https://api.{}", site.as_deref().unwrap_or(SITE)));
-    Reach { endpoint, path: Some("/api/v2/series"), query: Vec::new(), key }
+    Reach { endpoint, or_else: "datadog.api_key", path: Some("/api/v2/series"), key, ..Reach::default() }
 }
 
 /// Encodes for one destination.
@@ -235,7 +235,7 @@ impl Datadog {
         let bytes = begin(range.end) - begin(range.start) + range.len() + FRAME.len();
         let is_alone = range.len() == 1;
         if is_alone || (range.len() <= most && bytes <= MAX_UNPACKED) {
-            let plain = plain(range.clone().map(|at| &self.text[begin(at)..self.ends[at]]));
+            let plain = plain(range.clone().map(|at| &self.text[begin(at)..self.ends[at]]), bytes);
             let mut body = out.room();
             pack(&self.content, &plain, &mut body);
             if is_alone || body.len() <= MAX_BYTES {
@@ -301,10 +301,11 @@ fn quoted(text: &str) -> String {
 /// What stands around the series of a body.
 const FRAME: &str = "{\"series\":[]}";
 
-/// A whole body of these series.
-fn plain<'s>(series: impl Iterator<Item = &'s [u8]>) -> Vec<u8> {
+/// A whole body of these series, of about so many bytes.
+fn plain<'s>(series: impl Iterator<Item = &'s [u8]>, bytes: usize) -> Vec<u8> {
     let (before, behind) = FRAME.split_at(FRAME.len() - 2);
-    let mut plain = before.as_bytes().to_vec();
+    let mut plain = Vec::with_capacity(bytes);
+    plain.extend_from_slice(before.as_bytes());
     for (at, one) in series.enumerate() {
         if at > 0 {
             plain.push(b',');
@@ -342,7 +343,7 @@ fn divide(content: &Content, body: &[u8], most: u64) -> Option<Vec<Piece>> {
     let piece = |to: usize| {
         let part = &series[std::mem::replace(&mut from, to)..to];
         let mut bytes = Vec::new();
-        pack(content, &plain(part.iter().map(|one| one.get().as_bytes())), &mut bytes);
+        pack(content, &plain(part.iter().map(|one| one.get().as_bytes()), text.len()), &mut bytes);
         Piece { bytes, samples: part.len() as u64 }
     };
     Some(cuts(series.len(), most)?.map(piece).collect())

@@ -196,7 +196,7 @@ fn reach(options: &Options, notes: &mut Notes) -> Reach {
         before,
         remedy: "check influxdb.token or token_file (a changed file is used with the next request)",
     });
-    Reach { endpoint: None, path: Some(path), query, key }
+    Reach { path: Some(path), query, key, ..Reach::default() }
 }
 
 fn encoder(options: &Options, from: Perspective) -> Box<dyn Encoder> {
