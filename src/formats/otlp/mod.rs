@@ -528,6 +528,17 @@ impl<W: Wire> Encoder for Otlp<W> {
         self.ledger.inherit(sent);
     }
 
+    fn take_counts(&mut self) -> Option<Deltas> {
+        let fresh = Deltas::new(self.from.clone());
+        self.deltas.as_mut().map(|deltas| std::mem::replace(deltas, fresh))
+    }
+
+    fn inherit_counts(&mut self, counts: Deltas) {
+        if let Some(deltas) = &mut self.deltas {
+            deltas.take_over(counts);
+        }
+    }
+
     fn revision(&self) -> u64 {
         self.ledger.revision()
     }
