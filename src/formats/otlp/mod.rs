@@ -9,10 +9,12 @@
 
 mod answer;
 mod compiled;
+mod divide;
 mod ended;
 mod exemplars;
 mod json;
 mod logs;
+mod making;
 mod point;
 mod proto;
 mod request;
@@ -22,24 +24,24 @@ mod words;
 
 use std::sync::Arc;
 
-use self::compiled::{Compiled, Made, Start, Stream};
-use self::ended::{Ending, Endings, Targets};
-use self::point::{Point, Value, nanos};
-use self::request::{Places, Request, Wire};
-use self::whole::{Form, count_of};
-use super::body::{Content, Piece, content, cuts};
+use self::compiled::Made;
+use self::divide::divide;
+use self::ended::{Endings, Targets};
+use self::making::{Body, Known, Numbers};
+use self::request::Wire;
+use super::body::{Content, content};
 use super::compiled as compiled_chunks;
-use super::delta::{Delta, Deltas};
+use super::delta::Deltas;
 use super::encoder::{Bodies, Encoded, Encoder, RecordEncoder};
 use super::format::{Format, Limits, OfRecords, Over, OwnField, Signal, as_given};
-use super::gzip::{GZIP, gunzip, gzip, is_gzip};
+use super::gzip::GZIP;
 use super::ledger::Ledger;
 use super::options::{Compression, Options};
 use super::part::Part;
 use super::sent::{Names, Sent};
 use crate::fields::{DefaultValue, Field, Takes};
-use crate::model::{Batch, Chunk, Labels, Resource, Scheme};
-use crate::shaping::{Perspective, View};
+use crate::model::{Batch, Labels, Resource, Scheme};
+use crate::shaping::Perspective;
 
 /// `otlp_http`.
 pub static FORMAT: Format = Format {
@@ -153,43 +155,6 @@ struct Otlp<W: Wire> {
     host: (Arc<Resource>, Arc<[u8]>),
 }
 
-/// What is known of a chunk.
-struct Known<W> {
-    view: Arc<View>,
-    compiled: Arc<Compiled<W>>,
-    /// Of its metrics.
-    places: Places,
-}
-
-/// The body that is being made.
-struct Body<W> {
-    request: Request<W>,
-    points: u64,
-    /// How many points came from templates; none: all are written one by one, for tests.
-    templated: Option<u64>,
-    /// What could not be written since somebody asked.
-    unencodable: u64,
-    plain: Vec<u8>,
-    room: Vec<f64>,
-    counts: Vec<u64>,
-    quantiles: Vec<(f64, f64)>,
-    exemplars: Vec<u8>,
-    increases: Vec<f64>,
-}
-
-/// A chunk's numbers of one moment.
-struct Numbers<'b> {
-    view: &'b View,
-    time_ms: i64,
-    /// For each series of the view.
-    values: &'b [f64],
-    /// For each of the chunk, where samples have times of their own.
-    times: Option<&'b [i64]>,
-    exemplars: exemplars::OfChunk<'b>,
-    /// For each series of the view, where what grows is sent as what came since the point before; else empty.
-    deltas: &'b [Delta],
-}
-
 impl<W: Wire> Otlp<W> {
     /// What is seen `from` there.
     fn new(from: Perspective, compression: Compression, temporality: Temporality) -> Otlp<W> {
@@ -205,248 +170,11 @@ impl<W: Wire> Otlp<W> {
             known: compiled_chunks::Compiled::default(),
             targets: Targets::default(),
             deltas: (temporality == Temporality::Delta).then(|| Deltas::new(from.clone())),
-            body: Body {
-                request: Request::default(),
-                points: 0,
-                templated: Some(0),
-                unencodable: 0,
-                plain: Vec::new(),
-                room: Vec::new(),
-                counts: Vec::new(),
-                quantiles: Vec::new(),
-                exemplars: Vec::new(),
-                increases: Vec::new(),
-            },
+            body: Body::default(),
             host,
             from,
         }
     }
-}
-
-impl<W: Wire> Known<W> {
-    fn new(chunk: &Chunk, from: &Perspective, made: Made, targets: &mut Targets) -> Known<W> {
-        let view = from.view(chunk);
-        let compiled = view.kept(|| Compiled::new(&view, chunk, &from.labels, made));
-        let mut known = Known { view, compiled, places: Places::default() };
-        known.fit(chunk, from, made);
-        targets.note(&known.compiled);
-        known
-    }
-
-    /// Makes it anew where it was made for something else.
-    fn fit(&mut self, chunk: &Chunk, from: &Perspective, made: Made) {
-        if self.compiled.made() != made {
-            self.compiled = Arc::new(Compiled::new(&self.view, chunk, &from.labels, made));
-            self.places = Places::default();
-        }
-    }
-}
-
-impl<W: Wire> Body<W> {
-    /// Adds the points of a chunk. Gives how many.
-    fn add(&mut self, known: &mut Known<W>, host: &Arc<[u8]>, numbers: &Numbers<'_>) -> u64 {
-        let Known { compiled, places, .. } = known;
-        let metrics = compiled.metrics.iter();
-        let of = metrics.map(|one| (one.resource.as_ref().unwrap_or(host), &one.head, one.data));
-        self.request.places(of, places);
-        if let Some(points) = self.add_template(compiled, places, numbers) {
-            self.points += points;
-            return points;
-        }
-        let mut points = 0;
-        for stream in &compiled.streams {
-            match self.add_stream(compiled, stream, places, numbers) {
-                Added::Yes => points += 1,
-                Added::Nothing => {}
-                Added::Broken => self.unencodable += 1,
-            }
-        }
-        self.points += points;
-        points
-    }
-
-    /// Adds the points of a chunk from its template, and gives how many; none where it has none, or some
-    /// point is another one than there.
-    fn add_template(&mut self, of: &Compiled<W>, places: &Places, numbers: &Numbers<'_>) -> Option<u64> {
-        let Numbers { time_ms, values, times, exemplars, .. } = numbers;
-        let is_plain = times.is_some() || !exemplars.all.is_empty();
-        let time_ns = nanos(*time_ms);
-        let template =
-            of.template.as_ref().filter(|template| !is_plain && template.holds(time_ns) && self.templated.is_some())?;
-        let counts = &mut self.counts;
-        let is_added = self.request.add_chunk(template, places, time_ns, values, |words| {
-            template.order().iter().all(|at| words_of(&of.streams[*at as usize], values, time_ns, counts, words))
-        });
-        let points = is_added.then(|| template.points())?;
-        self.templated = self.templated.map(|before| before + points);
-        Some(points)
-    }
-
-    /// Adds a stream's point.
-    fn add_stream(&mut self, of: &Compiled<W>, stream: &Stream, places: &Places, numbers: &Numbers<'_>) -> Added {
-        let Numbers { view, time_ms, values, times, exemplars, deltas } = numbers;
-        let time_ms = match times {
-            Some(_) => view.get(stream.at as usize).time_ms(*time_ms, *times),
-            None => *time_ms,
-        };
-        let data = of.metrics[stream.metric as usize].data;
-        let since = match data.is_delta() {
-            true => match increase_of(&stream.form, values, deltas, &mut self.increases) {
-                Some(since_ms) => Some(since_ms),
-                None => return Added::Nothing,
-            },
-            false => None,
-        };
-        let values = if since.is_some() { &self.increases } else { *values };
-        let number = |at: u32| values[at as usize];
-        let start_ns = match stream.start {
-            Start::Unknown => None,
-            Start::Ms(since_ms) => Some(nanos(since_ms)),
-            Start::Said(at) => nanos_of(number(at)),
-            Start::Before => since.map(nanos),
-        };
-        let value = match &stream.form {
-            Form::Number(at) => Value::Number(number(*at)),
-            Form::Histogram(one) => {
-                self.counts.clear();
-                if !one.counts(values, &mut self.counts) {
-                    return Added::Broken;
-                }
-                let count = self.counts.iter().sum();
-                Value::Histogram { count, sum: one.sum.map(number), counts: &self.counts, bounds: &one.bounds }
-            }
-            Form::Summary(one) => {
-                let Some(count) = count_of(number(one.count)) else { return Added::Broken };
-                self.quantiles.clear();
-                self.quantiles.extend(one.quantiles.iter().map(|(quantile, at)| (*quantile, number(*at))));
-                Value::Summary { count, sum: one.sum.map_or(0.0, number), quantiles: &self.quantiles }
-            }
-        };
-        let time_ns = nanos(time_ms);
-        self.exemplars.clear();
-        if !exemplars.all.is_empty() {
-            exemplars.write::<W>(view, &stream.form, data, time_ms, &mut self.exemplars);
-        }
-        let point = Point {
-            attributes: of.attributes(&stream.attributes),
-            // A clock that went back has everything begin in times to come.
-            start_ns: start_ns.filter(|start_ns| *start_ns <= time_ns),
-            time_ns,
-            value,
-            exemplars: &self.exemplars,
-        };
-        self.request.add(places.get(stream.metric), &point);
-        Added::Yes
-    }
-
-    /// Adds the last point of a stream, which says that there will be none.
-    fn end(&mut self, ending: &Ending) {
-        let place = self.request.place(&ending.resource, &ending.head, ending.data);
-        let value = Value::Ended(ending.data);
-        let point = Point {
-            attributes: &ending.attributes,
-            start_ns: None,
-            time_ns: nanos(ending.time_ms),
-            value,
-            exemplars: &[],
-        };
-        self.request.add(place, &point);
-        self.points += 1;
-    }
-
-    /// The body is done.
-    fn close(&mut self, content: &Content, most: u64, out: &mut Bodies) {
-        if !self.request.is_empty() {
-            self.plain.clear();
-            W::write(&self.request, &mut self.plain);
-            let mut body = out.room();
-            pack(content, &self.plain, &mut body);
-            // A chunk alone was too large.
-            let pieces = if self.points > most { divide(content, &body, most) } else { None };
-            match pieces {
-                Some(pieces) => pieces.into_iter().for_each(|piece| out.push(piece.bytes, piece.samples)),
-                None => out.push(body, self.points),
-            }
-        }
-        self.request.clear();
-        self.points = 0;
-    }
-}
-
-/// What became of a stream's numbers.
-enum Added {
-    /// They are a point.
-    Yes,
-    /// They give none: they are the first ones of what is sent as what came since the point before.
-    Nothing,
-    /// They cannot be one.
-    Broken,
-}
-
-/// What came of a stream since the point before, in the places of its `values`, and since when that is; none:
-/// that is not known of all its parts.
-fn increase_of(form: &Form, values: &[f64], deltas: &[Delta], increases: &mut Vec<f64>) -> Option<i64> {
-    increases.resize(values.len(), f64::NAN);
-    let of = |at: u32| match deltas.get(at as usize)? {
-        Delta::Since { start_ms, increase } => Some((*start_ms, *increase)),
-        Delta::AsItIs | Delta::Unknown => None,
-    };
-    let mut put = |at: u32, value: f64| increases[at as usize] = value;
-    match form {
-        Form::Number(at) => {
-            let (start_ms, increase) = of(*at)?;
-            put(*at, increase);
-            Some(start_ms)
-        }
-        Form::Histogram(one) => {
-            let (start_ms, increase) = of(one.count)?;
-            // All observations came since then: it was set back, its buckets with it, whatever they hold now.
-            let is_new = increase == values[one.count as usize];
-            for at in one.buckets.iter().chain([&one.count]).chain(&one.sum) {
-                let (_, increase) = of(*at)?;
-                put(*at, if is_new { values[*at as usize] } else { increase });
-            }
-            Some(start_ms)
-        }
-        Form::Summary(_) => None,
-    }
-}
-
-/// Appends what changes of a stream's point besides its time and a number that it is itself; false where
-/// that makes another point of it.
-fn words_of(stream: &Stream, values: &[f64], time_ns: u64, counts: &mut Vec<u64>, words: &mut Vec<u64>) -> bool {
-    let number = |at: u32| values[at as usize];
-    if let Start::Said(at) = stream.start {
-        let Some(start_ns) = nanos_of(number(at)).filter(|start_ns| *start_ns <= time_ns) else { return false };
-        words.push(start_ns);
-    }
-    match &stream.form {
-        Form::Number(_) => {}
-        Form::Histogram(one) => {
-            counts.clear();
-            if !one.counts(values, counts) {
-                return false;
-            }
-            words.push(counts.iter().sum());
-            words.extend(one.sum.map(|at| number(at).to_bits()));
-            words.extend_from_slice(counts);
-        }
-        Form::Summary(one) => {
-            let Some(count) = count_of(number(one.count)) else { return false };
-            words.extend([count, one.sum.map_or(0.0, number).to_bits()]);
-            words.extend(one.quantiles.iter().map(|(_, at)| number(*at).to_bits()));
-        }
-    }
-    true
-}
-
-/// Seconds as nanoseconds, to the microsecond, as precise as they are; none where they are before 1970, or
-/// nothing.
-fn nanos_of(seconds: f64) -> Option<u64> {
-    // 2^53: beyond, and that is the year 2255, a double has no microseconds.
-    const LAST: f64 = 9_007_199_254_740_992.0;
-    let micros = (seconds * 1e6).round();
-    (1.0..LAST).contains(&micros).then(|| micros as u64 * 1000)
 }
 
 impl<W: Wire> Encoder for Otlp<W> {
@@ -547,45 +275,6 @@ impl<W: Wire> Encoder for Otlp<W> {
 /// The host as a resource.
 fn host_of<W: Wire>(host: &Resource) -> Arc<[u8]> {
     W::resource(host.attributes()).into()
-}
-
-fn pack(content: &Content, plain: &[u8], out: &mut Vec<u8>) {
-    match is_gzip(content) {
-        true => gzip(plain, out),
-        false => out.extend_from_slice(plain),
-    }
-}
-
-/// Divides a request by its points.
-fn divide(content: &Content, body: &[u8], most: u64) -> Option<Vec<Piece>> {
-    let unpacked;
-    let plain = match is_gzip(content) {
-        true => {
-            unpacked = gunzip(body)?;
-            &unpacked[..]
-        }
-        false => body,
-    };
-    let is_json = content.iter().any(|(_, value)| value == json::Json::CONTENT_TYPE);
-    if is_json { divided::<json::Json>(content, plain, most) } else { divided::<proto::Protobuf>(content, plain, most) }
-}
-
-fn divided<W: Wire>(content: &Content, plain: &[u8], most: u64) -> Option<Vec<Piece>> {
-    let points = W::points(plain)?;
-    let mut from = 0;
-    let piece = |to: usize| {
-        let mut request = Request::<W>::default();
-        let part = &points[std::mem::replace(&mut from, to)..to];
-        for point in part {
-            let place = request.place(&point.resource, &point.head, point.data);
-            request.add_written(place, point.written);
-        }
-        let (mut plain, mut bytes) = (Vec::new(), Vec::new());
-        W::write(&request, &mut plain);
-        pack(content, &plain, &mut bytes);
-        Piece { bytes, samples: part.len() as u64 }
-    };
-    Some(cuts(points.len(), most)?.map(piece).collect())
 }
 
 #[cfg(test)]

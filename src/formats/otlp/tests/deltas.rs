@@ -1,0 +1,146 @@
+//! What grows, sent as what came since the point before.
+
+use super::scraped::{HISTOGRAM, SUMMARY};
+use super::*;
+
+/// A source of a counter, a histogram of two buckets, a gauge, a summary and a part of a whole.
+struct Growing {
+    out: Recorder,
+    time_ms: i64,
+}
+
+impl Growing {
+    fn new() -> Growing {
+        Growing { out: Recorder::new("s", 100), time_ms: TIME_MS }
+    }
+
+    /// The next batch, a second later: of a counter of that value, and of a histogram with these counts and sum.
+    fn batch(&mut self, total: f64, [low, all, sum]: [f64; 3]) -> Batch {
+        static READINGS: std::sync::LazyLock<[Arc<crate::model::Learnt>; 7]> = std::sync::LazyLock::new(|| {
+            let of = |family, labels: &[Label<'_>]| Arc::new(crate::model::Learnt::everywhere(family, labels));
+            let le = |value| [Label::Constant { name: "le", value }];
+            [
+                of(TOTAL, &[]),
+                of(HISTOGRAM("x_bucket"), &le("1")),
+                of(HISTOGRAM("x_bucket"), &le("+Inf")),
+                of(HISTOGRAM("x_sum"), &[]),
+                of(USAGE, &[]),
+                of(SUMMARY("s_count"), &[]),
+                of(Family::new(Kind::UpDown, "part", "", ""), &[]),
+            ]
+        });
+        let values = [total, low, all, sum, 12.5, 20.0, 3.0];
+        // The histogram's series are an item, all others each its own.
+        for (item, range) in [("t", 0..1), ("x", 1..4), ("g", 4..5), ("s", 5..6), ("p", 6..7)] {
+            let item = Item::new(&[item]);
+            let mut out = self.out.item(&item);
+            range.for_each(|at| out.push_learnt(&READINGS[at], values[at]));
+        }
+        self.time_ms += 1000;
+        host(Batch::new(self.time_ms, Arc::default(), vec![self.out.finish(self.time_ms)]))
+    }
+}
+
+#[test]
+fn deltas_cover_time_without_gap_or_overlap_and_never_a_first_value() {
+    for encoding in Encoding::ALL {
+        let options = options(encoding, Compression::None).with(Temporality::Delta);
+        let mut encoder = encoder(&options, testing::from(Labels::EMPTY));
+        let mut source = Growing::new();
+        let second = |nth: u64| TIME_NS + nth * 1_000_000_000;
+        let mut round = |total, histogram| {
+            let batch = source.batch(total, histogram);
+            let (body, encoded) = testing::encode(&mut *encoder, &batch);
+            let request = decode(&encoder.content(), &body);
+            let mut words = Vec::new();
+            for metric in &request.resource_metrics[0].scope_metrics[0].metrics {
+                words.push(match metric.data.as_ref().unwrap() {
+                    metric::Data::Sum(sum) => {
+                        let point = &sum.data_points[0];
+                        assert_eq!(
+                            sum.is_monotonic,
+                            sum.aggregation_temporality == AggregationTemporality::Delta as i32
+                        );
+                        (value(point).unwrap(), vec![], point.start_time_unix_nano, point.time_unix_nano)
+                    }
+                    metric::Data::Histogram(one) => {
+                        assert_eq!(one.aggregation_temporality, AggregationTemporality::Delta as i32);
+                        let point = &one.data_points[0];
+                        let counts = point.bucket_counts.clone();
+                        (point.sum.unwrap(), counts, point.start_time_unix_nano, point.time_unix_nano)
+                    }
+                    metric::Data::Gauge(one) => {
+                        (value(&one.data_points[0]).unwrap(), vec![], 0, one.data_points[0].time_unix_nano)
+                    }
+                    metric::Data::Summary(one) => {
+                        (one.data_points[0].count as f64, vec![], 0, one.data_points[0].time_unix_nano)
+                    }
+                    other => panic!("{other:?}"),
+                });
+            }
+            assert_eq!(encoded.samples, words.len() as u64);
+            assert_eq!(encoded.unencodable, 0);
+            words.sort_by(|a, b| (a.3, a.0).partial_cmp(&(b.3, b.0)).unwrap());
+            words
+        };
+        // A gauge, a summary and a part that goes up and down are what they were, without a start.
+        let others =
+            |nth| [(3.0, vec![], 0, second(nth)), (12.5, vec![], 0, second(nth)), (20.0, vec![], 0, second(nth))];
+        assert_eq!(round(100.0, [5.0, 9.0, 50.0]), others(1));
+        let with = |nth, total: f64, (sum, counts): (f64, [u64; 2])| {
+            let mut all = others(nth).to_vec();
+            all.push((total, vec![], second(nth - 1), second(nth)));
+            all.push((sum, counts.to_vec(), second(nth - 1), second(nth)));
+            all.sort_by(|a, b| a.0.partial_cmp(&b.0).unwrap());
+            all
+        };
+        assert_eq!(round(107.0, [6.0, 12.0, 75.0]), with(2, 7.0, (25.0, [1, 2])));
+        // Both were set back. What has come since is what they hold, though one bucket holds more than before.
+        assert_eq!(round(4.0, [8.0, 10.0, 66.0]), with(3, 4.0, (66.0, [8, 2])));
+        assert_eq!(round(4.0, [8.0, 10.0, 66.0]), with(4, 0.0, (0.0, [0, 0])));
+    }
+}
+
+#[test]
+fn what_a_body_of_deltas_held_is_in_no_other_one() {
+    let options = options(Encoding::Protobuf, Compression::None).with(Temporality::Delta);
+    let mut encoder = encoder(&options, testing::from(Labels::EMPTY));
+    let mut source = Growing::new();
+    let mut total = 0.0;
+    let mut sum = 0.0;
+    let mut last_end = None;
+    for nth in 1..50 {
+        let more = f64::from(nth % 7);
+        total += more;
+        let batch = source.batch(total, [0.0, 0.0, 0.0]);
+        // What becomes of the body is not the encoder's to know.
+        let (body, _) = testing::encode(&mut *encoder, &batch);
+        let of = points_of_sum(&decode(&encoder.content(), &body), "test_bytes_total");
+        if let Some((increase, start, end)) = of {
+            assert_eq!((increase, last_end.unwrap_or(start)), (more, start));
+            sum += increase;
+            last_end = Some(end);
+        }
+    }
+    assert_eq!(sum, total - 1.0, "all but the first");
+    // It ends as what it was.
+    let gone = host(Batch::new(source.time_ms + 1, Arc::default(), vec![Frame::ended("s", source.time_ms + 1)]));
+    let (body, encoded) = testing::encode(&mut *encoder, &gone);
+    assert_eq!(encoded.markers, 5);
+    let request = decode(&encoder.content(), &body);
+    let metrics = &request.resource_metrics[0].scope_metrics[0].metrics;
+    let is_delta = |metric: &opentelemetry_proto::tonic::metrics::v1::Metric| match metric.data.as_ref().unwrap() {
+        metric::Data::Sum(one) => one.aggregation_temporality == AggregationTemporality::Delta as i32,
+        metric::Data::Histogram(one) => one.aggregation_temporality == AggregationTemporality::Delta as i32,
+        _ => false,
+    };
+    assert_eq!(metrics.iter().filter(|metric| is_delta(metric)).count(), 2);
+}
+
+/// Value, start and time of the only point of a sum of that name.
+fn points_of_sum(request: &ExportMetricsServiceRequest, name: &str) -> Option<(f64, u64, u64)> {
+    let mut metrics = request.resource_metrics[0].scope_metrics[0].metrics.iter();
+    let metric::Data::Sum(sum) = metrics.find(|metric| metric.name == name)?.data.as_ref()? else { return None };
+    let [point] = &sum.data_points[..] else { panic!("{sum:?}") };
+    Some((value(point)?, point.start_time_unix_nano, point.time_unix_nano))
+}
