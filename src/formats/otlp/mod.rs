@@ -4,7 +4,7 @@
 //! <https://opentelemetry.io/docs/specs/otel/metrics/data-model/>.
 //!
 //! A series is a metric's stream of points, and so are the series of a histogram or a summary together
-//! ([`whole`]). What carries `job` and `instance`, as what was on a scraped page does, is of the resource
+//! (`whole.rs`). What carries `job` and `instance`, as what was on a scraped page does, is of the resource
 //! that these two name; all else is the host's.
 
 mod answer;
