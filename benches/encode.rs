@@ -1,6 +1,7 @@
 //! What collecting and encoding cost by themselves, in CPU time of one thread.
 //!
-//! `cargo bench --bench encode`
+//! `cargo bench --bench encode`; with `-- --rounds remote_write|otlp devices|histograms COUNT` so many rounds
+//! of one encoder and nothing else, whose instructions callgrind can count.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -54,6 +55,11 @@ fn from(labels: Labels) -> Perspective {
 }
 
 fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    if let Some(at) = arguments.iter().position(|argument| argument == "--rounds") {
+        let [encoder, batch, count] = &arguments[at + 1..at + 4] else { panic!("--rounds ENCODER BATCH COUNT") };
+        return rounds(encoder, batch, count.parse().unwrap());
+    }
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
     let hosts = ["vm", "numa64"].map(|name| (format!("fixture {name}"), fixtures.join(name)));
     for (host, dir) in hosts.into_iter().chain([("this host".to_owned(), "/".into())]) {
@@ -164,6 +170,24 @@ fn otlp_beside_remote_write() {
     for (name, batch) in [("devices", devices(100_000)), ("histograms", histograms(8_000))] {
         println!("{name}:");
         otlp(&batch);
+    }
+}
+
+/// So many rounds of an encoder, before compression.
+fn rounds(encoder: &str, batch: &str, count: usize) {
+    let batch = if batch == "devices" { devices(100_000) } else { histograms(8_000) };
+    let labels = Labels::of(&[("instance", "host-1"), ("job", "metricsd")]);
+    let mut encoder: Box<dyn Encoder> = match encoder {
+        "remote_write" => Box::new(RemoteWrite::new(Version::V1, from(labels))),
+        _ => (formats::of_name("otlp_http").unwrap().encoder)(
+            &Options::compressed(Compression::None),
+            from(Labels::EMPTY),
+        ),
+    };
+    let mut bodies = Bodies::default();
+    for _ in 0..count {
+        encoder.encode(&batch, MOST, &mut bodies);
+        bodies.drain().for_each(drop);
     }
 }
 

@@ -7,7 +7,7 @@ use crate::formats::body::{Content, Piece, cuts};
 use crate::formats::gzip::{gunzip, gzip, is_gzip};
 
 /// Appends a request as its content says.
-pub fn pack(content: &Content, plain: &[u8], out: &mut Vec<u8>) {
+fn pack(content: &Content, plain: &[u8], out: &mut Vec<u8>) {
     match is_gzip(content) {
         true => gzip(plain, out),
         false => out.extend_from_slice(plain),

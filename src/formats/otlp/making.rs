@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::compiled::{Compiled, Made, Start, Stream};
-use super::divide::{divide, pack};
+use super::divide::divide;
 use super::ended::{Ending, Targets};
 use super::exemplars;
 use super::point::{Point, Value, nanos};
@@ -12,6 +12,7 @@ use super::whole::{Form, count_of};
 use crate::formats::body::Content;
 use crate::formats::delta::Delta;
 use crate::formats::encoder::Bodies;
+use crate::formats::gzip::{gzip, is_gzip};
 use crate::model::Chunk;
 use crate::shaping::{Perspective, View};
 
@@ -128,9 +129,8 @@ impl<W: Wire> Body<W> {
         let time_ns = nanos(*time_ms);
         let template =
             of.template.as_ref().filter(|template| !is_plain && template.holds(time_ns) && self.templated.is_some())?;
-        let counts = &mut self.counts;
         let is_added = self.request.add_chunk(template, places, time_ns, values, |words| {
-            template.order().iter().all(|at| words_of(&of.streams[*at as usize], values, time_ns, counts, words))
+            template.order().iter().all(|at| words_of(&of.streams[*at as usize], values, time_ns, words))
         });
         let points = is_added.then(|| template.points())?;
         self.templated = self.templated.map(|before| before + points);
@@ -164,10 +164,7 @@ impl<W: Wire> Body<W> {
             Form::Number(at) => Value::Number(number(*at)),
             Form::Histogram(one) => {
                 self.counts.clear();
-                if !one.counts(values, &mut self.counts) {
-                    return Added::Broken;
-                }
-                let count = self.counts.iter().sum();
+                let Some(count) = one.counts(values, &mut self.counts) else { return Added::Broken };
                 Value::Histogram { count, sum: one.sum.map(number), counts: &self.counts, bounds: &one.bounds }
             }
             Form::Summary(one) => {
@@ -212,10 +209,14 @@ impl<W: Wire> Body<W> {
     /// The body is done.
     pub fn close(&mut self, content: &Content, most: u64, out: &mut Bodies) {
         if !self.request.is_empty() {
-            self.plain.clear();
-            W::write(&self.request, &mut self.plain);
             let mut body = out.room();
-            pack(content, &self.plain, &mut body);
+            if is_gzip(content) {
+                self.plain.clear();
+                W::write(&self.request, &mut self.plain);
+                gzip(&self.plain, &mut body);
+            } else {
+                W::write(&self.request, &mut body);
+            }
             // A chunk alone was too large.
             let pieces = if self.points > most { divide(content, &body, most) } else { None };
             match pieces {
@@ -269,7 +270,7 @@ fn increase_of(form: &Form, values: &[f64], deltas: &[Delta], increases: &mut Ve
 
 /// Appends what changes of a stream's point besides its time and a number that it is itself; false where
 /// that makes another point of it.
-fn words_of(stream: &Stream, values: &[f64], time_ns: u64, counts: &mut Vec<u64>, words: &mut Vec<u64>) -> bool {
+fn words_of(stream: &Stream, values: &[f64], time_ns: u64, words: &mut Vec<u64>) -> bool {
     let number = |at: u32| values[at as usize];
     if let Start::Said(at) = stream.start {
         let Some(start_ns) = nanos_of(number(at)).filter(|start_ns| *start_ns <= time_ns) else { return false };
@@ -278,13 +279,12 @@ fn words_of(stream: &Stream, values: &[f64], time_ns: u64, counts: &mut Vec<u64>
     match &stream.form {
         Form::Number(_) => {}
         Form::Histogram(one) => {
-            counts.clear();
-            if !one.counts(values, counts) {
-                return false;
-            }
-            words.push(counts.iter().sum());
+            // How many in all is known behind the buckets.
+            let in_all = words.len();
+            words.push(0);
             words.extend(one.sum.map(|at| number(at).to_bits()));
-            words.extend_from_slice(counts);
+            let Some(count) = one.counts(values, words) else { return false };
+            words[in_all] = count;
         }
         Form::Summary(one) => {
             let Some(count) = count_of(number(one.count)) else { return false };

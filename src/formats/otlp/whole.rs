@@ -246,18 +246,22 @@ impl Group {
 }
 
 impl Histogram {
-    /// Appends how many observations each bucket has by itself, of cumulative `values`; false, and nothing
-    /// of use is appended: these are no counts, since one is NaN, negative or less than the one in front of it.
-    pub fn counts(&self, values: &[f64], out: &mut Vec<u64>) -> bool {
+    /// Appends how many observations each bucket has by itself, of cumulative `values`, and gives how many there
+    /// are in all. None, and what is appended is of no use: these are no counts, since one is NaN, negative or less
+    /// than the one in front of it.
+    pub fn counts(&self, values: &[f64], out: &mut Vec<u64>) -> Option<u64> {
         let mut before = 0;
-        for at in self.buckets.iter().chain([&self.count]) {
-            let Some(count) = count_of(values[*at as usize]) else { return false };
-            let Some(own) = count.checked_sub(before) else { return false };
-            out.push(own);
-            before = count;
+        for at in &self.buckets {
+            before = own_count(before, values[*at as usize], out)?;
         }
-        true
+        own_count(before, values[self.count as usize], out)
     }
+}
+
+fn own_count(before: u64, value: f64, out: &mut Vec<u64>) -> Option<u64> {
+    let count = count_of(value)?;
+    out.push(count.checked_sub(before)?);
+    Some(count)
 }
 
 /// A number of observations; none where it cannot be one.
@@ -368,7 +372,9 @@ mod tests {
         let one = Histogram { bounds: [1.0, 2.0].into(), buckets: [0, 1].into(), count: 2, sum: None };
         let counts = |values: [f64; 3]| {
             let mut out = Vec::new();
-            one.counts(&values, &mut out).then_some(out)
+            let count = one.counts(&values, &mut out)?;
+            assert_eq!(count, out.iter().sum::<u64>());
+            Some(out)
         };
         assert_eq!(counts([1.0, 5.0, 9.0]), Some(vec![1, 4, 4]));
         assert_eq!(counts([0.0, 0.0, 0.0]), Some(vec![0, 0, 0]));
