@@ -7,22 +7,24 @@
 //! The thread reads one push at a time and waits for no lane. What has been read takes room until its receipt comes,
 //! and where there is none a push has to come again.
 
+use std::borrow::Cow;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, bounded, select};
+use crossbeam_channel::{Receiver, Sender, after, bounded, never, select};
 
 use super::threads::{Id, Threads};
 use crate::host::{monotonic, wall_ms};
 use crate::ingest::logs::{self, MEMORY_FACTOR, Refused};
 use crate::ingest::otlp::Encoding;
-use crate::ingest::{Room, Unpack, gunzip};
-use crate::model::{Fate, Payload, Receipt, Record, Records, Resource, Signal};
-use crate::pipeline::Fanout;
+use crate::ingest::push::{self, Pushed};
+use crate::ingest::{PushSettings, Room, Unpack, gunzip};
+use crate::model::{Batch, Fate, Frame, Payload, Receipt, Record, Records, Resource, Signal, ViewSlots};
+use crate::pipeline::{Fanout, Others};
 use crate::server::{self, Intake, Push, PushKind, Response};
-use crate::telemetry::{PushCounts, PushOutcome, panic_message};
+use crate::telemetry::{PushCounts, PushOutcome, Telemetry, panic_message};
 
 /// Pushes that wait for being read. What their bodies take together the server bounds.
 const WAITING: usize = 16;
@@ -30,14 +32,24 @@ const WAITING: usize = 16;
 /// When who found no room, or whose push was lost, is to try again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
+/// What a pusher is told whose push a lane has lost.
+const LOST: &str = "a destination had no room for it, or did not take it in time; try again";
+
 /// Where pushes are taken, and the thread that reads them.
 pub struct Pushes {
     desk: Arc<Desk>,
-    max_bytes: usize,
-    resource: Arc<Mutex<Arc<Resource>>>,
+    shared: Arc<Mutex<Shared>>,
     thread: Id,
     /// Dropped to end the thread.
     _stop: Sender<()>,
+}
+
+/// What a reload changes.
+#[derive(Clone)]
+struct Shared {
+    settings: PushSettings,
+    /// What is pushed has come to this host.
+    resource: Arc<Resource>,
 }
 
 struct Desk {
@@ -61,6 +73,15 @@ impl Ticket {
     }
 }
 
+impl Ticket {
+    /// Answers that it is not taken, and takes note of why.
+    fn refuse(self, status: u16, why: &str, response: Response) {
+        let Ticket { kind, counts, .. } = &self;
+        counts.trouble.note(format!("{} was answered {status}: {why}", kind.as_str()), monotonic());
+        self.answer(response);
+    }
+}
+
 impl Drop for Ticket {
     fn drop(&mut self) {
         // The server's own, which is dropped with it, answers 503.
@@ -74,54 +95,65 @@ struct Reader {
     waiting: Receiver<(Push, Ticket)>,
     stop: Receiver<()>,
     fanout: Arc<Fanout>,
-    resource: Arc<Mutex<Arc<Resource>>>,
-    max_bytes: usize,
+    telemetry: Arc<Telemetry>,
+    shared: Arc<Mutex<Shared>>,
+    /// As the last look at it was.
+    now: Shared,
     room: Room,
+    pushed: Pushed,
 }
 
 impl Pushes {
-    /// Takes pushes of at most `max_bytes`, packed or not, for the lanes of `fanout`.
+    /// Takes pushes for the lanes of `fanout`.
     ///
     /// # Errors
     /// Where no thread can be started.
     pub fn start(
-        max_bytes: usize,
+        settings: &PushSettings,
         fanout: &Arc<Fanout>,
+        telemetry: &Arc<Telemetry>,
+        views: &ViewSlots,
         resource: Arc<Resource>,
         counts: &Arc<PushCounts>,
         threads: &mut Threads,
     ) -> io::Result<Pushes> {
         let (put, waiting) = bounded(WAITING);
         let (stop, stops) = bounded(0);
-        let resource = Arc::new(Mutex::new(resource));
+        let now = Shared { settings: settings.clone(), resource };
+        let shared = Arc::new(Mutex::new(now.clone()));
         let reader = Reader {
             waiting,
             stop: stops,
             fanout: Arc::clone(fanout),
-            resource: Arc::clone(&resource),
-            max_bytes,
-            // As much as one may take that is as large as it may be.
-            room: Room::new(max_bytes.saturating_mul(MEMORY_FACTOR)),
+            telemetry: Arc::clone(telemetry),
+            shared: Arc::clone(&shared),
+            now,
+            room: room(settings),
+            pushed: Pushed::new(settings.clone(), views, counts),
         };
         let thread = threads.spawn("push", move || reader.run())?;
         let desk = Arc::new(Desk { waiting: put, counts: Arc::clone(counts) });
-        Ok(Pushes { desk, max_bytes, resource, thread, _stop: stop })
+        Ok(Pushes { desk, shared, thread, _stop: stop })
     }
 
-    /// Whether it takes what may be so large.
-    pub fn is_for(&self, max_bytes: usize) -> bool {
-        self.max_bytes == max_bytes
+    /// From the next push on these are the settings, and what is pushed has come to this host.
+    pub fn change_to(&self, settings: &PushSettings, resource: Arc<Resource>) {
+        *self.shared() = Shared { settings: settings.clone(), resource };
     }
 
-    /// What is pushed from now on has come to this host.
-    pub fn comes_to(&self, resource: Arc<Resource>) {
-        *self.resource.lock().unwrap_or_else(PoisonError::into_inner) = resource;
+    fn shared(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The sources of what is pushed, with the time after which two frames of theirs are missing.
+    pub fn sources(&self) -> Others {
+        vec![(push::SOURCES.into(), self.shared().settings.expire / 2)]
     }
 
     /// For the server.
     pub fn intake(&self) -> server::Pushes {
         let intake: Arc<dyn Intake> = Arc::<Desk>::clone(&self.desk);
-        server::Pushes { intake, max_bytes: self.max_bytes }
+        server::Pushes { intake, max_bytes: self.shared().settings.max_bytes }
     }
 
     /// The thread ends with the push that it reads; those that wait are answered that they have to come again.
@@ -132,7 +164,7 @@ impl Pushes {
 
 impl Intake for Desk {
     fn takes(&self, kind: PushKind) -> bool {
-        kind == PushKind::OtlpLogs
+        matches!(kind, PushKind::Text | PushKind::OtlpLogs)
     }
 
     fn take(&self, push: Push, ticket: server::Ticket) {
@@ -148,77 +180,153 @@ impl Intake for Desk {
 }
 
 impl Reader {
-    fn run(self) {
+    fn run(mut self) {
         loop {
+            let next = self.pushed.next_look().map_or_else(never, |at| after(at.saturating_sub(monotonic())));
             select! {
                 recv(self.stop) -> _ => return,
                 recv(self.waiting) -> push => {
                     let Ok((push, ticket)) = push else { return };
+                    self.look();
                     let read = catch_unwind(AssertUnwindSafe(|| self.read(push, ticket)));
                     if let Err(panic) = read {
                         log::error!("reading a push panicked ({}); it is answered 503", panic_message(&*panic));
                     }
                 }
+                recv(next) -> _ => self.look(),
             }
         }
     }
 
-    fn read(&self, push: Push, ticket: Ticket) {
+    /// Takes up what a reload has changed, and ends what has not come for too long.
+    fn look(&mut self) {
+        let shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if shared.settings != self.now.settings {
+            self.room = room(&shared.settings);
+            self.pushed.change_to(shared.settings.clone());
+        }
+        self.now = shared;
+        let ended = self.pushed.expire(monotonic(), wall_ms());
+        if !ended.is_empty() {
+            self.hand(ended, Receipt::new(|_| ()));
+        }
+    }
+
+    fn read(&mut self, push: Push, ticket: Ticket) {
+        match push.kind {
+            PushKind::Text => self.text(push, ticket),
+            PushKind::OtlpMetrics | PushKind::OtlpLogs => self.logs(push, ticket),
+        }
+    }
+
+    /// A page of Prometheus text.
+    fn text(&mut self, push: Push, ticket: Ticket) {
+        let frames = self.plain(&push).and_then(|page| {
+            let read = self.pushed.text(&push.query, &push.content_type, &page, monotonic(), wall_ms());
+            read.map_err(in_words)
+        });
+        let frames = match frames {
+            Ok(frames) => frames,
+            Err((status, why)) => return ticket.refuse(status, &why, Response::text(status, &why)),
+        };
+        if let Some(why) = self.telemetry.why_held() {
+            return ticket.refuse(503, &why, Response::unavailable(&why));
+        }
+        self.hand(
+            frames,
+            Receipt::new(move |fate| {
+                drop(push);
+                match fate {
+                    Fate::Taken => ticket.answer(Response::page(204, "text/plain; charset=utf-8", "")),
+                    Fate::Lost => ticket.refuse(503, LOST, Response::unavailable(LOST)),
+                }
+            }),
+        );
+    }
+
+    /// Hands frames to pages and lanes.
+    fn hand(&self, frames: Vec<Frame>, receipt: Receipt) {
+        for frame in &frames {
+            if frame.values.is_empty() {
+                self.telemetry.latest.remove(&frame.source);
+            } else {
+                self.telemetry.latest.put(frame, monotonic());
+            }
+        }
+        let Some(time_ms) = frames.iter().map(|frame| frame.time_ms).max() else { return receipt.taken() };
+        let batch = Batch::new(time_ms, Arc::clone(&self.now.resource), frames);
+        self.fanout.hand(&Payload::Metrics(Arc::new(batch)), receipt);
+    }
+
+    fn logs(&self, push: Push, ticket: Ticket) {
         let Some(encoding) = Encoding::of(&push.content_type) else {
             let why = "OTLP is application/x-protobuf or application/json";
-            return ticket.answer(Response::text(415, why));
+            return ticket.refuse(415, why, Response::text(415, why));
         };
         let records = match self.records(&push, encoding) {
             Ok(records) => records,
-            Err((status, why)) => return ticket.answer(answer(encoding, status, encoding.refused(&why))),
+            Err((status, why)) => return ticket.refuse(status, &why, answer(encoding, status, encoding.refused(&why))),
         };
         let count = records.len();
         log::debug!("a push of {count} records in {} bytes", push.body.len());
         if !self.fanout.takes(Signal::Records) {
             let why = "no destination takes logs";
-            return ticket.answer(answer(encoding, 503, encoding.refused(why)));
+            return ticket.refuse(503, why, answer(encoding, 503, encoding.refused(why)));
         }
         let weight = records.iter().map(Record::weight).sum();
         let Some(room) = self.room.take(weight) else {
             let why = "too much is under way; try again";
-            return ticket.answer(answer(encoding, 503, encoding.refused(why)));
+            return ticket.refuse(503, why, answer(encoding, 503, encoding.refused(why)));
         };
         // Its body, too, counts as under way until the receipt comes.
         let receipt = Receipt::new(move |fate| {
             drop((room, push));
-            ticket.answer(match fate {
-                Fate::Taken => answer(encoding, 200, encoding.taken()),
-                Fate::Lost => {
-                    let why = "a destination had no room for it, or did not take it in time; try again";
-                    answer(encoding, 503, encoding.refused(why))
-                }
-            });
+            match fate {
+                Fate::Taken => ticket.answer(answer(encoding, 200, encoding.taken())),
+                Fate::Lost => ticket.refuse(503, LOST, answer(encoding, 503, encoding.refused(LOST))),
+            }
         });
-        let resource = Arc::clone(&self.resource.lock().unwrap_or_else(PoisonError::into_inner));
+        let resource = Arc::clone(&self.now.resource);
         let records = Records { time_ms: wall_ms(), resource, records };
         self.fanout.hand(&Payload::Records(Arc::new(records)), receipt);
     }
 
-    /// What is in a push, or status and words for why it is not taken.
+    /// What a push holds, unpacked, or status and words for why it is not taken.
+    fn plain<'p>(&self, push: &'p Push) -> Result<Cow<'p, [u8]>, (u16, String)> {
+        let max_bytes = self.now.settings.max_bytes;
+        match push.encoding {
+            server::Encoding::Identity => Ok(Cow::Borrowed(&push.body)),
+            server::Encoding::Gzip => gunzip(&push.body, max_bytes).map(Cow::Owned).map_err(|error| match error {
+                Unpack::TooLarge => {
+                    (413, format!("a push may be {max_bytes} bytes, unpacked too (listen.push.max_bytes)"))
+                }
+                Unpack::Damaged => (400, "its gzip is damaged".to_owned()),
+            }),
+        }
+    }
+
+    /// The records in a push, or status and words for why it is not taken.
     fn records(&self, push: &Push, encoding: Encoding) -> Result<Vec<Record>, (u16, String)> {
-        let too_large =
-            || (413, format!("a push may be {} bytes, unpacked too (listen.push.max_bytes)", self.max_bytes));
-        let unpacked;
-        let body = match push.encoding {
-            server::Encoding::Identity => &push.body[..],
-            server::Encoding::Gzip => {
-                unpacked = gunzip(&push.body, self.max_bytes).map_err(|error| match error {
-                    Unpack::TooLarge => too_large(),
-                    Unpack::Damaged => (400, "its gzip is damaged".to_owned()),
-                })?;
-                &unpacked[..]
-            }
-        };
+        let body = &*self.plain(push)?;
         let now_ns = u64::try_from(wall_ms()).unwrap_or(0).saturating_mul(1_000_000);
-        logs::records(encoding, body, self.max_bytes, now_ns).map_err(|refused| match refused {
+        logs::records(encoding, body, self.now.settings.max_bytes, now_ns).map_err(|refused| match refused {
             Refused::Malformed(why) => (400, format!("it is not understood: {why}")),
             Refused::TooMuch => (413, "it holds too many parts; send it in smaller ones".to_owned()),
         })
+    }
+}
+
+/// As much as one push may take that is as large as it may be.
+fn room(settings: &PushSettings) -> Room {
+    Room::new(settings.max_bytes.saturating_mul(MEMORY_FACTOR))
+}
+
+/// Status and words for metrics that are not taken.
+fn in_words(refused: push::Refused) -> (u16, String) {
+    match refused {
+        push::Refused::Malformed(why) => (400, why),
+        push::Refused::TooMuch(why) => (413, why),
+        push::Refused::NoRoom(why) => (429, why),
     }
 }
 

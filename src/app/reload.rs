@@ -267,24 +267,24 @@ impl Service {
 
     /// What takes pushes from now on, where that is another one.
     fn start_pushes(&mut self, config: &Config) -> io::Result<Option<Pushes>> {
-        let wanted = config.listen.push.as_ref();
-        let is_there = |max_bytes| self.pushes.as_ref().is_some_and(|pushes| pushes.is_for(max_bytes));
-        let Some(push) = wanted.filter(|push| !is_there(push.max_bytes)) else { return Ok(None) };
-        let resource = resource_of(&self.setup, self.boot_ms);
-        Pushes::start(push.max_bytes, &self.fanout, resource, &self.push_counts, &mut self.threads).map(Some)
+        let Some(push) = config.listen.push.as_ref().filter(|_| self.pushes.is_none()) else { return Ok(None) };
+        let (resource, counts) = (resource_of(&self.setup, self.boot_ms), &self.push_counts);
+        let (fanout, views) = (&self.fanout, &self.views);
+        Pushes::start(push, fanout, &self.telemetry, views, resource, counts, &mut self.threads).map(Some)
     }
 
     /// Behind the lanes: these take what is pushed from here on.
     fn exchange_pushes(&mut self, config: &Config, fresh: Option<Pushes>) {
-        let goes = fresh.is_some() || config.listen.push.is_none();
-        if let Some(old) = if goes { self.pushes.take() } else { None } {
+        if let Some(old) = if config.listen.push.is_none() { self.pushes.take() } else { None } {
             old.stop(&mut self.threads);
         }
         if fresh.is_some() {
             self.pushes = fresh;
         }
         if let Some(pushes) = &self.pushes {
-            pushes.comes_to(resource_of(&self.setup, self.boot_ms));
+            if let Some(settings) = &config.listen.push {
+                pushes.change_to(settings, resource_of(&self.setup, self.boot_ms));
+            }
         }
         // The server may be another one.
         if let Some(server) = &self.server {

@@ -137,10 +137,18 @@ impl Service {
             }
         }
         let boot_ms = boot_ms(&setup.paths);
+        let resource = resource_of(&setup, boot_ms);
+        let push_counts = Arc::default();
+        let pushes = config.listen.push.as_ref();
+        let pushes =
+            pushes.map(|push| Pushes::start(push, &fanout, &telemetry, &views, resource, &push_counts, &mut threads));
+        let pushes = pushes.transpose().map_err(no_thread)?;
+        let of_pushes = pushes.iter().flat_map(Pushes::sources);
+        let others = scrapes.sources().into_iter().chain(listen.sources(config.interval)).chain(of_pushes);
         let (updates, updated) = unbounded();
         let scheduler = Scheduler {
             collectors: runners,
-            others: scrapes.sources().into_iter().chain(listen.sources(config.interval)).collect(),
+            others: others.collect(),
             asked: listen.asked(),
             fanout: Arc::clone(&fanout),
             telemetry: Arc::clone(&telemetry),
@@ -152,11 +160,6 @@ impl Service {
             pulse: notify.pulse(Arc::clone(&telemetry)),
             progress: Progress::default(),
         };
-        let resource = resource_of(&setup, boot_ms);
-        let push_counts = Arc::default();
-        let pushes = config.listen.push.as_ref();
-        let pushes = pushes.map(|push| Pushes::start(push.max_bytes, &fanout, resource, &push_counts, &mut threads));
-        let pushes = pushes.transpose().map_err(no_thread)?;
         server.take_pushes(pushes.as_ref().map(Pushes::intake));
         // Long before the service manager's patience is over.
         let limit = notify.watchdog().map_or(HANGS_AFTER, |patience| HANGS_AFTER.min(patience / 4));
@@ -219,7 +222,8 @@ impl Service {
 
     /// All sources that are no collectors.
     pub(super) fn sources(&self) -> Others {
-        self.scrapes.sources().into_iter().chain(self.listen.sources(self.config.interval)).collect()
+        let of_pushes = self.pushes.iter().flat_map(Pushes::sources);
+        self.scrapes.sources().into_iter().chain(self.listen.sources(self.config.interval)).chain(of_pushes).collect()
     }
 
     /// A thread has ended. Whether it should not have: then nothing works as it is meant to.

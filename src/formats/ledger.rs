@@ -86,7 +86,7 @@ impl Ledger {
             let at = self.place(at, frame);
             let source = &mut self.sources[at];
             source.time_ms = frame.time_ms;
-            let is_same = source.chunks.as_ref().is_some_and(|chunks| Arc::ptr_eq(chunks, &frame.chunks));
+            let is_same = source.chunks.as_ref().is_some_and(|chunks| Arc::ptr_eq(chunks, frame.all()));
             if !is_same || !source.inherited.is_empty() {
                 source.update(frame, (&self.from, self.names), self.identities.as_mut(), &mut self.ended);
                 self.revision += 1;
@@ -286,13 +286,13 @@ impl Source {
         ended: &mut Vec<Ended>,
     ) {
         let time_ms = frame.time_ms;
-        let before = self.chunks.replace(Arc::clone(&frame.chunks));
+        let before = self.chunks.replace(Arc::clone(frame.all()));
         if !self.inherited.is_empty() {
             let mut given = HashSet::new();
             self.each(from, |one| _ = given.insert(One::Seen(one, names).known_as()));
             self.end_inherited(time_ms, ended, |known_as| !given.contains(&known_as));
         }
-        let [gone, come] = changes(before.as_deref().unwrap_or_default(), &frame.chunks);
+        let [gone, come] = changes(before.as_deref().unwrap_or_default(), frame.all());
         let places: HashMap<u64, usize, AsItIs> = gone.iter().enumerate().map(|(at, one)| (one.id(), at)).collect();
         let mut gone: Vec<Gone> = gone.into_iter().map(|chunk| Gone::new(from.view(chunk))).collect();
         // What was not there before, or else where.

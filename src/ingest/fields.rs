@@ -1,5 +1,8 @@
 //! The fields of `listen`.
 
+use std::time::Duration;
+
+use super::expiry::{DEFAULT_EXPIRE, EXPIRE};
 use super::statsd::{self, Settings as StatsdSettings};
 use crate::fields::{DefaultValue, Field, Inner, Notes, Table, Takes};
 
@@ -17,6 +20,10 @@ pub struct ListenSettings {
 pub struct PushSettings {
     /// Bytes of a push, as it comes over the wire, and unpacked.
     pub max_bytes: usize,
+    /// Series of metrics of all that push together.
+    pub max_series: usize,
+    /// After so long without a number a series ends.
+    pub expire: Duration,
 }
 
 /// Default of [`PushSettings::max_bytes`]: four times what OpenTelemetry's exporters send.
@@ -24,7 +31,7 @@ const DEFAULT_MAX_BYTES: usize = 16 << 20;
 
 impl Default for PushSettings {
     fn default() -> PushSettings {
-        PushSettings { max_bytes: DEFAULT_MAX_BYTES }
+        PushSettings { max_bytes: DEFAULT_MAX_BYTES, max_series: 100_000, expire: DEFAULT_EXPIRE }
     }
 }
 
@@ -59,18 +66,30 @@ static FIELDS: [Field<ListenFields>; 2] = [
 /// The fields of `listen`.
 pub static TABLE: Table<ListenFields> = Table::new(|| FIELDS.iter().collect());
 
-static PUSH_FIELDS: [Field<PushFields>; 2] = [
+static PUSH_FIELDS: [Field<PushFields>; 4] = [
     Field::new(
         "enabled",
         Takes::Bool(|s: &mut PushFields, on| s.enabled = on),
         DefaultValue::Bool(false),
-        "Whether applications may push to the server's port: OTLP logs to `/v1/logs`; [`logs.md`](logs.md).",
+        "Whether applications may push to the server's port: Prometheus text to `/api/v1/push` ([`listen.md`](listen.md)), OTLP logs to `/v1/logs` ([`logs.md`](logs.md)).",
     ),
     Field::new(
         "max_bytes",
         Takes::Whole(1024..=1 << 28, |s: &mut PushFields, bytes| s.settings.max_bytes = bytes as usize),
         DefaultValue::Whole(DEFAULT_MAX_BYTES as u64),
         "Bytes of a push, as it comes over the wire, and unpacked.",
+    ),
+    Field::new(
+        "max_series",
+        Takes::Whole(1..=10_000_000, |s: &mut PushFields, series| s.settings.max_series = series as usize),
+        DefaultValue::Whole(100_000),
+        "Series of metrics of all that push together; a push that would bring more is refused as a whole.",
+    ),
+    Field::new(
+        "expire",
+        Takes::Duration(EXPIRE, |s: &mut PushFields, expire| s.settings.expire = expire),
+        DefaultValue::Text("5m"),
+        "After so long without a number a series that is pushed ends.",
     ),
 ];
 

@@ -8,6 +8,7 @@ mod fields;
 pub mod logs;
 mod names;
 pub mod otlp;
+pub mod push;
 mod room;
 pub mod statsd;
 mod unpack;

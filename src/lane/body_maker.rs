@@ -142,6 +142,10 @@ impl BodyMaker {
             }
             None => Cow::Borrowed(batch),
         };
+        let batch = match batch.frames.iter().any(|frame| frame.fresh.is_some()) {
+            true => Cow::Owned(batch.into_owned().narrowed()),
+            false => batch,
+        };
         if let Some(tee) = tee {
             tee.take(&batch);
         }

@@ -21,6 +21,11 @@ pub struct Frame {
     pub times: Option<Arc<[i64]>>,
     /// What samples refer to, where any does.
     pub exemplars: Option<Exemplars>,
+    /// For as many values whether they are of this moment, where the source has said nothing of some of
+    /// its series, which have not ended; none: all of them are.
+    pub fresh: Option<Arc<[bool]>>,
+    /// The chunks of all that the source has, where this frame was [narrowed](Frame::narrowed).
+    pub all: Option<Arc<[Arc<Chunk>]>>,
 }
 
 impl Frame {
@@ -30,7 +35,7 @@ impl Frame {
     /// The last frame of a source that gives nothing any more: all its series have ended.
     pub fn ended(source: &str, time_ms: i64) -> Frame {
         let (chunks, values) = (Arc::from([]), Arc::from([]));
-        Frame { source: source.into(), chunks, time_ms, values, times: None, exemplars: None }
+        Frame { source: source.into(), chunks, time_ms, values, times: None, exemplars: None, fresh: None, all: None }
     }
 
     /// The exemplars of the values in that range, each with the place of its value in the frame.
@@ -38,6 +43,40 @@ impl Frame {
         let Some(all) = &self.exemplars else { return &[] };
         let at = |place: usize| all.partition_point(|(own, _)| (*own as usize) < place);
         &all[at(range.start)..at(range.end)]
+    }
+
+    /// The chunks of all that the source has, of this moment or not.
+    pub fn all(&self) -> &Arc<[Arc<Chunk>]> {
+        self.all.as_ref().unwrap_or(&self.chunks)
+    }
+
+    /// The same without what is not of this moment. Chunks of which a part is left are others than before.
+    pub fn narrowed(self) -> Frame {
+        let Some(fresh) = &self.fresh else { return self };
+        let (mut chunks, mut begin) = (Vec::new(), 0);
+        for chunk in self.chunks.iter() {
+            let fresh = &fresh[begin..begin + chunk.len()];
+            begin += chunk.len();
+            let places: Vec<u32> = (0_u32..).zip(fresh).filter(|(_, fresh)| **fresh).map(|(at, _)| at).collect();
+            match places.len() {
+                0 => {}
+                count if count == chunk.len() => chunks.push(Arc::clone(chunk)),
+                _ => chunks.push(Arc::new(chunk.part(&places))),
+            }
+        }
+        fn left<T: Copy>(of: &[T], fresh: &[bool]) -> Arc<[T]> {
+            of.iter().zip(fresh).filter(|(_, fresh)| **fresh).map(|(one, _)| *one).collect()
+        }
+        Frame {
+            chunks: chunks.into(),
+            values: left(&self.values, fresh),
+            times: self.times.as_ref().map(|times| left(times, fresh)),
+            // Who says nothing of some of its series has none.
+            exemplars: None,
+            fresh: None,
+            all: Some(self.chunks),
+            ..self
+        }
     }
 
     /// Each chunk with its values.
@@ -98,8 +137,42 @@ impl Batch {
         Batch { time_ms, resource, frames, roster: None }
     }
 
+    /// The same without what its sources have not said at this moment.
+    pub fn narrowed(self) -> Batch {
+        Batch { frames: self.frames.into_iter().map(Frame::narrowed).collect(), ..self }
+    }
+
     /// How many readings it holds.
     pub fn readings(&self) -> usize {
         self.frames.iter().map(|frame| frame.values.len()).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Family, Item, Reading, Recorder, everywhere};
+
+    static VALUE: Reading = everywhere!(&Family::gauge("test_value", "", "A value."), &[]);
+
+    #[test]
+    fn what_is_not_of_this_moment_is_left_out_and_known_all_the_same() {
+        let mut out = Recorder::new("push/a", 1000);
+        // Two chunks.
+        for at in 0..2 * Chunk::SIZE {
+            out.item(&Item::new(&[&at.to_string()])).push(&VALUE, at as f64);
+        }
+        let frame = out.finish(1);
+        assert_eq!(frame.chunks.len(), 2);
+        assert!(frame.clone().narrowed().all.is_none());
+        let fresh: Arc<[bool]> = (0..2 * Chunk::SIZE).map(|at| at == 3 || at >= Chunk::SIZE).collect();
+        let narrowed = Frame { fresh: Some(fresh), ..frame.clone() }.narrowed();
+        assert_eq!(narrowed.chunks.iter().map(|chunk| chunk.len()).collect::<Vec<_>>(), [1, Chunk::SIZE]);
+        assert_eq!(narrowed.chunks[0].items()[0].item.value(0), "3");
+        assert!(Arc::ptr_eq(&narrowed.chunks[1], &frame.chunks[1]));
+        assert_eq!((narrowed.values.len(), narrowed.values[0], narrowed.values[1]), (1 + Chunk::SIZE, 3.0, 64.0));
+        assert!(Arc::ptr_eq(narrowed.all(), &frame.chunks));
+        let none = Frame { fresh: Some(vec![false; 2 * Chunk::SIZE].into()), ..frame.clone() }.narrowed();
+        assert!(none.chunks.is_empty() && none.values.is_empty() && none.all().len() == 2);
     }
 }

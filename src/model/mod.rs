@@ -45,7 +45,7 @@ pub use reading::{Face, FaceLabels, Label, Learnt, Named, Reading, ReadingRef, f
 pub use receipt::{Fate, Receipt};
 pub use record::{Application, Attribute, Origin, Record, Records, Value};
 pub use recorder::{Recorder, Refused, Writer};
-pub use roster::Roster;
+pub use roster::{Roster, stands_for};
 pub use scheme::Scheme;
 pub use signal::Signal;
 pub use view_slots::ViewSlots;

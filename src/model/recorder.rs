@@ -501,7 +501,7 @@ impl Recorder {
         self.clear();
         self.last_ms = Some(time_ms);
         let (source, chunks) = (Arc::clone(&self.source), Arc::clone(&self.chunks));
-        Frame { source, chunks, time_ms, values, times, exemplars }
+        Frame { source, chunks, time_ms, values, times, exemplars, fresh: None, all: None }
     }
 
     /// Where other views are asked for than the chunks have room for, none of them is kept. Whether that

@@ -15,7 +15,7 @@ use super::schedule::Grid;
 use super::slots::{Back, Call, Collectors, Fresh};
 use crate::collectors::Tick;
 use crate::host::monotonic;
-use crate::model::{Batch, Frame, Resource, Roster};
+use crate::model::{Batch, Frame, Resource, Roster, stands_for};
 use crate::telemetry::{StepDirection, Telemetry, panic_message, rfc3339, rough_duration};
 
 /// How long before the first round the first reading is taken, for values that are
@@ -275,7 +275,7 @@ impl Scheduler {
     fn change_others(&mut self, others: Others) {
         let kept: HashSet<&str> = others.iter().map(|(name, _)| &**name).collect();
         for (gone, _) in self.others.iter().filter(|(name, _)| !kept.contains(&**name)) {
-            self.telemetry.latest.remove(gone);
+            self.telemetry.latest.remove_all(|source| stands_for(gone, source));
         }
         self.progress.gathered.frames.retain(|frame| kept.contains(&*frame.source));
         self.others = others;

@@ -372,9 +372,18 @@ impl Source {
     /// Brings the numbers of a frame to the rules that gather them.
     fn feed(&self, frame: &Frame, ledgers: &mut Ledgers) {
         let Some(flows) = ledgers.flows.as_mut().filter(|_| !self.meetings.is_empty()) else { return };
+        let mut end = 0;
         for (chunk, values) in frame.parts() {
-            if let Some(meetings) = self.meetings.get(&chunk.id()) {
-                flows.add(meetings, values);
+            let begin = end;
+            end += chunk.len();
+            let Some(meetings) = self.meetings.get(&chunk.id()) else { continue };
+            match frame.fresh.as_ref().map(|fresh| &fresh[begin..end]) {
+                // What is not of this moment is no sample.
+                Some(fresh) => {
+                    let of = |(value, fresh): (&f64, &bool)| if *fresh { *value } else { f64::NAN };
+                    flows.add(meetings, &values.iter().zip(fresh).map(of).collect::<Vec<_>>());
+                }
+                None => flows.add(meetings, values),
             }
         }
     }
@@ -412,6 +421,18 @@ impl Source {
                 None => room.extend_from_slice(values),
             }
         }
+        let fresh = frame.fresh.as_ref().map(|fresh| {
+            let (mut kept, mut begin) = (Vec::with_capacity(room.len()), 0);
+            for chunk in frame.chunks.iter() {
+                let fresh = &fresh[begin..begin + chunk.len()];
+                begin += chunk.len();
+                match self.masks.get(&chunk.id()) {
+                    Some(mask) => kept.extend(mask.places.iter().map(|place| fresh[*place as usize])),
+                    None => kept.extend_from_slice(fresh),
+                }
+            }
+            Arc::from(kept)
+        });
         let times = frame.times.as_ref().map(|_| {
             let mut kept: Vec<i64> = Vec::with_capacity(room.len());
             for (chunk, _, times) in frame.timed_parts() {
@@ -424,7 +445,7 @@ impl Source {
             Arc::from(kept)
         });
         let exemplars = frame.exemplars.as_ref().map(|_| self.exemplars_left(frame));
-        Frame { chunks, values: Arc::from(&room[..]), times, exemplars, ..frame.clone() }
+        Frame { chunks, values: Arc::from(&room[..]), times, exemplars, fresh, ..frame.clone() }
     }
 
     /// Those of what is not masked, each at its new place.

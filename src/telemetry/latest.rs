@@ -64,6 +64,11 @@ impl Latest {
         self.lock().sources.retain(|have| &*have.frame.source != source);
     }
 
+    /// The same of all sources that are such ones.
+    pub fn remove_all(&self, is_one: impl Fn(&str) -> bool) {
+        self.lock().sources.retain(|have| !is_one(&have.frame.source));
+    }
+
     /// All of them.
     pub fn frames(&self) -> Vec<Frame> {
         self.lock().sources.iter().map(|have| have.frame.clone()).collect()

@@ -26,6 +26,7 @@ mod notify;
 mod otlp;
 mod own_metrics;
 mod privileges;
+mod push_metrics;
 mod pushes;
 mod records;
 mod relabel;

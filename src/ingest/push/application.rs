@@ -1,0 +1,230 @@
+//! What one application has pushed: its series with their last numbers, as a source that gives a frame
+//! with each push.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::given::{Given, GivenItem, GivenPart};
+use crate::model::{Family, Frame, Item, Kind, Label, Labels, Learnt, Recorder, ViewSlots};
+
+/// A series' time does not go back by so little; a clock that goes back further is believed.
+const STEP_MS: i64 = 60_000;
+
+/// An application.
+pub struct Application {
+    out: Recorder,
+    entries: Vec<Entry>,
+    by_key: HashMap<Box<[u8]>, usize>,
+    readings: HashMap<Box<str>, Arc<Learnt>>,
+    /// A number for each name with each set of names of labels: the beginning of items' keys.
+    numbers: HashMap<Box<str>, u32>,
+    next_number: u32,
+    /// Of the last frame.
+    time_ms: i64,
+    /// How often it has pushed.
+    pushes: u64,
+    /// Series of all entries, and what their keys take.
+    size: Size,
+    room: String,
+}
+
+/// What an application has, or a push would add to it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Size {
+    /// Series.
+    pub series: usize,
+    /// Bytes of labels.
+    pub text: usize,
+}
+
+/// A metric.
+struct Entry {
+    key: Box<[u8]>,
+    item: Item,
+    parts: Vec<(Arc<Learnt>, f64)>,
+    time_ms: i64,
+    /// When it came last, CLOCK_MONOTONIC, and with which push.
+    seen: Duration,
+    push: u64,
+}
+
+/// Where what is given goes.
+pub struct Plan {
+    keys: Vec<Box<[u8]>>,
+    /// What there will be.
+    pub size: Size,
+}
+
+impl Application {
+    /// One that has pushed nothing yet, as the source `source`.
+    pub fn new(source: &str, job: &str, instance: &str, views: &ViewSlots) -> Application {
+        let labels = Labels::of(&[("job", job), ("instance", instance)]);
+        // How many series there may be is seen to before they come here.
+        let out = Recorder::new(source, usize::MAX).with_labels(labels).with_slots(views).of_unknown_start();
+        Application {
+            out,
+            entries: Vec::new(),
+            by_key: HashMap::new(),
+            readings: HashMap::new(),
+            numbers: HashMap::new(),
+            next_number: 0,
+            time_ms: i64::MIN,
+            pushes: 0,
+            size: Size::default(),
+            room: String::new(),
+        }
+    }
+
+    /// What it has.
+    pub fn size(&self) -> Size {
+        self.size
+    }
+
+    /// What would become of `given`. The error: an item that it has twice.
+    pub fn plan(&mut self, given: &Given) -> Result<Plan, usize> {
+        let mut size = self.size;
+        let mut keys: Vec<Box<[u8]>> = Vec::with_capacity(given.items.len());
+        let mut seen = HashMap::with_capacity(given.items.len());
+        for (at, item) in given.items.iter().enumerate() {
+            let key = self.key_of(item);
+            if seen.insert(key.clone(), at).is_some() {
+                return Err(at);
+            }
+            match self.by_key.get(&key) {
+                Some(at) => size.series -= self.entries[*at].parts.len(),
+                None => size.text += 2 * key.len(),
+            }
+            size.series += item.parts.len();
+            keys.push(key);
+        }
+        Ok(Plan { keys, size })
+    }
+
+    /// Takes what was planned, at `now` (CLOCK_MONOTONIC); its frame, at about `time_ms` of the wall clock.
+    pub fn take(&mut self, given: Given, plan: Plan, now: Duration, time_ms: i64) -> Frame {
+        self.pushes += 1;
+        for (item, key) in given.items.into_iter().zip(plan.keys) {
+            let parts: Vec<(Arc<Learnt>, f64)> =
+                item.parts.iter().map(|part| (self.reading(&item, part), part.value)).collect();
+            let at = *self.by_key.entry(key).or_insert_with_key(|key| {
+                // The number stands for names, and is in no label.
+                let number = key.first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes)).to_string();
+                let values: Vec<&str> =
+                    [&*number].into_iter().chain(item.labels.iter().map(|(_, value)| &**value)).collect();
+                let item = Item::new(&values);
+                let (parts, key) = (Vec::new(), key.clone());
+                self.entries.push(Entry { key, item, parts, time_ms: 0, seen: now, push: 0 });
+                self.entries.len() - 1
+            });
+            let entry = &mut self.entries[at];
+            let before = std::mem::replace(&mut entry.parts, parts);
+            if item.is_delta {
+                for (reading, value) in &mut entry.parts {
+                    let known = before.iter().find(|(known, _)| Arc::ptr_eq(known, reading));
+                    *value += known.map_or(0.0, |(_, value)| *value);
+                }
+            }
+            entry.time_ms = item.time_ms.unwrap_or(Frame::NO_TIME);
+            (entry.seen, entry.push) = (now, self.pushes);
+        }
+        self.size = plan.size;
+        self.frame(time_ms)
+    }
+
+    /// Ends what has not come for so long; the frame that says so, where anything has ended.
+    pub fn expire(&mut self, expire: Duration, now: Duration, time_ms: i64) -> Option<Frame> {
+        let (before, size) = (self.entries.len(), &mut self.size);
+        self.entries.retain(|entry| {
+            let stays = now.saturating_sub(entry.seen) < expire;
+            if !stays {
+                size.series -= entry.parts.len();
+                size.text -= 2 * entry.key.len();
+            }
+            stays
+        });
+        if self.entries.len() == before {
+            return None;
+        }
+        self.by_key = self.entries.iter().enumerate().map(|(at, entry)| (entry.key.clone(), at)).collect();
+        self.readings.retain(|_, reading| Arc::strong_count(reading) > 1);
+        if self.entries.is_empty() {
+            self.numbers.clear();
+        }
+        // None of what is left came with this.
+        self.pushes += 1;
+        Some(self.frame(time_ms))
+    }
+
+    fn frame(&mut self, time_ms: i64) -> Frame {
+        let is_behind = time_ms <= self.time_ms && self.time_ms.saturating_sub(time_ms) < STEP_MS;
+        self.time_ms = if is_behind { self.time_ms + 1 } else { time_ms };
+        let mut fresh = Vec::new();
+        let mut is_whole = true;
+        for entry in &self.entries {
+            let mut item = self.out.item(&entry.item);
+            let is_fresh = entry.push == self.pushes;
+            is_whole &= is_fresh;
+            for (reading, value) in &entry.parts {
+                item.push_learnt_at(reading, *value, entry.time_ms);
+                fresh.push(is_fresh);
+            }
+        }
+        let frame = self.out.finish(self.time_ms);
+        Frame { fresh: (!is_whole).then(|| fresh.into()), ..frame }
+    }
+
+    /// What tells an item from the others of the application.
+    fn key_of(&mut self, item: &GivenItem) -> Box<[u8]> {
+        let text = &mut self.room;
+        text.clear();
+        // Lengths tell where each text ends, whatever is in it.
+        let name = base(&item.parts[0].name, item.kind);
+        let names = item.labels.iter().map(|(name, _)| &**name);
+        [item.kind.as_str(), name].into_iter().chain(names).for_each(|name| _ = write!(text, "{}:{name}", name.len()));
+        let number = match self.numbers.get(text.as_str()) {
+            Some(number) => *number,
+            None => {
+                let number = self.next_number;
+                // Far more than any program lives to see.
+                self.next_number = number.wrapping_add(1);
+                self.numbers.insert(text.as_str().into(), number);
+                number
+            }
+        };
+        let mut key = Vec::with_capacity(4 + item.labels.iter().map(|(_, value)| 4 + value.len()).sum::<usize>());
+        key.extend_from_slice(&number.to_le_bytes());
+        for (_, value) in &item.labels {
+            key.extend_from_slice(&(value.len() as u32).to_le_bytes());
+            key.extend_from_slice(value.as_bytes());
+        }
+        key.into()
+    }
+
+    /// What a series is a reading of.
+    fn reading(&mut self, item: &GivenItem, part: &GivenPart) -> Arc<Learnt> {
+        let text = &mut self.room;
+        text.clear();
+        let own = part.own.iter().flat_map(|(name, value)| [*name, &**value]);
+        let names = item.labels.iter().map(|(name, _)| &**name);
+        let head = [&*part.name, item.kind.as_str(), &*item.unit, &*item.help];
+        let all = head.into_iter().chain(names).chain(["="]).chain(own);
+        all.for_each(|name| _ = write!(text, "{}:{name}", name.len()));
+        if let Some(reading) = self.readings.get(text.as_str()) {
+            return Arc::clone(reading);
+        }
+        let keys = item.labels.iter().enumerate().map(|(at, (name, _))| Label::key(name, at + 1));
+        let own = part.own.iter().map(|(name, value)| Label::constant(name, value));
+        let labels: Vec<Label<'_>> = keys.chain(own).collect();
+        let family = Family::new(item.kind, &part.name, &item.unit, &item.help);
+        let reading = Arc::new(Learnt::everywhere(family, &labels));
+        self.readings.insert(text.as_str().into(), Arc::clone(&reading));
+        reading
+    }
+}
+
+/// The name of the whole of it.
+fn base(name: &str, kind: Kind) -> &str {
+    Family::new(kind, name, "", "").base()
+}

@@ -1,0 +1,111 @@
+//! What a push says, before any of it is taken.
+
+use crate::model::Kind;
+
+/// What one application says of one moment.
+#[derive(Debug, Default, PartialEq)]
+pub struct Given {
+    /// The label `job`.
+    pub job: String,
+    /// The label `instance`; empty: none.
+    pub instance: String,
+    /// Its metrics, each once.
+    pub items: Vec<GivenItem>,
+}
+
+/// One metric: a number, or what makes up a histogram or a summary.
+#[derive(Debug, PartialEq)]
+pub struct GivenItem {
+    /// How it behaves.
+    pub kind: Kind,
+    /// One sentence, or empty.
+    pub help: String,
+    /// Its unit, or empty.
+    pub unit: String,
+    /// Sorted by name, no name twice, no value empty.
+    pub labels: Vec<(String, String)>,
+    /// Its series, one at least.
+    pub parts: Vec<GivenPart>,
+    /// When it was so, in milliseconds since the UNIX epoch; none: now.
+    pub time_ms: Option<i64>,
+    /// Its numbers are what came since the last push.
+    pub is_delta: bool,
+}
+
+/// One series.
+#[derive(Debug, PartialEq)]
+pub struct GivenPart {
+    /// Its name: `x_bucket` of a histogram `x`.
+    pub name: String,
+    /// What tells it from others of its name: `le`, `quantile`.
+    pub own: Option<(&'static str, String)>,
+    /// Its number.
+    pub value: f64,
+}
+
+/// Why a push is not taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// It is not understood, or says what cannot be: 400.
+    Malformed(String),
+    /// It holds more than one push may: 413.
+    TooMuch(String),
+    /// There is no room beside what others have pushed, which may end: 429.
+    NoRoom(String),
+}
+
+/// What a push may take in memory while it is read.
+#[derive(Debug)]
+pub struct Budget(usize);
+
+/// What an allocation takes besides what is in it.
+const ALLOCATION: usize = 16;
+
+/// The parts of a push take at most so many times its bytes: those that applications send take some three times as much.
+const MEMORY_FACTOR: usize = 6;
+
+impl Budget {
+    /// For a push of at most `max_bytes`.
+    pub fn new(max_bytes: usize) -> Budget {
+        Budget(max_bytes.saturating_mul(MEMORY_FACTOR))
+    }
+
+    /// Takes what a `T` takes that has `len` bytes elsewhere.
+    pub fn take<T>(&mut self, len: usize) -> Result<(), Refused> {
+        let too_much = || Refused::TooMuch("it holds too many parts; send it in smaller ones".to_owned());
+        self.0 = self.0.checked_sub(size_of::<T>() + ALLOCATION + len).ok_or_else(too_much)?;
+        Ok(())
+    }
+}
+
+/// Labels that are taken by what comes with each push are called `exported_<name>`, as for what is scraped.
+/// Sorts them.
+pub fn settle_labels(labels: &mut [(String, String)]) {
+    for at in 0..labels.len() {
+        while matches!(&*labels[at].0, "job" | "instance") || is_twice(labels, at) {
+            labels[at].0.insert_str(0, "exported_");
+        }
+    }
+    labels.sort();
+}
+
+/// Whether the label at `at` was made to be called like another one.
+fn is_twice(labels: &[(String, String)], at: usize) -> bool {
+    let name = &labels[at].0;
+    name.starts_with("exported_") && labels.iter().enumerate().any(|(other, (own, _))| other != at && own == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_that_are_taken_are_exported() {
+        let pairs = [("x", "1"), ("job", "mine"), ("exported_job", "before"), ("instance", "i")];
+        let mut labels: Vec<(String, String)> = pairs.map(|(name, value)| (name.into(), value.into())).into();
+        settle_labels(&mut labels);
+        let names: Vec<&str> = labels.iter().map(|(name, _)| &**name).collect();
+        assert_eq!(names.len(), 4);
+        assert!(names.contains(&"x") && names.contains(&"exported_instance") && !names.contains(&"job"), "{names:?}");
+    }
+}

@@ -1,0 +1,123 @@
+//! Pushes one after the other.
+
+use super::*;
+use crate::model::{Label, Scheme};
+
+const SECOND: Duration = Duration::from_secs(1);
+const START_MS: i64 = 1_700_000_000_000;
+
+fn pushed(max_series: usize) -> Pushed {
+    let settings = PushSettings { max_series, expire: SECOND * 60, ..PushSettings::default() };
+    Pushed::new(settings, &ViewSlots::default(), &Arc::default())
+}
+
+/// A push of text at a second; its frame.
+fn push(pushed: &mut Pushed, second: u32, query: &str, page: &str) -> Result<Vec<Frame>, Refused> {
+    pushed.text(query, "", page.as_bytes(), SECOND * second, START_MS + i64::from(second) * 1000)
+}
+
+/// What is sent of a frame: series with their values.
+pub(super) fn sent(frame: &Frame) -> Vec<String> {
+    let frame = frame.clone().narrowed();
+    let mut all = Vec::new();
+    for (chunk, values) in frame.parts() {
+        for ((item, reading), value) in chunk.each().zip(values) {
+            let face = reading.face(Scheme::Native).unwrap();
+            let own = face.labels.iter().map(|label| match label {
+                Label::Key { name, at, .. } => format!("{name}={}", item.item.value(at)),
+                Label::Constant { name, value } => format!("{name}={value}"),
+            });
+            let of_source = chunk.labels().iter().map(|(name, value)| format!("{name}={value}"));
+            let labels: Vec<String> = own.chain(of_source).collect();
+            all.push(format!("{} {}{{{}}} {value}", face.family.kind.as_str(), face.family.name, labels.join(",")));
+        }
+    }
+    all.sort();
+    all
+}
+
+#[test]
+fn each_application_is_a_source_whose_chunks_stay() {
+    let mut pushed = pushed(100);
+    let page = "# TYPE a counter\na{x=\"1\"} 1\na{x=\"2\"} 2\nb 3\n";
+    let first = push(&mut pushed, 1, "job=j&instance=i", page).unwrap();
+    assert_eq!(&*first[0].source, "push/j/i");
+    assert_eq!(
+        sent(&first[0]),
+        ["counter a{x=1,instance=i,job=j} 1", "counter a{x=2,instance=i,job=j} 2", "untyped b{instance=i,job=j} 3"]
+    );
+    let second = push(&mut pushed, 2, "job=j&instance=i", page).unwrap();
+    assert!(Arc::ptr_eq(&first[0].chunks, &second[0].chunks) && second[0].fresh.is_none());
+    // Another order is the same.
+    let third =
+        push(&mut pushed, 3, "job=j&instance=i", "b 3\n# TYPE a counter\na{x=\"2\"} 2\na{x=\"1\"} 1\n").unwrap();
+    assert!(Arc::ptr_eq(&first[0].chunks, &third[0].chunks));
+    let other = push(&mut pushed, 3, "job=j%2Fi", "b 1\n").unwrap();
+    assert_eq!((&*other[0].source, &sent(&other[0])[..]), ("push/j%2Fi/", &["untyped b{job=j/i} 1".to_owned()][..]));
+    assert_eq!((pushed.counts.series(), pushed.counts.sources(), pushed.counts.samples()), (4, 2, 10));
+}
+
+#[test]
+fn a_push_ends_nothing_by_what_it_lacks_and_what_does_not_come_ends() {
+    let mut pushed = pushed(100);
+    push(&mut pushed, 0, "job=j", "a 1\nb 2\n").unwrap();
+    let part = push(&mut pushed, 40, "job=j", "b 3\nc 4\n").unwrap();
+    assert_eq!(sent(&part[0]), ["untyped b{job=j} 3", "untyped c{job=j} 4"]);
+    // Three there are, and pages show all of them.
+    assert_eq!((part[0].values.len(), part[0].clone().narrowed().all()[0].len()), (3, 3));
+    assert!(pushed.expire(SECOND * 59, START_MS + 59_000).is_empty());
+    let ended = pushed.expire(SECOND * 61, START_MS + 61_000);
+    assert_eq!((ended.len(), sent(&ended[0]).len(), ended[0].clone().narrowed().all()[0].len()), (1, 0, 2));
+    assert_eq!(pushed.counts.series(), 2);
+    let ended = pushed.expire(SECOND * 101, START_MS + 101_000);
+    assert_eq!((ended.len(), ended[0].chunks.len(), ended[0].all().len()), (1, 0, 0));
+    assert_eq!((pushed.counts.series(), pushed.counts.sources(), pushed.next_look()), (0, 0, None));
+}
+
+#[test]
+fn it_is_taken_whole_or_not_at_all() {
+    let mut pushed = pushed(3);
+    push(&mut pushed, 0, "job=j", "a 1\nb 2\n").unwrap();
+    let refused = push(&mut pushed, 1, "job=j", "a 7\nc 1\nd 1\n").unwrap_err();
+    assert!(matches!(&refused, Refused::NoRoom(why) if why.contains("4 series")), "{refused:?}");
+    let refused = push(&mut pushed, 1, "job=other", "a 7\nc 1\n").unwrap_err();
+    assert!(matches!(refused, Refused::NoRoom(_)));
+    assert!(push(&mut pushed, 1, "job=j", "a 7\nb\n").is_err());
+    assert_eq!((pushed.size.series, pushed.applications.len()), (2, 1));
+    // What is there can be pushed on, and there is room for one more.
+    let frame = push(&mut pushed, 2, "job=j", "a 3\nc 1\n").unwrap();
+    assert_eq!(sent(&frame[0]), ["untyped a{job=j} 3", "untyped c{job=j} 1"]);
+    assert_eq!(push(&mut pushed, 3, "job=j", "").unwrap().len(), 0);
+}
+
+#[test]
+fn a_histogram_is_one_item_and_times_do_not_go_back() {
+    let mut pushed = pushed(100);
+    let page = "# TYPE h histogram\nh_bucket{le=\"1\"} 1\nh_bucket{le=\"+Inf\"} 2\nh_sum 3\nh_count 2\n";
+    let first = push(&mut pushed, 5, "job=j", page).unwrap();
+    assert_eq!(first[0].chunks[0].items().len(), 1);
+    assert_eq!(
+        sent(&first[0]),
+        [
+            "histogram h_bucket{le=+Inf,job=j} 2",
+            "histogram h_bucket{le=1,job=j} 1",
+            "histogram h_count{job=j} 2",
+            "histogram h_sum{job=j} 3"
+        ]
+    );
+    let second = push(&mut pushed, 4, "job=j", page).unwrap();
+    assert_eq!(second[0].time_ms, first[0].time_ms + 1);
+    let timed = push(&mut pushed, 6, "job=j", "t 1 1700000001000\n").unwrap();
+    assert_eq!(timed[0].clone().narrowed().times.as_deref(), Some(&[1_700_000_001_000][..]));
+}
+
+#[test]
+fn applications_are_bounded() {
+    let mut pushed = pushed(10_000);
+    for at in 0..MAX_APPLICATIONS {
+        push(&mut pushed, 0, &format!("job=j{at}"), "a 1\n").unwrap();
+    }
+    assert!(matches!(push(&mut pushed, 0, "job=more", "a 1\n"), Err(Refused::NoRoom(_))));
+    push(&mut pushed, 0, "job=j0", "a 1\n").unwrap();
+    assert_eq!(pushed.applications.len(), MAX_APPLICATIONS);
+}
