@@ -19,12 +19,16 @@ use super::threads::{Id, Threads};
 use crate::host::{monotonic, wall_ms};
 use crate::ingest::logs::{self, MEMORY_FACTOR, Refused};
 use crate::ingest::otlp::Encoding;
+use crate::ingest::push::otlp::{self, Rejected};
 use crate::ingest::push::{self, Pushed};
 use crate::ingest::{PushSettings, Room, Unpack, gunzip};
 use crate::model::{Batch, Fate, Frame, Payload, Receipt, Record, Records, Resource, Signal, ViewSlots};
 use crate::pipeline::{Fanout, Others};
 use crate::server::{self, Intake, Push, PushKind, Response};
 use crate::telemetry::{PushCounts, PushOutcome, Telemetry, panic_message};
+
+/// What the pusher of increases is told then.
+const SUMMED_UP: &str = "a destination has lost it; what was counted comes with the next push";
 
 /// Pushes that wait for being read. What their bodies take together the server bounds.
 const WAITING: usize = 16;
@@ -76,9 +80,13 @@ impl Ticket {
 impl Ticket {
     /// Answers that it is not taken, and takes note of why.
     fn refuse(self, status: u16, why: &str, response: Response) {
-        let Ticket { kind, counts, .. } = &self;
-        counts.trouble.note(format!("{} was answered {status}: {why}", kind.as_str()), monotonic());
+        self.note(&format!("was answered {status}: {why}"));
         self.answer(response);
+    }
+
+    /// Takes note of what is wrong with it.
+    fn note(&self, what: &str) {
+        self.counts.trouble.note(format!("{} {what}", self.kind.as_str()), monotonic());
     }
 }
 
@@ -163,8 +171,8 @@ impl Pushes {
 }
 
 impl Intake for Desk {
-    fn takes(&self, kind: PushKind) -> bool {
-        matches!(kind, PushKind::Text | PushKind::OtlpLogs)
+    fn takes(&self, _: PushKind) -> bool {
+        true
     }
 
     fn take(&self, push: Push, ticket: server::Ticket) {
@@ -215,12 +223,16 @@ impl Reader {
     fn read(&mut self, push: Push, ticket: Ticket) {
         match push.kind {
             PushKind::Text => self.text(push, ticket),
-            PushKind::OtlpMetrics | PushKind::OtlpLogs => self.logs(push, ticket),
+            PushKind::OtlpMetrics => self.metrics(push, ticket),
+            PushKind::OtlpLogs => self.logs(push, ticket),
         }
     }
 
     /// A page of Prometheus text.
     fn text(&mut self, push: Push, ticket: Ticket) {
+        if let Some(why) = self.telemetry.why_held() {
+            return ticket.refuse(503, &why, Response::unavailable(&why));
+        }
         let frames = self.plain(&push).and_then(|page| {
             let read = self.pushed.text(&push.query, &push.content_type, &page, monotonic(), wall_ms());
             read.map_err(in_words)
@@ -229,9 +241,6 @@ impl Reader {
             Ok(frames) => frames,
             Err((status, why)) => return ticket.refuse(status, &why, Response::text(status, &why)),
         };
-        if let Some(why) = self.telemetry.why_held() {
-            return ticket.refuse(503, &why, Response::unavailable(&why));
-        }
         self.hand(
             frames,
             Receipt::new(move |fate| {
@@ -239,6 +248,47 @@ impl Reader {
                 match fate {
                     Fate::Taken => ticket.answer(Response::page(204, "text/plain; charset=utf-8", "")),
                     Fate::Lost => ticket.refuse(503, LOST, Response::unavailable(LOST)),
+                }
+            }),
+        );
+    }
+
+    /// OTLP metrics.
+    fn metrics(&mut self, push: Push, ticket: Ticket) {
+        let Some(encoding) = Encoding::of(&push.content_type) else {
+            let why = "OTLP is application/x-protobuf or application/json";
+            return ticket.refuse(415, why, Response::text(415, why));
+        };
+        let refuse = move |ticket: Ticket, status, why: &str| {
+            ticket.refuse(status, why, answer(encoding, status, encoding.refused(why)));
+        };
+        if let Some(why) = self.telemetry.why_held() {
+            return refuse(ticket, 503, &why);
+        }
+        let read = self
+            .plain(&push)
+            .and_then(|body| self.pushed.otlp(encoding, &body, monotonic(), wall_ms()).map_err(in_words));
+        let (frames, rejected, has_deltas) = match read {
+            Ok(read) => read,
+            Err((status, why)) => return refuse(ticket, status, &why),
+        };
+        if let Some(why) = &rejected.why {
+            ticket.note(&format!("{} points were not taken: {why}", rejected.points));
+        }
+        self.hand(
+            frames,
+            Receipt::new(move |fate| {
+                drop(push);
+                match fate {
+                    Fate::Taken => ticket.answer(answer(encoding, 200, otlp::partial(encoding, &rejected))),
+                    // What came since the last push is summed up already, and goes out with the next one: sent
+                    // again it would count twice.
+                    Fate::Lost if has_deltas => {
+                        ticket.note(LOST);
+                        let rejected = Rejected { why: Some(SUMMED_UP.to_owned()), ..rejected };
+                        ticket.answer(answer(encoding, 200, otlp::partial(encoding, &rejected)));
+                    }
+                    Fate::Lost => refuse(ticket, 503, LOST),
                 }
             }),
         );
@@ -331,6 +381,6 @@ fn in_words(refused: push::Refused) -> (u16, String) {
 }
 
 fn answer(encoding: Encoding, status: u16, body: Vec<u8>) -> Response {
-    let retry_after = (status == 503).then_some(RETRY_AFTER);
+    let retry_after = matches!(status, 429 | 503).then_some(RETRY_AFTER);
     Response { retry_after, ..Response::page(status, encoding.content_type(), body) }
 }

@@ -71,7 +71,7 @@ static PUSH_FIELDS: [Field<PushFields>; 4] = [
         "enabled",
         Takes::Bool(|s: &mut PushFields, on| s.enabled = on),
         DefaultValue::Bool(false),
-        "Whether applications may push to the server's port: Prometheus text to `/api/v1/push` ([`listen.md`](listen.md)), OTLP logs to `/v1/logs` ([`logs.md`](logs.md)).",
+        "Whether applications may push to the server's port: Prometheus text to `/api/v1/push`, OTLP metrics to `/v1/metrics` ([`listen.md`](listen.md)), OTLP logs to `/v1/logs` ([`logs.md`](logs.md)).",
     ),
     Field::new(
         "max_bytes",

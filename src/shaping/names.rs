@@ -13,7 +13,10 @@ pub fn prometheus_name(family: Family<'_>) -> Cow<'_, str> {
     if !family.name.contains('.') {
         return clean(family.name, true);
     }
-    let mut name = clean(family.name, true).into_owned();
+    // What tells the parts of a histogram apart stands behind the unit.
+    let base = family.base();
+    let part = &family.name[base.len()..];
+    let mut name = clean(base, true).into_owned();
     let unit = unit_in_words(family.unit);
     let bare = name.strip_suffix("_total").unwrap_or(&name);
     if !unit.is_empty() && bare != unit && !bare.ends_with(&format!("_{unit}")) {
@@ -26,6 +29,7 @@ pub fn prometheus_name(family: Family<'_>) -> Cow<'_, str> {
     if family.kind == Kind::Counter && !name.ends_with("_total") {
         name.push_str("_total");
     }
+    name.push_str(part);
     Cow::Owned(name)
 }
 
@@ -137,6 +141,10 @@ mod tests {
             (Kind::UpDown, "system.network.connections", "{connections}", "system_network_connections"),
             (Kind::Counter, "system_disk_read_bytes_total", "bytes", "system_disk_read_bytes_total"),
             (Kind::Counter, "requests", "", "requests"),
+            (Kind::Histogram, "http.server.duration_bucket", "s", "http_server_duration_seconds_bucket"),
+            (Kind::Histogram, "http.server.duration_sum", "s", "http_server_duration_seconds_sum"),
+            (Kind::Summary, "rpc.duration", "ms", "rpc_duration_milliseconds"),
+            (Kind::Summary, "rpc.duration_count", "ms", "rpc_duration_milliseconds_count"),
         ] {
             assert_eq!(prometheus_name(Family::new(kind, name, unit, "")), expected);
         }

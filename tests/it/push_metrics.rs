@@ -7,6 +7,15 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use nix::sys::signal::Signal;
 
+use opentelemetry_proto::tonic::collector::metrics::v1::{ExportMetricsServiceRequest, ExportMetricsServiceResponse};
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
+use opentelemetry_proto::tonic::metrics::v1::{
+    ExponentialHistogram, ExponentialHistogramDataPoint, Histogram, HistogramDataPoint, Metric, NumberDataPoint,
+    ResourceMetrics, ScopeMetrics, Sum, metric, number_data_point,
+};
+use opentelemetry_proto::tonic::resource::v1::Resource;
+use prost::Message;
+
 use crate::own_metrics::{Series, is_stale, series};
 use crate::server::{Answer, connect};
 use crate::support::peer::{Peer, Reply};
@@ -177,4 +186,94 @@ fn a_reload_changes_its_bounds_and_switches_it_off() {
     reload("\"enabled\": true", "\"enabled\": false");
     assert_eq!(text(&daemon, "job=a", "b 1\n").status, 404);
     wait_for("its series to be gone", || daemon.metric(r#"a{job="a"}"#).is_none().then_some(()));
+}
+
+/// What a service says by OTLP: so many requests, since the last time or since ever, and how long they took.
+fn otlp(temporality: i32, requests: i64) -> ExportMetricsServiceRequest {
+    let text = |text: &str| Some(AnyValue { value: Some(any_value::Value::StringValue(text.to_owned())) });
+    let pair = |key: &str, value: &str| KeyValue { key: key.to_owned(), value: text(value), ..KeyValue::default() };
+    let point = NumberDataPoint {
+        attributes: vec![pair("http.route", "/cart")],
+        value: Some(number_data_point::Value::AsInt(requests)),
+        ..NumberDataPoint::default()
+    };
+    let took = HistogramDataPoint {
+        count: 3,
+        sum: Some(0.5),
+        bucket_counts: vec![2, 1],
+        explicit_bounds: vec![0.1],
+        ..HistogramDataPoint::default()
+    };
+    let unread = ExponentialHistogram {
+        data_points: vec![ExponentialHistogramDataPoint::default(); 2],
+        aggregation_temporality: temporality,
+    };
+    let of = |name: &str, unit: &str, data| Metric {
+        name: name.to_owned(),
+        unit: unit.to_owned(),
+        data: Some(data),
+        ..Metric::default()
+    };
+    let histogram = Histogram { data_points: vec![took], aggregation_temporality: temporality };
+    let metrics = vec![
+        of(
+            "shop.requests",
+            "",
+            metric::Data::Sum(Sum {
+                data_points: vec![point],
+                aggregation_temporality: temporality,
+                is_monotonic: true,
+            }),
+        ),
+        of("shop.took", "s", metric::Data::Histogram(histogram)),
+        of("shop.exp", "s", metric::Data::ExponentialHistogram(unread)),
+    ];
+    let attributes = vec![pair("service.name", "cart"), pair("service.instance.id", "i-1")];
+    ExportMetricsServiceRequest {
+        resource_metrics: vec![ResourceMetrics {
+            resource: Some(Resource { attributes, ..Resource::default() }),
+            scope_metrics: vec![ScopeMetrics { metrics, ..ScopeMetrics::default() }],
+            ..ResourceMetrics::default()
+        }],
+    }
+}
+
+#[test]
+fn otlp_is_taken_in_both_encodings_and_what_is_not_is_said() {
+    const PROTOBUF: &str = "Content-Type: application/x-protobuf\r\n";
+    const JSON: &str = "Content-Type: application/json\r\n";
+    let (dir, peer) = (TempDir::new(), Peer::start(|_, _| Reply::status(200)));
+    let daemon = taking(&dir, r#""max_bytes": 100000"#, r#"{"mode": "memory"}"#, &remote_write(&peer));
+    let push = |fields: &str, body: &[u8]| post(&daemon, "/v1/metrics", fields, body);
+    let packed = format!("{PROTOBUF}Content-Encoding: gzip\r\n");
+    // What came since the last push, twice.
+    let answer = push(&packed, &gzip(&otlp(1, 5).encode_to_vec()));
+    assert_eq!((answer.status, answer.field("Content-Type")), (200, Some("application/x-protobuf")));
+    let partial = ExportMetricsServiceResponse::decode(answer.body.as_bytes()).unwrap().partial_success.unwrap();
+    assert_eq!(partial.rejected_data_points, 2);
+    assert!(partial.error_message.contains("exponential histograms"), "{}", partial.error_message);
+    let answer = push(JSON, &serde_json::to_vec(&otlp(1, 2)).unwrap());
+    assert_eq!((answer.status, answer.field("Content-Type")), (200, Some("application/json")));
+    let partial: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
+    assert_eq!(partial["partialSuccess"]["rejectedDataPoints"], "2");
+    // In the names of Prometheus, with the unit in front of what tells a histogram's parts apart.
+    let last = sent(&peer).pop().unwrap();
+    for (series, value) in [
+        ("shop_requests_total{http_route=/cart,job=cart}", 7.0),
+        ("shop_took_seconds_bucket{job=cart,le=0.1}", 4.0),
+        ("shop_took_seconds_bucket{job=cart,le=+Inf}", 6.0),
+        ("shop_took_seconds_sum{job=cart}", 1.0),
+        ("shop_took_seconds_count{job=cart}", 6.0),
+    ] {
+        assert_eq!(last.get(series), Some(&value), "{series}: {last:?}");
+    }
+    let page = daemon.get("/metrics").unwrap().1;
+    assert!(page.contains("# TYPE shop_took_seconds histogram\n"), "{page}");
+    assert_eq!(daemon.metric("metricsd_push_samples_refused_total"), Some(4.0));
+    // What is no OTLP.
+    assert_eq!(push("Content-Type: text/plain\r\n", b"a 1").status, 415);
+    assert_eq!(push(JSON, b"<html>").status, 400);
+    assert_eq!(push(PROTOBUF, b"<html>").status, 400);
+    assert_eq!(push(&packed, &gzip(&vec![0; 10 << 20])).status, 413);
+    assert_eq!(push(JSON, b"{}").status, 200);
 }

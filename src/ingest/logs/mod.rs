@@ -4,16 +4,15 @@
 //! a hundred times what they take in the request, comes out of a budget, and how deep values may lie in each other is
 //! bounded. What is understood and makes no sense (an id of the wrong length, a severity that there is not) is left out.
 
-mod budget;
 mod json;
 mod part;
 mod proto;
 
-use self::budget::Budget;
+use super::budget::Budget;
 use super::otlp::Encoding;
 use crate::model::Record;
 
-pub use self::budget::Refused;
+pub use super::budget::Refused;
 
 /// What the records of a request of `max_bytes` may take in memory is at most so many times that: those that
 /// applications send take about three times as much.

@@ -1,5 +1,6 @@
 //! What a push says, before any of it is taken.
 
+use crate::ingest::budget::{self, Budget};
 use crate::model::Kind;
 
 /// What one application says of one moment.
@@ -54,28 +55,21 @@ pub enum Refused {
     NoRoom(String),
 }
 
-/// What a push may take in memory while it is read.
-#[derive(Debug)]
-pub struct Budget(usize);
-
-/// What an allocation takes besides what is in it.
-const ALLOCATION: usize = 16;
+impl From<budget::Refused> for Refused {
+    fn from(refused: budget::Refused) -> Refused {
+        match refused {
+            budget::Refused::Malformed(why) => Refused::Malformed(format!("it is not understood: {why}")),
+            budget::Refused::TooMuch => Refused::TooMuch("it holds too many parts; send it in smaller ones".to_owned()),
+        }
+    }
+}
 
 /// The parts of a push take at most so many times its bytes: those that applications send take some three times as much.
 const MEMORY_FACTOR: usize = 6;
 
-impl Budget {
-    /// For a push of at most `max_bytes`.
-    pub fn new(max_bytes: usize) -> Budget {
-        Budget(max_bytes.saturating_mul(MEMORY_FACTOR))
-    }
-
-    /// Takes what a `T` takes that has `len` bytes elsewhere.
-    pub fn take<T>(&mut self, len: usize) -> Result<(), Refused> {
-        let too_much = || Refused::TooMuch("it holds too many parts; send it in smaller ones".to_owned());
-        self.0 = self.0.checked_sub(size_of::<T>() + ALLOCATION + len).ok_or_else(too_much)?;
-        Ok(())
-    }
+/// What a push of at most `max_bytes` may take in memory while it is read.
+pub fn budget(max_bytes: usize) -> Budget {
+    Budget::new(max_bytes.saturating_mul(MEMORY_FACTOR))
 }
 
 /// Labels that are taken by what comes with each push are called `exported_<name>`, as for what is scraped.

@@ -3,6 +3,7 @@
 
 mod application;
 mod given;
+pub mod otlp;
 mod text;
 
 use std::collections::BTreeMap;
@@ -12,8 +13,10 @@ use std::time::Duration;
 use application::{Application, Plan, Size};
 use given::Given;
 pub use given::Refused;
+use otlp::Rejected;
 
 use super::fields::PushSettings;
+use super::otlp::Encoding;
 use crate::model::{Frame, ViewSlots};
 use crate::telemetry::PushCounts;
 
@@ -73,6 +76,22 @@ impl Pushed {
         let PushSettings { max_bytes, max_series, .. } = self.settings;
         let given = text::read(query, content_type, page, max_bytes, max_series, time_ms)?;
         self.take(vec![given], now, time_ms)
+    }
+
+    /// Takes a request of OTLP, not packed any more, likewise. Its frames, what of it is not taken, and whether
+    /// something in it is summed up here.
+    pub fn otlp(
+        &mut self,
+        encoding: Encoding,
+        body: &[u8],
+        now: Duration,
+        time_ms: i64,
+    ) -> Result<(Vec<Frame>, Rejected, bool), Refused> {
+        let (given, rejected) = otlp::read(encoding, body, self.settings.max_bytes, time_ms)?;
+        let has_deltas = given.iter().flat_map(|given| &given.items).any(|item| item.is_delta);
+        let frames = self.take(given, now, time_ms)?;
+        self.counts.took(0, rejected.points);
+        Ok((frames, rejected, has_deltas))
     }
 
     /// Takes all of it or nothing.

@@ -121,3 +121,34 @@ fn applications_are_bounded() {
     push(&mut pushed, 0, "job=j0", "a 1\n").unwrap();
     assert_eq!(pushed.applications.len(), MAX_APPLICATIONS);
 }
+
+#[test]
+fn increases_are_summed_up_from_push_to_push() {
+    let mut pushed = pushed(100);
+    let body = |value: u64| {
+        format!(
+            r#"{{"resourceMetrics":[{{"resource":{{"attributes":[{{"key":"service.name","value":{{"stringValue":"j"}}}}]}},
+                "scopeMetrics":[{{"metrics":[
+                    {{"name":"d","sum":{{"aggregationTemporality":1,"isMonotonic":true,"dataPoints":[{{"asInt":"{value}"}}]}}}},
+                    {{"name":"h","histogram":{{"aggregationTemporality":1,"dataPoints":[
+                        {{"count":"{value}","sum":1.5,"bucketCounts":["{value}","0"],"explicitBounds":[2]}}]}}}}]}}]}}]}}"#
+        )
+    };
+    let mut push = |second: u32, value: u64| {
+        let (body, now_ms) = (body(value), START_MS + i64::from(second) * 1000);
+        pushed.otlp(Encoding::Json, body.as_bytes(), SECOND * second, now_ms).unwrap()
+    };
+    push(1, 5);
+    let (frames, rejected, has_deltas) = push(2, 3);
+    assert!(rejected.why.is_none() && has_deltas);
+    assert_eq!(
+        sent(&frames[0]),
+        [
+            "counter d{job=j} 8",
+            "histogram h_bucket{le=+Inf,job=j} 8",
+            "histogram h_bucket{le=2,job=j} 8",
+            "histogram h_count{job=j} 8",
+            "histogram h_sum{job=j} 3"
+        ]
+    );
+}

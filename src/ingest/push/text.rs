@@ -2,8 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::given::{Budget, Given, GivenItem, GivenPart, Refused, settle_labels};
+use super::given::{Given, GivenItem, GivenPart, Refused, budget, settle_labels};
 use crate::exposition::{Flaw, Format, Limits, Page, Point, Role, Series, Sink, Wrong};
+use crate::ingest::budget::Budget;
 use crate::model::Kind;
 
 /// A sample that says to be older than that, or of times to come, is not of now: receivers refuse it,
@@ -25,7 +26,7 @@ pub fn read(
     (given.job, given.instance) = application(query)?;
     let format = format(content_type)?;
     let limits = Limits { samples: max_series, ..Limits::default() };
-    let mut reader = Reader { budget: Budget::new(max_bytes), now_ms, ..Reader::default() };
+    let mut reader = Reader { budget: budget(max_bytes), now_ms, ..Reader::default() };
     let mut text = page.to_vec();
     let read = Page::new().read(&mut text, format, &limits, &mut reader).map_err(of_flaw);
     if let Some(refused) = reader.refused {
@@ -113,12 +114,6 @@ struct Reader {
     now_ms: i64,
     /// What is wrong with it, the first thing.
     refused: Option<Refused>,
-}
-
-impl Default for Budget {
-    fn default() -> Budget {
-        Budget::new(0)
-    }
 }
 
 /// Which item a series is of, and which part of it.

@@ -13,7 +13,7 @@ pub enum Refused {
 pub const MAX_DEPTH: usize = 16;
 
 /// Bytes that are left.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Budget(usize);
 
 /// What an allocation takes besides what is in it.

@@ -1,0 +1,150 @@
+//! OTLP metrics in JSON.
+
+use super::{Budget, Data, Metric, Point, Taker, Temporality};
+use crate::ingest::budget::Refused;
+use crate::ingest::json::{self, Double, Few, Number, Pair};
+use crate::model::{Attribute, Kind};
+
+pub fn read(body: &[u8], budget: &mut Budget, taker: &mut Taker) -> Result<(), Refused> {
+    let request: Request = json::read(body, budget)?;
+    for of in request.resource_metrics.0 {
+        let attributes: Vec<Attribute> =
+            of.resource.unwrap_or_default().attributes.0.into_iter().map(Pair::into).collect();
+        taker.resource(&attributes);
+        for metric in of.scope_metrics.0.into_iter().flat_map(|scope| scope.metrics.0) {
+            metric.read(taker);
+        }
+    }
+    Ok(())
+}
+
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Request {
+    #[serde(default)]
+    resource_metrics: Few<OfResource>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct OfResource {
+    resource: Option<Resource>,
+    #[serde(default)]
+    scope_metrics: Few<OfScope>,
+}
+
+#[derive(Default, serde::Deserialize)]
+struct Resource {
+    #[serde(default)]
+    attributes: Few<Pair>,
+}
+
+#[derive(serde::Deserialize)]
+struct OfScope {
+    #[serde(default)]
+    metrics: Few<OneMetric>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct OneMetric {
+    name: Option<Box<str>>,
+    description: Option<Box<str>>,
+    unit: Option<Box<str>>,
+    gauge: Option<Points>,
+    sum: Option<Points>,
+    histogram: Option<Points>,
+    exponential_histogram: Option<Points>,
+    summary: Option<Points>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Points {
+    #[serde(default)]
+    data_points: Few<OnePoint>,
+    aggregation_temporality: Option<Number>,
+    is_monotonic: Option<bool>,
+}
+
+/// A point of any kind.
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct OnePoint {
+    #[serde(default)]
+    attributes: Few<Pair>,
+    time_unix_nano: Option<Number>,
+    flags: Option<Number>,
+    as_double: Option<Double>,
+    as_int: Option<Number>,
+    count: Option<Number>,
+    sum: Option<Double>,
+    #[serde(default)]
+    bucket_counts: Few<Number>,
+    #[serde(default)]
+    explicit_bounds: Few<Double>,
+    #[serde(default)]
+    quantile_values: Few<Quantile>,
+}
+
+#[derive(serde::Deserialize)]
+struct Quantile {
+    quantile: Option<Double>,
+    value: Option<Double>,
+}
+
+impl OneMetric {
+    fn read(self, taker: &mut Taker) {
+        let OneMetric { name, description, unit, gauge, sum, histogram, exponential_histogram, summary } = self;
+        let (name, help, unit) = (name.unwrap_or_default(), description.unwrap_or_default(), unit.unwrap_or_default());
+        if let Some(points) = exponential_histogram {
+            let count = points.data_points.0.len() as u64;
+            taker.reject(count, || format!("{name}: exponential histograms are not taken"));
+        }
+        let all = [(Kind::Gauge, gauge), (Kind::UpDown, sum), (Kind::Histogram, histogram), (Kind::Summary, summary)];
+        for (kind, points) in all {
+            let Some(Points { data_points, aggregation_temporality, is_monotonic }) = points else { continue };
+            let said = aggregation_temporality.map_or(0, |Number(number)| i64::try_from(number).unwrap_or(0));
+            let temporality = match kind {
+                Kind::Gauge | Kind::Summary => Temporality::Cumulative,
+                _ => Temporality::of(said),
+            };
+            let is_counter = kind == Kind::UpDown && is_monotonic == Some(true);
+            let kind = if is_counter { Kind::Counter } else { kind };
+            let metric = Metric { name: &name, help: &help, unit: &unit, kind, temporality };
+            data_points.0.into_iter().for_each(|point| taker.point(&metric, point.read(kind)));
+        }
+    }
+}
+
+impl OnePoint {
+    fn read(self, kind: Kind) -> Point {
+        let whole = |number: Option<Number>| number.and_then(|Number(number)| u64::try_from(number).ok()).unwrap_or(0);
+        let double = |number: Option<Double>| number.map(|Double(number)| number);
+        let count = whole(self.count);
+        let data = match kind {
+            Kind::Histogram => Data::Histogram {
+                count,
+                sum: double(self.sum),
+                counts: self.bucket_counts.0.into_iter().map(|number| whole(Some(number))).collect(),
+                bounds: self.explicit_bounds.0.into_iter().map(|Double(bound)| bound).collect(),
+            },
+            Kind::Summary => {
+                let number = |number| double(number).unwrap_or(0.0);
+                let quantiles = self.quantile_values.0.into_iter().map(|one| (number(one.quantile), number(one.value)));
+                Data::Summary { count, sum: number(self.sum), quantiles: quantiles.collect() }
+            }
+            _ => match (self.as_double, self.as_int) {
+                (Some(Double(number)), _) => Data::Number(number),
+                (None, Some(Number(number))) => Data::Number(number as f64),
+                (None, None) => Data::None,
+            },
+        };
+        Point {
+            attributes: self.attributes.0.into_iter().map(Pair::into).collect(),
+            time_ns: whole(self.time_unix_nano),
+            is_none: whole(self.flags) & 1 != 0,
+            data,
+        }
+    }
+}

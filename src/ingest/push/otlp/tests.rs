@@ -1,0 +1,222 @@
+//! Requests as an official library writes them, and as nobody should.
+
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
+use opentelemetry_proto::tonic::metrics::v1::{
+    ExponentialHistogram, ExponentialHistogramDataPoint, Gauge, Histogram, HistogramDataPoint, Metric, NumberDataPoint,
+    ResourceMetrics, ScopeMetrics, Sum, Summary, SummaryDataPoint, metric, number_data_point,
+    summary_data_point::ValueAtQuantile,
+};
+use opentelemetry_proto::tonic::resource::v1::Resource;
+use prost::Message;
+
+use super::*;
+
+const NOW_MS: i64 = 1_700_000_000_000;
+const NOW_NS: u64 = 1_700_000_000_000_000_000;
+const MAX: usize = 1 << 20;
+
+fn pair(key: &str, text: &str) -> KeyValue {
+    let value = Some(AnyValue { value: Some(any_value::Value::StringValue(text.to_owned())) });
+    KeyValue { key: key.to_owned(), value, ..KeyValue::default() }
+}
+
+fn number(value: f64, attributes: Vec<KeyValue>) -> NumberDataPoint {
+    let value = Some(number_data_point::Value::AsDouble(value));
+    NumberDataPoint { attributes, time_unix_nano: NOW_NS, value, ..NumberDataPoint::default() }
+}
+
+fn sum(temporality: i32, is_monotonic: bool, points: Vec<NumberDataPoint>) -> metric::Data {
+    metric::Data::Sum(Sum { data_points: points, aggregation_temporality: temporality, is_monotonic })
+}
+
+fn named(name: &str, unit: &str, data: metric::Data) -> Metric {
+    Metric { name: name.to_owned(), unit: unit.to_owned(), data: Some(data), ..Metric::default() }
+}
+
+fn request(attributes: Vec<KeyValue>, metrics: Vec<Metric>) -> ExportMetricsServiceRequest {
+    let resource = Some(Resource { attributes, ..Resource::default() });
+    let scope_metrics = vec![ScopeMetrics { metrics, ..ScopeMetrics::default() }];
+    ExportMetricsServiceRequest {
+        resource_metrics: vec![ResourceMetrics { resource, scope_metrics, ..ResourceMetrics::default() }],
+    }
+}
+
+fn service() -> Vec<KeyValue> {
+    vec![pair("service.namespace", "shop"), pair("service.name", "cart"), pair("service.instance.id", "i-1")]
+}
+
+/// What is read, which is the same from both encodings.
+fn read_both(request: &ExportMetricsServiceRequest) -> (Vec<Given>, Rejected) {
+    let protobuf = read(Encoding::Protobuf, &request.encode_to_vec(), MAX, NOW_MS).unwrap();
+    let json = serde_json::to_vec(request).unwrap();
+    assert_eq!(read(Encoding::Json, &json, MAX, NOW_MS).unwrap(), protobuf);
+    protobuf
+}
+
+fn series(item: &GivenItem) -> Vec<String> {
+    let labels: Vec<String> = item.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let own = |part: &GivenPart| part.own.as_ref().map_or(String::new(), |(name, value)| format!("{name}={value},"));
+    let of = |part: &GivenPart| format!("{}{{{}{}}} {}", part.name, own(part), labels.join(","), part.value);
+    item.parts.iter().map(of).collect()
+}
+
+#[test]
+fn every_kind_becomes_its_series_in_both_encodings() {
+    let histogram = HistogramDataPoint {
+        attributes: vec![pair("route", "/a"), pair("le", "x")],
+        time_unix_nano: NOW_NS,
+        count: 9,
+        sum: Some(4.5),
+        bucket_counts: vec![2, 3, 4],
+        explicit_bounds: vec![0.5, 1.0],
+        ..HistogramDataPoint::default()
+    };
+    let summary = SummaryDataPoint {
+        time_unix_nano: NOW_NS,
+        count: 2,
+        sum: 7.0,
+        quantile_values: vec![
+            ValueAtQuantile { quantile: 0.5, value: 3.0 },
+            ValueAtQuantile { quantile: 0.99, value: 4.0 },
+        ],
+        ..SummaryDataPoint::default()
+    };
+    let metrics = vec![
+        named("queue.depth", "1", metric::Data::Gauge(Gauge { data_points: vec![number(3.0, vec![pair("q", "a")])] })),
+        named("requests", "", sum(2, true, vec![number(17.0, Vec::new())])),
+        named("in.flight", "", sum(2, false, vec![number(-2.0, Vec::new())])),
+        named(
+            "http.duration",
+            "s",
+            metric::Data::Histogram(Histogram { data_points: vec![histogram], aggregation_temporality: 2 }),
+        ),
+        named("rpc.duration", "s", metric::Data::Summary(Summary { data_points: vec![summary] })),
+    ];
+    let (given, rejected) = read_both(&request(service(), metrics));
+    assert_eq!(rejected, Rejected::default());
+    let [given] = &given[..] else { panic!("{given:?}") };
+    assert_eq!((&*given.job, &*given.instance), ("shop/cart", "i-1"));
+    let kinds: Vec<Kind> = given.items.iter().map(|item| item.kind).collect();
+    assert_eq!(kinds, [Kind::Gauge, Kind::Counter, Kind::UpDown, Kind::Histogram, Kind::Summary]);
+    let all: Vec<String> = given.items.iter().flat_map(series).collect();
+    assert_eq!(
+        all,
+        [
+            "queue.depth{q=a} 3",
+            "requests{} 17",
+            "in.flight{} -2",
+            "http.duration_bucket{le=0.5,exported_le=x,route=/a} 2",
+            "http.duration_bucket{le=1,exported_le=x,route=/a} 5",
+            "http.duration_bucket{le=+Inf,exported_le=x,route=/a} 9",
+            "http.duration_sum{exported_le=x,route=/a} 4.5",
+            "http.duration_count{exported_le=x,route=/a} 9",
+            "rpc.duration{quantile=0.5,} 3",
+            "rpc.duration{quantile=0.99,} 4",
+            "rpc.duration_sum{} 7",
+            "rpc.duration_count{} 2",
+        ]
+    );
+    assert!(given.items.iter().all(|item| item.time_ms == Some(NOW_MS) && !item.is_delta));
+    assert_eq!(given.items[3].unit, "s");
+}
+
+#[test]
+fn a_resource_is_an_application_and_says_what_it_is() {
+    let mut attributes = service();
+    attributes.push(pair("host.name", "db1"));
+    let gauge = |value| metric::Data::Gauge(Gauge { data_points: vec![number(value, vec![pair("job", "own")])] });
+    let mut both = request(attributes, vec![named("a", "", gauge(1.0))]);
+    both.resource_metrics.extend(request(Vec::new(), vec![named("a", "", gauge(2.0))]).resource_metrics);
+    let (given, _) = read_both(&both);
+    assert_eq!(
+        given.iter().map(|given| (&*given.job, &*given.instance)).collect::<Vec<_>>(),
+        [("shop/cart", "i-1"), ("otlp", "")]
+    );
+    let all: Vec<String> = given.iter().flat_map(|given| &given.items).flat_map(series).collect();
+    assert_eq!(all, ["target_info{host.name=db1} 1", "a{exported_job=own} 1", "a{exported_job=own} 2"]);
+}
+
+#[test]
+fn increases_of_a_series_add_up_and_of_others_the_newest_counts() {
+    let at = |value, time_unix_nano| NumberDataPoint { time_unix_nano, ..number(value, Vec::new()) };
+    let (given, rejected) = read_both(&request(
+        service(),
+        vec![
+            named("d", "", sum(1, true, vec![at(3.0, NOW_NS - 1_000_000_000), at(4.0, NOW_NS)])),
+            named("c", "", sum(2, true, vec![at(9.0, NOW_NS), at(8.0, NOW_NS - 1_000_000_000)])),
+        ],
+    ));
+    let all: Vec<String> = given[0].items.iter().flat_map(series).collect();
+    assert_eq!(all, ["d{} 7", "c{} 9"]);
+    assert!(given[0].items[0].is_delta && !given[0].items[1].is_delta);
+    assert_eq!(rejected.points, 1);
+}
+
+#[test]
+fn what_is_not_taken_is_said_and_the_rest_is_taken() {
+    let exponential = ExponentialHistogram {
+        data_points: vec![ExponentialHistogramDataPoint::default(); 3],
+        aggregation_temporality: 2,
+    };
+    let old = NumberDataPoint { time_unix_nano: NOW_NS - 7_200_000_000_000, ..number(1.0, Vec::new()) };
+    let gone = NumberDataPoint { flags: 1, ..number(0.0, vec![pair("gone", "1")]) };
+    let empty = NumberDataPoint { value: None, ..number(0.0, vec![pair("empty", "1")]) };
+    let odd = HistogramDataPoint {
+        bucket_counts: vec![1, 2, 3],
+        explicit_bounds: vec![1.0],
+        ..HistogramDataPoint::default()
+    };
+    let many = number(1.0, (0..65).map(|at| pair(&format!("k{at}"), "v")).collect());
+    let (given, rejected) = read_both(&request(
+        service(),
+        vec![
+            named("exp", "", metric::Data::ExponentialHistogram(exponential)),
+            named("old", "", metric::Data::Gauge(Gauge { data_points: vec![old, gone, empty, many] })),
+            named("unsaid", "", sum(0, true, vec![number(1.0, Vec::new())])),
+            named("odd", "", metric::Data::Histogram(Histogram { data_points: vec![odd], aggregation_temporality: 2 })),
+            named("", "", metric::Data::Gauge(Gauge { data_points: vec![number(1.0, Vec::new())] })),
+            named("good", "", metric::Data::Gauge(Gauge { data_points: vec![number(1.0, Vec::new())] })),
+        ],
+    ));
+    let all: Vec<String> = given[0].items.iter().flat_map(series).collect();
+    assert_eq!(all, ["good{} 1"]);
+    assert_eq!(rejected.points, 3 + 3 + 1 + 1 + 1);
+    assert_eq!(rejected.why.as_deref(), Some("exp: exponential histograms are not taken"));
+    let json: serde_json::Value = serde_json::from_slice(&partial(Encoding::Json, &rejected)).unwrap();
+    assert_eq!(json["partialSuccess"]["rejectedDataPoints"], "9");
+    use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceResponse;
+    let answer = ExportMetricsServiceResponse::decode(&*partial(Encoding::Protobuf, &rejected)).unwrap();
+    assert_eq!(answer.partial_success.unwrap().rejected_data_points, 9);
+}
+
+#[test]
+fn bombs_and_what_is_cut_end_in_words() {
+    let request = request(service(), vec![named("a", "", sum(2, true, vec![number(1.0, vec![pair("x", "y")])]))]);
+    let bytes = request.encode_to_vec();
+    for end in 0..bytes.len() {
+        let _ = read(Encoding::Protobuf, &bytes[..end], MAX, NOW_MS);
+    }
+    let json = serde_json::to_vec(&request).unwrap();
+    for end in 0..json.len() {
+        assert!(read(Encoding::Json, &json[..end], MAX, NOW_MS).is_err(), "{end}");
+    }
+    // Points of three bytes each.
+    let points = vec!["{}"; 100_000].join(",");
+    let bomb = format!(
+        r#"{{"resourceMetrics":[{{"scopeMetrics":[{{"metrics":[{{"gauge":{{"dataPoints":[{points}]}}}}]}}]}}]}}"#
+    );
+    let small = read(Encoding::Json, bomb.as_bytes(), bomb.len(), NOW_MS);
+    assert!(matches!(small, Err(Refused::TooMuch(_))), "{small:?}");
+    // A gauge of many points of two bytes.
+    let points: Vec<u8> = std::iter::repeat_n([0x0a, 0], 100_000).flatten().collect();
+    let mut body = points;
+    for tag in [0x2a, 0x12, 0x12, 0x0a] {
+        let mut whole = vec![tag];
+        prost::encoding::encode_varint(body.len() as u64, &mut whole);
+        whole.extend(body);
+        body = whole;
+    }
+    let small = read(Encoding::Protobuf, &body, body.len(), NOW_MS);
+    assert!(matches!(small, Err(Refused::TooMuch(_))), "{small:?}");
+}
