@@ -15,7 +15,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::part::Part;
-use crate::model::{AsItIs, Batch, Chunk, Family, Kind, changes};
+use crate::model::{AsItIs, Batch, Chunk, Family, Frame, Kind, changes};
 use crate::shaping::{Perspective, View};
 
 /// What a sample is where increases are sent.
@@ -54,6 +54,8 @@ pub struct Deltas {
     sources: HashMap<Arc<str>, Arc<[Arc<Chunk>]>>,
     /// What is known of each chunk, by its id.
     known: HashMap<u64, Vec<Counting>, AsItIs>,
+    /// Sources whose last frame said nothing of some of their series.
+    narrowed: HashSet<Arc<str>>,
     /// Of the part that was asked for last.
     deltas: Vec<Delta>,
 }
@@ -76,7 +78,13 @@ struct Last {
 impl Deltas {
     /// Nothing is known of any series, which are seen `from` there.
     pub fn new(from: Perspective) -> Deltas {
-        Deltas { from, sources: HashMap::new(), known: HashMap::default(), deltas: Vec::new() }
+        Deltas {
+            from,
+            sources: HashMap::new(),
+            known: HashMap::default(),
+            narrowed: HashSet::new(),
+            deltas: Vec::new(),
+        }
     }
 
     /// Takes note of which series `batch` has, before its parts are asked for.
@@ -90,8 +98,13 @@ impl Deltas {
                 }
                 stays
             });
+            self.narrowed.retain(|name| self.sources.contains_key(name));
         }
         for frame in &batch.frames {
+            if frame.all.is_some() || self.narrowed.contains(&frame.source) {
+                self.begin_narrowed(frame);
+                continue;
+            }
             match self.sources.get_mut(&frame.source) {
                 Some(chunks) if Arc::ptr_eq(chunks, &frame.chunks) => {}
                 Some(chunks) => {
@@ -103,6 +116,36 @@ impl Deltas {
                     self.follow(&[], &frame.chunks);
                 }
             }
+        }
+    }
+
+    /// The same of a frame that says nothing of some of its source's series, or that comes behind such a one:
+    /// a series may be in two chunks then, in one of all and in one of what was said, of which the newest
+    /// number counts.
+    fn begin_narrowed(&mut self, frame: &Frame) {
+        let said = frame.chunks.iter().filter(|chunk| frame.all().iter().all(|one| !Arc::ptr_eq(one, chunk)));
+        let after: Arc<[Arc<Chunk>]> = said.chain(frame.all().iter()).cloned().collect();
+        let before = self.sources.insert(Arc::clone(&frame.source), Arc::clone(&after));
+        let mut left: HashMap<u64, Last, AsItIs> = HashMap::default();
+        for chunk in before.iter().flat_map(|chunks| chunks.iter()) {
+            let Some(known) = self.known.remove(&chunk.id()) else { continue };
+            let view = self.from.view(chunk);
+            for one in &known {
+                let Some(last) = one.last else { continue };
+                let known = left.entry(view.get(one.at as usize).identity).or_insert(last);
+                if known.time_ms < last.time_ms {
+                    *known = last;
+                }
+            }
+        }
+        for chunk in after.iter() {
+            let view = self.from.view(chunk);
+            self.known.insert(chunk.id(), counting(&view, |identity| left.get(&identity).copied()));
+        }
+        if after.len() > frame.all().len() {
+            self.narrowed.insert(Arc::clone(&frame.source));
+        } else {
+            self.narrowed.remove(&frame.source);
         }
     }
 
@@ -307,6 +350,25 @@ mod tests {
         let given = totals(&mut deltas, &batch(giver.frame(3000, &[("sda", 7.0), ("sdb", 2.0), ("sdc", 1.0)])));
         let given: Vec<Delta> = given.into_iter().map(|(_, delta)| delta).collect();
         assert_eq!(given, [since(1000, 6.0), UNKNOWN, UNKNOWN]);
+    }
+
+    #[test]
+    fn what_a_frame_says_nothing_of_is_followed_all_the_same() {
+        let (mut giver, mut deltas) = (Giver::new(), deltas());
+        let mut of = |time_ms, all: &[(&str, f64)], fresh: &[bool]| {
+            let frame = giver.frame(time_ms, all);
+            let fresh = fresh.contains(&false).then(|| fresh.iter().copied().chain([false]).collect());
+            let given = totals(&mut deltas, &batch(Frame { fresh, ..frame }.narrowed()));
+            given.into_iter().map(|(_, delta)| delta).collect::<Vec<_>>()
+        };
+        of(1000, &[("a", 1.0), ("b", 10.0)], &[true, true]);
+        assert_eq!(of(2000, &[("a", 3.0), ("b", 10.0)], &[true, false]), [since(1000, 2.0)]);
+        assert_eq!(of(3000, &[("a", 3.0), ("b", 11.0)], &[false, true]), [since(1000, 1.0)]);
+        assert_eq!(of(4000, &[("a", 4.0), ("b", 15.0)], &[true, true]), [since(2000, 1.0), since(3000, 4.0)]);
+        assert_eq!(of(5000, &[("a", 5.0), ("b", 15.0)], &[true, true]), [since(4000, 1.0), since(4000, 0.0)]);
+        // One that has ended is forgotten.
+        assert_eq!(of(6000, &[("b", 15.0)], &[false]), []);
+        assert_eq!(of(7000, &[("a", 9.0), ("b", 16.0)], &[true, true]), [UNKNOWN, since(5000, 1.0)]);
     }
 
     #[test]
