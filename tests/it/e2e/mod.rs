@@ -5,6 +5,7 @@
 mod agreement;
 mod backends;
 mod book;
+mod clients;
 mod first_metricsd;
 mod isolation;
 mod node_exporter;

@@ -62,9 +62,10 @@ pub fn victoria_metrics_with(dir: &Path, port: u16, arguments: &[&str]) -> Optio
     Some(Prometheus::serve(program, dir, port, "/health"))
 }
 
-/// A Python that has OpenTelemetry's own definitions (`opentelemetry-proto`, from its registry).
+/// A Python that has OpenTelemetry's own definitions and SDK, and clients of StatsD, Datadog and Prometheus, from
+/// its registry.
 pub fn python_with_opentelemetry() -> Option<Command> {
-    at(cache().join("python-otel/bin/python"), "METRICSD_E2E_NO_PYTHON")
+    at(cache().join("python-clients/bin/python"), "METRICSD_E2E_NO_PYTHON")
 }
 
 /// An InfluxDB 1, which keeps its data in `dir`; killed when dropped.
