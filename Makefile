@@ -68,6 +68,7 @@ bench: ## what it costs: CPU of a tick against a bare loop, encoders, spool, mem
 	$(CARGO) bench --locked
 	@if [ -x $(STATIC) ]; then $(CARGO) bench --locked --bench tick -- --binary $(STATIC); \
 	else echo 'there is no static binary (make static), so its budgets were not checked'; fi
+	$(CARGO) test --release --locked --test it -- --ignored --nocapture statsd::a_flood
 
 # Where Debian's archive or Python's registry cannot be reached, and only then, the tests that need
 # what is there are skipped: the script prints why, they and we say so.

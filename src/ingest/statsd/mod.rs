@@ -26,8 +26,7 @@ use crate::telemetry::{StatsdCounts, StatsdDrop, Throttle};
 
 pub use settings::{Settings, StatsdFields, TABLE};
 use socket::{Udp, Unix};
-pub use store::SOURCE;
-use store::Store;
+pub use store::{SOURCE, Store};
 
 /// The same trouble is said once in this time.
 const SAID_EVERY: Duration = Duration::from_secs(3600);

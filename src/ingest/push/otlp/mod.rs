@@ -17,6 +17,9 @@ use crate::model::{Attribute, Kind, Value};
 const MAX_AGE_MS: i64 = 3_600_000;
 const MAX_AHEAD_MS: i64 = 600_000;
 
+/// What holds a resource's attributes.
+const TARGET_INFO: &str = "target_info";
+
 /// Who pushes where that is not said.
 const NAMELESS: &str = "otlp";
 
@@ -175,9 +178,9 @@ impl Taker {
         let rest: Vec<Attribute> = attributes.iter().filter(|(key, _)| !is_own(key)).cloned().collect();
         if let Some(labels) = labels_of(&rest, "").filter(|labels| !labels.is_empty()) {
             if self.targets.insert(self.at) {
-                let parts = vec![GivenPart { name: "target_info".to_owned(), own: None, value: 1.0 }];
+                let parts = vec![GivenPart { name: TARGET_INFO.to_owned(), own: None, value: 1.0 }];
                 let help = "What the application says of itself.".to_owned();
-                self.given[self.at].items.push(GivenItem { help, labels, parts, ..item(Kind::Info) });
+                self.add(TARGET_INFO, GivenItem { help, labels, parts, ..item(Kind::Info) });
             }
         }
     }
@@ -193,7 +196,7 @@ impl Taker {
             return;
         }
         match self.item(metric, &point) {
-            Ok(item) => self.add(metric, item),
+            Ok(item) => self.add(metric.name, item),
             Err(why) => self.reject(1, || format!("{}: {why}", metric.name)),
         }
     }
@@ -222,9 +225,9 @@ impl Taker {
         Ok(GivenItem { help: help.to_owned(), unit: unit.to_owned(), labels, parts, time_ms, is_delta, ..item(kind) })
     }
 
-    fn add(&mut self, metric: &Metric<'_>, item: GivenItem) {
+    fn add(&mut self, name: &str, item: GivenItem) {
         let labels = item.labels.iter().map(|(name, value)| format!("{}:{name}{}:{value}", name.len(), value.len()));
-        let key = format!("{}|{}:{}|{}", self.at, metric.name.len(), metric.name, labels.collect::<String>());
+        let key = format!("{}|{}:{name}|{}", self.at, name.len(), labels.collect::<String>());
         let items = &mut self.given[self.at].items;
         let Some(at) = self.items.get(&key).copied() else {
             self.items.insert(key, items.len());
@@ -243,7 +246,7 @@ impl Taker {
         if is_newer {
             *known = item;
         }
-        self.reject(1, || format!("{}: of several points of a series the newest is taken", metric.name));
+        self.reject(1, || format!("{name}: of several points of a series the newest is taken"));
     }
 }
 
