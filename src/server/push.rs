@@ -76,7 +76,7 @@ pub struct Pushes {
     /// Who takes them.
     pub intake: Arc<dyn Intake>,
     /// Bytes of a body as it comes over the wire; 413 above. All bodies together take at
-    /// most [`super::body::BODIES`] times as much.
+    /// most twice as much.
     pub max_bytes: usize,
 }
 

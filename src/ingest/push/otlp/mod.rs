@@ -1,6 +1,6 @@
 //! A push of OTLP metrics: what each application in it says, and what of it is not taken.
 //!
-//! Both encodings are read into [`Point`]s, one after the other, which a [`Taker`] makes series of. What a
+//! Both encodings are read into points, one after the other, which a taker makes series of. What a
 //! request's parts take in memory comes out of a budget.
 
 mod json;
