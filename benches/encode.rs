@@ -88,7 +88,7 @@ fn main() {
         encode("json, gzip", &batch, Box::new(Json::new(from(Labels::EMPTY), Compression::Gzip)));
         for (name, compression) in [("", Compression::None), (", gzip", Compression::Gzip)] {
             let options = Options::compressed(compression);
-            let of = |format: &Format| (format.encoder)(&options, from(Labels::of(&[("host", "host-1")])));
+            let of = |format: &Format| format.encoder.unwrap()(&options, from(Labels::of(&[("host", "host-1")])));
             encode(&format!("influxdb{name}"), &batch, of(&influx::FORMAT));
             encode(&format!("datadog{name}"), &batch, of(&datadog::FORMAT));
             if compression == Compression::None {
@@ -179,7 +179,7 @@ fn rounds(encoder: &str, batch: &str, count: usize) {
     let labels = Labels::of(&[("instance", "host-1"), ("job", "metricsd")]);
     let mut encoder: Box<dyn Encoder> = match encoder {
         "remote_write" => Box::new(RemoteWrite::new(Version::V1, from(labels))),
-        _ => (formats::of_name("otlp_http").unwrap().encoder)(
+        _ => formats::of_name("otlp_http").unwrap().encoder.unwrap()(
             &Options::compressed(Compression::None),
             from(Labels::EMPTY),
         ),
@@ -195,7 +195,7 @@ fn otlp(batch: &Batch) {
     let labels = Labels::of(&[("instance", "host-1"), ("job", "metricsd")]);
     let (remote_write, _) = bodies("remote write 1.0", batch, Box::new(RemoteWrite::new(Version::V1, from(labels))));
     let otlp = formats::of_name("otlp_http").unwrap();
-    let encoder = |compression| (otlp.encoder)(&Options::compressed(compression), from(Labels::EMPTY));
+    let encoder = |compression| otlp.encoder.unwrap()(&Options::compressed(compression), from(Labels::EMPTY));
     let (plain, unpacked) = bodies("otlp", batch, encoder(Compression::None));
     println!("{:>52.2} times remote write 1.0", plain / remote_write);
     let (packed, len) = bodies("otlp, gzip", batch, encoder(Compression::Gzip));

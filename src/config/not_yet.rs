@@ -2,8 +2,6 @@
 
 use super::json::{Data, Value};
 use super::problem::Path;
-use crate::fields::any_of;
-use crate::formats;
 
 /// Fields, each with what may be said of it all the same. Those of `shipper` are those of each of `shippers`.
 const FIELDS: [(&str, Off); 9] = [
@@ -23,9 +21,6 @@ const COLLECTORS: &str = "arp bonding btrfs buddyinfo cgroups conntrack containe
     entropy ethtool fibrechannel filehandles gpu hwmon infiniband interrupts ksm md netstat nfs numa nvme os_release \
     power_supply pressure process_groups processes qdisc rapl schedstat selinux slab sockets softirqs softnet systemd \
     tcp_states textfile thermal timex udp_queues uname vmstat watchdog wifi xfs zfs zoneinfo";
-
-/// Types of a destination.
-const TYPES: [&str; 1] = ["loki"];
 
 /// What a field that is not there may hold: what asks for nothing, and stands in files as they are.
 #[derive(Clone, Copy)]
@@ -60,9 +55,6 @@ fn is_of_a_collector(path: &str) -> bool {
 /// What to say of the word `text` for a field, if it is one of those to come.
 pub(super) fn word(path: &Path, text: &str) -> Option<String> {
     match (&*path.of_field(), text) {
-        ("shipper.type", _) if TYPES.contains(&text) => {
-            Some(format!("this version has no {text:?} yet; use {}", any_of(&formats::names())))
-        }
         ("shipper.type", "otlp_grpc") => {
             Some("there is no gRPC here; use \"otlp_http\", on port 4318 by default".to_owned())
         }
@@ -85,6 +77,5 @@ mod tests {
         for (field, _) in FIELDS {
             assert!(!there.iter().any(|path| path == field), "{field} has a field");
         }
-        assert!(TYPES.iter().all(|name| formats::of_name(name).is_none()));
     }
 }

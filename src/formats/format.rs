@@ -47,8 +47,9 @@ pub struct Format {
     pub headers: &'static [&'static str],
     /// The fields that it alone has, in a destination's object.
     pub fields: &'static [OwnField],
-    /// An encoder with these settings, of what is seen from there.
-    pub encoder: fn(&Options, Perspective) -> Box<dyn Encoder>,
+    /// An encoder of metrics with these settings, of what is seen from there; none: it carries none, and what is
+    /// about metrics here is not asked for.
+    pub encoder: Option<MakeEncoder>,
     /// Divides a body that is too large for its receiver; none: its bodies are never divided.
     pub divide: Option<Divide>,
     /// Turns a body into one of the older format, which a receiver understands that does not know
@@ -60,6 +61,9 @@ pub struct Format {
     /// it could be about either.
     pub records: Option<OfRecords>,
 }
+
+/// Makes an encoder of metrics.
+pub type MakeEncoder = fn(&Options, Perspective) -> Box<dyn Encoder>;
 
 /// How a format carries records.
 #[derive(Clone, Copy)]

@@ -37,7 +37,7 @@ pub static FORMAT: Format = Format {
     compressions: &[Compression::None],
     headers: &[],
     fields: &FIELDS,
-    encoder,
+    encoder: Some(encoder),
     divide: Some(divide::<Tagged>),
     downgrade: None,
     written: nothing_said,

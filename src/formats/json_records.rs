@@ -206,7 +206,7 @@ pub fn write_record(record: &Record, labels: &Labels, out: &mut Vec<u8>) {
 }
 
 /// Syslog's word for one of OTLP's numbers.
-fn word_of(severity_number: u8) -> &'static str {
+pub fn word_of(severity_number: u8) -> &'static str {
     match severity_number {
         1..=4 => "trace",
         5..=8 => "debug",
@@ -247,7 +247,7 @@ fn write_object(attributes: &[Attribute], out: &mut Vec<u8>) {
 }
 
 /// As JSON has it; a number that JSON does not have as its word, bytes in base64.
-fn write_value(value: &Value, out: &mut Vec<u8>) {
+pub fn write_value(value: &Value, out: &mut Vec<u8>) {
     match value {
         Value::Empty => out.extend_from_slice(b"null"),
         Value::Text(text) => write_text(text, out),

@@ -18,6 +18,7 @@ mod json_records;
 mod key;
 mod ledger;
 mod lines;
+mod loki;
 mod number;
 mod options;
 pub mod otlp;
@@ -45,13 +46,14 @@ pub use sent::Sent;
 pub use series_list::Extent;
 
 /// Every format.
-pub static ALL: [&Format; 8] = [
+pub static ALL: [&Format; 9] = [
     &remote_write::FORMAT,
     &json::HTTP,
     &otlp::FORMAT,
     &influx::FORMAT,
     &datadog::FORMAT,
     &graphite::FORMAT,
+    &loki::FORMAT,
     &json::FILE,
     &json::STDOUT,
 ];
@@ -110,6 +112,7 @@ mod tests {
         for format in ALL {
             assert_eq!(format.compression(&Options::default()), format.compressions[0]);
             assert!(format.limits.samples > 0 && format.limits.bytes > 0 && !format.signals.is_empty());
+            assert_eq!(format.signals.contains(&Signal::Metrics), format.encoder.is_some(), "{}", format.name);
             assert_eq!(format.signals.contains(&Signal::Records), format.records.is_some(), "{}", format.name);
         }
     }

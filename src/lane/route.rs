@@ -28,12 +28,13 @@ pub(super) enum Making {
 
 pub(super) fn making(settings: &Settings) -> Making {
     let (format, options) = (settings.kind.format, &settings.kind.options);
-    match (settings.signal, format.records) {
-        (Signal::Records, Some(records)) => Making::Records((records.encoder)(options, &settings.labels)),
-        _ => {
+    match (settings.signal, format.encoder, format.records) {
+        (Signal::Metrics, Some(encoder), _) | (_, Some(encoder), None) => {
             let from = settings.perspective();
-            Making::Metrics((format.encoder)(options, from), Stage::new(settings.perspective()).map(Box::new))
+            Making::Metrics(encoder(options, from), Stage::new(settings.perspective()).map(Box::new))
         }
+        (.., Some(records)) => Making::Records((records.encoder)(options, &settings.labels)),
+        (_, None, None) => unreachable!("{format:?} carries nothing: its line in the table of formats is wrong"),
     }
 }
 

@@ -93,7 +93,7 @@ fn from(labels: Labels) -> Perspective {
 
 /// An encoder that does not compress, which takes blocks of its own.
 fn own(format: &Format) -> Box<dyn Encoder> {
-    (format.encoder)(&Options::compressed(Compression::None), from(Labels::of(&[("host", "host-1")])))
+    format.encoder.unwrap()(&Options::compressed(Compression::None), from(Labels::of(&[("host", "host-1")])))
 }
 
 /// The blocks that a steady tick of the fixture `host` takes: collecting, and each encoder.

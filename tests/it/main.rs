@@ -20,6 +20,7 @@ mod hangs;
 mod influx;
 mod lanes;
 mod learned;
+mod loki;
 mod losses;
 mod naming;
 mod notify;

@@ -61,11 +61,11 @@ fn try_push(port: u16, fields: &str, body: &[u8]) -> Option<(u16, String, Vec<u8
 }
 
 /// The status that these messages, pushed, are answered with.
-fn push(daemon: &Daemon, messages: &[&str]) -> u16 {
+pub fn push(daemon: &Daemon, messages: &[&str]) -> u16 {
     try_push(daemon.port, PROTOBUF, &request(messages).encode_to_vec()).expect("an answer").0
 }
 
-fn config(dir: &Path, shippers: &str) -> String {
+pub fn config(dir: &Path, shippers: &str) -> String {
     format!(
         r#"{{"server": {{"host": "127.0.0.1", "port": PORT}}, "collector": {{"interval_seconds": 0.2}},
             "spool": {{"dir": "{}/spool"}}, "listen": {{"push": {{"enabled": true, "max_bytes": 1048576}}}},

@@ -136,10 +136,6 @@ fn what_this_version_does_not_have_is_refused_as_such() {
         ),
         (r#"{"collector": {"textfile": {}}}"#, "collector.textfile: this version has no textfile yet"),
         (
-            r#"{"shipper": {"type": "loki"}}"#,
-            "shipper.type: this version has no \"loki\" yet; use \"prometheus_remote_write\", \"http_json\", \"otlp_http\", \"influxdb\", \"datadog\", \"graphite\", \"file\" or \"stdout\"",
-        ),
-        (
             r#"{"shipper": {"type": "prometheus_remote_write", "endpoint": "http://h", "compression": "zstd"}}"#,
             "shipper.compression: there is no zstd here",
         ),

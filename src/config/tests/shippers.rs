@@ -58,7 +58,7 @@ fn bad_shippers_are_refused() {
     for (text, said) in [
         (
             "{}",
-            "shipper.type: required: \"prometheus_remote_write\", \"http_json\", \"otlp_http\", \"influxdb\", \"datadog\", \"graphite\", \"file\" or \"stdout\"",
+            "shipper.type: required: \"prometheus_remote_write\", \"http_json\", \"otlp_http\", \"influxdb\", \"datadog\", \"graphite\", \"loki\", \"file\" or \"stdout\"",
         ),
         (r#"{"type": "http-json"}"#, "did you mean \"http_json\"?"),
         (r#"{"type": 1}"#, "shipper.type: expected a string, got 1"),
@@ -379,6 +379,7 @@ fn a_destination_has_a_lane_for_records_where_something_gives_any() {
             1,
         ),
         (r#""type": "stdout""#.to_owned(), &["x", "x@records"], 1),
+        (r#""type": "loki", "endpoint": "http://h/in""#.to_owned(), &["x@records http://h/in/loki/api/v1/push"], 0),
         (
             r#""type": "prometheus_remote_write", "endpoint": "http://h/api/v1/write""#.to_owned(),
             &["x http://h/api/v1/write"],

@@ -50,7 +50,7 @@ pub static FORMAT: Format = Format {
     compressions: &[Compression::Gzip, Compression::None],
     headers: &[],
     fields: &FIELDS,
-    encoder: |options, from| Box::new(Datadog::new(from, FORMAT.compression(options))),
+    encoder: Some(|options, from| Box::new(Datadog::new(from, FORMAT.compression(options)))),
     divide: Some(divide),
     downgrade: None,
     written,

@@ -60,7 +60,7 @@ pub static FORMAT: Format = Format {
     compressions: &[Compression::Gzip, Compression::None],
     headers: &[],
     fields: &FIELDS,
-    encoder,
+    encoder: Some(encoder),
     divide: Some(divide),
     downgrade: None,
     written: answer::written,

@@ -44,7 +44,7 @@ pub static FORMAT: Format = Format {
     compressions: &[Compression::Snappy],
     headers: &["x-prometheus-remote-write-version"],
     fields: &FIELDS,
-    encoder: |options, from| Box::new(RemoteWrite::new(options.get(), from)),
+    encoder: Some(|options, from| Box::new(RemoteWrite::new(options.get(), from))),
     divide: Some(divide),
     // Also where a lane is of 1.0: what waits may be from before it became one.
     downgrade: Some(downgrade),
