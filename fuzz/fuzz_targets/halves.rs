@@ -46,6 +46,7 @@ fuzz_target!(|input: &[u8]| {
             }
         }
         b'd' => drop(down(formats::datadog::FORMAT.divide.unwrap(), &plain, body, 1000, 3)),
+        b'D' => drop(down(formats::datadog::FORMAT.records.unwrap().divide.unwrap(), &plain, body, 1000, 3)),
         // What a server says of what it was sent, in two parts.
         b'a' => {
             let (sent, said) = body.split_at(body.len() / 2);

@@ -78,7 +78,7 @@ fn name_of(shipper: &LaneFields) -> Option<String> {
 fn destination(shipper: LaneFields, stands_at: &str, common: &Common<'_>, notes: &mut Notes) -> Vec<Settings> {
     let path = shipper.endpoint.as_deref().and_then(|endpoint| checked_url(endpoint).ok());
     let path = path.map_or_else(String::new, |url| url.path().trim_end_matches('/').to_owned());
-    let Some(metrics) = lane(shipper, stands_at, common, notes) else { return Vec::new() };
+    let Some((metrics, apart)) = lane(shipper, stands_at, common, notes) else { return Vec::new() };
     let format = metrics.kind.format;
     let ends_in = |own: Option<&str>| own.is_some_and(|own| path.ends_with(own));
     let of_records = format.records.filter(|_| !ends_in(format.path));
@@ -97,6 +97,9 @@ fn destination(shipper: LaneFields, stands_at: &str, common: &Common<'_>, notes:
             ..metrics.clone()
         };
         if let (To::Http(http), Some(own)) = (&mut settings.kind.to, records.path) {
+            if let Some((url, proxy)) = apart {
+                (http.endpoint, http.proxy) = (url, proxy);
+            }
             let before = http.endpoint.path().trim_end_matches('/');
             let before = before.strip_suffix(format.path.unwrap_or_default()).unwrap_or(before);
             if !before.ends_with(own) {
@@ -108,9 +111,12 @@ fn destination(shipper: LaneFields, stands_at: &str, common: &Common<'_>, notes:
     Some(metrics).filter(|_| takes_metrics).into_iter().chain(records).collect()
 }
 
+/// Where records go, and the proxy on the way, where that is not where metrics go.
+type Apart = Option<(Url, Option<Url>)>;
+
 /// What one means. Everything in it is checked, even where its type is not known; none only if
 /// a problem was noted. Notes are of the object, which is at `stands_at`.
-fn lane(shipper: LaneFields, stands_at: &str, common: &Common<'_>, notes: &mut Notes) -> Option<Settings> {
+fn lane(shipper: LaneFields, stands_at: &str, common: &Common<'_>, notes: &mut Notes) -> Option<(Settings, Apart)> {
     let format = shipper.format;
     let networked = format.is_none_or(|format| format.over.is_network());
     if format.is_none() {
@@ -129,6 +135,7 @@ fn lane(shipper: LaneFields, stands_at: &str, common: &Common<'_>, notes: &mut N
     }
 
     let name = name_of(&shipper);
+    let at_its_own = shipper.endpoint.is_none();
     let LaneFields { mut options, naming, own_metrics, labels, retry, workers, drain_rate, .. } = shipper;
     let own_rules = notes.within("transforms", |notes| shipper.transforms.settle(notes));
     let (own_spool, http, tee_file) = (shipper.spool, shipper.http, shipper.tee_file.settle());
@@ -138,6 +145,9 @@ fn lane(shipper: LaneFields, stands_at: &str, common: &Common<'_>, notes: &mut N
     };
     // Whichever its type: what one format says of its bodies no other one's should say.
     let headers: Vec<&str> = formats::ALL.iter().flat_map(|format| format.headers).copied().collect();
+    let apart = reach.records_endpoint.take().filter(|_| at_its_own).and_then(|url| checked_url(&url).ok());
+    // What the environment says of proxies is noted with the other URL.
+    let apart = apart.map(|url| (url.clone(), http.proxy_for(&url, common.env, &mut Notes::default())));
     let key = reach.key.take().and_then(|shown| own_key(shown, networked, notes));
     let purpose = Purpose { field: "endpoint", url, used: networked, headers: &headers, env: common.env, key };
     let mut http = http.settle(purpose, notes);
@@ -183,7 +193,7 @@ fn lane(shipper: LaneFields, stands_at: &str, common: &Common<'_>, notes: &mut N
     let global = (0..common.rules.len()).map(|at| format!("transforms[{at}]"));
     let own = (0..own_rules.len()).map(|at| format!("{stands_at}.transforms[{at}]"));
     let rule_places = global.chain(own).collect();
-    Some(Settings {
+    let settings = Settings {
         name: name?,
         signal: Signal::Metrics,
         naming,
@@ -197,7 +207,8 @@ fn lane(shipper: LaneFields, stands_at: &str, common: &Common<'_>, notes: &mut N
         workers,
         drain_rate,
         retry,
-    })
+    };
+    Some((settings, apart))
 }
 
 /// The secret of a format's own settings; none where it is of no use, which is noted.
@@ -272,14 +283,16 @@ fn url(endpoint: &str, format: &Format, reach: &Reach) -> Result<Url, Fault> {
         return Ok(with_path(url, path));
     }
     let Some(path) = format.path else { return Ok(url) };
-    if url.port() == GRPC_PORT {
+    // Its neighbours are OTLP's alone.
+    let is_otlp = path == "/v1/metrics";
+    if is_otlp && url.port() == GRPC_PORT {
         return Err(Fault::quoting("").after(format!(" {NO_GRPC}")));
     }
     let own = url.path().trim_end_matches('/').to_owned();
     if format.records.and_then(|records| records.path).is_some_and(|path| own.ends_with(path)) {
         return Ok(url);
     }
-    if own.ends_with(TRACES) {
+    if is_otlp && own.ends_with(TRACES) {
         let why = format!(" takes traces, and there are none here; end it in {path}, or before that");
         return Err(Fault::quoting("").after(why));
     }

@@ -180,6 +180,8 @@ impl Limits {
 pub struct Reach {
     /// Where they are, where the destination says nothing else.
     pub endpoint: Option<String>,
+    /// Where those of records are then; none: at the same place.
+    pub records_endpoint: Option<String>,
     /// The path that they have behind an endpoint, unless that ends so; none: what [`Format::path`] says.
     pub path: Option<&'static str>,
     /// What they are told in the query, behind what the endpoint has there: names, and values as they are.

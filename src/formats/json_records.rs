@@ -9,6 +9,7 @@
 //!
 //! What a record lacks is left out; `attributes` and `labels` are always objects.
 
+use std::borrow::Cow;
 use std::io::Write;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
@@ -148,16 +149,7 @@ pub fn write_record(record: &Record, labels: &Labels, out: &mut Vec<u8>) {
         let _ = write!(out, ",\"severity_number\":{}", record.severity_number);
     }
     out.extend_from_slice(b",\"message\":");
-    match &record.message {
-        Value::Text(text) => write_text(text, out),
-        Value::Empty => out.extend_from_slice(b"\"\""),
-        other => {
-            // Always a text, so that nobody's index sees two types.
-            let mut text = Vec::new();
-            write_value(other, &mut text);
-            write_text(&String::from_utf8_lossy(&text), out);
-        }
-    }
+    write_text(&text_of(&record.message), out);
     write_unless_empty("source", &record.source, out);
     write_unless_empty("event", &record.event, out);
     out.extend_from_slice(b",\"attributes\":");
@@ -203,6 +195,19 @@ pub fn write_record(record: &Record, labels: &Labels, out: &mut Vec<u8>) {
         write_object(&origin.application.attributes, out);
     }
     out.push(b'}');
+}
+
+/// A message as a text, whatever it is, so that nobody's index sees two types.
+pub fn text_of(message: &Value) -> Cow<'_, str> {
+    match message {
+        Value::Text(text) => Cow::Borrowed(text),
+        Value::Empty => Cow::Borrowed(""),
+        other => {
+            let mut text = Vec::new();
+            write_value(other, &mut text);
+            Cow::Owned(String::from_utf8_lossy(&text).into_owned())
+        }
+    }
 }
 
 /// Syslog's word for one of OTLP's numbers.

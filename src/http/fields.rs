@@ -409,6 +409,11 @@ impl HttpFields {
             || matches!(self.proxy_url, ProxyUrl::Proxy(_))
     }
 
+    /// The proxy on the way to `url`, if there is one. Notes are of the object that the fields are in.
+    pub fn proxy_for(&self, url: &Url, env: Env<'_>, notes: &mut Notes) -> Option<Url> {
+        self.proxy_url.for_url(url, env, notes)
+    }
+
     /// What is meant; none where there is no URL. Notes are of the object that the fields are in.
     pub fn settle(self, purpose: Purpose<'_>, notes: &mut Notes) -> Option<HttpSettings> {
         let Purpose { field, url, used, headers: reserved, env, key } = purpose;

@@ -1,6 +1,7 @@
 //! `datadog` from the real program to a scripted receiver.
 
-use std::io::Read;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use nix::sys::signal::Signal;
@@ -19,12 +20,15 @@ fn config(peer: &Peer, more: &str) -> String {
     )
 }
 
-fn read(request: &Received) -> Vec<Value> {
+fn unpacked(request: &Received) -> Value {
     assert_eq!(request.header("content-encoding"), Some("gzip"));
     let mut text = String::new();
     flate2::read::GzDecoder::new(&request.body[..]).read_to_string(&mut text).unwrap();
-    let payload: Value = serde_json::from_str(&text).unwrap();
-    payload["series"].as_array().unwrap().clone()
+    serde_json::from_str(&text).unwrap()
+}
+
+fn read(request: &Received) -> Vec<Value> {
+    unpacked(request)["series"].as_array().unwrap().clone()
 }
 
 fn counted(daemon: &Daemon, outcome: &str) -> f64 {
@@ -126,4 +130,91 @@ fn a_413_divides_and_a_403_is_held() {
     wait_for("a body that is held", || (counted(&daemon, "held") > 0.0).then_some(()));
     let log = wait_for("the log", || Some(daemon.log()).filter(|log| log.contains("check datadog.api_key")));
     assert!(log.contains("answered 403 Forbidden"), "{log}");
+}
+
+/// As [`config`], with applications that push.
+fn config_of_logs(peer: &Peer) -> String {
+    let push = r#"{"listen": {"push": {"enabled": true}}, "#;
+    config(peer, r#", "labels": {"dc": "eu"}"#).replacen('{', push, 1)
+}
+
+/// The status that a push of an application's log records with these messages is answered with.
+fn push(daemon: &Daemon, messages: &[&str]) -> u16 {
+    let record = |message: &&str| {
+        serde_json::json!({
+            "timeUnixNano": "1700000000123456789", "severityNumber": 17, "severityText": "ERROR",
+            "body": {"stringValue": message}, "traceId": "0102030405060708090a0b0c0d0e0f10",
+            "spanId": "0102030405060708", "attributes": [{"key": "disk.free", "value": {"intValue": "7"}}]
+        })
+    };
+    let records: Vec<Value> = messages.iter().map(record).collect();
+    let body = serde_json::json!({"resourceLogs": [{
+        "resource": {"attributes": [{"key": "service.name", "value": {"stringValue": "shop"}}]},
+        "scopeLogs": [{"logRecords": records}]
+    }]});
+    let body = body.to_string();
+    let mut stream = TcpStream::connect(("127.0.0.1", daemon.port)).unwrap();
+    stream.set_read_timeout(Some(std::time::Duration::from_secs(90))).unwrap();
+    let length = body.len();
+    let head = "POST /v1/logs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
+    write!(stream, "{head}Content-Length: {length}\r\n\r\n{body}").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer.split(' ').nth(1).unwrap().parse().unwrap()
+}
+
+fn is_of_logs(request: &Received) -> bool {
+    request.line.contains("/api/v2/logs")
+}
+
+#[test]
+fn a_pushed_log_arrives_beside_the_metrics_at_a_path_of_its_own() {
+    let peer = Peer::start(|_, request| Reply::Answer(202, vec![], if is_of_logs(request) { "{}" } else { "" }));
+    let dir = TempDir::new();
+    let daemon = Daemon::start(dir.path(), &config_of_logs(&peer));
+    assert_eq!(push(&daemon, &["no space left"]), 200);
+    let all = wait_for("metrics", || Some(peer.received()).filter(|all| !all.iter().all(is_of_logs)));
+    let logs: Vec<&Received> = all.iter().filter(|request| is_of_logs(request)).collect();
+    let [request] = &logs[..] else { panic!("{} requests", logs.len()) };
+    assert_eq!(request.line, "POST /intake/api/v2/logs HTTP/1.1");
+    assert_eq!(request.header("dd-api-key"), Some("s3cr3t-key"));
+    assert_eq!(request.header("content-type"), Some("application/json"));
+    let host = nix::unistd::gethostname().unwrap().into_string().unwrap();
+    let expected = serde_json::json!([{
+        "timestamp": 1_700_000_000_123_i64, "hostname": host, "service": "shop", "ddsource": "shop",
+        "status": "error", "ddtags": "dc:eu", "message": "no space left", "disk.free": 7, "service.name": "shop",
+        "trace_id": "0102030405060708090a0b0c0d0e0f10", "span_id": "0102030405060708"
+    }]);
+    assert_eq!(unpacked(request), expected);
+    for request in all.iter().filter(|request| !is_of_logs(request)) {
+        assert_eq!(request.line, "POST /intake/api/v2/series HTTP/1.1");
+        assert!(!read(request).is_empty());
+    }
+    let sent = r#"metricsd_destination_items_sent_total{destination="dd"}"#;
+    assert_eq!(daemon.metric(sent), Some(1.0));
+}
+
+#[test]
+fn a_413_divides_logs_and_a_400_is_their_end() {
+    let peer = Peer::start(|_, request| match is_of_logs(request).then(|| unpacked(request)) {
+        Some(all) if all.as_array().unwrap().len() > 1 => Reply::status(413),
+        Some(all) if all[0]["message"] == "bad" => {
+            Reply::Answer(400, vec![], r#"{"errors":[{"detail":"Malformed payload","status":"400"}]}"#)
+        }
+        _ => Reply::status(202),
+    });
+    let dir = TempDir::new();
+    let daemon = Daemon::start(dir.path(), &config_of_logs(&peer));
+    assert_eq!(push(&daemon, &["a", "bad", "b"]), 200);
+    let single = |request: &Received| {
+        let all = is_of_logs(request).then(|| unpacked(request))?;
+        let [entry] = &all.as_array()?[..] else { return None };
+        Some(entry["message"].as_str()?.to_owned())
+    };
+    let mut messages: Vec<String> = peer.received().iter().filter_map(single).collect();
+    messages.sort();
+    assert_eq!(messages, ["a", "b", "bad"]);
+    let of = |series: &str| daemon.metric(&format!("metricsd_destination_items_{series}"));
+    assert_eq!(of(r#"sent_total{destination="dd"}"#), Some(2.0));
+    assert_eq!(of(r#"dropped_total{destination="dd",reason="rejected"}"#), Some(1.0));
 }

@@ -378,6 +378,21 @@ fn a_destination_has_a_lane_for_records_where_something_gives_any() {
             &["x http://h/in", "x@records http://h/in"],
             1,
         ),
+        (
+            r#""type": "datadog", "endpoint": "http://proxy/dd""#.to_owned(),
+            &["x http://proxy/dd/api/v2/series", "x@records http://proxy/dd/api/v2/logs"],
+            1,
+        ),
+        (
+            r#""type": "datadog", "datadog": {"api_key": "k", "site": "datadoghq.eu"}"#.to_owned(),
+            &[
+                "x https://api.datadoghq.eu/api/v2/series",
+                "x@records https://http-intake.logs.datadoghq.eu/api/v2/logs",
+            ],
+            1,
+        ),
+        (r#""type": "datadog", "endpoint": "http://h/api/v2/series""#.to_owned(), &["x http://h/api/v2/series"], 1),
+        (r#""type": "datadog", "endpoint": "http://h/api/v2/logs""#.to_owned(), &["x@records http://h/api/v2/logs"], 0),
         (r#""type": "stdout""#.to_owned(), &["x", "x@records"], 1),
         (r#""type": "loki", "endpoint": "http://h/in""#.to_owned(), &["x@records http://h/in/loki/api/v1/push"], 0),
         (

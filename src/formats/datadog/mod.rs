@@ -10,7 +10,10 @@
 //!             "resources":[{"name":"web-1","type":"host"}]}]}
 //! ```
 //!
-//! What counts is sent as what came since the last body, with the seconds of that as its interval.
+//! What counts is sent as what came since the last body, with the seconds of that as its interval. Records are
+//! in `logs`.
+
+mod logs;
 
 use std::io::Write;
 use std::ops::Range;
@@ -36,9 +39,9 @@ use crate::shaping::{Perspective, View, ViewSeries};
 /// `datadog`.
 pub static FORMAT: Format = Format {
     name: "datadog",
-    signals: &[Signal::Metrics],
+    signals: &[Signal::Metrics, Signal::Records],
     over: Over::Http,
-    path: None,
+    path: Some("/api/v2/series"),
     reach,
     naming: Scheme::Native,
     limits: Limits { samples: 10_000, bytes: MAX_BYTES },
@@ -54,7 +57,7 @@ pub static FORMAT: Format = Format {
     divide: Some(divide),
     downgrade: None,
     written,
-    records: None,
+    records: Some(logs::RECORDS),
 };
 
 /// What a request may have, as sent: 500 KB of 1024 bytes, by the API's documentation.
@@ -93,7 +96,7 @@ static SETTINGS: [Field<Settings>; 3] = [
         "site",
         Takes::Text(set_site),
         DefaultValue::Text(SITE),
-        "Datadog's site (`datadoghq.eu`, `us5.datadoghq.com`): without an `endpoint` it is `https://api.SITE`.",
+        "Datadog's site (`datadoghq.eu`, `us5.datadoghq.com`): without an `endpoint` it is `https://api.SITE`, and `https://http-intake.logs.SITE` for logs.",
     ),
     Field::new(
         API_KEY[0],
@@ -140,8 +143,9 @@ fn reach(options: &Options, _: &mut Notes) -> Reach {
         remedy: "check datadog.api_key or api_key_file (a changed file is used with the next request), and datadog.site",
     });
     // Nobody is let in there without a key.
-    let endpoint = key.is_some().then(|| format!("https://api.{}", site.as_deref().unwrap_or(SITE)));
-    Reach { endpoint, or_else: "datadog.api_key", path: Some("/api/v2/series"), key, ..Reach::default() }
+    let at = |host: &str| key.is_some().then(|| format!("https://{host}.{}", site.as_deref().unwrap_or(SITE)));
+    let (endpoint, records_endpoint) = (at("api"), at("http-intake.logs"));
+    Reach { endpoint, records_endpoint, or_else: "datadog.api_key", key, ..Reach::default() }
 }
 
 /// Encodes for one destination.
