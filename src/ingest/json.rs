@@ -16,6 +16,10 @@ use crate::model::{Attribute, Value};
 
 /// Reads `body`, whose parts take what is in `budget` at most.
 pub fn read<T: DeserializeOwned>(body: &[u8], budget: &mut Budget) -> Result<T, Refused> {
+    // An array would pass for an object that lacks all fields.
+    if body.trim_ascii_start().first() != Some(&b'{') {
+        return Err(Refused::Malformed("expected a JSON object".to_owned()));
+    }
     let limits = Limits { budget: std::mem::replace(budget, Budget::new(0)), depth: 0, is_over: false };
     LIMITS.replace(Some(limits));
     let read: Result<T, _> = serde_json::from_slice(body);

@@ -55,6 +55,10 @@ pub enum Flaw {
     Unsupported,
 }
 
+/// The smallest rate of sampling: one in a million. With a smaller one a single line would count for more than
+/// anything that was really counted.
+const MIN_RATE: f64 = 1e-6;
+
 impl<'l> Line<'l> {
     /// Reads a line without its end.
     pub fn parse(line: &'l [u8]) -> Result<Line<'l>, Flaw> {
@@ -81,7 +85,7 @@ impl<'l> Line<'l> {
         for part in parts {
             match part.split_first() {
                 Some((b'@', text)) => {
-                    rate = number(text).filter(|rate| *rate > 0.0 && *rate <= 1.0).ok_or(Flaw::Malformed)?;
+                    rate = number(text).filter(|rate| (MIN_RATE..=1.0).contains(rate)).ok_or(Flaw::Malformed)?;
                 }
                 Some((b'#', text)) if text.len() <= MAX_TAGS => tags = text,
                 Some((b'#', _)) => return Err(Flaw::Malformed),
@@ -147,6 +151,7 @@ mod tests {
             "x:1|c|@1.1",
             "x:1|c|@-1",
             "x:1|c|@x",
+            "x:1|c|@1e-300",
             "x|1|c",
         ] {
             assert_eq!(Line::parse(text.as_bytes()), Err(Flaw::Malformed), "{text:?}");

@@ -97,18 +97,18 @@ impl Sketch {
         self.above.all + self.below.all + self.zero
     }
 
-    /// The number below which that share of all numbers lies; none where there are none.
+    /// The smallest number that at least that share of all numbers is not above; none where there are none.
     pub fn quantile(&self, share: f64) -> Option<f64> {
         if self.is_empty() {
             return None;
         }
-        let mut left = share * (self.weight() - 1.0).max(0.0);
+        let mut left = share * self.weight();
         let below = self.below.counts.iter().enumerate().rev().map(|(at, count)| (-self.below.value(at), *count));
         let above = self.above.counts.iter().enumerate().map(|(at, count)| (self.above.value(at), *count));
         let mut last = 0.0;
         for (value, count) in below.chain([(0.0, self.zero)]).chain(above).filter(|(_, count)| *count > 0.0) {
             last = value;
-            if left < count {
+            if left <= count {
                 break;
             }
             left -= count;
@@ -161,6 +161,12 @@ mod tests {
         assert_eq!((sketch.is_empty(), sketch.quantile(0.5)), (true, None));
         sketch.add(3.0, 0.5);
         near(sketch.quantile(0.99), 3.0);
+        // Of few numbers each is one of them, and the highest shares have the largest.
+        let mut few = Sketch::default();
+        [100.0, 200.0, 300.0, 400.0, 500.0].iter().for_each(|number| few.add(*number, 1.0));
+        for (share, exact) in [(0.0, 100.0), (0.5, 300.0), (0.9, 500.0), (0.99, 500.0), (0.2, 100.0), (0.21, 200.0)] {
+            near(few.quantile(share), exact);
+        }
     }
 
     #[test]
@@ -180,7 +186,7 @@ mod tests {
             near(sketch.quantile(1.0), 1e200);
             near(sketch.quantile(0.0), -1e200);
             // Four orders of magnitude are told apart.
-            near(sketch.quantile(798.0 / 801.0), 1e197);
+            near(sketch.quantile(799.0 / 802.0), 1e197);
         }
     }
 

@@ -61,6 +61,8 @@ impl Http {
         let (said, remedy) = if is_success {
             let said = match &written {
                 Written::AllBut(_, why) | Written::InPart(_, why) => Said::of(why.as_bytes(), is_hidden, EXCERPT),
+                // The words are ours.
+                _ if is_web_page(&self.page) => Said::of(WEB_PAGE.as_bytes(), false, EXCERPT),
                 _ => Said::Nothing,
             };
             (said, None)
@@ -104,6 +106,17 @@ impl Transport for Http {
     }
 }
 
+/// Whether an answer is what a browser shows: of a login, or of a path that everything is led to.
+fn is_web_page(answer: &[u8]) -> bool {
+    let begin = answer.trim_ascii_start();
+    [&b"<!doctype html"[..], b"<html"]
+        .iter()
+        .any(|tag| begin.get(..tag.len()).is_some_and(|own| own.eq_ignore_ascii_case(tag)))
+}
+
+/// What is said of that, where the status is that of success.
+const WEB_PAGE: &str = "the answer is a web page: is the endpoint the right one? What was sent may be lost";
+
 fn asked_pause(headers: &HeaderMap) -> Option<Duration> {
     retry_after(headers.get("Retry-After")?.to_str().ok()?, SystemTime::now())
 }
@@ -126,6 +139,15 @@ mod tests {
     use std::net::{TcpListener, TcpStream};
 
     use super::*;
+
+    #[test]
+    fn a_web_page_is_known_by_how_it_begins() {
+        for (page, is_one) in
+            [("\r\n<!DOCTYPE html><html>", true), ("<HTML lang=en>", true), ("<h", false), ("", false), ("{}", false)]
+        {
+            assert_eq!(is_web_page(page.as_bytes()), is_one, "{page}");
+        }
+    }
 
     /// What is said of a request to a peer that reads it and then does `with` the connection.
     fn failure(with: fn(TcpStream)) -> String {

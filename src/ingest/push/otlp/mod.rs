@@ -222,6 +222,10 @@ impl Taker {
         let parts = parts(name, &point.data)?;
         let time_ms = Some(time_ms).filter(|time_ms| *time_ms != 0);
         let is_delta = temporality == Temporality::Delta;
+        // They are added up: one that is none would spoil the sum for good.
+        if is_delta && parts.iter().any(|part| !part.value.is_finite() || (kind == Kind::Counter && part.value < 0.0)) {
+            return Err("what came since the last point is a finite number, and of a monotonic sum none below 0");
+        }
         Ok(GivenItem { help: help.to_owned(), unit: unit.to_owned(), labels, parts, time_ms, is_delta, ..item(kind) })
     }
 

@@ -154,6 +154,20 @@ fn increases_of_a_series_add_up_and_of_others_the_newest_counts() {
 }
 
 #[test]
+fn an_increase_that_is_none_does_not_spoil_its_sum() {
+    let points = |values: &[f64]| values.iter().map(|value| number(*value, Vec::new())).collect::<Vec<_>>();
+    let (given, rejected) = read_both(&request(
+        service(),
+        vec![
+            named("d", "", sum(1, true, points(&[3.0, -3.0, f64::INFINITY, f64::NAN, 4.0]))),
+            named("u", "", sum(1, false, points(&[5.0, -2.0]))),
+        ],
+    ));
+    let all: Vec<String> = given[0].items.iter().flat_map(series).collect();
+    assert_eq!((all, rejected.points), (vec!["d{} 7".to_owned(), "u{} 3".to_owned()], 3));
+}
+
+#[test]
 fn what_is_not_taken_is_said_and_the_rest_is_taken() {
     let exponential = ExponentialHistogram {
         data_points: vec![ExponentialHistogramDataPoint::default(); 3],
