@@ -1,5 +1,6 @@
 //! gzip, for the formats whose bodies may be compressed so.
 
+use std::borrow::Cow;
 use std::io::Write;
 
 use flate2::Compression as Level;
@@ -25,6 +26,22 @@ pub fn gzip(text: &[u8], out: &mut Vec<u8>) {
     let mut encoder = GzEncoder::new(out, Level::fast());
     // Writing to memory does not fail.
     let _ = encoder.write_all(text).and_then(|()| encoder.try_finish());
+}
+
+/// Appends `plain` as a body of that content has it.
+pub fn pack(content: &Content, plain: &[u8], out: &mut Vec<u8>) {
+    match is_gzip(content) {
+        true => gzip(plain, out),
+        false => out.extend_from_slice(plain),
+    }
+}
+
+/// What a body of that content holds; none where it is damaged, or more than one of ours can be.
+pub fn unpack<'b>(content: &Content, body: &'b [u8]) -> Option<Cow<'b, [u8]>> {
+    match is_gzip(content) {
+        true => gunzip(body).map(Cow::Owned),
+        false => Some(Cow::Borrowed(body)),
+    }
 }
 
 /// What a compressed body of ours holds; none where it is damaged, or more than one of ours can be.

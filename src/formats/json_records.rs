@@ -21,7 +21,7 @@ use serde_json::value::RawValue;
 use super::body::{Content, Piece, content, cuts};
 use super::encoder::{Bodies, RecordEncoder};
 use super::format::{Limits, OfRecords, nothing_said};
-use super::gzip::{GZIP, gunzip, gzip, is_gzip};
+use super::gzip::{GZIP, gzip, pack, unpack};
 use super::options::Compression;
 use crate::model::{Attribute, Labels, Record, Records, Resource, Value};
 
@@ -126,16 +126,7 @@ fn write_head(records: &Records, out: &mut Vec<u8>) {
 
 /// What the host is, as an object.
 pub fn write_resource(resource: &Resource, out: &mut Vec<u8>) {
-    out.push(b'{');
-    for (at, (name, value)) in resource.attributes().enumerate() {
-        if at > 0 {
-            out.push(b',');
-        }
-        write_text(name, out);
-        out.push(b':');
-        write_text(value, out);
-    }
-    out.push(b'}');
+    write_members(resource.attributes(), write_text, out);
 }
 
 /// A record as an object. `labels`: those that it has besides its own, which win.
@@ -239,14 +230,23 @@ fn write_unless_empty(key: &str, text: &str, out: &mut Vec<u8>) {
 }
 
 fn write_object(attributes: &[Attribute], out: &mut Vec<u8>) {
+    write_members(attributes.iter().map(|(key, value)| (&**key, value)), write_value, out);
+}
+
+/// An object of these members, whose values are written by `write`.
+fn write_members<'m, V>(
+    members: impl Iterator<Item = (&'m str, V)>,
+    write: impl Fn(V, &mut Vec<u8>),
+    out: &mut Vec<u8>,
+) {
     out.push(b'{');
-    for (at, (key, value)) in attributes.iter().enumerate() {
+    for (at, (name, value)) in members.enumerate() {
         if at > 0 {
             out.push(b',');
         }
-        write_text(key, out);
+        write_text(name, out);
         out.push(b':');
-        write_value(value, out);
+        write(value, out);
     }
     out.push(b'}');
 }
@@ -308,28 +308,15 @@ fn divide(content: &Content, body: &[u8], most: u64) -> Option<Vec<Piece>> {
         #[serde(borrow)]
         logs: Vec<&'a RawValue>,
     }
-    let unpacked;
-    let plain = match is_gzip(content) {
-        true => {
-            unpacked = gunzip(body)?;
-            &unpacked[..]
-        }
-        false => body,
-    };
-    let whole: Payload<'_> = serde_json::from_slice(plain).ok()?;
+    let plain = unpack(content, body)?;
+    let whole: Payload<'_> = serde_json::from_slice(&plain).ok()?;
     let mut from = 0;
     let piece = |to: usize| {
         let logs = whole.logs[std::mem::replace(&mut from, to)..to].to_vec();
         let samples = logs.len() as u64;
         let text = serde_json::to_vec(&Payload { logs, ..whole }).ok()?;
-        let bytes = match is_gzip(content) {
-            true => {
-                let mut packed = Vec::new();
-                gzip(&text, &mut packed);
-                packed
-            }
-            false => text,
-        };
+        let mut bytes = Vec::new();
+        pack(content, &text, &mut bytes);
         Some(Piece { bytes, samples })
     };
     cuts(whole.logs.len(), most)?.map(piece).collect()
@@ -420,7 +407,7 @@ mod tests {
                 panic!()
             };
             let pieces = divide(&headers, &whole.bytes, 1).unwrap();
-            let plain = |bytes: &[u8]| if is_gzip(&headers) { gunzip(bytes).unwrap() } else { bytes.to_vec() };
+            let plain = |bytes: &[u8]| unpack(&headers, bytes).unwrap().into_owned();
             let message = |piece: &Piece| json(&plain(&piece.bytes))["logs"][0]["message"].clone();
             assert_eq!(pieces.iter().map(message).collect::<Vec<_>>(), ["0", "1", "2"]);
             assert_eq!(json(&plain(&pieces[0].bytes))["timestamp_ms"], 1_700_000_000_123_i64);

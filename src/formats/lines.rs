@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::body::{Content, Piece, cuts};
 use super::compiled::Compiled;
 use super::encoder::{Bodies, Encoded, Encoder};
-use super::gzip::{gunzip, gzip, is_gzip};
+use super::gzip::{pack, unpack};
 use super::number::write_number;
 use super::part::{Part, parts, runs, samples};
 use crate::model::Batch;
@@ -194,16 +194,9 @@ impl<L: Lined> Encoder for LineEncoder<L> {
     }
 }
 
-fn pack(content: &Content, plain: &[u8], out: &mut Vec<u8>) {
-    match is_gzip(content) {
-        true => gzip(plain, out),
-        false => out.extend_from_slice(plain),
-    }
-}
-
 /// Divides a body between lines.
 pub fn divide<L: Lined>(content: &Content, body: &[u8], most: u64) -> Option<Vec<Piece>> {
-    let text = unpacked(content, body)?;
+    let text = unpack(content, body)?;
     let pieces = divided::<L>(&text, most)?;
     let piece = |(text, samples): (&[u8], u64)| {
         let mut bytes = Vec::new();
@@ -211,14 +204,6 @@ pub fn divide<L: Lined>(content: &Content, body: &[u8], most: u64) -> Option<Vec
         Piece { bytes, samples }
     };
     Some(pieces.into_iter().map(piece).collect())
-}
-
-/// The text of a body; none where it is damaged.
-pub fn unpacked<'b>(content: &Content, body: &'b [u8]) -> Option<std::borrow::Cow<'b, [u8]>> {
-    match is_gzip(content) {
-        true => gunzip(body).map(Into::into),
-        false => Some(body.into()),
-    }
 }
 
 /// How many numbers each line of `text` has.
@@ -263,7 +248,7 @@ pub fn write_whole(number: i64, out: &mut Vec<u8>) {
 mod tests {
     use super::*;
     use crate::formats::body::content;
-    use crate::formats::gzip::GZIP;
+    use crate::formats::gzip::{GZIP, gunzip, gzip};
 
     /// Lines with as many numbers as they have commas, and one.
     struct Commas;

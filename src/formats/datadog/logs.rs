@@ -16,11 +16,11 @@ use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
-use super::{content, cuts, gunzip, is_gzip, pack};
+use super::{content, cuts};
 use crate::formats::body::{Content, Piece};
 use crate::formats::encoder::{Bodies, RecordEncoder};
 use crate::formats::format::{Limits, OfRecords, nothing_said};
-use crate::formats::gzip::GZIP;
+use crate::formats::gzip::{GZIP, pack, unpack};
 use crate::formats::json_records::{MAX_TEXT, hex, text_of, word_of, write_text, write_value};
 use crate::formats::options::Compression;
 use crate::model::{Attribute, Labels, Record, Records, Value};
@@ -252,15 +252,8 @@ fn write_member(key: &str, text: &str, out: &mut Vec<u8>) {
 
 /// Divides a body between its entries.
 fn divide(content: &Content, body: &[u8], most: u64) -> Option<Vec<Piece>> {
-    let unpacked;
-    let text = match is_gzip(content) {
-        true => {
-            unpacked = gunzip(body)?;
-            &unpacked[..]
-        }
-        false => body,
-    };
-    let entries: Vec<&RawValue> = serde_json::from_slice(text).ok()?;
+    let text = unpack(content, body)?;
+    let entries: Vec<&RawValue> = serde_json::from_slice(&text).ok()?;
     let mut from = 0;
     let piece = |to: usize| {
         let part = &entries[std::mem::replace(&mut from, to)..to];
@@ -278,6 +271,7 @@ mod tests {
 
     use super::*;
     use crate::formats::Options;
+    use crate::formats::gzip::{gunzip, is_gzip};
     use crate::formats::testing::{record, records, speaking};
 
     /// `HTTPLogItem` of the API's schema with `status` and `timestamp`, and no attributes beside them.

@@ -26,7 +26,7 @@ use super::compiled::Compiled;
 use super::delta::{Delta, Deltas};
 use super::encoder::{Bodies, Encoded, Encoder};
 use super::format::{Answered, Format, Limits, Over, OwnField, Reach, Shown, Signal, Written};
-use super::gzip::{GZIP, gunzip, gzip, is_gzip};
+use super::gzip::{GZIP, pack, unpack};
 use super::key::Key;
 use super::lines::write_whole;
 use super::number::write_number;
@@ -320,13 +320,6 @@ fn plain<'s>(series: impl Iterator<Item = &'s [u8]>, bytes: usize) -> Vec<u8> {
     plain
 }
 
-fn pack(content: &Content, plain: &[u8], out: &mut Vec<u8>) {
-    match is_gzip(content) {
-        true => gzip(plain, out),
-        false => out.extend_from_slice(plain),
-    }
-}
-
 /// Divides a body between series.
 fn divide(content: &Content, body: &[u8], most: u64) -> Option<Vec<Piece>> {
     #[derive(serde::Deserialize)]
@@ -334,15 +327,8 @@ fn divide(content: &Content, body: &[u8], most: u64) -> Option<Vec<Piece>> {
         #[serde(borrow)]
         series: Vec<&'a RawValue>,
     }
-    let unpacked;
-    let text = match is_gzip(content) {
-        true => {
-            unpacked = gunzip(body)?;
-            &unpacked[..]
-        }
-        false => body,
-    };
-    let Whole { series } = serde_json::from_slice(text).ok()?;
+    let text = unpack(content, body)?;
+    let Whole { series } = serde_json::from_slice(&text).ok()?;
     let mut from = 0;
     let piece = |to: usize| {
         let part = &series[std::mem::replace(&mut from, to)..to];

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::*;
+use crate::formats::gzip::gunzip;
 use crate::formats::testing::{self, COUNT as A_COUNT, TOTAL, USAGE};
 use crate::model::{Family, Item, Label, Labels, Learnt, Recorder, Resource};
 

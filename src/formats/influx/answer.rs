@@ -14,7 +14,8 @@ use serde_json::Value;
 use super::Plain;
 use crate::formats::body::Content;
 use crate::formats::format::{Answered, Written};
-use crate::formats::lines::{numbers, unpacked};
+use crate::formats::gzip::unpack;
+use crate::formats::lines::numbers;
 
 /// What the version 3 says of each line that it has not written.
 const LINE_NUMBER: &str = "\"line_number\":";
@@ -29,7 +30,7 @@ pub fn written(content: &Content, answer: &Answered<'_>) -> Written {
     if !matches!(answer.status, 400 | 422) || !text.contains("partial write") {
         return Written::Unsaid;
     }
-    let Some(sent) = unpacked(content, answer.sent) else { return Written::Unsaid };
+    let Some(sent) = unpack(content, answer.sent) else { return Written::Unsaid };
     let lines: Vec<u64> = numbers::<Plain>(&sent).collect();
     let samples: u64 = lines.iter().sum();
     let named = lines_named(&text);

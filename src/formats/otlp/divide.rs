@@ -4,28 +4,13 @@ use super::json::Json;
 use super::proto::Protobuf;
 use super::request::{Request, Wire};
 use crate::formats::body::{Content, Piece, cuts};
-use crate::formats::gzip::{gunzip, gzip, is_gzip};
-
-/// Appends a request as its content says.
-fn pack(content: &Content, plain: &[u8], out: &mut Vec<u8>) {
-    match is_gzip(content) {
-        true => gzip(plain, out),
-        false => out.extend_from_slice(plain),
-    }
-}
+use crate::formats::gzip::{pack, unpack};
 
 /// Divides a request by its points.
 pub fn divide(content: &Content, body: &[u8], most: u64) -> Option<Vec<Piece>> {
-    let unpacked;
-    let plain = match is_gzip(content) {
-        true => {
-            unpacked = gunzip(body)?;
-            &unpacked[..]
-        }
-        false => body,
-    };
+    let plain = unpack(content, body)?;
     let is_json = content.iter().any(|(_, value)| value == Json::CONTENT_TYPE);
-    if is_json { divided::<Json>(content, plain, most) } else { divided::<Protobuf>(content, plain, most) }
+    if is_json { divided::<Json>(content, &plain, most) } else { divided::<Protobuf>(content, &plain, most) }
 }
 
 fn divided<W: Wire>(content: &Content, plain: &[u8], most: u64) -> Option<Vec<Piece>> {

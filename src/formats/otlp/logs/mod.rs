@@ -16,7 +16,7 @@ use super::request::Wire;
 use crate::formats::body::{Content, Piece, content, cuts};
 use crate::formats::encoder::{Bodies, RecordEncoder};
 use crate::formats::format::Limits;
-use crate::formats::gzip::{GZIP, gunzip, gzip, is_gzip};
+use crate::formats::gzip::{GZIP, pack, unpack};
 use crate::formats::options::Compression;
 use crate::model::{Labels, Origin, Records, Resource};
 
@@ -83,25 +83,11 @@ impl<W: LogWire> Logs<W> {
     }
 }
 
-fn pack(content: &Content, plain: &[u8], out: &mut Vec<u8>) {
-    match is_gzip(content) {
-        true => gzip(plain, out),
-        false => out.extend_from_slice(plain),
-    }
-}
-
 /// Divides a request by its records.
 pub fn divide(content: &Content, body: &[u8], most: u64) -> Option<Vec<Piece>> {
-    let unpacked;
-    let plain = match is_gzip(content) {
-        true => {
-            unpacked = gunzip(body)?;
-            &unpacked[..]
-        }
-        false => body,
-    };
+    let plain = unpack(content, body)?;
     let is_json = content.iter().any(|(_, value)| value == Json::CONTENT_TYPE);
-    if is_json { divided::<Json>(content, plain, most) } else { divided::<Protobuf>(content, plain, most) }
+    if is_json { divided::<Json>(content, &plain, most) } else { divided::<Protobuf>(content, &plain, most) }
 }
 
 fn divided<W: LogWire>(content: &Content, plain: &[u8], most: u64) -> Option<Vec<Piece>> {

@@ -24,7 +24,7 @@ fn all_options() -> impl Iterator<Item = Options> {
 }
 
 fn decode(content: &Content, body: &[u8]) -> ExportLogsServiceRequest {
-    let plain = if is_gzip(content) { gunzip(body).unwrap() } else { body.to_vec() };
+    let plain = unpack(content, body).unwrap();
     let kind = &content.iter().find(|(name, _)| name == "Content-Type").unwrap().1;
     match kind.as_str() {
         "application/json" => serde_json::from_slice(&plain).unwrap(),

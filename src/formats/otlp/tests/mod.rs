@@ -14,7 +14,7 @@ use prost::Message;
 
 use super::*;
 use crate::formats::body::Piece;
-use crate::formats::gzip::{gunzip, is_gzip};
+use crate::formats::gzip::unpack;
 use crate::formats::testing::{self, COUNT, TOTAL, USAGE};
 use crate::model::{Family, Frame, Item, Kind, Label, Labels, Reading, Recorder, face};
 
@@ -32,7 +32,7 @@ fn all_options() -> impl Iterator<Item = Options> {
 }
 
 fn decode(content: &Content, body: &[u8]) -> ExportMetricsServiceRequest {
-    let plain = if is_gzip(content) { gunzip(body).unwrap() } else { body.to_vec() };
+    let plain = unpack(content, body).unwrap();
     let kind = &content.iter().find(|(name, _)| name == "Content-Type").unwrap().1;
     match kind.as_str() {
         "application/json" => serde_json::from_slice(&plain).unwrap(),
@@ -297,7 +297,7 @@ fn a_request_is_divided_by_its_points_until_one_is_left() {
         let (body, _) = testing::encode(&mut *encoder, &host(testing::batch(TIME_MS, &samples)));
         let content = encoder.content();
         let text = |body: &[u8]| -> Vec<String> {
-            let plain = if is_gzip(&content) { gunzip(body).unwrap() } else { body.to_vec() };
+            let plain = unpack(&content, body).unwrap();
             // NaN is not equal to itself, and the crate's JSON reads none: the points as they were written.
             let of = |points: Vec<request::Written<'_>>| {
                 points.iter().map(|p| format!("{:?} {:?} {:?} {:?}", p.resource, p.head, p.data, p.written)).collect()
