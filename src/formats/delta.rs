@@ -2,7 +2,7 @@
 //!
 //! A [`Deltas`] belongs to an encoder, and so to a lane: it knows the last number and time of each
 //! counting series that was encoded. A first value gives no increase, since nobody knows what was
-//! before it; each later one gives what came since the one before, so that the increases cover
+//! before it, but where metricsd itself counts, from 0, and has begun since; each later one gives what came since the one before, so that the increases cover
 //! time without gaps and without overlap. A number that falls was set back to zero in between, and is
 //! an increase as it stands. A batch that never came to the encoder costs nothing: the next one's
 //! increase is the larger for it. What a body held that was refused is lost, and nothing brings it
@@ -15,7 +15,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::part::Part;
-use crate::model::{AsItIs, Batch, Chunk, Family, Frame, Kind, changes};
+use crate::model::{AsItIs, Batch, Chunk, Family, Frame, Kind, Since, changes};
 use crate::shaping::{Perspective, View};
 
 /// What a sample is where increases are sent.
@@ -50,6 +50,8 @@ pub fn counts(family: &Family<'_>) -> bool {
 #[derive(Debug)]
 pub struct Deltas {
     from: Perspective,
+    /// The time of the first batch, in wall-clock milliseconds.
+    begun_ms: Option<i64>,
     /// The chunks of each source's last frame.
     sources: HashMap<Arc<str>, Arc<[Arc<Chunk>]>>,
     /// What is known of each chunk, by its id.
@@ -80,6 +82,7 @@ impl Deltas {
     pub fn new(from: Perspective) -> Deltas {
         Deltas {
             from,
+            begun_ms: None,
             sources: HashMap::new(),
             known: HashMap::default(),
             narrowed: HashSet::new(),
@@ -89,6 +92,7 @@ impl Deltas {
 
     /// Takes note of which series `batch` has, before its parts are asked for.
     pub fn begin(&mut self, batch: &Batch) {
+        self.begun_ms.get_or_insert(batch.time_ms);
         if let Some(roster) = &batch.roster {
             let Deltas { sources, known, .. } = self;
             sources.retain(|name, chunks| {
@@ -140,7 +144,10 @@ impl Deltas {
         }
         for chunk in after.iter() {
             let view = self.from.view(chunk);
-            self.known.insert(chunk.id(), counting(&view, |identity| left.get(&identity).copied()));
+            let counting = counting(&view, |at, identity| {
+                left.get(&identity).copied().or_else(|| self.zero(chunk, view.get(at).item))
+            });
+            self.known.insert(chunk.id(), counting);
         }
         if after.len() > frame.all().len() {
             self.narrowed.insert(Arc::clone(&frame.source));
@@ -161,14 +168,27 @@ impl Deltas {
         }
         for chunk in come {
             let view = self.from.view(chunk);
-            self.known.insert(chunk.id(), counting(&view, |identity| left.get(&identity).copied()));
+            let counting = counting(&view, |at, identity| {
+                left.get(&identity).copied().or_else(|| self.zero(chunk, view.get(at).item))
+            });
+            self.known.insert(chunk.id(), counting);
+        }
+    }
+
+    /// Where the item at `item` of `chunk` counts from 0, and has begun since the first batch: that 0.
+    fn zero(&self, chunk: &Chunk, item: u32) -> Option<Last> {
+        match chunk.items()[item as usize].since {
+            Since::Ms(ms) if chunk.counts_from_zero() && self.begun_ms.is_some_and(|begun| ms.get() >= begun) => {
+                Some(Last { value: 0.0, time_ms: ms.get() })
+            }
+            _ => None,
         }
     }
 
     /// What each sample of `part` is, which is the next one of the batch of [`Deltas::begin`]: in the
     /// order of its view. Each part is asked for once; what it gives is taken to be sent.
     pub fn next(&mut self, part: &Part<'_>) -> &[Delta] {
-        let known = self.known.entry(part.chunk.id()).or_insert_with(|| counting(&part.view, |_| None));
+        let known = self.known.entry(part.chunk.id()).or_insert_with(|| counting(&part.view, |_, _| None));
         self.deltas.clear();
         self.deltas.resize(part.view.len(), Delta::AsItIs);
         for one in known {
@@ -197,11 +217,12 @@ impl Deltas {
                     places.insert(series.place, last);
                 }
             }
-            let mut counting = counting(&new, |_| None);
+            let mut counting = counting(&new, |_, _| None);
             counting.iter_mut().for_each(|one| one.last = places.get(&new.get(one.at as usize).place).copied());
             self.known.insert(chunk.id(), counting);
         }
         self.sources = before.sources;
+        self.begun_ms = before.begun_ms;
     }
 
     /// How many chunks something is known of.
@@ -211,12 +232,12 @@ impl Deltas {
     }
 }
 
-/// The series of `view` that count, with what is known of each by its identity.
-fn counting(view: &View, mut last: impl FnMut(u64) -> Option<Last>) -> Vec<Counting> {
+/// The series of `view` that count, with what is known of each by its number there and its identity.
+fn counting(view: &View, mut last: impl FnMut(usize, u64) -> Option<Last>) -> Vec<Counting> {
     let mut given = HashSet::new();
     let counting = view.series().enumerate().filter(|(_, one)| counts(&one.family()));
     // Two that are alike are not to give the same increase twice.
-    let known = counting.map(|(at, one)| (at, given.insert(one.identity).then(|| last(one.identity)).flatten()));
+    let known = counting.map(|(at, one)| (at, given.insert(one.identity).then(|| last(at, one.identity)).flatten()));
     known.map(|(at, last)| Counting { at: at as u32, last }).collect()
 }
 
@@ -315,6 +336,23 @@ mod tests {
         assert_eq!(of(3000, 12.0), UNKNOWN, "the clock went back");
         assert_eq!(of(4000, 13.0), since(3000, 3.0));
         assert_eq!(of(5000, -1.0), UNKNOWN, "no counter");
+    }
+
+    #[test]
+    fn what_is_counted_here_from_zero_loses_nothing_but_what_was_there_before_the_first_batch() {
+        let (mut giver, mut deltas) = (Giver(Recorder::new("statsd", 1000).since(500)), deltas());
+        let mut of = |time_ms, totals_of: &[(&str, f64)]| {
+            totals(&mut deltas, &batch(giver.frame(time_ms, totals_of))).into_iter().map(|(_, delta)| delta).collect()
+        };
+        let given: Vec<Delta> = of(1000, &[("a", 4.0)]);
+        assert_eq!(given, [UNKNOWN]);
+        let given: Vec<Delta> = of(2000, &[("a", 5.0), ("b", 7.0)]);
+        assert_eq!(given, [since(1000, 1.0), since(1000, 7.0)]);
+        // It has gone, and comes again as another one.
+        let given: Vec<Delta> = of(3000, &[("a", 5.0)]);
+        assert_eq!(given, [since(2000, 0.0)]);
+        let given: Vec<Delta> = of(4000, &[("a", 5.0), ("b", 2.0)]);
+        assert_eq!(given, [since(3000, 0.0), since(3000, 2.0)]);
     }
 
     #[test]

@@ -92,6 +92,7 @@ pub struct Chunk {
     series: Box<[ReadingRef]>,
     labels: Labels,
     attributes: Option<Attributes>,
+    from_zero: bool,
     behind_rules: Option<u16>,
     before: Before,
     views: Box<[Slot]>,
@@ -121,12 +122,17 @@ impl Chunk {
         static NEXT_ID: AtomicU64 = AtomicU64::new(1);
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
         let views = (0..Scheme::ALL.len() + slots).map(|_| OnceLock::new()).collect();
-        Chunk { id, items, series, labels, attributes: None, behind_rules: None, before, views }
+        Chunk { id, items, series, labels, attributes: None, from_zero: false, behind_rules: None, before, views }
     }
 
     /// The same of what so many rules of a destination have made; see [`Chunk::behind_rules`].
     pub(super) fn behind(self, rules: Option<u16>) -> Chunk {
         Chunk { behind_rules: rules, ..self }
+    }
+
+    /// The same, whose counters began at 0, or not; see [`Chunk::counts_from_zero`].
+    pub(super) fn counting_from_zero(self, from_zero: bool) -> Chunk {
+        Chunk { from_zero, ..self }
     }
 
     /// The same of a source with these attributes; see [`Chunk::attributes`].
@@ -149,7 +155,7 @@ impl Chunk {
             }
         }
         let part = Chunk::new(items.into(), series.into(), self.labels.clone(), Before::default(), self.slots().len());
-        part.behind(self.behind_rules).of(self.attributes.clone())
+        part.behind(self.behind_rules).of(self.attributes.clone()).counting_from_zero(self.from_zero)
     }
 
     /// Unique in this process; never used again, also when the chunk is gone.
@@ -203,6 +209,12 @@ impl Chunk {
     /// source gives them.
     pub fn behind_rules(&self) -> Option<usize> {
         self.behind_rules.map(usize::from)
+    }
+
+    /// Whether what counts in its items was 0 at the time since when it counts: where that is metricsd's
+    /// own count, and no other's that was only found.
+    pub fn counts_from_zero(&self) -> bool {
+        self.from_zero
     }
 
     /// Where its series come from.

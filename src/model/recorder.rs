@@ -35,6 +35,8 @@ pub struct Recorder {
     last_ms: Option<i64>,
     /// Nobody knows since when its counters count.
     is_of_unknown_start: bool,
+    /// What counts began at 0 when its item came.
+    from_zero: bool,
     unrest: Unrest,
     round: Round,
     refused: Refused,
@@ -250,6 +252,7 @@ impl Recorder {
             refused_before: Vec::new(),
             last_ms: None,
             is_of_unknown_start: false,
+            from_zero: false,
             unrest: Unrest::default(),
             round: Round::default(),
             refused: Refused::default(),
@@ -275,9 +278,9 @@ impl Recorder {
     }
 
     /// The same where what counts in the first round did not begin with the host, but at
-    /// `since_ms`, in wall-clock milliseconds.
+    /// `since_ms`, in wall-clock milliseconds: it is counted here, from 0.
     pub fn since(self, since_ms: i64) -> Recorder {
-        Recorder { last_ms: Some(since_ms), ..self }
+        Recorder { last_ms: Some(since_ms), from_zero: true, ..self }
     }
 
     /// The same where an item that comes later may have counted for as long as any other: those of an

@@ -44,6 +44,7 @@ impl Recorder {
             };
             let mut maker = Maker::new(&self.chunks, &self.labels, self.behind_rules, self.asked.count());
             maker.attributes.clone_from(&self.attributes);
+            maker.from_zero = self.from_zero;
             let mut series = group.series.into_iter();
             let mut begin = 0;
             for GroupItem { of: mut item, before } in group.items {
@@ -189,6 +190,7 @@ struct Maker<'c> {
     old: &'c [Arc<Chunk>],
     labels: &'c Labels,
     attributes: Option<Attributes>,
+    from_zero: bool,
     items: Vec<ChunkItem>,
     series: Vec<ReadingRef>,
     chunks: Vec<u64>,
@@ -203,6 +205,7 @@ impl<'c> Maker<'c> {
             old,
             labels,
             attributes: None,
+            from_zero: false,
             items: Vec::with_capacity(Chunk::SIZE),
             series: Vec::with_capacity(Chunk::SIZE),
             chunks: Vec::new(),
@@ -247,6 +250,6 @@ impl<'c> Maker<'c> {
         self.chunks.clear();
         self.places.clear();
         let chunk = Chunk::new(items, series, self.labels.clone(), before, self.slots);
-        Some(Arc::new(chunk.behind(self.behind_rules).of(self.attributes.clone())))
+        Some(Arc::new(chunk.behind(self.behind_rules).of(self.attributes.clone()).counting_from_zero(self.from_zero)))
     }
 }
