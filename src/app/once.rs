@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::formats::{json, text};
 use crate::host::{HostPaths, SystemStatFs, boottime, monotonic, wall_ms};
 use crate::model::{Batch, Frame, Resource, Scheme, ViewSlots};
+use crate::order;
 use crate::pipeline::{Clock, Collectors, Fanout, HANGS_AFTER, Others, Progress, Pulse, Scheduler, Sign, read_clocks};
 use crate::scrape::{Context, scrape_once};
 use crate::shaping::Perspective;
@@ -95,7 +96,7 @@ pub fn collect(
     }
     let mut frames = telemetry.latest.frames();
     // Those of slow ones come as they are ready; the page is the same each time.
-    frames.sort_by_key(|frame| collectors::names().position(|name| name == &*frame.source));
+    order::sort_by_key(&mut frames, |frame| collectors::names().position(|name| name == &*frame.source));
     Ok((frames, statuses))
 }
 

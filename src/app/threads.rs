@@ -1,5 +1,6 @@
 //! The program's threads: started by name, missed when they end, waited for within a limit.
 
+use crate::order;
 use std::collections::HashMap;
 use std::io;
 use std::time::{Duration, Instant};
@@ -133,7 +134,7 @@ impl Threads {
         self.wait_until(|threads| threads.running.values().all(|running| !running.awaited), patience, signals);
         let left = self.running.values().filter(|running| running.awaited);
         let mut left: Vec<String> = left.map(|running| running.name.clone()).collect();
-        left.sort();
+        order::sort(&mut left);
         // Of some there are several.
         left.dedup();
         left

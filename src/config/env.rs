@@ -13,6 +13,7 @@ use crate::fields::{self, Row, Shape, Variable, any_of};
 use crate::host::HostPaths;
 use crate::http::Env;
 use crate::nearest::did_you_mean;
+use crate::order;
 
 /// What all variables that are laid over the file begin with.
 const PREFIX: &str = "MC_";
@@ -44,7 +45,7 @@ pub fn process_env_names() -> impl Iterator<Item = String> {
 pub fn unknown_variables(names: impl IntoIterator<Item = String>, asked: impl Fn(&str) -> bool) -> Vec<String> {
     let mut unknown: Vec<String> =
         names.into_iter().filter(|name| name.starts_with(PREFIX) && !asked(name.as_str())).collect();
-    unknown.sort();
+    order::sort(&mut unknown);
     let known = || variables().map(|(name, _)| name).chain(["MC_LOG_LEVEL"]);
     let rows = fields::rows(&ROOT);
     let warning = |name: &String| {

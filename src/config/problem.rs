@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use super::loaded::LogFormat;
 use crate::http::redacted_url;
+use crate::order;
 
 /// Problems beyond this many are counted, not kept: nobody reads on, and a hostile file
 /// could hold one in every few bytes.
@@ -62,7 +63,7 @@ impl Problems {
 
     /// By line and column; what has none (variables) comes last.
     pub(super) fn sort(&mut self) {
-        self.list.sort_by_key(|problem| problem.place.unwrap_or((usize::MAX, 0)));
+        order::sort_by_key(&mut self.list, |problem| problem.place.unwrap_or((usize::MAX, 0)));
     }
 
     /// A line each, the last one for those that were not kept.

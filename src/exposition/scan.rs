@@ -4,6 +4,7 @@
 //! two words, a comma between labels may be left out, and a quoted text may go over several
 //! lines; in OpenMetrics a single space stands in front of a number, and nowhere else one.
 
+use crate::order;
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::ops::Range;
@@ -637,7 +638,7 @@ fn repeated(labels: &[Pair<'_>]) -> Option<usize> {
         return (1..labels.len()).find(|at| labels[..*at].iter().any(|before| before.0 == labels[*at].0));
     }
     let mut order: Vec<usize> = (0..labels.len()).collect();
-    order.sort_by(|a, b| labels[*a].0.cmp(&labels[*b].0).then(a.cmp(b)));
+    order::sort_by(&mut order, |a, b| labels[*a].0.cmp(&labels[*b].0).then(a.cmp(b)));
     order.windows(2).find(|two| labels[two[0]].0 == labels[two[1]].0).map(|two| two[1])
 }
 

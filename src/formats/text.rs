@@ -13,6 +13,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use crate::model::{Family, Frame, Kind};
+use crate::order;
 use crate::shaping::{Perspective, View, WrittenLabels, prometheus_labels, prometheus_name};
 
 /// Which of the two formats.
@@ -87,7 +88,7 @@ impl<'a> Page<'a> {
             }
         }
         // Stable: within a family, samples stay in the order in which they were collected.
-        page.samples.sort_by_key(|(family, ..)| *family);
+        order::sort_by_key(&mut page.samples, |(family, ..)| *family);
         page
     }
 

@@ -2,6 +2,7 @@
 //!
 //! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>
 
+use crate::order;
 use std::fmt::Write;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -83,7 +84,7 @@ fn canonical_path(url: &Url) -> String {
 fn canonical_query(url: &Url) -> String {
     let parameters = url.query().split('&').filter(|parameter| !parameter.is_empty());
     let mut parameters: Vec<(&str, &str)> = parameters.map(|p| p.split_once('=').unwrap_or((p, ""))).collect();
-    parameters.sort_unstable();
+    order::sort(&mut parameters);
     let parameters: Vec<String> = parameters.iter().map(|(name, value)| format!("{name}={value}")).collect();
     parameters.join("&")
 }

@@ -1,5 +1,6 @@
 //! A sorted, unique set of labels that is validated once and cheap to clone.
 
+use crate::order;
 use std::fmt;
 use std::sync::Arc;
 
@@ -49,7 +50,7 @@ impl Labels {
         if let Some((name, _)) = all.iter().find(|(name, _)| !valid_name(name)) {
             return Err(LabelsError::InvalidName(name.to_string()));
         }
-        all.sort_by(|a, b| a.0.cmp(&b.0));
+        order::sort_by(&mut all, |a, b| a.0.cmp(&b.0));
         if let Some(pair) = all.windows(2).find(|pair| pair[0].0 == pair[1].0) {
             return Err(LabelsError::Duplicate(pair[0].0.to_string()));
         }

@@ -1,5 +1,6 @@
 //! Which sources there are, and how often each of them gives a frame.
 
+use crate::order;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ impl Roster {
     /// These sources, each with the time between two of its frames.
     pub fn new(sources: impl IntoIterator<Item = (Arc<str>, Duration)>) -> Roster {
         let mut sources: Vec<_> = sources.into_iter().collect();
-        sources.sort();
+        order::sort(&mut sources);
         Roster { sources: sources.into() }
     }
 

@@ -15,6 +15,7 @@ use super::slow::{self, SlowHandle, SlowWorker};
 use crate::collectors::{Built, Named, NamedSlow, Tick};
 use crate::host::{Scratch, monotonic};
 use crate::model::{Frame, ViewSlots};
+use crate::order;
 use crate::telemetry::CollectorStatus;
 
 /// How many threads may be lost to collectors of one name. A second one can be where a reload
@@ -221,8 +222,8 @@ impl Collectors {
             }
         }
         let place = |name| order.iter().position(|other| *other == name);
-        fast.sort_by_key(|slot| place(slot.name()));
-        slow.sort_by_key(|handle| place(handle.name()));
+        order::sort_by_key(&mut fast, |slot| place(slot.name()));
+        order::sort_by_key(&mut slow, |handle| place(handle.name()));
         (self.slots, self.slow) = (fast, slow);
         stale
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::exposition::{self, Point, Role, Series, Sink};
 use crate::model::{Exemplar, Family, Frame, Item, Kind, Label, Labels, Learnt, Recorder};
+use crate::order;
 use crate::shaping::{self, Outcome};
 
 /// What is kept for a series' text as long as it stays the same; none: rules drop it.
@@ -241,14 +242,14 @@ impl Sink for Taker<'_> {
 fn owned(exemplar: &exposition::Exemplar<'_>) -> Arc<Exemplar> {
     let mut labels: Vec<(Box<str>, Box<str>)> =
         exemplar.labels.iter().map(|(name, value)| ((&**name).into(), (&**value).into())).collect();
-    labels.sort();
+    order::sort(&mut labels);
     Arc::new(Exemplar { labels: labels.into(), value: exemplar.value, time_ms: exemplar.time_ms })
 }
 
 impl Taker<'_> {
     /// The place of a series of that name with these labels, which was `series` on the page.
     fn place(&mut self, series: &Series<'_>, name: &str, mut labels: Vec<(Cow<'_, str>, &str)>, factor: f64) -> Place {
-        labels.sort();
+        order::sort(&mut labels);
         // What tells the series of an item apart is a part of their readings.
         let own = match series.role {
             Role::Bucket => "le",

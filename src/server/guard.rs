@@ -18,6 +18,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::host;
+use crate::order;
 
 use super::answer::Response;
 use super::connection::{Connection, YIELD_TIME};
@@ -229,7 +230,7 @@ impl Guard {
     fn answer(&mut self, now: Duration) {
         // Removal by swap leaves them in any order.
         self.connections.retain(|connection| !connection.is_closed());
-        self.connections.sort_by_key(Connection::since);
+        order::sort_by_key(&mut self.connections, Connection::since);
         for at in 0..self.connections.len() {
             self.take_push(at, now);
             let Some(request) = self.connections[at].waiting() else { continue };

@@ -46,6 +46,7 @@ use std::thread::JoinHandle;
 use nix::sys::socket::{Backlog, listen};
 
 use crate::files::FileError;
+use crate::order;
 use crate::telemetry::{Exposition, Telemetry};
 
 use guard::Guard;
@@ -245,7 +246,7 @@ fn bind(settings: &Settings, address: &str) -> Result<TcpListener, StartError> {
         .map_err(|error| StartError::Resolve(address.to_owned(), error))?
         .collect();
     // `localhost` has both kinds of address, and most who ask for it mean 127.0.0.1.
-    addresses.sort_by_key(SocketAddr::is_ipv6);
+    order::sort_by_key(&mut addresses, SocketAddr::is_ipv6);
     let listener = TcpListener::bind(&addresses[..]).map_err(|error| {
         let address = address.to_owned();
         match error.kind() {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use crate::model::{Labels, Scheme};
+use crate::order;
 use crate::shaping::{Perspective, ViewSeries};
 use crate::telemetry::Newest;
 
@@ -116,7 +117,7 @@ impl<T: Default> Rows<T> {
             return;
         }
         let mut weights: Vec<(f64, usize)> = self.shown.iter().map(&weight).zip(0..).collect();
-        weights.sort_by(|(one, at), (other, behind)| other.total_cmp(one).then(at.cmp(behind)));
+        order::sort_by(&mut weights, |(one, at), (other, behind)| other.total_cmp(one).then(at.cmp(behind)));
         let mut keeps = vec![false; self.shown.len()];
         weights[..MAX_ROWS].iter().for_each(|(_, at)| keeps[*at] = true);
         self.hidden = self.shown.len() - MAX_ROWS;

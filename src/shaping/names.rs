@@ -6,6 +6,7 @@ use std::borrow::Cow;
 
 use super::label_table::ViewLabels;
 use crate::model::{Family, Kind};
+use crate::order;
 
 /// The name of `family`: its own where it has no dots, else with `_` for these, with its unit
 /// in words, and `_total` where it is a counter. What else a name cannot hold becomes `_`, too.
@@ -63,7 +64,7 @@ pub fn prometheus_labels(labels: ViewLabels<'_>) -> WrittenLabels<'_> {
     let without = labels.iter().filter(|label| !has_dots(label)).map(|(name, value)| (Cow::Borrowed(name), value));
     let mut all: Vec<_> = with.chain(without).collect();
     // Stable: of two that are alike the one that had dots stands in front.
-    all.sort_by(|(a, _), (b, _)| a.cmp(b));
+    order::sort_by(&mut all, |(a, _), (b, _)| a.cmp(b));
     all.dedup_by(|(name, _), (before, _)| name == before);
     WrittenLabels { as_they_are: None, without_dots: all }
 }

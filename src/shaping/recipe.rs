@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::identity;
 use crate::model::{ChunkItem, Face, FaceLabels, Item, Label, Labels};
+use crate::order;
 
 /// The recipes of a chunk's readings.
 #[derive(Debug)]
@@ -101,7 +102,7 @@ impl<'c> Maker<'c> {
         let mut labels: Vec<(&str, Option<Label<'c>>, usize)> =
             face.labels.iter().map(|label| (label.name(), Some(label), 0)).collect();
         labels.extend(self.more.iter().enumerate().map(|(at, (name, ..))| (*name, None, at)));
-        labels.sort_by_key(|(name, ..)| *name);
+        order::sort_by_key(&mut labels, |(name, ..)| *name);
         labels.dedup_by_key(|(name, ..)| *name);
         let (mut constant, mut names) = (0_u64, Vec::new());
         for (name, label, at) in labels {

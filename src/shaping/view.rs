@@ -16,6 +16,7 @@ use super::rule::Rule;
 use super::rules::{Outcome, Rules, Step};
 use super::series::Series;
 use crate::model::{Chunk, Face, FaceLabels, Family, Frame, Item, Label, Labels, ReadingRef, Scheme, Slot};
+use crate::order;
 
 /// From where somebody looks.
 #[derive(Clone, Debug, PartialEq)]
@@ -609,7 +610,7 @@ fn labels_of<'t>(
     let more = of_source.iter().chain(extra.iter()).map(|(name, value)| (name, value.into()));
     let mut labels: Vec<_> = own.chain(more).collect();
     // Where a name is given more than once, what counts stands in front.
-    labels.sort_by_key(|(name, _)| *name);
+    order::sort_by_key(&mut labels, |(name, _)| *name);
     labels.dedup_by(|(name, _), (before, _)| name == before);
     labels.retain(|(_, value): &(_, Cow<'_, str>)| !value.is_empty());
     labels

@@ -14,6 +14,7 @@ use super::series::Series;
 use super::view::Meeting;
 
 use crate::model::{Family, Frame, Item, Label, Learnt, Recorder, ViewSlots};
+use crate::order;
 
 /// One rule knows at most so many series, which take some 100 bytes each: as many as an endpoint's page may have.
 const MAX_SERIES: usize = 500_000;
@@ -309,7 +310,7 @@ impl Windows {
             _ => None,
         });
         let mut last: Vec<(u32, f64)> = own.collect();
-        last.sort_by(|(of, a), (other, b)| of.cmp(other).then(a.total_cmp(b)));
+        order::sort_by(&mut last, |(of, a), (other, b)| of.cmp(other).then(a.total_cmp(b)));
         last
     }
 

@@ -1,5 +1,6 @@
 //! The spool's directory: making it, holding it, and where unreadable files go.
 
+use crate::order;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -115,7 +116,7 @@ fn bound_quarantine(disk: &Disk, dir: &Path, newest: &Path) {
             Some(((meta.ctime(), meta.ctime_nsec()), entry.path(), meta.len()))
         })
         .collect();
-    files.sort();
+    order::sort(&mut files);
     let mut count = files.len();
     let mut bytes: u64 = files.iter().map(|f| f.2).sum();
     for (_, path, len) in files {

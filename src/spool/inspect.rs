@@ -1,6 +1,7 @@
 //! What is waiting in spools, for somebody who asks: reads only, holds no lock, and works
 //! while a daemon runs.
 
+use crate::order;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -63,7 +64,7 @@ pub fn spools(root: &Path) -> io::Result<Vec<PathBuf>> {
             dirs.push(path);
         }
     }
-    dirs.sort();
+    order::sort(&mut dirs);
     Ok(dirs)
 }
 

@@ -1,5 +1,6 @@
 //! What is in a spool's directory, found out without changing anything.
 
+use crate::order;
 use std::collections::{HashMap, VecDeque};
 use std::fs::{self, File};
 use std::io;
@@ -109,7 +110,7 @@ pub(super) fn survey(disk: &Disk, dir: &Path, own: Own<'_>, old_before_ms: i64) 
         look_at(disk, dir, name, &mut out, &mut candidates, &mut aside)?;
     }
     // Of two that begin alike, only the last is read: the one that bears its right name.
-    candidates.sort_by_key(|c| (c.first, c.name == c.first));
+    order::sort_by_key(&mut candidates, |c| (c.first, c.name == c.first));
 
     set_others_aside(dir, &mut candidates, &mut aside, &mut out.report);
     let newest = candidates.iter().rev().find_map(|c| c.context.as_ref());
@@ -235,7 +236,7 @@ fn list(dir: &Path, report: &mut Recovery) -> io::Result<Vec<u64>> {
             None => report.note(entry.path(), Finding::Foreign),
         }
     }
-    names.sort_unstable();
+    order::sort(&mut names);
     Ok(names)
 }
 

@@ -1,5 +1,6 @@
 //! Which mounts are shown: one for each file system, by pattern and by rule. Pure.
 
+use crate::order;
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -45,14 +46,14 @@ pub fn select<'m>(mounts: &'m [Mount], settings: &FilesystemSettings) -> Vec<Vec
     }
     for group in &mut groups {
         // Stable: of equals, the earlier stays first.
-        group.sort_by_key(|Candidate { mount, may_hang }| {
+        order::sort_by_key(group, |Candidate { mount, may_hang }| {
             (mount.root != Path::new("/"), *may_hang, mount.mountpoint.as_os_str().len())
         });
     }
     // Stable, and of no effect but among the parts of one file system.
     let first_of: HashMap<(u32, u32), usize> =
         groups.iter().enumerate().rev().map(|(at, g)| (g[0].mount.device, at)).collect();
-    groups.sort_by_cached_key(|group| {
+    order::sort_by_key(&mut groups, |group| {
         let mount = group[0].mount;
         (first_of[&mount.device], if has_subvolumes(mount) { mount.root.components().count() } else { 0 })
     });

@@ -1,5 +1,6 @@
 //! Whether a host has an NVIDIA GPU at all, whatever has become of its driver.
 
+use crate::order;
 use std::fs;
 use std::path::Path;
 
@@ -15,7 +16,7 @@ pub fn nvidia_gpu(devices: &Path) -> Option<String> {
         fs::read_to_string(device.join(file)).is_ok_and(|text| text.starts_with(begins))
     };
     let mut found: Vec<_> = fs::read_dir(devices).ok()?.filter_map(|entry| Some(entry.ok()?.path())).collect();
-    found.sort();
+    order::sort(&mut found);
     let gpu = found.iter().find(|device| is(device, "vendor", NVIDIA) && is(device, "class", DISPLAY))?;
     Some(gpu.file_name()?.to_string_lossy().into_owned())
 }

@@ -13,6 +13,7 @@ use super::names::{COLLECTOR, KINDS, Parts, clean, split};
 use super::readings::{self, CHIP_NAMES, SENSOR_LABEL};
 use crate::host::{ReadError, Scratch, read_attribute};
 use crate::model::{Item, Learnt, Reading, Recorder};
+use crate::order;
 
 /// No chip has as many attributes; what is beyond is passed over, and said.
 const MAX_ATTRIBUTES: usize = 2048;
@@ -190,7 +191,7 @@ impl Chip {
         // The value itself stands first.
         let is_value = |property: &str| matches!(property, "input" | "");
         let mut properties: Vec<&String> = files.keys().filter(|property| *property != "label").collect();
-        properties.sort_by_key(|property| !is_value(property));
+        order::sort_by_key(&mut properties, |property| !is_value(property));
         for property in properties {
             let mut node = readings::node(kind, property, is_plain, files.contains_key("label"));
             if (kind, &**property) == ("freq", "input") {

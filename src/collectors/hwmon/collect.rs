@@ -11,6 +11,7 @@ use super::chip::{Chip, Identity, Names, Round};
 use super::names;
 use crate::host::{HostPaths, Scratch, read_attribute};
 use crate::model::Recorder;
+use crate::order;
 
 /// No host has as many chips; what is beyond is passed over, and said.
 const MAX_CHIPS: usize = 512;
@@ -74,7 +75,7 @@ impl Hwmon {
             let Some(identity) = Identity::of(&self.class.join(&folder)) else { continue };
             there.push((folder, identity));
         }
-        there.sort_by(|(a, _), (b, _)| (a.len(), a).cmp(&(b.len(), b)));
+        order::sort_by(&mut there, |(a, _), (b, _)| (a.len(), a).cmp(&(b.len(), b)));
         self.bound.tell(there.len() > MAX_CHIPS, names::COLLECTOR, "chips", MAX_CHIPS);
         there.truncate(MAX_CHIPS);
         let is_same = |(known, (folder, identity)): (&Known, &(String, Identity))| {

@@ -8,6 +8,7 @@ use prost::encoding::{WireType, encode_key, encode_varint};
 use crate::formats::json_records::{hex, word_of, write_value};
 use crate::formats::wire::{field_len, write_bytes, write_length, write_text};
 use crate::model::{Attribute, Labels, Record, Resource, Value};
+use crate::order;
 
 // What Loki takes where nobody has said otherwise; what is over it would cost the entry.
 
@@ -106,7 +107,7 @@ fn stream<'r>(record: &'r Record, resource: &'r Resource, labels: &'r Labels) ->
         // It takes no stream without any.
         stream.push(("source".into(), "unknown".into()));
     }
-    stream.sort_unstable();
+    order::sort(&mut stream);
     (stream, rest)
 }
 

@@ -27,6 +27,7 @@ use super::format::{Format, Limits, OfRecords, Over, Signal, as_given, nothing_s
 use super::options::Compression;
 use super::wire::{Field, field_len, fields, write_bytes, write_length, write_text};
 use crate::model::{Labels, Records, Scheme};
+use crate::order;
 
 /// `loki`.
 pub static FORMAT: Format = Format {
@@ -126,7 +127,7 @@ impl Streams {
         let mut message = Vec::new();
         for (labels, mut entries) in self.by_labels {
             // Those of one time stay in the order in which they came.
-            entries.sort_by_key(|entry| entry.time_ns);
+            order::sort_by_key(&mut entries, |entry| entry.time_ns);
             let entries: Vec<&[u8]> = entries.iter().map(|entry| &entry.message[..]).collect();
             write_stream(&labels, &entries, &mut message);
         }

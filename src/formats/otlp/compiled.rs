@@ -11,6 +11,7 @@ use super::template::{Maker as TemplateMaker, Template};
 use super::whole::{Form, Part, is_part, wholes};
 use super::words::unit_of;
 use crate::model::{Chunk, Family, Kind, Labels, Since};
+use crate::order;
 use crate::shaping::{View, ViewSeries};
 
 /// A view, as it is written.
@@ -262,7 +263,7 @@ impl Target<'_> {
         let more = more.iter().map(|(name, value)| (&**name, &**value));
         let mut all: Vec<_> = place.into_iter().flatten().chain(service).chain(more).collect();
         // What its labels say goes first.
-        all.sort_by_key(|(name, _)| *name);
+        order::sort_by_key(&mut all, |(name, _)| *name);
         all.dedup_by_key(|(name, _)| *name);
         W::resource(all.into_iter()).into()
     }

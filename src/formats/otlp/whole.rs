@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 
 use crate::model::Kind;
+use crate::order;
 
 /// A series that may be a part of a whole.
 pub struct Part<'l> {
@@ -218,7 +219,7 @@ impl Group {
     /// Whether it is one, whatever its numbers; its parts are in their order then.
     fn is_whole(&mut self, kind: Kind) -> bool {
         for all in [&mut self.buckets, &mut self.quantiles] {
-            all.sort_by(|(a, _), (b, _)| a.total_cmp(b));
+            order::sort_by(all, |(a, _), (b, _)| a.total_cmp(b));
             self.is_broken |= all.windows(2).any(|pair| pair[0].0 == pair[1].0);
         }
         let is_counted = match kind {

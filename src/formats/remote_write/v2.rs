@@ -28,6 +28,7 @@ use crate::formats::sent::named;
 use crate::formats::wire::write_text;
 use crate::formats::wire::{Field, fields, packed};
 use crate::model::{Kind, Since};
+use crate::order;
 use crate::shaping::{ViewSeries, prometheus_labels, prometheus_name};
 
 /// What goes with every request.
@@ -79,7 +80,7 @@ impl<'t> Symbols<'t> {
     fn write(&self, out: &mut Vec<u8>) -> Vec<u32> {
         let mut order: Vec<u32> = (0..self.texts.len() as u32).collect();
         let (uses, is_empty) = (|at: u32| self.texts[at as usize].1, |at: u32| self.texts[at as usize].0.is_empty());
-        order.sort_by_key(|at| (!is_empty(*at), std::cmp::Reverse(uses(*at))));
+        order::sort_by_key(&mut order, |at| (!is_empty(*at), std::cmp::Reverse(uses(*at))));
         let mut places = vec![0; order.len()];
         for (place, at) in order.into_iter().enumerate() {
             places[at as usize] = place as u32;

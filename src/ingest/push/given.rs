@@ -2,6 +2,7 @@
 
 use crate::ingest::budget::{self, Budget};
 use crate::model::Kind;
+use crate::order;
 
 /// What one application says of one moment.
 #[derive(Debug, Default, PartialEq)]
@@ -80,7 +81,7 @@ pub fn settle_labels(labels: &mut [(String, String)]) {
             labels[at].0.insert_str(0, "exported_");
         }
     }
-    labels.sort();
+    order::sort(labels);
 }
 
 /// Whether the label at `at` was made to be called like another one.

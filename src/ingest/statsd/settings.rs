@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::parse::Type;
 use crate::fields::{DefaultValue, Done, Fault, Field, Notes, Table, Takes};
 use crate::ingest::expiry::{DEFAULT_EXPIRE, EXPIRE};
+use crate::order;
 
 /// Where StatsD's clients send to where nobody says otherwise.
 const DEFAULT_UDP: &str = "127.0.0.1:8125";
@@ -130,7 +131,7 @@ impl StatsdFields {
         if settings.udp.is_none() && settings.unix.is_none() {
             settings.udp = Some(DEFAULT_UDP.to_owned());
         }
-        settings.percentiles.sort_by(f64::total_cmp);
+        order::sort_by(&mut settings.percentiles, f64::total_cmp);
         let is_open = settings.udp.as_ref().is_some_and(|place| {
             let host = place.rsplit_once(':').map_or("", |(host, _)| host).trim_matches(['[', ']']);
             host.parse::<std::net::IpAddr>().map_or(host != "localhost", |address| !address.is_loopback())

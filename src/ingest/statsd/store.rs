@@ -14,6 +14,7 @@ use super::sketch::Sketch;
 use super::uniques::Uniques;
 use crate::ingest::names::{label_name, metric_name};
 use crate::model::{Family, Frame, Item, Kind, Label, Learnt, Recorder, ViewSlots};
+use crate::order;
 use crate::telemetry::StatsdDrop;
 
 /// The source's name.
@@ -398,7 +399,7 @@ fn labels(tags: &[u8], is_summary: bool, room: &mut String) -> Result<Vec<(Strin
         labels.push((name, value));
     }
     // Of two of one name the first counts; the sort keeps their order.
-    labels.sort_by(|(a, _), (b, _)| a.cmp(b));
+    order::sort_by(&mut labels, |(a, _), (b, _)| a.cmp(b));
     labels.dedup_by(|(name, _), (before, _)| name == before);
     Ok(labels)
 }
