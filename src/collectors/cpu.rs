@@ -405,14 +405,15 @@ pub fn parse(text: &[u8], readings: &mut Vec<Line>) -> Result<Counts, ParseError
         }
         let mut columns = fields(rest);
         let number = columns
-            .next()
-            .and_then(u64)
+            .number()
+            .and_then(Result::ok)
             .and_then(|number| u32::try_from(number).ok())
             .ok_or_else(|| ParseError::expected(line, "cpu and its number", content))?;
         let mut reading = Line { number, columns: 0, ticks: [0; COLUMNS] };
-        for (at, field) in columns.take(COLUMNS).enumerate() {
-            reading.ticks[at] = u64(field).ok_or_else(|| ParseError::expected(line, "clock ticks", field))?;
-            reading.columns = at + 1;
+        while let Some(ticks) = reading.ticks.get_mut(reading.columns) {
+            let Some(number) = columns.number() else { break };
+            *ticks = number.map_err(|field| ParseError::expected(line, "clock ticks", field))?;
+            reading.columns += 1;
         }
         if reading.columns < LEAST_COLUMNS {
             return Err(ParseError::expected(line, "at least 4 numbers", content));

@@ -6,7 +6,7 @@ use super::collector::{CollectError, Collector, Tick};
 use super::definition::{Definition, Made};
 use super::filter::{EXCLUDE, Filter, INCLUDE};
 use super::keyed::{Keyed, Table};
-use super::parse::{ParseError, fields, lines, u64, whole};
+use super::parse::{ParseError, fields, lines, whole};
 use super::settings::{COMMON, Given, Preset};
 use crate::fields::{self, DefaultValue, Field, Inner};
 use crate::host::{HostPaths, KernelFile, Scratch};
@@ -445,13 +445,14 @@ impl Io {
 pub fn parse(text: &[u8]) -> impl Iterator<Item = Result<Line<'_>, ParseError>> {
     lines(text).map(|(line, content)| {
         let mut columns = fields(content);
-        let (major, minor, name) = (columns.next(), columns.next(), columns.next());
-        let (Some(_), Some(_), Some(name)) = (major.and_then(u64), minor.and_then(u64), name) else {
+        let (major, minor, name) = (columns.number(), columns.number(), columns.next());
+        let (Some(Ok(_)), Some(Ok(_)), Some(name)) = (major, minor, name) else {
             return Err(ParseError::expected(line, "major, minor and name of a device", content));
         };
         let mut io = Io::default();
-        for (number, field) in io.numbers.iter_mut().zip(columns) {
-            *number = u64(field).ok_or_else(|| ParseError::expected(line, "a count", field))?;
+        for number in &mut io.numbers {
+            let Some(given) = columns.number() else { break };
+            *number = given.map_err(|field| ParseError::expected(line, "a count", field))?;
             io.count += 1;
         }
         match io.count {
@@ -659,7 +660,7 @@ mod tests {
         assert_eq!(error("8 sda\n"), "line 1: expected major, minor and name of a device, got \"8 sda\"");
         assert_eq!(error("\nx\n"), "line 1: expected major, minor and name of a device, got \"\"");
         let mut disk = Disk::new(&all(), &HostPaths::default());
-        assert_eq!(disk.take(b"\n").unwrap_err().to_string(), "line 1: the file ends without a device");
+        assert_eq!(disk.take(b"\n").unwrap_err().to_string(), error("\n"));
     }
 
     #[test]

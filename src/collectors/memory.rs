@@ -3,7 +3,7 @@
 use super::collector::{CollectError, Collector, Tick};
 use super::definition::{Definition, Made};
 use super::keys::{self, Keys};
-use super::parse::{ParseError, fields, lines, u64, whole};
+use super::parse::{ParseError, fields, find, lines, whole};
 use super::settings::Preset;
 use crate::host::{HostPaths, KernelFile, Scratch};
 use crate::model::{Family, Item, Kind, Label, Learnt, Reading, Recorder, Scheme, Writer, face};
@@ -199,34 +199,17 @@ fn emit(memory: &MemInfo, out: &mut Writer<'_>) {
 }
 
 /// Pushes each line's number in node_exporter's names. A line that is not `key: number [kB]` is passed over.
-///
-/// Each byte is looked at once: these are fifty lines a tick, on a small host the longest of all texts.
 fn emit_keys(keys: &mut Keys, text: &[u8], out: &mut Writer<'_>) {
     keys.begin();
-    let mut rest = text;
-    while !rest.is_empty() {
-        // Where a line has no colon, its end is no number.
-        let (name, behind) = split_where(rest, |b| b == b':' || b == b'\n');
-        let behind = behind.strip_prefix(b":").unwrap_or(behind);
-        let (_, value) = split_where(behind, |b| b != b' ' && b != b'\t');
-        let (number, behind) = split_where(value, |b| !b.is_ascii_digit());
-        let (unit, behind) = split_where(behind, |b| b == b'\n');
-        rest = behind.get(1..).unwrap_or_default();
-        if !matches!(unit.first(), None | Some(b' ' | b'\t')) {
-            continue;
-        }
-        let Some(number) = u64(number) else { continue };
-        let is_size = unit == b" kB" || fields(unit).next() == Some(b"kB");
+    for (_, line) in lines(text) {
+        let Some(colon) = find(line, b':') else { continue };
+        let mut behind = fields(&line[colon + 1..]);
+        let Some(Ok(number)) = behind.number() else { continue };
+        let is_size = behind.next() == Some(b"kB");
         let (kind, number) = if is_size { (SIZE, number.saturating_mul(1024)) } else { (PLAIN, number) };
-        keys.push(name, kind, number as f64, out);
+        keys.push(&line[..colon], kind, number as f64, out);
     }
     keys.end();
-}
-
-/// What is in front of the first byte of which that holds, and the rest.
-#[inline]
-fn split_where(text: &[u8], is_it: impl Fn(u8) -> bool) -> (&[u8], &[u8]) {
-    text.split_at(text.iter().position(|b| is_it(*b)).unwrap_or(text.len()))
 }
 
 /// What is needed of `/proc/meminfo`, in bytes. A field that the kernel does not give is `None`.
@@ -318,7 +301,7 @@ pub fn parse(text: &[u8]) -> Result<MemInfo, ParseError> {
     let mut last = 1;
     for (line, content) in lines(whole(text)?) {
         last = line;
-        let Some(colon) = content.iter().position(|b| *b == b':') else { continue };
+        let Some(colon) = find(content, b':') else { continue };
         let (name, rest) = content.split_at(colon);
         let field = match name {
             b"MemTotal" => &mut total,
@@ -334,9 +317,8 @@ pub fn parse(text: &[u8]) -> Result<MemInfo, ParseError> {
             _ => continue,
         };
         let mut words = fields(&rest[1..]);
-        let number = words.next().and_then(u64);
-        *field = match (number, words.next()) {
-            (Some(kib), Some(b"kB")) => Some(kib.saturating_mul(1024)),
+        *field = match (words.number(), words.next()) {
+            (Some(Ok(kib)), Some(b"kB")) => Some(kib.saturating_mul(1024)),
             _ => return Err(ParseError::expected(line, "a size in kB", content)),
         };
     }

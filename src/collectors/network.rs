@@ -4,7 +4,7 @@ use super::collector::{CollectError, Collector, Tick};
 use super::definition::{Definition, Made};
 use super::filter::{EXCLUDE, Filter, INCLUDE};
 use super::keyed::{Keyed, Table};
-use super::parse::{ParseError, fields, lines, u64, whole};
+use super::parse::{ParseError, fields, lines, whole};
 use super::settings::{COMMON, Given, Preset};
 use crate::fields::{self, DefaultValue, Field, Inner};
 use crate::host::{HostPaths, KernelFile, Scratch};
@@ -357,8 +357,8 @@ fn parse_line(line: usize, content: &[u8]) -> Result<Line<'_>, ParseError> {
     let mut numbers = [0; COLUMNS];
     let mut columns = fields(rest);
     for number in &mut numbers {
-        let field = columns.next().ok_or_else(|| ParseError::expected(line, "16 numbers", content))?;
-        *number = u64(field).ok_or_else(|| ParseError::expected(line, "a count", field))?;
+        let given = columns.number().ok_or_else(|| ParseError::expected(line, "16 numbers", content))?;
+        *number = given.map_err(|field| ParseError::expected(line, "a count", field))?;
     }
     Ok(Line { name, traffic: numbers })
 }

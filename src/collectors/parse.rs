@@ -53,26 +53,130 @@ pub fn whole(text: &[u8]) -> Result<&[u8], ParseError> {
 }
 
 /// The lines with their numbers, counted from 1, without their line ends.
-pub fn lines(text: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
-    let text = text.strip_suffix(b"\n").unwrap_or(text);
-    let text = if text.is_empty() { None } else { Some(text) };
-    text.into_iter().flat_map(|t| t.split(|b| *b == b'\n')).enumerate().map(|(at, line)| (at + 1, line))
+pub fn lines(text: &[u8]) -> Lines<'_> {
+    Lines { rest: text, line: 0 }
+}
+
+/// See [`lines`].
+#[derive(Clone, Debug)]
+pub struct Lines<'t> {
+    rest: &'t [u8],
+    line: usize,
+}
+
+impl<'t> Iterator for Lines<'t> {
+    type Item = (usize, &'t [u8]);
+
+    fn next(&mut self) -> Option<(usize, &'t [u8])> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let end = find(self.rest, b'\n').unwrap_or(self.rest.len());
+        let content = &self.rest[..end];
+        self.rest = self.rest.get(end + 1..).unwrap_or_default();
+        self.line += 1;
+        Some((self.line, content))
+    }
+}
+
+/// Where `byte` stands first. Eight bytes are looked at in one step: kernel files are searched for
+/// their line ends in each tick.
+pub fn find(text: &[u8], byte: u8) -> Option<usize> {
+    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    const HIGH: u64 = ONES << 7;
+    let wanted = ONES * u64::from(byte);
+    let mut at = 0;
+    for eight in text.chunks_exact(8) {
+        let other = eight.try_into().map_or(0, u64::from_le_bytes) ^ wanted;
+        // The lowest byte that is zero has its high bit here, and none below it has.
+        let zeros = other.wrapping_sub(ONES) & !other & HIGH;
+        if zeros != 0 {
+            return Some(at + zeros.trailing_zeros() as usize / 8);
+        }
+        at += 8;
+    }
+    text[at..].iter().position(|b| *b == byte).map(|behind| at + behind)
 }
 
 /// The fields of a line, between blanks and tabs.
-pub fn fields(line: &[u8]) -> impl Iterator<Item = &[u8]> {
-    line.split(|b| *b == b' ' || *b == b'\t').filter(|field| !field.is_empty())
+pub fn fields(line: &[u8]) -> Fields<'_> {
+    Fields { rest: line }
+}
+
+/// See [`fields`].
+#[derive(Clone, Debug)]
+pub struct Fields<'t> {
+    rest: &'t [u8],
+}
+
+impl<'t> Fields<'t> {
+    /// The next field, if it is an unsigned decimal number; the field itself, if it is none.
+    pub fn number(&mut self) -> Option<Result<u64, &'t [u8]>> {
+        self.skip();
+        let (number, len) = digits(self.rest);
+        let behind = self.rest.get(len..).unwrap_or_default();
+        if (1..SURE_DIGITS).contains(&len) && behind.first().is_none_or(is_blank) {
+            self.rest = behind;
+            return Some(Ok(number));
+        }
+        self.next().map(|field| u64(field).ok_or(field))
+    }
+
+    fn skip(&mut self) {
+        while let [b' ' | b'\t', rest @ ..] = self.rest {
+            self.rest = rest;
+        }
+    }
+}
+
+impl<'t> Iterator for Fields<'t> {
+    type Item = &'t [u8];
+
+    fn next(&mut self) -> Option<&'t [u8]> {
+        self.skip();
+        let mut len = 0;
+        while self.rest.get(len).is_some_and(|b| !is_blank(b)) {
+            len += 1;
+        }
+        let (field, rest) = self.rest.split_at(len);
+        self.rest = rest;
+        (len > 0).then_some(field)
+    }
+}
+
+fn is_blank(byte: &u8) -> bool {
+    matches!(byte, b' ' | b'\t')
+}
+
+/// As many digits as are below 2^64, whatever they are, and one more.
+const SURE_DIGITS: usize = 20;
+
+/// The digits at the beginning of `text`: their number, wrong where there are [`SURE_DIGITS`] and
+/// more, and how many they are.
+pub fn digits(text: &[u8]) -> (u64, usize) {
+    let (mut number, mut len) = (0_u64, 0);
+    for byte in text {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            break;
+        }
+        number = number.wrapping_mul(10).wrapping_add(u64::from(digit));
+        len += 1;
+    }
+    (number, len)
 }
 
 /// An unsigned decimal number, all of `field`.
 pub fn u64(field: &[u8]) -> Option<u64> {
-    if field.is_empty() {
+    let (number, len) = digits(field);
+    if len != field.len() || len == 0 {
         return None;
     }
-    field.iter().try_fold(0u64, |n, b| {
-        let digit = b.checked_sub(b'0').filter(|d| *d <= 9)?;
-        n.checked_mul(10)?.checked_add(u64::from(digit))
-    })
+    if len < SURE_DIGITS {
+        return Some(number);
+    }
+    // Only digits: UTF-8.
+    std::str::from_utf8(field).ok()?.parse().ok()
 }
 
 /// A decimal fraction such as `12.34`, all of `field`; never negative, NaN or infinite.
@@ -108,6 +212,8 @@ mod tests {
         for bad in ["", "-1", "+1", "18446744073709551616", "1x", " 1", "0x10"] {
             assert_eq!(u64(bad.as_bytes()), None, "{bad:?}");
         }
+        assert_eq!(["18446744073709551616", "99999999999999999999999"].map(|text| u64(text.as_bytes())), [None; 2]);
+        assert_eq!(["07", "000000000000000000000007"].map(|text| u64(text.as_bytes())), [Some(7); 2]);
         assert_eq!(["7", "-7", "-0"].map(|text| number(text.as_bytes())), [Some(7.0), Some(-7.0), Some(0.0)]);
         assert_eq!(["", "-", "--1", "- 1", "+1", "1.5"].map(|text| number(text.as_bytes())), [None; 6]);
         assert_eq!(f64(b"0.25"), Some(0.25));
@@ -137,5 +243,36 @@ mod tests {
         assert_eq!(lines(b"").count(), 0);
         assert_eq!(lines(b"a\n\nb\n").collect::<Vec<_>>(), [(1, &b"a"[..]), (2, b""), (3, b"b")]);
         assert_eq!(fields(b"  a\tb  c ").collect::<Vec<_>>(), [b"a", b"b", b"c"]);
+    }
+
+    #[test]
+    fn a_field_is_a_number_or_is_shown() {
+        let mut columns = fields(b"  12\t18446744073709551615 x 1x -1 18446744073709551616");
+        let expected: [Option<Result<u64, &[u8]>>; 7] = [
+            Some(Ok(12)),
+            Some(Ok(u64::MAX)),
+            Some(Err(b"x")),
+            Some(Err(b"1x")),
+            Some(Err(b"-1")),
+            Some(Err(b"18446744073709551616")),
+            None,
+        ];
+        assert_eq!([(); 7].map(|()| columns.number()), expected);
+    }
+
+    #[test]
+    fn a_byte_is_found_wherever_it_stands_among_all_others() {
+        for len in 0..40 {
+            for byte in [0, b'\n', b'\n' + 1, 0x7f, 0x80, 0xff] {
+                let others: Vec<u8> = (0..=255).filter(|b| *b != byte).cycle().skip(len * 7).take(len).collect();
+                assert_eq!(find(&others, byte), None, "{len}");
+                for at in 0..len {
+                    let mut text = others.clone();
+                    text[at] = byte;
+                    text[len - 1] = byte;
+                    assert_eq!(find(&text, byte), Some(at), "{len}");
+                }
+            }
+        }
     }
 }
