@@ -38,6 +38,7 @@ pub struct Recorder {
     /// What counts began at 0 when its item came.
     from_zero: bool,
     unrest: Unrest,
+    spare: Spare,
     round: Round,
     refused: Refused,
     slots: ViewSlots,
@@ -89,6 +90,39 @@ struct Values {
     exemplars: Vec<(u32, Arc<Exemplar>)>,
 }
 
+/// The values of the last two frames, where they are many. Who had the older one has let it go by
+/// now, and its memory is used again: allocators give blocks of that size back to the kernel, and
+/// then each page of the next one costs a fault.
+#[derive(Debug, Default)]
+struct Spare {
+    last: Option<Arc<[f64]>>,
+    older: Option<Arc<[f64]>>,
+}
+
+impl Spare {
+    /// So many are kept: 128 KiB, from which on allocators ask the kernel.
+    const MANY: usize = 16 << 10;
+
+    /// `numbers`, to be shared.
+    fn shared(&mut self, numbers: &[f64]) -> Arc<[f64]> {
+        if numbers.len() < Spare::MANY {
+            *self = Spare::default();
+            return Arc::from(numbers);
+        }
+        let mut older = self.older.take().filter(|older| older.len() == numbers.len());
+        let values = match older.as_mut().and_then(Arc::get_mut) {
+            Some(free) => {
+                free.copy_from_slice(numbers);
+                older
+            }
+            None => None,
+        };
+        let values = values.unwrap_or_else(|| Arc::from(numbers));
+        self.older = self.last.replace(Arc::clone(&values));
+        values
+    }
+}
+
 impl Values {
     fn len(&self) -> usize {
         self.numbers.len()
@@ -112,6 +146,18 @@ impl Values {
 
     fn clear(&mut self) {
         self.truncate(0);
+    }
+
+    /// Those that are in none of `ranges`, which are in their order.
+    fn without(&self, ranges: &[Range<usize>]) -> Values {
+        let mut left = Values::default();
+        let mut begin = 0;
+        for range in ranges {
+            left.extend(self, begin..range.start);
+            begin = range.end;
+        }
+        left.extend(self, begin..self.len());
+        left
     }
 
     fn extend(&mut self, from: &Values, range: Range<usize>) {
@@ -254,6 +300,7 @@ impl Recorder {
             is_of_unknown_start: false,
             from_zero: false,
             unrest: Unrest::default(),
+            spare: Spare::default(),
             round: Round::default(),
             refused: Refused::default(),
             slots: ViewSlots::default(),
@@ -496,7 +543,7 @@ impl Recorder {
         if !is_same {
             self.adopt();
         }
-        let values = Arc::from(&self.round.values.numbers[..]);
+        let values = self.spare.shared(&self.round.values.numbers);
         let times = &self.round.values.times;
         let times = (!times.is_empty()).then(|| Arc::from(&times[..]));
         let exemplars = std::mem::take(&mut self.round.values.exemplars);

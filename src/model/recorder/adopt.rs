@@ -1,12 +1,13 @@
 //! How a round that differs from the last one becomes chunks.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::super::chunk::{Before, Chunk, ChunkItem, Since, Was};
 use super::super::hash::AsItIs;
 use super::super::{Attributes, Labels, ReadingRef};
-use super::{Group, GroupItem, Piece, Place, Recorder, Values};
+use super::{Group, GroupItem, Piece, Place, Recorder};
 
 impl Recorder {
     /// Makes chunks of the round's pieces. Of items that came twice only one is kept: a
@@ -18,10 +19,8 @@ impl Recorder {
         let mut known = std::mem::take(&mut self.known);
         gone.keys().for_each(|hash| _ = known.remove(hash));
         let since = self.last_ms.filter(|_| !self.is_of_unknown_start).map_or(Since::Start, Since::ms);
-        let given = std::mem::take(&mut self.round.values);
-        let mut values = Values::default();
-        values.numbers.reserve(given.len());
         let mut at_value = 0;
+        let mut refused_values: Vec<Range<usize>> = Vec::new();
         let mut chunks: Vec<Arc<Chunk>> = Vec::with_capacity(pieces.len());
         let old_refused = std::mem::take(&mut self.refused_before);
         let mut old_refused = old_refused.into_iter().peekable();
@@ -30,7 +29,6 @@ impl Recorder {
             let group = match piece {
                 Piece::Kept(at) => {
                     let chunk = &self.chunks[at];
-                    values.extend(&given, at_value..at_value + chunk.len());
                     at_value += chunk.len();
                     while let Some((place, item)) = old_refused.next_if(|(place, _)| place.chunk <= at) {
                         if place.chunk == at {
@@ -57,13 +55,13 @@ impl Recorder {
                     place = gone.remove(&item.item.hash());
                     if !known.insert(item.item.hash()) {
                         self.refused.duplicate += len as u64;
+                        refused_values.push(own);
                         series.by_ref().take(len).for_each(drop);
                         let item_at = maker.items.len();
                         refused_before.push((Place { chunk: chunks.len(), item: item_at }, item.item));
                         continue;
                     }
                 }
-                values.extend(&given, own);
                 item.since = place.map_or(since, |place| self.chunks[place.chunk].items()[place.item].since);
                 maker.add(item, series.by_ref().take(len), place);
                 if maker.series.len() >= self.unrest.size() {
@@ -83,7 +81,9 @@ impl Recorder {
         refused_before.retain(|(_, item)| known.contains(&item.hash()));
         self.known = known;
         self.refused_before = refused_before;
-        self.round.values = values;
+        if !refused_values.is_empty() {
+            self.round.values = self.round.values.without(&refused_values);
+        }
         self.chunks = chunks.into();
     }
 
