@@ -130,7 +130,7 @@ fn check(config: &Config, paths: &HostPaths) -> Exit {
     for warning in config.warnings.iter().chain(&check::warnings(config, paths)) {
         warn(&warning);
     }
-    print(&format!("{}: the configuration is good; destinations: {}\n", config.source, config.destinations()))
+    print(&format!("{}: the configuration is good; destinations: {}\n", config.source, config.destinations))
 }
 
 fn explain(config: &Config, series: &str) -> Exit {

@@ -38,6 +38,9 @@ pub struct Config {
     pub collectors: collectors::Settings,
     /// The lanes of the destinations, in the order of the file, those of one behind each other; none: serve locally only.
     pub lanes: Vec<lane::Settings>,
+    /// How many destinations there are, those without a lane among them: what takes records alone has none where
+    /// nothing gives any.
+    pub destinations: usize,
     /// The applications that are scraped, in the order of the file.
     pub endpoints: Vec<scrape::Settings>,
     /// Patterns of files that name more of them.
@@ -53,11 +56,6 @@ pub struct Config {
 }
 
 impl Config {
-    /// How many destinations there are.
-    pub fn destinations(&self) -> usize {
-        self.lanes.chunk_by(|one, next| one.name == next.name).count()
-    }
-
     /// The directories below which spools are kept, the common one among them.
     pub fn spool_roots(&self) -> BTreeSet<&Path> {
         self.lanes

@@ -18,6 +18,7 @@ mod root;
 mod shipper;
 #[cfg(test)]
 mod tests;
+mod written;
 
 use std::borrow::Cow;
 use std::fs::{self, File};

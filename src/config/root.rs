@@ -214,6 +214,7 @@ pub(super) fn read(cx: &Context<'_>, tree: &Value<'_>, host_name: &str) -> Confi
         env: cx.env,
         gives_records: listen.push.is_some(),
     };
+    let destinations = usize::from(shipper.is_some()) + shippers.len();
     let lanes = shipper::lanes(shipper, shippers, &common, &mut notes);
     let endpoints = scrape::settle(endpoints, "endpoints", collector.interval, cx.env, &mut notes);
     let server = notes.within("server", |notes| server.settle(notes));
@@ -226,6 +227,7 @@ pub(super) fn read(cx: &Context<'_>, tree: &Value<'_>, host_name: &str) -> Confi
         interval: collector.interval,
         collectors: collector.settings,
         lanes,
+        destinations,
         endpoints,
         endpoints_files,
         listen,

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::written::Written;
 use crate::fields::{Fault, Notes, any_of};
 use crate::formats::{self, Compression, Format, Over, Reach, Shown};
-use crate::http::{Env, KeySettings, OwnKey, Purpose, Url, checked_tcp, checked_url, percent_encoded};
+use crate::http::{Credentials, Env, KeySettings, OwnKey, Purpose, Url, checked_tcp, checked_url, percent_encoded};
 use crate::lane::{GivenLabels, Kind, LaneFields, Settings, SpoolMode, SpoolSettings, To, file_path};
 use crate::model::{Labels, Scheme, Signal};
 use crate::secret::{Form, SecretFields};
@@ -40,9 +41,16 @@ pub(super) fn lanes(
         notes.problem("shippers", format!("{} destinations, at most {MAX_SHIPPERS} are possible", list.len()));
         list.truncate(MAX_SHIPPERS);
     }
-    let mut lanes = Vec::new();
+    let (mut lanes, mut written) = (Vec::new(), Written::default());
+    let mut destination = |shipper, stands_at: &str, notes: &mut Notes| {
+        let of_one = destination(shipper, stands_at, common, notes);
+        if let Some(lane) = of_one.first() {
+            written.add(lane, stands_at, notes);
+        }
+        lanes.extend(of_one);
+    };
     if let Some(shipper) = short {
-        lanes.extend(notes.within("shipper", |notes| destination(shipper, "shipper", common, notes)));
+        notes.within("shipper", |notes| destination(shipper, "shipper", notes));
     }
     let mut names: Vec<(String, usize)> = Vec::new();
     notes.within("shippers", |notes| {
@@ -61,7 +69,7 @@ pub(super) fn lanes(
                         None => names.push((name, at)),
                     }
                 }
-                lanes.extend(destination(shipper, &format!("shippers[{at}]"), common, notes));
+                destination(shipper, &format!("shippers[{at}]"), notes);
             });
         }
     });
@@ -78,12 +86,22 @@ fn name_of(shipper: &LaneFields) -> Option<String> {
 fn destination(shipper: LaneFields, stands_at: &str, common: &Common<'_>, notes: &mut Notes) -> Vec<Settings> {
     let path = shipper.endpoint.as_deref().and_then(|endpoint| checked_url(endpoint).ok());
     let path = path.map_or_else(String::new, |url| url.path().trim_end_matches('/').to_owned());
+    let of_metrics = [
+        ("naming", shipper.naming.is_some()),
+        ("own_metrics", shipper.own_metrics),
+        ("transforms", !shipper.transforms.is_empty()),
+    ];
     let Some((metrics, apart)) = lane(shipper, stands_at, common, notes) else { return Vec::new() };
     let format = metrics.kind.format;
     let ends_in = |own: Option<&str>| own.is_some_and(|own| path.ends_with(own));
     let of_records = format.records.filter(|_| !ends_in(format.path));
     let takes_metrics = format.signals.contains(&Signal::Metrics);
     let takes_metrics = takes_metrics && !ends_in(format.records.and_then(|records| records.path));
+    if !takes_metrics {
+        for (field, _) in of_metrics.iter().filter(|(_, is_set)| *is_set) {
+            notes.warning(*field, "has no effect: it is about metrics, and this destination takes records alone");
+        }
+    }
     if !takes_metrics && !common.gives_records {
         let why = "takes records alone, and nothing gives any: it is sent nothing; see listen.push";
         notes.warning("endpoint", why);
@@ -132,6 +150,7 @@ fn lane(shipper: LaneFields, stands_at: &str, common: &Common<'_>, notes: &mut N
     warn_of_unused(&shipper, format, notes);
     if let (Some(format), Some(Place::Url(url))) = (format, &place) {
         warn_of_no_path(format, url, notes);
+        refuse_twice_asked(&reach, url, notes);
     }
 
     let name = name_of(&shipper);
@@ -149,11 +168,15 @@ fn lane(shipper: LaneFields, stands_at: &str, common: &Common<'_>, notes: &mut N
     // What the environment says of proxies is noted with the other URL.
     let apart = apart.map(|url| (url.clone(), http.proxy_for(&url, common.env, &mut Notes::default())));
     let key = reach.key.take().and_then(|shown| own_key(shown, networked, notes));
-    let purpose = Purpose { field: "endpoint", url, used: networked, headers: &headers, env: common.env, key };
+    let shows = format.is_none_or(|format| format.over == Over::Http);
+    let purpose = Purpose { field: "endpoint", url, used: shows, headers: &headers, env: common.env, key };
     let mut http = http.settle(purpose, notes);
     let written = |(name, value): &(&str, String)| format!("{name}={}", percent_encoded(value));
     if let Some(http) = &mut http {
         http.query = reach.query.iter().map(written).collect::<Vec<_>>().join("&");
+        if !shows {
+            (http.credentials, http.proxy) = (Credentials::default(), None);
+        }
     }
     let mut spool = common.spool.clone();
     if !networked {
@@ -320,6 +343,16 @@ fn warn_of_no_path(format: &Format, url: &Url, notes: &mut Notes) {
     }
 }
 
+/// Refuses an endpoint whose query says already what its type's own fields are sent as: of two of one name each
+/// server takes another one.
+fn refuse_twice_asked(reach: &Reach, url: &Url, notes: &mut Notes) {
+    let asks = |name: &str| url.query().split('&').any(|pair| pair.split('=').next() == Some(name));
+    for (name, _) in reach.query.iter().filter(|(name, _)| asks(name)) {
+        let why = format!("has {name}= in its query, which is set in any case; remove it there");
+        notes.problem("endpoint", why);
+    }
+}
+
 /// What the body is compressed with, where that is not the format's own choice anyway.
 fn compression(shipper: &LaneFields, format: Option<&Format>, notes: &mut Notes) -> Option<Compression> {
     let choices = format.map_or(&Compression::ALL[..], |format| format.compressions);
@@ -354,7 +387,7 @@ fn warn_of_unused(shipper: &LaneFields, format: Option<&Format>, notes: &mut Not
     if format.over == Over::Stdout && shipper.endpoint.is_some() {
         notes.warning("endpoint", no_effect());
     }
-    if shipper.http.has_credentials() {
-        notes.warning("type", "credentials and proxy_url have no effect with this type");
+    for field in shipper.http.of_requests() {
+        notes.warning(field, no_effect());
     }
 }

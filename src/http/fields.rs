@@ -360,7 +360,7 @@ pub struct Purpose<'a> {
     pub field: &'static str,
     /// That URL, user info included; none where there is none, or it was refused.
     pub url: Option<Url>,
-    /// Whether a request will be made, so that files are looked at.
+    /// Whether a request will be made, so that files are looked at, and credentials pass over the network.
     pub used: bool,
     /// Headers that the body's format sets, in small letters.
     pub headers: &'a [&'a str],
@@ -399,14 +399,18 @@ impl HttpFields {
         self.timeout.is_some()
     }
 
-    /// Whether anything was said of credentials, or of a proxy.
-    pub fn has_credentials(&self) -> bool {
-        !self.headers.is_empty()
-            || self.basic_auth.is_given()
-            || self.bearer_token.is_given()
-            || self.oauth2.is_given()
-            || self.sigv4.is_given()
-            || matches!(self.proxy_url, ProxyUrl::Proxy(_))
+    /// The fields that were given and are of use in requests alone: credentials, headers, a proxy.
+    pub fn of_requests(&self) -> Vec<&'static str> {
+        let all = [
+            ("headers", !self.headers.is_empty()),
+            ("basic_auth", self.basic_auth.is_given()),
+            ("oauth2", self.oauth2.is_given()),
+            ("sigv4", self.sigv4.is_given()),
+            ("proxy_url", matches!(self.proxy_url, ProxyUrl::Proxy(_))),
+            ("user_agent", self.user_agent.is_some()),
+        ];
+        let given = all.into_iter().filter(|(_, is_given)| *is_given).map(|(field, _)| field);
+        given.chain(self.bearer_token.given_as(BEARER_TOKEN)).collect()
     }
 
     /// The proxy on the way to `url`, if there is one. Notes are of the object that the fields are in.
@@ -464,7 +468,7 @@ impl HttpFields {
             }
             // A signature tells nothing.
             let shows = !matches!(first.says, Authorization::SigV4(_));
-            if shows && url.as_ref().is_some_and(is_in_the_clear) {
+            if used && shows && url.as_ref().is_some_and(is_in_the_clear) {
                 notes.warning(field, IN_THE_CLEAR);
             }
         }

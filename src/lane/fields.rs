@@ -97,22 +97,18 @@ pub struct SpoolFields {
 }
 
 /// `tee_file`, as it was written.
+#[derive(Default)]
 pub struct TeeFields {
     path: Option<PathBuf>,
-    max_bytes: u64,
-    keep: u64,
-}
-
-impl Default for TeeFields {
-    fn default() -> TeeFields {
-        TeeFields { path: None, max_bytes: TEE_MAX_BYTES, keep: TEE_KEEP }
-    }
+    max_bytes: Option<u64>,
+    keep: Option<u64>,
 }
 
 impl TeeFields {
     /// What is meant; none where there is no path.
     pub fn settle(self) -> Option<TeeSettings> {
         let TeeFields { path, max_bytes, keep } = self;
+        let (max_bytes, keep) = (max_bytes.unwrap_or(TEE_MAX_BYTES), keep.unwrap_or(TEE_KEEP));
         Some(TeeSettings { path: path?, max_bytes, keep })
     }
 }
@@ -236,19 +232,28 @@ static TEE_FIELDS: [Field<TeeFields>; 3] = [
     ),
     Field::new(
         "max_bytes",
-        Takes::Whole(BYTES, |s, bytes| s.max_bytes = bytes),
+        Takes::Whole(BYTES, |s: &mut TeeFields, bytes| s.max_bytes = Some(bytes)),
         DefaultValue::Whole(TEE_MAX_BYTES),
         "A line that would make it larger begins a new file.",
     ),
     Field::new(
         "keep",
-        Takes::Whole(0..=TEE_KEEP_MOST, |s, keep| s.keep = keep),
+        Takes::Whole(0..=TEE_KEEP_MOST, |s, keep| s.keep = Some(keep)),
         DefaultValue::Whole(TEE_KEEP),
         "How many of the files before it are kept, as `path.1` (the latest) to `path.<keep>`.",
     ),
 ];
 
-static TEE_TABLE: Table<TeeFields> = Table::new(|| TEE_FIELDS.iter().collect());
+static TEE_TABLE: Table<TeeFields> = Table::checked(
+    || TEE_FIELDS.iter().collect(),
+    |TeeFields { path, max_bytes, keep }, notes| {
+        // Who writes all defaults out, as the example does, expects nothing of it.
+        let is_written_out = (*max_bytes, *keep) == (Some(TEE_MAX_BYTES), Some(TEE_KEEP));
+        if path.is_none() && !is_written_out {
+            notes.warn("has no path, so nothing is written; give it one");
+        }
+    },
+);
 
 static RETRY_FIELDS: [Field<RetrySettings>; 3] = [
     Field::new(

@@ -28,6 +28,15 @@ pub struct TeeSettings {
     pub keep: u64,
 }
 
+impl TeeSettings {
+    /// Whether the file is put by under this name, sooner or later.
+    pub fn puts_by(&self, name: &Path) -> bool {
+        let number = name.as_os_str().as_encoded_bytes().strip_prefix(self.path.as_os_str().as_encoded_bytes());
+        let number = number.and_then(|rest| std::str::from_utf8(rest.strip_prefix(b".")?).ok()?.parse().ok());
+        number.is_some_and(|number| (1..=self.keep).contains(&number) && numbered(&self.path, number) == name)
+    }
+}
+
 /// Lines that may wait for the disk. A line is a tick.
 const WAITING: usize = 16;
 

@@ -49,6 +49,12 @@ impl SecretFields {
         }
     }
 
+    /// Which of the fields `names` is given, the secret itself or its file.
+    pub fn given_as(&self, [value, file]: [&'static str; 2]) -> Option<&'static str> {
+        let file = self.file.as_ref().map(|_| file);
+        self.value.as_ref().map(|_| value).or(file)
+    }
+
     /// Whether it is given, either way.
     pub fn is_given(&self) -> bool {
         self.value.is_some() || self.file.is_some()

@@ -45,6 +45,11 @@ impl GivenRules {
         &mut self.0[last]
     }
 
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// What they mean. Notes are of the list. Of one that was refused nothing is left.
     pub fn settle(self, notes: &mut Notes) -> Rules {
         if self.0.len() > MAX_RULES {

@@ -419,7 +419,7 @@ fn what_metrics_alone_have_is_not_the_records() {
     let [metrics, records] = &config.lanes[..] else { panic!("{} lanes", config.lanes.len()) };
     assert_eq!((metrics.rule_places.len(), metrics.own_metrics), (1, true));
     assert_eq!((records.rule_places.len(), records.own_metrics, records.rules.len()), (0, false, 0));
-    assert_eq!((records.labels.get("dc"), config.destinations()), (Some("eu"), 1));
+    assert_eq!((records.labels.get("dc"), config.destinations), (Some("eu"), 1));
     let homes = [metrics.home(), records.home()];
     assert_eq!(homes, [Some("/s/x".into()), Some("/s/x@records".into())]);
 }
@@ -526,10 +526,7 @@ fn graphite_is_a_host_and_a_port_over_tcp_or_tls() {
         assert!(all[0].contains(said), "{more}: {all:?}");
     }
     let warnings = loaded(&shipper(r#""endpoint": "tcp://h", "bearer_token": "s3cr3t""#)).warnings;
-    assert!(
-        warnings.iter().any(|warning| warning.contains("credentials and proxy_url have no effect")),
-        "{warnings:?}"
-    );
+    assert_eq!(warnings, ["c.json:1:73: shipper.bearer_token: has no effect with the type \"graphite\""]);
 }
 
 #[test]
@@ -580,5 +577,117 @@ fn datadog_is_reached_at_its_site_with_its_key_in_a_header() {
     ] {
         let all = problems(&shipper(more));
         assert!(all.iter().any(|problem| problem.contains(said)), "{more}: {all:?}");
+    }
+}
+
+#[test]
+fn a_file_is_one_destinations_alone_where_it_is_put_by() {
+    let all = |shippers: &str| problems(&format!(r#"{{"shippers": [{shippers}]}}"#));
+    let of = |name: &str, more: &str| format!(r#"{{"type": "stdout", "name": "{name}", "tee_file": {{{more}}}}}"#);
+    let own = r#"{"type": "file", "endpoint": "/t/x", "tee_file": {"path": "/t/x"}}"#;
+    for (shippers, said) in [
+        (
+            format!("{}, {}", of("a", r#""path": "/t/x""#), of("b", r#""path": "/t/x""#)),
+            "c.json:1:131: shippers[1].tee_file.path: is shippers[0].tee_file.path too; give each a file of its own",
+        ),
+        (
+            format!("{}, {}", of("a", r#""path": "/t/x", "keep": 12"#), of("b", r#""path": "/t/x.12""#)),
+            "shippers[1].tee_file.path: is a name under which the file of shippers[0].tee_file.path is put by",
+        ),
+        (
+            format!("{}, {}", of("a", r#""path": "/t/x.1""#), of("b", r#""path": "file:///t/x""#)),
+            "shippers[1].tee_file.path: would be put by as /t/x.1, which is shippers[0].tee_file.path",
+        ),
+        (own.to_owned(), "shippers[0].tee_file.path: is shippers[0].endpoint too"),
+    ] {
+        let all = all(&shippers);
+        assert!(all.len() == 1 && all[0].contains(said), "{shippers}: {all:?}");
+    }
+    // Names that none is put by under, and two that append to one file as they always could.
+    let fine = [
+        of("a", r#""path": "/t/x", "keep": 1"#),
+        of("b", r#""path": "/t/x.2""#),
+        of("c", r#""path": "/t/x.01""#),
+        of("d", r#""path": "/t/x.b""#),
+        r#"{"name": "e", "type": "file", "endpoint": "/t/y"}, {"name": "f", "type": "file", "endpoint": "/t/y"}"#
+            .into(),
+    ];
+    let config = loaded(&format!(r#"{{"shippers": [{}]}}"#, fine.join(", ")));
+    assert_eq!((config.warnings, config.destinations), (vec![], 6));
+}
+
+#[test]
+fn a_tee_without_a_path_is_warned_of_unless_all_of_it_is_written_out() {
+    let warnings = |tee: &str| loaded(&format!(r#"{{"shipper": {{"type": "stdout", "tee_file": {tee}}}}}"#)).warnings;
+    let said = ["c.json:1:44: shipper.tee_file: has no path, so nothing is written; give it one"];
+    for tee in ["{}", r#"{"keep": 3}"#, r#"{"path": null}"#] {
+        assert_eq!(warnings(tee), said, "{tee}");
+    }
+    assert_eq!(warnings(r#"{"path": null, "max_bytes": 16777216, "keep": 1}"#), [""; 0]);
+    assert_eq!(warnings(r#"{"path": "/t/x"}"#), [""; 0]);
+}
+
+#[test]
+fn what_is_about_metrics_has_no_effect_where_records_alone_are_sent() {
+    let warnings = |shipper: &str| {
+        let on = loaded(&format!(r#"{{"listen": {{"push": {{"enabled": true}}}}, "shipper": {{{shipper}}}}}"#));
+        assert_eq!((on.destinations, on.lanes.len()), (1, 1), "{shipper}");
+        on.warnings
+    };
+    let about_metrics = r#""naming": "otel", "own_metrics": true, "transforms": [{"drop_labels": ["a"]}]"#;
+    for shipper in
+        [r#""type": "loki", "endpoint": "http://h""#, r#""type": "otlp_http", "endpoint": "http://h/v1/logs""#]
+    {
+        let said = warnings(&format!("{shipper}, {about_metrics}"));
+        assert_eq!(said.len(), 3, "{said:?}");
+        for (field, said) in ["naming", "own_metrics", "transforms"].iter().zip(&said) {
+            assert!(said.contains(&format!("shipper.{field}: has no effect: it is about metrics")), "{said}");
+        }
+        assert_eq!(warnings(&format!(r#"{shipper}, "naming": null, "own_metrics": false, "transforms": []"#)), [""; 0]);
+    }
+    // Nothing gives records: it is a destination all the same.
+    let off = loaded(r#"{"shipper": {"type": "loki", "endpoint": "http://h"}}"#);
+    assert_eq!((off.destinations, off.lanes.len(), off.warnings.len()), (1, 0, 1));
+}
+
+#[test]
+fn a_parameter_of_influxdb_is_given_once() {
+    let shipper = |endpoint: &str| {
+        format!(r#"{{"shipper": {{"type": "influxdb", "endpoint": "{endpoint}", "influxdb": {{"database": "d"}}}}}}"#)
+    };
+    for (endpoint, name) in
+        [("http://h/?db=x", "db"), ("http://h/?a=b&db", "db"), ("http://h/?precision=ns", "precision")]
+    {
+        let all = problems(&shipper(endpoint));
+        let said = format!(
+            "c.json:1:46: shipper.endpoint: has {name}= in its query, which is set in any case; remove it there"
+        );
+        assert_eq!(all, [said], "{endpoint}");
+    }
+    assert_eq!(loaded(&shipper("http://h/?adb=x&u=db")).warnings, [""; 0]);
+}
+
+#[test]
+fn what_only_requests_have_is_warned_of_once_where_none_are_made() {
+    let warnings = |shipper: &str, more: &str| {
+        let config = loaded(&format!(r#"{{"shipper": {{{shipper}, {more}}}}}"#));
+        let lane = &config.lanes[0];
+        assert!(lane.kind.network().is_none_or(|tcp| tcp.credentials == Default::default() && tcp.proxy.is_none()));
+        config.warnings
+    };
+    for shipper in [r#""type": "graphite", "endpoint": "tcp://192.0.2.1""#, r#""type": "file", "endpoint": "/t/x""#] {
+        for (field, value) in [
+            ("headers", r#"{"a": "b"}"#),
+            ("basic_auth", r#"{"username": "u", "password": "p"}"#),
+            ("bearer_token", r#""t""#),
+            // It is not looked at.
+            ("bearer_token_file", r#""/nowhere/t""#),
+            ("proxy_url", r#""http://p:1""#),
+            ("user_agent", r#""x""#),
+        ] {
+            let said = warnings(shipper, &format!("\"{field}\": {value}"));
+            let [said] = &said[..] else { panic!("{field}: {said:?}") };
+            assert!(said.contains(&format!("shipper.{field}: has no effect with the type ")), "{said}");
+        }
     }
 }
