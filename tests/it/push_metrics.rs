@@ -109,6 +109,8 @@ fn what_is_wrong_is_said_and_nothing_of_it_taken() {
     };
     assert_eq!(refused("job=a", "a 1\na 2\n"), (400, "a series of a stands twice\n".to_owned()));
     assert!(refused("job=a", "a 1\nb{ 2\n").1.starts_with("line 2: "));
+    let reserved = "system_load_1m is a name of the host's, or of metricsd's own; nothing of the push is taken\n";
+    assert_eq!(refused("job=a", "a 1\nsystem_load_1m 2\n"), (400, reserved.to_owned()));
     assert_eq!(refused("", "a 1\n").0, 400);
     assert_eq!(refused("job=a&jbo=b", "a 1\n").0, 400);
     let many: String = (0..51).map(|at| format!("a{at} 1\n")).collect();
@@ -128,7 +130,7 @@ fn what_is_wrong_is_said_and_nothing_of_it_taken() {
     assert_eq!(daemon.metric(r#"a0{job="a"}"#), Some(17.0));
     assert_eq!(daemon.metric(r#"a1{job="a"}"#), Some(1.0));
     assert_eq!(daemon.metric(r#"metricsd_pushes_total{kind="text",outcome="unavailable"}"#), Some(1.0));
-    assert_eq!(daemon.metric(r#"metricsd_pushes_total{kind="text",outcome="refused"}"#), Some(9.0));
+    assert_eq!(daemon.metric(r#"metricsd_pushes_total{kind="text",outcome="refused"}"#), Some(10.0));
     let health: serde_json::Value = serde_json::from_str(&daemon.get("/health").unwrap().1).unwrap();
     assert_eq!((&health["listen"]["push"]["series"], &health["listen"]["push"]["sources"]), (&50.into(), &1.into()));
     assert!(health["listen"]["push"]["last_error"].as_str().unwrap().contains("413"), "{health}");
@@ -163,6 +165,26 @@ fn it_is_answered_when_it_is_safe_and_not_before() {
     // It does not end at once, though nothing comes any more.
     std::thread::sleep(Duration::from_millis(1500));
     assert!(!sent(&up).iter().any(|request| request.get("a{job=a}").is_some_and(is_stale)));
+}
+
+#[test]
+fn a_name_that_two_applications_give_as_two_types_is_both_for_destinations_and_has_one_head_on_a_page() {
+    let (dir, peer) = (TempDir::new(), Peer::start(|_, _| Reply::status(200)));
+    let shipper = format!(r#"{{"type": "http_json", "endpoint": "{}"}}"#, peer.url("/j"));
+    let daemon = taking(&dir, r#""max_series": 10"#, r#"{"mode": "memory"}"#, &shipper);
+    assert_eq!(text(&daemon, "job=one", "# TYPE x counter\nx 5\n").status, 204);
+    assert_eq!(text(&daemon, "job=other", "# TYPE x gauge\nx 7\n").status, 204);
+    let types: Vec<String> = peer
+        .received()
+        .iter()
+        .map(|request| {
+            let payload: serde_json::Value = serde_json::from_slice(&request.body).unwrap();
+            format!("{} {}", payload["metrics"][0]["type"].as_str().unwrap(), payload["metrics"][0]["labels"]["job"])
+        })
+        .collect();
+    assert_eq!(types, [r#"counter "one""#, r#"gauge "other""#]);
+    let page = daemon.get("/metrics").unwrap().1;
+    assert!(page.contains("# TYPE x counter\nx{job=\"one\"} 5\nx{job=\"other\"} 7\n"), "{page}");
 }
 
 #[test]

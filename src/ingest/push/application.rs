@@ -175,14 +175,15 @@ impl Application {
         Frame { fresh: (!is_whole).then(|| fresh.into()), ..frame }
     }
 
-    /// What tells an item from the others of the application.
+    /// What tells an item from the others of the application. Its type does not: what is of another one than before
+    /// takes the place of what it was.
     fn key_of(&mut self, item: &GivenItem) -> Box<[u8]> {
         let text = &mut self.room;
         text.clear();
         // Lengths tell where each text ends, whatever is in it.
         let name = base(&item.parts[0].name, item.kind);
         let names = item.labels.iter().map(|(name, _)| &**name);
-        [item.kind.as_str(), name].into_iter().chain(names).for_each(|name| _ = write!(text, "{}:{name}", name.len()));
+        [name].into_iter().chain(names).for_each(|name| _ = write!(text, "{}:{name}", name.len()));
         let number = match self.numbers.get(text.as_str()) {
             Some(number) => *number,
             None => {

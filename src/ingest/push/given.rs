@@ -34,6 +34,9 @@ pub struct GivenItem {
     pub is_delta: bool,
 }
 
+/// Why a name cannot be taken.
+pub const RESERVED: &str = "is a name of the host's, or of metricsd's own";
+
 /// One series.
 #[derive(Debug, PartialEq)]
 pub struct GivenPart {

@@ -75,6 +75,26 @@ fn a_push_ends_nothing_by_what_it_lacks_and_what_does_not_come_ends() {
 }
 
 #[test]
+fn a_name_may_be_of_two_types_in_two_applications_and_changes_its_type_in_one() {
+    let mut pushed = pushed(100);
+    let push = |pushed: &mut Pushed, second, job: &str, page: &str| {
+        sent(&push(pushed, second, &format!("job={job}"), page).unwrap()[0])
+    };
+    let counter = "# TYPE x counter\nx{a=\"1\"} 5\n";
+    assert_eq!(push(&mut pushed, 0, "one", counter), ["counter x{a=1,job=one} 5"]);
+    assert_eq!(push(&mut pushed, 0, "other", "# TYPE x gauge\nx{a=\"1\"} 7\n"), ["gauge x{a=1,job=other} 7"]);
+    assert_eq!(push(&mut pushed, 1, "one", counter), ["counter x{a=1,job=one} 5"]);
+    assert_eq!(pushed.counts.series(), 2);
+    // It was written anew: what it was is not there beside what it is.
+    assert_eq!(push(&mut pushed, 2, "one", "# TYPE x gauge\nx{a=\"1\"} 6\n"), ["gauge x{a=1,job=one} 6"]);
+    assert_eq!(pushed.counts.series(), 2);
+    let histogram = "# TYPE x histogram\nx_bucket{a=\"1\",le=\"+Inf\"} 1\nx_sum{a=\"1\"} 2\nx_count{a=\"1\"} 1\n";
+    assert_eq!(push(&mut pushed, 3, "one", histogram).len(), 3);
+    assert_eq!((pushed.counts.series(), push(&mut pushed, 4, "one", counter).len()), (4, 1));
+    assert_eq!(pushed.counts.series(), 2);
+}
+
+#[test]
 fn it_is_taken_whole_or_not_at_all() {
     let mut pushed = pushed(3);
     push(&mut pushed, 0, "job=j", "a 1\nb 2\n").unwrap();

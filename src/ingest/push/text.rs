@@ -2,9 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::given::{Given, GivenItem, GivenPart, Refused, budget, settle_labels};
+use super::given::{Given, GivenItem, GivenPart, RESERVED, Refused, budget, settle_labels};
 use crate::exposition::{Flaw, Format, Limits, Page, Point, Role, Series, Sink, Wrong};
 use crate::ingest::budget::Budget;
+use crate::ingest::names::is_reserved;
 use crate::model::Kind;
 
 /// A sample that says to be older than that, or of times to come, is not of now: receivers refuse it,
@@ -157,6 +158,9 @@ impl Sink for Reader {
 
 impl Reader {
     fn place(&mut self, series: &Series<'_>) -> Result<Place, Refused> {
+        if is_reserved(series.name) {
+            return Err(Refused::Malformed(format!("{} {RESERVED}; nothing of the push is taken", series.name)));
+        }
         let of_labels: usize =
             series.labels.iter().map(|(name, value)| size_of::<(String, String)>() + name.len() + value.len()).sum();
         // Once as it is given, and once to know it by.
@@ -251,6 +255,12 @@ mod tests {
         assert!(malformed("a 1\nb x\n").starts_with("line 2: "));
         assert!(malformed("a{x=\"1\",x=\"2\"} 1\n").starts_with("line 1: "));
         assert!(malformed("<html>").starts_with("line 1: "));
+        assert_eq!(
+            malformed("a 1\nsystem_load_1m 7\n"),
+            "system_load_1m is a name of the host's, or of metricsd's own; nothing of the push is taken"
+        );
+        assert!(malformed("# TYPE up gauge\nup 1\n").starts_with("up is a name"));
+        assert!(malformed("scrape_duration_seconds{a=\"b\"} 1\n").starts_with("scrape_duration_seconds is a name"));
         assert!(malformed("a 1 1000\n").contains("more than an hour ago"));
         assert!(malformed("a 1 1700000700000\n").contains("times to come"));
         let many: String = (0..1001).map(|at| format!("a{at} 1\n")).collect();

@@ -12,7 +12,7 @@ use super::parse::{Flaw, Line, Type, number};
 use super::settings::Settings;
 use super::sketch::Sketch;
 use super::uniques::Uniques;
-use crate::ingest::names::{label_name, metric_name};
+use crate::ingest::names::{is_reserved, label_name, metric_name};
 use crate::model::{Family, Frame, Item, Kind, Label, Learnt, Recorder, ViewSlots};
 use crate::order;
 use crate::telemetry::StatsdDrop;
@@ -20,9 +20,9 @@ use crate::telemetry::StatsdDrop;
 /// The source's name.
 pub const SOURCE: &str = "statsd";
 
-/// Beginnings of names that are the host's in some naming scheme, or metricsd's own: a series without a
-/// label that tells it apart would be theirs.
-const RESERVED: [&str; 5] = ["system_", "node_", "metricsd_", "process_", "scrape_"];
+/// What the names of metricsd's own process begin with. Every program may have these: what tells whose they are is a
+/// label, which StatsD's have not.
+const OWN_PROCESS: &str = "process_";
 
 /// What all series' names and labels may take together.
 const MAX_TEXT: usize = 32 << 20;
@@ -238,7 +238,7 @@ impl Store {
         if line.is == Type::Counter && !name.ends_with("_total") {
             name.push_str("_total");
         }
-        if name == "up" || RESERVED.iter().any(|begin| name.starts_with(begin)) {
+        if is_reserved(name) || name.starts_with(OWN_PROCESS) {
             return Err(StatsdDrop::Reserved);
         }
         let is_summary = matches!(line.is, Type::Timer | Type::Histogram);

@@ -8,8 +8,9 @@ mod proto;
 
 use std::collections::{HashMap, HashSet};
 
-use super::given::{Given, GivenItem, GivenPart, Refused, settle_labels};
+use super::given::{Given, GivenItem, GivenPart, RESERVED, Refused, settle_labels};
 use crate::ingest::budget::Budget;
+use crate::ingest::names::is_reserved;
 use crate::ingest::otlp::Encoding;
 use crate::model::{Attribute, Kind, Value};
 
@@ -197,6 +198,7 @@ impl Taker {
         }
         match self.item(metric, &point) {
             Ok(item) => self.add(metric.name, item),
+            Err(RESERVED) => self.reject(1, || format!("{} {RESERVED}", metric.name)),
             Err(why) => self.reject(1, || format!("{}: {why}", metric.name)),
         }
     }
@@ -205,6 +207,9 @@ impl Taker {
         let Metric { name, help, unit, kind, temporality } = *metric;
         if name.is_empty() || name.len() > MAX_NAME || name.chars().any(char::is_control) {
             return Err("a metric has a name of at most 255 bytes");
+        }
+        if is_reserved(name) {
+            return Err(RESERVED);
         }
         if temporality == Temporality::Unsaid {
             return Err("it does not say whether it is cumulative or delta");

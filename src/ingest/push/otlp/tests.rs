@@ -154,6 +154,17 @@ fn increases_of_a_series_add_up_and_of_others_the_newest_counts() {
 }
 
 #[test]
+fn names_of_the_host_are_rejected_in_both_encodings_and_the_rest_is_taken() {
+    let one = |name| named(name, "", sum(2, true, vec![number(1.0, Vec::new()), number(2.0, vec![pair("a", "b")])]));
+    let names = ["orders", "system.cpu.time", "node_load1", "metricsd.up", "up", "scrape_x", "process.cpu.time"];
+    let (given, rejected) = read_both(&request(service(), names.map(one).into()));
+    let taken: Vec<&str> = given[0].items.iter().map(|item| &*item.parts[0].name).collect();
+    assert_eq!(taken, ["orders", "orders", "process.cpu.time", "process.cpu.time"]);
+    let why = "system.cpu.time is a name of the host's, or of metricsd's own";
+    assert_eq!(rejected, Rejected { points: 10, why: Some(why.to_owned()) });
+}
+
+#[test]
 fn an_increase_that_is_none_does_not_spoil_its_sum() {
     let points = |values: &[f64]| values.iter().map(|value| number(*value, Vec::new())).collect::<Vec<_>>();
     let (given, rejected) = read_both(&request(
