@@ -248,7 +248,7 @@ pub fn head_of<W: Wire>(family: &Family<'_>) -> Arc<[u8]> {
 pub struct Target<'l> {
     /// Its label `job`.
     pub job: &'l str,
-    /// Its label `instance`.
+    /// Its label `instance`; empty: it has none, as of an application that pushes and is alone of its name.
     pub instance: &'l str,
 }
 
@@ -259,7 +259,8 @@ impl Target<'_> {
     pub fn written<W: Wire>(&self, more: &[(Box<str>, Box<str>)]) -> Arc<[u8]> {
         let place = self.instance.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok());
         let place = place.map(|(host, port)| [("server.address", host), ("server.port", port)]);
-        let service = [("service.instance.id", self.instance), ("service.name", self.job)];
+        let instance = Some(("service.instance.id", self.instance)).filter(|(_, instance)| !instance.is_empty());
+        let service = instance.into_iter().chain([("service.name", self.job)]);
         let more = more.iter().map(|(name, value)| (&**name, &**value));
         let mut all: Vec<_> = place.into_iter().flatten().chain(service).chain(more).collect();
         // What its labels say goes first.
@@ -270,15 +271,17 @@ impl Target<'_> {
 }
 
 /// What a series with these labels is of, none for the host, and the labels that are its attributes.
-/// Where `job` and `instance` are what the destination gives to all that has none, they name nothing.
+/// Where `job` and `instance` are what the destination gives to all that has none, they name nothing, and neither does
+/// an `instance` alone.
 pub fn resource_of<'l>(
     labels: impl Iterator<Item = (&'l str, &'l str)> + Clone,
     own: &Labels,
 ) -> (Option<Target<'l>>, impl Iterator<Item = (&'l str, &'l str)>) {
     let of = |wanted: &str| labels.clone().find(|(name, _)| *name == wanted).map(|(_, value)| value);
-    let target = of("job").zip(of("instance")).map(|(job, instance)| Target { job, instance });
-    let is_own =
-        |target: &Target<'_>| own.get("job") == Some(target.job) && own.get("instance") == Some(target.instance);
+    let target = of("job").map(|job| Target { job, instance: of("instance").unwrap_or_default() });
+    let is_own = |target: &Target<'_>| {
+        own.get("job") == Some(target.job) && own.get("instance").unwrap_or_default() == target.instance
+    };
     let target = target.filter(|target| !is_own(target));
     (target, labels.filter(move |(name, _)| target.is_none() || !["job", "instance"].contains(name)))
 }

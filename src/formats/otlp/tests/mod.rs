@@ -224,6 +224,9 @@ fn what_was_scraped_is_of_its_target_and_what_a_destination_is_labelled_is_not()
     let target = Labels::of(&[("instance", "h:9100"), ("job", "app"), ("le", "0.5")]);
     let socket = Labels::of(&[("instance", "localhost"), ("job", "app")]);
     let endpoint = Labels::of(&[("endpoint", "app")]);
+    // As an application that pushes and is alone of its name, or only says who it is.
+    let alone = Labels::of(&[("job", "alone"), ("path", "/")]);
+    let nameless = Labels::of(&[("instance", "x")]);
     let samples = [
         (&BUCKET, &target, 1.0),
         (&SUM, &target, 2.0),
@@ -232,6 +235,8 @@ fn what_was_scraped_is_of_its_target_and_what_a_destination_is_labelled_is_not()
         (&UP, &socket, 5.0),
         (&UP, &endpoint, 6.0),
         (&USAGE, &Labels::EMPTY, 7.0),
+        (&UP, &alone, 8.0),
+        (&UP, &nameless, 9.0),
     ];
     let expected = |own: &str| {
         let (host, at) = (host_text(), "server.address=h,server.port=9100,service.instance.id=h:9100,service.name=app");
@@ -246,6 +251,16 @@ fn what_was_scraped_is_of_its_target_and_what_a_destination_is_labelled_is_not()
             (stream(&host, "app_up  gauge", &own_and("endpoint=app")), 6.0),
             (stream(&host, "test_usage_percent % gauge", own), 7.0),
         ];
+        expected.extend(match own {
+            "" => [
+                (stream("service.name=alone", "app_up  gauge", "path=/"), 8.0),
+                (stream(&host, "app_up  gauge", "instance=x"), 9.0),
+            ],
+            _ => [
+                (stream("service.instance.id=i,service.name=alone", "app_up  gauge", "path=/"), 8.0),
+                (stream("service.instance.id=x,service.name=j", "app_up  gauge", ""), 9.0),
+            ],
+        });
         expected.sort_by(|(a, _), (b, _)| a.cmp(b));
         expected
     };
@@ -268,7 +283,7 @@ fn what_was_scraped_is_of_its_target_and_what_a_destination_is_labelled_is_not()
             let (body, encoded) = testing::encode(&mut *encoder_after(&mut *encoder, &options, &own), &gone);
             let found = points(&body);
             assert!(found.iter().all(|(_, point)| (value(point), point.flags) == (None, 1)), "{found:?}");
-            assert_eq!(encoded, Encoded { samples: 0, markers: 7, unencodable: 0 });
+            assert_eq!(encoded, Encoded { samples: 0, markers: 9, unencodable: 0 });
             assert_eq!(
                 found.into_iter().map(|(stream, _)| stream).collect::<Vec<_>>(),
                 expected(text).into_iter().map(|(stream, _)| stream).collect::<Vec<_>>()
