@@ -31,7 +31,7 @@ const MAX_SERIES: usize = 50;
 fn metrics(push: impl Fn(&mut Pushed) -> Vec<Frame>) {
     let settings = PushSettings { max_bytes: MAX, max_series: MAX_SERIES, ..PushSettings::default() };
     let expire = settings.expire;
-    let mut pushed = Pushed::new(settings, &ViewSlots::default(), &Arc::default());
+    let mut pushed = Pushed::new(settings, &ViewSlots::default(), &Arc::default(), 0);
     let count = |frames: &[Frame]| frames.iter().map(|frame| frame.values.len()).sum::<usize>();
     let (first, second) = (push(&mut pushed), push(&mut pushed));
     assert!(count(&first) <= MAX_SERIES);

@@ -137,7 +137,7 @@ impl Pushes {
             shared: Arc::clone(&shared),
             now,
             room: room(settings),
-            pushed: Pushed::new(settings.clone(), views, counts),
+            pushed: Pushed::new(settings.clone(), views, counts, wall_ms()),
         };
         let thread = threads.spawn("push", move || reader.run())?;
         let desk = Arc::new(Desk { waiting: put, counts: Arc::clone(counts) });

@@ -2,7 +2,8 @@
 //!
 //! A [`Deltas`] belongs to an encoder, and so to a lane: it knows the last number and time of each
 //! counting series that was encoded. A first value gives no increase, since nobody knows what was
-//! before it, but where metricsd itself counts, from 0, and has begun since; each later one gives what came since the one before, so that the increases cover
+//! before it, but where it is known to count from 0 and has begun since the first batch: where metricsd itself counts,
+//! or an application says so. Each later one gives what came since the one before, so that the increases cover
 //! time without gaps and without overlap. A number that falls was set back to zero in between, and is
 //! an increase as it stands. A batch that never came to the encoder costs nothing: the next one's
 //! increase is the larger for it. What a body held that was refused is lost, and nothing brings it
@@ -143,11 +144,7 @@ impl Deltas {
             }
         }
         for chunk in after.iter() {
-            let view = self.from.view(chunk);
-            let counting = counting(&view, |at, identity| {
-                left.get(&identity).copied().or_else(|| self.zero(chunk, view.get(at).item))
-            });
-            self.known.insert(chunk.id(), counting);
+            self.learn(chunk, &left);
         }
         if after.len() > frame.all().len() {
             self.narrowed.insert(Arc::clone(&frame.source));
@@ -167,12 +164,17 @@ impl Deltas {
             left.extend(all);
         }
         for chunk in come {
-            let view = self.from.view(chunk);
-            let counting = counting(&view, |at, identity| {
-                left.get(&identity).copied().or_else(|| self.zero(chunk, view.get(at).item))
-            });
-            self.known.insert(chunk.id(), counting);
+            self.learn(chunk, &left);
         }
+    }
+
+    /// What is known of the series of a chunk that has come is what is `left` of them by identity.
+    fn learn(&mut self, chunk: &Chunk, left: &HashMap<u64, Last, AsItIs>) {
+        let view = self.from.view(chunk);
+        let counting = counting(&view, |at, identity| {
+            left.get(&identity).copied().or_else(|| self.zero(chunk, view.get(at).item))
+        });
+        self.known.insert(chunk.id(), counting);
     }
 
     /// Where the item at `item` of `chunk` counts from 0, and has begun since the first batch: that 0.

@@ -211,8 +211,8 @@ impl Chunk {
         self.behind_rules.map(usize::from)
     }
 
-    /// Whether what counts in its items was 0 at the time since when it counts: where that is metricsd's
-    /// own count, and no other's that was only found.
+    /// Whether what counts in its items was 0 at the time since when it counts, where that is known: where it is
+    /// metricsd's own count, or its source says so, and no other's that was only found.
     pub fn counts_from_zero(&self) -> bool {
         self.from_zero
     }

@@ -35,7 +35,7 @@ pub struct Recorder {
     last_ms: Option<i64>,
     /// Nobody knows since when its counters count.
     is_of_unknown_start: bool,
-    /// What counts began at 0 when its item came.
+    /// What counts began at 0 at the time since when its item counts, where that is known.
     from_zero: bool,
     unrest: Unrest,
     spare: Spare,
@@ -268,6 +268,8 @@ enum Found {
 pub struct Writer<'r> {
     recorder: &'r mut Recorder,
     item: &'r Item,
+    /// Since when it counts, where that is said; see [`Writer::since`].
+    since: Since,
     to: To,
 }
 
@@ -336,6 +338,11 @@ impl Recorder {
         Recorder { is_of_unknown_start: true, ..self }
     }
 
+    /// The same where items say since when they count, from 0 ([`Writer::since`]). Of those that do not nobody knows.
+    pub fn of_said_starts(self) -> Recorder {
+        Recorder { is_of_unknown_start: true, from_zero: true, ..self }
+    }
+
     /// The same, whose chunks have room for as many views as `slots` says.
     pub fn with_slots(self, slots: &ViewSlots) -> Recorder {
         Recorder { slots: slots.clone(), ..self }
@@ -356,12 +363,12 @@ impl Recorder {
                 }
             }
         }
-        Writer { recorder: self, item, to }
+        Writer { recorder: self, item, since: Since::Start, to }
     }
 
     /// Begins an item that is not the one that was expected, or not its object.
     #[cold]
-    fn other_item(&mut self, item: &Item) -> To {
+    fn other_item(&mut self, item: &Item, since: Since) -> To {
         if self.round.is_full {
             return To::Nowhere { is_full: true };
         }
@@ -387,8 +394,8 @@ impl Recorder {
         };
         let values = self.round.values.len();
         let group = self.round.open.get_or_insert_default();
-        // When it began is found when the round ends.
-        let of = ChunkItem { item: item.clone(), since: Since::Start, end: group.series.len() as u32 };
+        // When it began is found when the round ends, unless it was said.
+        let of = ChunkItem { item: item.clone(), since, end: group.series.len() as u32 };
         group.items.push(GroupItem { of, before });
         To::Open { before: values }
     }
@@ -608,6 +615,12 @@ impl Recorder {
 }
 
 impl Writer<'_> {
+    /// Its numbers count since `ms`, in wall-clock milliseconds, and from 0: for a recorder of
+    /// [`Recorder::of_said_starts`]. It holds for as long as the item is there, and is said before its first number.
+    pub fn since(&mut self, ms: i64) {
+        self.since = Since::ms(ms);
+    }
+
     /// Adds the number of a built-in reading.
     #[inline]
     pub fn push(&mut self, reading: &'static Reading, value: f64) {
@@ -655,7 +668,7 @@ impl Writer<'_> {
     #[cold]
     fn push_other(&mut self, reading: ReadingRef, value: f64, time_ms: i64) {
         if self.to == To::Unknown {
-            self.to = self.recorder.other_item(self.item);
+            self.to = self.recorder.other_item(self.item, self.since);
             if self.push_expected(|own| own.same(&reading), value, time_ms) {
                 return;
             }

@@ -299,3 +299,60 @@ fn otlp_is_taken_in_both_encodings_and_what_is_not_is_said() {
     assert_eq!(push(&packed, &gzip(&vec![0; 10 << 20])).status, 413);
     assert_eq!(push(JSON, b"{}").status, 200);
 }
+
+/// A request with a sum of so many since `start_ns`.
+fn sum(temporality: i32, value: i64, start_ns: u64, time_ns: u64) -> Vec<u8> {
+    let mut request = otlp(temporality, value);
+    let metrics = &mut request.resource_metrics[0].scope_metrics[0].metrics;
+    metrics.truncate(1);
+    let Some(metric::Data::Sum(sum)) = &mut metrics[0].data else { panic!("{metrics:?}") };
+    (sum.data_points[0].start_time_unix_nano, sum.data_points[0].time_unix_nano) = (start_ns, time_ns);
+    request.encode_to_vec()
+}
+
+#[test]
+fn the_first_value_of_a_pushed_sum_is_an_increase_where_it_is_known_to_be_one() {
+    let now_ns = || {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+        u64::try_from(since.as_nanos()).unwrap()
+    };
+    for temporality in [1, 2] {
+        let (dir, peer) = (TempDir::new(), Peer::start(|_, _| Reply::status(200)));
+        // Its first collection has something for the destination, so that this one has begun.
+        let shipper = format!(
+            r#"{{"type": "otlp_http", "endpoint": "{}", "temporality": "delta", "compression": "none", "own_metrics": true}}"#,
+            peer.url("")
+        );
+        let daemon = taking(&dir, r#""max_bytes": 100000"#, r#"{"mode": "memory"}"#, &shipper);
+        wait_for("the first collection", || (!peer.received().is_empty()).then_some(()));
+        let start_ns = now_ns();
+        // A millisecond has to pass between when it began and what it has counted.
+        while now_ns() / 1_000_000 <= start_ns / 1_000_000 + 1 {}
+        let push = |value, start_ns| {
+            let fields = "Content-Type: application/x-protobuf\r\n";
+            let answer = post(&daemon, "/v1/metrics", fields, &sum(temporality, value, start_ns, now_ns()));
+            assert_eq!(answer.status, 200, "{}", answer.body);
+        };
+        // Increases, or what has been counted so far.
+        let (first, second) = if temporality == 1 { (5, 2) } else { (5, 7) };
+        push(first, start_ns);
+        push(second, start_ns);
+        let increases: Vec<(u64, number_data_point::Value)> = peer
+            .received()
+            .iter()
+            .map(|request| ExportMetricsServiceRequest::decode(&request.body[..]).unwrap())
+            .flat_map(|request| request.resource_metrics)
+            .flat_map(|of| of.scope_metrics)
+            .flat_map(|scope| scope.metrics)
+            .filter(|metric| metric.name == "shop.requests")
+            .flat_map(|metric| match metric.data {
+                Some(metric::Data::Sum(sum)) if sum.aggregation_temporality == 1 => sum.data_points,
+                other => panic!("{other:?}"),
+            })
+            .map(|point| (point.start_time_unix_nano, point.value.unwrap()))
+            .collect();
+        let [(first_ns, five), (_, two)] = &increases[..] else { panic!("{temporality}: {increases:?}") };
+        assert_eq!(*first_ns, start_ns / 1_000_000 * 1_000_000, "{temporality}");
+        assert_eq!((five, two), (&number_data_point::Value::AsDouble(5.0), &number_data_point::Value::AsDouble(2.0)));
+    }
+}

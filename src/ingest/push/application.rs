@@ -45,6 +45,10 @@ struct Entry {
     item: Item,
     parts: Vec<(Arc<Learnt>, f64)>,
     time_ms: i64,
+    /// Since when it counts, as the application says.
+    start_ms: Option<i64>,
+    /// Since when it counts from 0, as far as that is known.
+    since_ms: Option<i64>,
     /// When it came last, CLOCK_MONOTONIC, and with which push.
     seen: Duration,
     push: u64,
@@ -62,7 +66,7 @@ impl Application {
     pub fn new(source: &str, job: &str, instance: &str, views: &ViewSlots) -> Application {
         let labels = Labels::of(&[("job", job), ("instance", instance)]);
         // How many series there may be is seen to before they come here.
-        let out = Recorder::new(source, usize::MAX).with_labels(labels).with_slots(views).of_unknown_start();
+        let out = Recorder::new(source, usize::MAX).with_labels(labels).with_slots(views).of_said_starts();
         Application {
             out,
             entries: Vec::new(),
@@ -102,23 +106,29 @@ impl Application {
         Ok(Plan { keys, size })
     }
 
-    /// Takes what was planned, at `now` (CLOCK_MONOTONIC); its frame, at about `time_ms` of the wall clock.
-    pub fn take(&mut self, given: Given, plan: Plan, now: Duration, time_ms: i64) -> Frame {
+    /// Takes what was planned, at `now` (CLOCK_MONOTONIC); its frame, at about `time_ms` of the wall clock. What began
+    /// before `new_since_ms` may have been here before.
+    pub fn take(&mut self, given: Given, plan: Plan, now: Duration, time_ms: i64, new_since_ms: i64) -> Frame {
         self.pushes += 1;
+        let last_ms = self.time_ms;
         for (item, key) in given.items.into_iter().zip(plan.keys) {
             let parts: Vec<(Arc<Learnt>, f64)> =
                 item.parts.iter().map(|part| (self.reading(&item, part), part.value)).collect();
+            let since_ms = since(&item, last_ms, time_ms, new_since_ms);
             let at = *self.by_key.entry(key).or_insert_with_key(|key| {
-                // The number stands for names, and is in no label.
-                let number = key.first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes)).to_string();
-                let values: Vec<&str> =
-                    [&*number].into_iter().chain(item.labels.iter().map(|(_, value)| &**value)).collect();
-                let item = Item::new(&values);
-                let (parts, key) = (Vec::new(), key.clone());
-                self.entries.push(Entry { key, item, parts, time_ms: 0, seen: now, push: 0 });
+                let (parts, key, start_ms) = (Vec::new(), key.clone(), item.start_ms);
+                let number = key.first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes));
+                let item = item_of(number, &item);
+                self.entries.push(Entry { key, item, parts, time_ms: 0, start_ms, since_ms, seen: now, push: 0 });
                 self.entries.len() - 1
             });
             let entry = &mut self.entries[at];
+            if counts(&item) && entry.start_ms != item.start_ms {
+                // It has begun anew, and is another one to whoever asks since when it counts.
+                entry.item = item_of(self.next_number, &item);
+                self.next_number = self.next_number.wrapping_add(1);
+                (entry.start_ms, entry.since_ms) = (item.start_ms, since_ms);
+            }
             let before = std::mem::replace(&mut entry.parts, parts);
             if item.is_delta {
                 for (reading, value) in &mut entry.parts {
@@ -164,6 +174,7 @@ impl Application {
         let mut is_whole = true;
         for entry in &self.entries {
             let mut item = self.out.item(&entry.item);
+            entry.since_ms.into_iter().for_each(|since_ms| item.since(since_ms));
             let is_fresh = entry.push == self.pushes;
             is_whole &= is_fresh;
             for (reading, value) in &entry.parts {
@@ -223,6 +234,31 @@ impl Application {
         self.readings.insert(text.as_str().into(), Arc::clone(&reading));
         reading
     }
+}
+
+/// The item of what is given, of that number, which stands for names, and is in no label.
+fn item_of(number: u32, given: &GivenItem) -> Item {
+    let number = number.to_string();
+    let values: Vec<&str> = [&*number].into_iter().chain(given.labels.iter().map(|(_, value)| &**value)).collect();
+    Item::new(&values)
+}
+
+/// Whether the application counts it from a start on that it tells.
+fn counts(given: &GivenItem) -> bool {
+    !given.is_delta && matches!(given.kind, Kind::Counter | Kind::Histogram | Kind::Summary)
+}
+
+/// Since when a series counts from 0 that is new here and was not here before, as the application says that is given
+/// its numbers. Increases are summed up from the first one on, which is of the time since its own start, or else since
+/// the application's last push at `last_ms`. What is a sum already began when it says: where that is before
+/// `new_since_ms`, a part of it may have come from here before.
+fn since(given: &GivenItem, last_ms: i64, time_ms: i64, new_since_ms: i64) -> Option<i64> {
+    let at_ms = given.time_ms.unwrap_or(time_ms).min(time_ms);
+    if given.is_delta {
+        let start_ms = given.start_ms.or(Some(last_ms).filter(|last_ms| *last_ms > 0));
+        return Some(start_ms.map_or(at_ms - 1, |start_ms| start_ms.min(at_ms - 1)));
+    }
+    given.start_ms.filter(|start_ms| counts(given) && (new_since_ms..at_ms).contains(start_ms))
 }
 
 /// The name of the whole of it.

@@ -32,6 +32,8 @@ pub struct GivenItem {
     pub time_ms: Option<i64>,
     /// Its numbers are what came since the last push.
     pub is_delta: bool,
+    /// Since when they count, from 0, in milliseconds since the UNIX epoch; none: it does not say.
+    pub start_ms: Option<i64>,
 }
 
 /// Why a name cannot be taken.

@@ -42,11 +42,13 @@ pub struct Pushed {
     counts: Arc<PushCounts>,
     /// When it is looked next for what has ended, CLOCK_MONOTONIC.
     look: Duration,
+    /// Since when pushes are taken, in wall-clock milliseconds.
+    begun_ms: i64,
 }
 
 impl Pushed {
-    /// Nothing yet.
-    pub fn new(settings: PushSettings, views: &ViewSlots, counts: &Arc<PushCounts>) -> Pushed {
+    /// Nothing yet. It is `now_ms` of the wall clock.
+    pub fn new(settings: PushSettings, views: &ViewSlots, counts: &Arc<PushCounts>, now_ms: i64) -> Pushed {
         Pushed {
             settings,
             views: views.clone(),
@@ -54,6 +56,7 @@ impl Pushed {
             size: Size::default(),
             counts: Arc::clone(counts),
             look: Duration::ZERO,
+            begun_ms: now_ms,
         }
     }
 
@@ -124,9 +127,12 @@ impl Pushed {
             return Err(Refused::NoRoom(why));
         }
         let samples = plans.iter().flat_map(|(_, given, _)| &given.items).map(|item| item.parts.len()).sum::<usize>();
+        // What began before that may have been here already, and have ended since.
+        let expire_ms = i64::try_from(self.settings.expire.as_millis()).unwrap_or(i64::MAX);
+        let new_since_ms = self.begun_ms.max(time_ms.saturating_sub(expire_ms));
         let take = |(source, given, plan)| {
             let application: &mut Application = self.applications.get_mut(&source)?;
-            Some(application.take(given, plan, now, time_ms))
+            Some(application.take(given, plan, now, time_ms, new_since_ms))
         };
         let frames = plans.into_iter().filter_map(take).collect();
         self.size = after;

@@ -1,14 +1,14 @@
 //! Pushes one after the other.
 
 use super::*;
-use crate::model::{Label, Scheme};
+use crate::model::{Label, Scheme, Since};
 
 const SECOND: Duration = Duration::from_secs(1);
 const START_MS: i64 = 1_700_000_000_000;
 
 fn pushed(max_series: usize) -> Pushed {
     let settings = PushSettings { max_series, expire: SECOND * 60, ..PushSettings::default() };
-    Pushed::new(settings, &ViewSlots::default(), &Arc::default())
+    Pushed::new(settings, &ViewSlots::default(), &Arc::default(), START_MS)
 }
 
 /// A push of text at a second; its frame.
@@ -171,4 +171,62 @@ fn increases_are_summed_up_from_push_to_push() {
             "histogram h_sum{job=j} 3"
         ]
     );
+}
+
+/// A push of OTLP with a sum of so many, at a second of an application's that began to count it at another one.
+fn push_sum(pushed: &mut Pushed, second: u32, temporality: u8, value: u64, start: Option<u32>) -> Frame {
+    let at_ms = |second: u32| START_MS + i64::from(second) * 1000;
+    let start = start.map_or(String::new(), |start| format!(r#""startTimeUnixNano":"{}000000","#, at_ms(start)));
+    let body = format!(
+        r#"{{"resourceMetrics":[{{"scopeMetrics":[{{"metrics":[{{"name":"s","sum":{{
+            "aggregationTemporality":{temporality},"isMonotonic":true,"dataPoints":[{{{start}"asInt":"{value}"}}]}}}}]}}]}}]}}"#
+    );
+    pushed.otlp(Encoding::Json, body.as_bytes(), SECOND * second, at_ms(second)).unwrap().0.remove(0)
+}
+
+/// Since when the first item of a frame counts from 0, in seconds; none: that is not known.
+fn from_zero(frame: &Frame) -> Option<f64> {
+    let chunk = &frame.chunks[0];
+    assert!(chunk.counts_from_zero());
+    match chunk.items()[0].since {
+        Since::Ms(ms) => Some((ms.get() - START_MS) as f64 / 1000.0),
+        Since::Start => None,
+    }
+}
+
+#[test]
+fn what_is_summed_up_here_counts_from_0_since_the_first_increase_began() {
+    const DELTA: u8 = 1;
+    let mut first = pushed(100);
+    assert_eq!(from_zero(&push_sum(&mut first, 20, DELTA, 5, Some(10))), Some(10.0));
+    let second = push_sum(&mut first, 30, DELTA, 3, Some(20));
+    assert_eq!((from_zero(&second), &second.values[..]), (Some(10.0), &[8.0][..]), "that stays");
+    // Who does not say when it began: not before what came before it.
+    let mut silent = pushed(100);
+    assert_eq!(from_zero(&push_sum(&mut silent, 20, DELTA, 5, None)), Some(19.999));
+    assert_eq!(from_zero(&push_sum(&mut pushed(100), 20, DELTA, 5, Some(25))), Some(19.999), "times to come");
+    // It has ended, and begins anew.
+    assert_eq!(first.expire(SECOND * 100, START_MS + 100_000).len(), 1);
+    let again = push_sum(&mut first, 110, DELTA, 2, Some(105));
+    assert_eq!((from_zero(&again), &again.values[..]), (Some(105.0), &[2.0][..]));
+}
+
+#[test]
+fn a_sum_counts_from_0_since_it_says_where_it_cannot_have_been_here_before() {
+    const CUMULATIVE: u8 = 2;
+    let mut one = pushed(100);
+    assert_eq!(from_zero(&push_sum(&mut one, 90, CUMULATIVE, 5, Some(70))), Some(70.0));
+    // Its application is started again.
+    assert_eq!(from_zero(&push_sum(&mut one, 100, CUMULATIVE, 6, Some(70))), Some(70.0));
+    assert_eq!(from_zero(&push_sum(&mut one, 110, CUMULATIVE, 1, Some(105))), Some(105.0));
+    // What began longer ago than a series stays (a minute) may have come, ended, and come again.
+    assert_eq!(from_zero(&push_sum(&mut pushed(100), 90, CUMULATIVE, 5, Some(29))), None);
+    assert_eq!(from_zero(&push_sum(&mut pushed(100), 90, CUMULATIVE, 5, Some(30))), Some(30.0));
+    for start in [None, Some(90), Some(91)] {
+        assert_eq!(from_zero(&push_sum(&mut pushed(100), 90, CUMULATIVE, 5, start)), None, "{start:?}");
+    }
+    // It may have been taken by one who took pushes before.
+    let settings = PushSettings { expire: SECOND * 60, ..PushSettings::default() };
+    let mut late = Pushed::new(settings, &ViewSlots::default(), &Arc::default(), START_MS + 80_000);
+    assert_eq!(from_zero(&push_sum(&mut late, 90, CUMULATIVE, 5, Some(70))), None);
 }

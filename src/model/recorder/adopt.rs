@@ -62,7 +62,11 @@ impl Recorder {
                         continue;
                     }
                 }
-                item.since = place.map_or(since, |place| self.chunks[place.chunk].items()[place.item].since);
+                item.since = match (place, item.since) {
+                    (Some(place), _) => self.chunks[place.chunk].items()[place.item].since,
+                    (None, Since::Start) => since,
+                    (None, said) => said,
+                };
                 maker.add(item, series.by_ref().take(len), place);
                 if maker.series.len() >= self.unrest.size() {
                     chunks.extend(maker.make());

@@ -73,6 +73,7 @@ struct Points {
 struct OnePoint {
     #[serde(default)]
     attributes: Few<Pair>,
+    start_time_unix_nano: Option<Number>,
     time_unix_nano: Option<Number>,
     flags: Option<Number>,
     as_double: Option<Double>,
@@ -142,6 +143,7 @@ impl OnePoint {
         };
         Point {
             attributes: self.attributes.0.into_iter().map(Pair::into).collect(),
+            start_ns: whole(self.start_time_unix_nano),
             time_ns: whole(self.time_unix_nano),
             is_none: whole(self.flags) & 1 != 0,
             data,

@@ -65,6 +65,8 @@ impl Temporality {
 #[derive(Default)]
 struct Point {
     attributes: Vec<Attribute>,
+    /// Since when it counts; 0: it does not say.
+    start_ns: u64,
     time_ns: u64,
     /// Its series has no number now.
     is_none: bool,
@@ -225,13 +227,15 @@ impl Taker {
             return Err("it says to be of more than an hour ago, or of times to come");
         }
         let parts = parts(name, &point.data)?;
+        let start_ms = i64::try_from(point.start_ns / 1_000_000).ok().filter(|start_ms| *start_ms != 0);
         let time_ms = Some(time_ms).filter(|time_ms| *time_ms != 0);
         let is_delta = temporality == Temporality::Delta;
         // They are added up: one that is none would spoil the sum for good.
         if is_delta && parts.iter().any(|part| !part.value.is_finite() || (kind == Kind::Counter && part.value < 0.0)) {
             return Err("what came since the last point is a finite number, and of a monotonic sum none below 0");
         }
-        Ok(GivenItem { help: help.to_owned(), unit: unit.to_owned(), labels, parts, time_ms, is_delta, ..item(kind) })
+        let (help, unit) = (help.to_owned(), unit.to_owned());
+        Ok(GivenItem { kind, help, unit, labels, parts, time_ms, is_delta, start_ms })
     }
 
     fn add(&mut self, name: &str, item: GivenItem) {
@@ -250,6 +254,7 @@ impl Taker {
         if item.is_delta && known.is_delta && is_alike {
             known.parts.iter_mut().zip(&item.parts).for_each(|(known, part)| known.value += part.value);
             known.time_ms = known.time_ms.max(item.time_ms);
+            known.start_ms = known.start_ms.min(item.start_ms);
             return;
         }
         if is_newer {
@@ -262,7 +267,7 @@ impl Taker {
 /// An item that says nothing yet.
 fn item(kind: Kind) -> GivenItem {
     let (help, unit, labels, parts) = (String::new(), String::new(), Vec::new(), Vec::new());
-    GivenItem { kind, help, unit, labels, parts, time_ms: None, is_delta: false }
+    GivenItem { kind, help, unit, labels, parts, time_ms: None, is_delta: false, start_ms: None }
 }
 
 /// The series of a point.

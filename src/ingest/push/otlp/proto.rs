@@ -96,6 +96,7 @@ fn point(kind: Kind, bytes: &[u8], budget: &mut Budget) -> Result<Point, Refused
     let (mut counts, mut bounds, mut quantiles) = (Vec::new(), Vec::new(), Vec::new());
     for field in fields(bytes) {
         match (kind, field?) {
+            (_, (2, Field::Fixed64(time))) => point.start_ns = time,
             (_, (3, Field::Fixed64(time))) => point.time_ns = time,
             (Kind::Histogram, (9, Field::Bytes(pair))) => point.attributes.push(attribute(pair, 0, budget)?),
             (Kind::Histogram, (4, Field::Fixed64(number))) | (Kind::Summary, (4, Field::Fixed64(number))) => {
