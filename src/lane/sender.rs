@@ -351,7 +351,8 @@ impl Sender {
     fn say_delivered(&self, part: &Body) {
         let failing_since = self.said().failing_since.take();
         let is_first = self.status.last_success_ms().is_none();
-        let has_failed = matches!(self.status.state().0, DestinationState::Retrying | DestinationState::Held);
+        // What was refused for good between others is no failure of the destination.
+        let has_failed = failing_since.is_some();
         if !is_first && !has_failed {
             return;
         }
@@ -366,7 +367,7 @@ impl Sender {
             }
             false => "delivers again".to_owned(),
         };
-        let failed = failing_since.filter(|_| has_failed).map(|since| {
+        let failed = failing_since.map(|since| {
             let waiting = self.status.queue_frames().saturating_sub(1);
             format!(
                 ", after failing for {}; behind it: {}",
@@ -407,9 +408,8 @@ impl Sender {
             );
         }
         lose(&self.status, DropReason::Rejected, lost);
-        self.status.delivered_in_part(written);
-        // It answers, and nothing is tried again; the error stays until something is delivered.
-        self.status.failed(Outcome::Rejected, DestinationState::Ok, format!("dropped what it was sent: {why}"));
+        // It answers, and this is not tried again; the error stays until something is delivered.
+        self.status.rejected(written, format!("dropped what it was sent: {why}"));
     }
 }
 

@@ -9,9 +9,9 @@ use crate::model::Signal;
 /// How a destination is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DestinationState {
-    /// The last request was delivered.
+    /// The last request was delivered, or it alone was refused for good.
     Ok,
-    /// The last request failed; it is tried again.
+    /// The last request failed, and is tried again; or several in a row were refused for good, and the next one is tried.
     Retrying,
     /// It refuses us (credentials, address): everything is kept until a person mends it.
     Held,
@@ -261,9 +261,14 @@ impl DestinationStatus {
         self.requests[outcome as usize].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// `samples` have arrived with a request that was refused otherwise.
-    pub fn delivered_in_part(&self, samples: u64) {
-        self.samples_sent.fetch_add(samples, Ordering::Relaxed);
+    /// A request was refused for good, but for `written` of its samples, and for this reason. It may be about that
+    /// request alone, as long as others are delivered between such ones.
+    pub fn rejected(&self, written: u64, why: String) {
+        self.samples_sent.fetch_add(written, Ordering::Relaxed);
+        self.requests[Outcome::Rejected as usize].fetch_add(1, Ordering::Relaxed);
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let gets_through = written > 0 || *state == (DestinationState::Ok, None);
+        *state = (if gets_through { DestinationState::Ok } else { DestinationState::Retrying }, Some(why));
     }
 
     /// What is wrong with how its data is kept, or nothing.
@@ -401,5 +406,30 @@ impl DestinationStatus {
             i64::MIN => None,
             at => Some(at),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_destination_is_well_as_long_as_something_gets_through_between_what_it_refuses_for_good() {
+        let status = DestinationStatus::new("x", "http_json");
+        let refuse = |written| {
+            status.rejected(written, "413".to_owned());
+            assert_eq!(status.state().1.as_deref(), Some("413"));
+            status.state().0
+        };
+        assert_eq!(refuse(0), DestinationState::Retrying, "nothing ever did");
+        status.delivered(1, 10, 5_000);
+        assert_eq!(status.state(), (DestinationState::Ok, None));
+        assert_eq!(
+            [refuse(0), refuse(0), refuse(0)],
+            [DestinationState::Ok, DestinationState::Retrying, DestinationState::Retrying]
+        );
+        assert_eq!(refuse(2), DestinationState::Ok, "a part of it did");
+        assert_eq!(refuse(0), DestinationState::Retrying);
+        assert_eq!((status.requests(Outcome::Rejected), status.samples_sent()), (6, 3));
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use metricsd::formats::{Compression, RemoteWriteVersion, remote_write};
 use metricsd::http::HttpSettings;
 use metricsd::lane::{Kind, SpoolSettings, To};
-use metricsd::telemetry::{DropReason, Outcome};
+use metricsd::telemetry::{DestinationState, DropReason, Outcome};
 
 use crate::lanes::{Running, V2, decode, http, json_to, remote_write_to, wrote};
 use crate::support::peer::{Peer, Received, Reply};
@@ -145,6 +145,25 @@ fn another_endpoint_is_asked_anew() {
     lane.wait_sent(200);
     lane.stop();
     assert_eq!(large.received().iter().map(|request| samples(request).len()).collect::<Vec<_>>(), [100]);
+}
+
+#[test]
+fn a_destination_for_which_a_single_sample_is_too_large_is_not_well() {
+    // Until somebody mends it.
+    let is_mended = Arc::new(AtomicBool::new(false));
+    let mended = Arc::clone(&is_mended);
+    let peer = Peer::start(move |_, _| Reply::status(if mended.load(Ordering::Relaxed) { 200 } else { 413 }));
+    let mut lane = Running::start(remote_write_to(http(peer.url("/w")), RemoteWriteVersion::V1));
+    lane.tick_of(1000, 2);
+    wait_for("the loss", || (lane.status.requests(Outcome::Rejected) == 2).then_some(()));
+    let retrying = || Some(lane.status.state()).filter(|(state, _)| *state == DestinationState::Retrying);
+    let (_, error) = wait_for("the state", retrying);
+    assert!(error.as_deref().is_some_and(|why| why.contains("answered 413")), "{error:?}");
+    is_mended.store(true, Ordering::Relaxed);
+    lane.tick_of(2000, 2);
+    lane.wait_sent(2);
+    wait_for("the delivery", || (lane.status.state() == (DestinationState::Ok, None)).then_some(()));
+    assert_eq!(lane.stop().samples_dropped(DropReason::Rejected), 2);
 }
 
 #[test]
