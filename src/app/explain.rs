@@ -6,25 +6,28 @@ use crate::config::Config;
 use crate::lane::Settings;
 use crate::model::Signal;
 use crate::scrape;
-use crate::shaping::{Outcome, Series, Step};
+use crate::shaping::{Outcome, Rules, Series, Step};
 
 /// In words, for each destination. `series` is what it would be sent without rules, but for the
 /// labels of the configuration, by its own naming. Where its labels are those of an endpoint, that
-/// one's rules come first.
+/// one's rules come first, and each series that comes of them is followed.
 pub fn explain(config: &Config, series: &Series) -> String {
     let mut text = String::new();
-    let mut series = series.clone();
-    let of = config.endpoints.iter().position(|one| !one.transforms.is_empty() && gives(one, &series));
-    if let Some((at, endpoint)) = of.and_then(|at| Some((at, config.endpoints.get(at)?))) {
-        if !explain_endpoint(at, endpoint, &mut series, &mut text) {
-            return text;
-        }
+    let of = config.endpoints.iter().position(|one| !one.transforms.is_empty() && gives(one, series));
+    let given = match of.and_then(|at| Some((at, config.endpoints.get(at)?))) {
+        Some((at, endpoint)) => explain_endpoint(at, endpoint, series, &mut text),
+        None => vec![series.clone()],
+    };
+    if given.is_empty() {
+        return text;
     }
     if config.lanes.is_empty() {
         text.push_str("there are no destinations, and so no rules\n");
     }
-    let of_metrics = config.lanes.iter().filter(|lane| lane.signal == Signal::Metrics);
-    of_metrics.for_each(|lane| explain_lane(lane, &series, &mut text));
+    for one in &given {
+        let of_metrics = config.lanes.iter().filter(|lane| lane.signal == Signal::Metrics);
+        of_metrics.for_each(|lane| explain_lane(lane, one, given.len() > 1, &mut text));
+    }
     text
 }
 
@@ -36,67 +39,76 @@ fn gives(endpoint: &scrape::Settings, series: &Series) -> bool {
     !is_own && (is_text || series.get("endpoint") == endpoint.name)
 }
 
-/// What the rules of the endpoint at the place `at` do. Whether anything is left.
-fn explain_endpoint(at: usize, endpoint: &scrape::Settings, series: &mut Series, text: &mut String) -> bool {
+/// What the rules of the endpoint at the place `at` do, and what comes of them.
+fn explain_endpoint(at: usize, endpoint: &scrape::Settings, series: &Series, text: &mut String) -> Vec<Series> {
     // Writing to a String does not fail.
     let _ = writeln!(text, "endpoint {}", endpoint.name);
-    let outcome = endpoint.transforms.apply_each(0, series, |rule_at, rule, step, series| {
-        let what = match step {
-            Step::Dropped => "drops it".to_owned(),
-            Step::Changed => format!("makes it {}", in_words(series)),
-            _ => "does nothing".to_owned(),
-        };
-        let _ = writeln!(text, "  endpoints[{at}].transforms[{rule_at}] {rule}: {what}");
-    });
-    let is_left = matches!(outcome, Outcome::Kept { .. });
-    let _ = match is_left {
-        true => writeln!(text, "  gives: {}", in_words(series)),
-        false => writeln!(text, "  gives: nothing"),
-    };
-    is_left
+    let place = |rule: usize| format!("endpoints[{at}].transforms[{rule}]");
+    let rules = List { rules: &endpoint.transforms, place: &place, gives: "gives" };
+    let mut given = Vec::new();
+    rules.explain(0, series.clone(), "  ", text, &mut given);
+    given
 }
 
-fn explain_lane(lane: &Settings, given: &Series, text: &mut String) {
+fn explain_lane(lane: &Settings, given: &Series, is_of_several: bool, text: &mut String) {
     // Writing to a String does not fail.
     let naming = lane.naming.as_str();
-    let _ = writeln!(text, "destination {} ({}, naming {naming})", lane.name, lane.kind.as_str());
+    let of = if is_of_several { format!(", {given}") } else { String::new() };
+    let _ = writeln!(text, "destination {} ({}, naming {naming}){of}", lane.name, lane.kind.as_str());
     let mut series = given.clone();
     for (label, value) in lane.labels.iter().filter(|(label, _)| given.get(label).is_empty()) {
         series.set(label, value);
     }
     let _ = writeln!(text, "  with its labels: {series}");
-    explain_from(0, lane, series, "  ", text);
+    let place = |rule: usize| lane.rule_places[rule].clone();
+    let rules = List { rules: &lane.rules, place: &place, gives: "leaves" };
+    rules.explain(0, series, "  ", text, &mut Vec::new());
 }
 
-/// What the rules from `first` on do, and what leaves; then the same for the series that it is gathered into.
-fn explain_from(first: usize, lane: &Settings, mut series: Series, indent: &str, text: &mut String) {
-    let mut gathered = Vec::new();
-    let outcome = lane.rules.apply_each(first, &mut series, |at, rule, step, series| {
-        let what = match (step, rule.fold()) {
-            (Step::Fed | Step::Taken, Some(fold)) => {
-                let group = fold.group_of(series);
-                let what = format!("feeds {} {} as {group}", fold.word(), fold.function.as_str());
-                gathered.push((at + 1, group));
-                if step == Step::Fed { format!("{what}, and lets it pass") } else { what }
+/// Rules, where each stands in the configuration, and the word for what comes of them.
+struct List<'l> {
+    rules: &'l Rules,
+    place: &'l dyn Fn(usize) -> String,
+    gives: &'static str,
+}
+
+impl List<'_> {
+    /// What the rules from `first` on do, and what comes of them; then the same for the series that it is gathered
+    /// into. What there is in the end is added to `given`.
+    fn explain(&self, first: usize, mut series: Series, indent: &str, text: &mut String, given: &mut Vec<Series>) {
+        let (place, gives) = (self.place, self.gives);
+        let mut gathered = Vec::new();
+        let outcome = self.rules.apply_each(first, &mut series, |at, rule, step, series| {
+            let what = match (step, rule.fold()) {
+                (Step::Fed | Step::Taken, Some(fold)) => {
+                    let group = fold.group_of(series);
+                    let what = format!("feeds {} {} as {group}", fold.word(), fold.function.as_str());
+                    gathered.push((at + 1, group));
+                    if step == Step::Fed { format!("{what}, and lets it pass") } else { what }
+                }
+                (Step::Dropped, _) => "drops it".to_owned(),
+                (Step::Changed, _) => format!("makes it {}", in_words(series)),
+                (Step::Limited, _) => "lets it pass if there is room".to_owned(),
+                _ => "does nothing".to_owned(),
+            };
+            // Writing to a String does not fail.
+            let _ = writeln!(text, "{indent}{} {rule}: {what}", place(at));
+        });
+        let _ = match outcome {
+            Outcome::Kept { .. } => writeln!(text, "{indent}{gives}: {}", in_words(&series)),
+            Outcome::Dropped(at) if series.name().is_empty() => {
+                writeln!(text, "{indent}{gives}: nothing, since {} took its name", place(at))
             }
-            (Step::Dropped, _) => "drops it".to_owned(),
-            (Step::Changed, _) => format!("makes it {}", in_words(series)),
-            (Step::Limited, _) => "lets it pass if there is room".to_owned(),
-            _ => "does nothing".to_owned(),
+            Outcome::Dropped(_) => writeln!(text, "{indent}{gives}: nothing"),
+            Outcome::Taken(_) => writeln!(text, "{indent}{gives}: nothing of itself"),
         };
-        let _ = writeln!(text, "{indent}{} {rule}: {what}", lane.rule_places[at]);
-    });
-    let _ = match outcome {
-        Outcome::Kept { .. } => writeln!(text, "{indent}leaves: {}", in_words(&series)),
-        Outcome::Dropped(at) if series.name().is_empty() => {
-            writeln!(text, "{indent}leaves: nothing, since {} took its name", lane.rule_places[at])
+        if matches!(outcome, Outcome::Kept { .. }) {
+            given.push(series);
         }
-        Outcome::Dropped(_) => writeln!(text, "{indent}leaves: nothing"),
-        Outcome::Taken(_) => writeln!(text, "{indent}leaves: nothing of itself"),
-    };
-    for (behind, group) in gathered {
-        let _ = writeln!(text, "{indent}{group}:");
-        explain_from(behind, lane, group, &format!("{indent}  "), text);
+        for (behind, group) in gathered {
+            let _ = writeln!(text, "{indent}{group}:");
+            self.explain(behind, group, &format!("{indent}  "), text, given);
+        }
     }
 }
 
@@ -179,6 +191,37 @@ destination other (stdout, naming native)
         for other in [r#"a{job="shop",instance="h:1"}"#, r#"up{job="shop",instance="h:2"}"#, "a"] {
             assert_eq!(lines(other)[0], "destination one (stdout, naming native)", "{other}");
         }
+    }
+
+    #[test]
+    fn what_an_endpoint_gathers_is_followed_to_each_destination() {
+        let text = r#"{
+            "endpoints": [{"name": "app", "url": "http://h:2/", "transforms": [
+                {"aggregate": {"match": {"name": "hits"}, "function": "sum", "by": ["job"], "name": "all", "keep_input": true}},
+                {"limit": {"series": 5}}, {"rename": {"name": "all", "to": "all_hits"}}]}],
+            "shippers": [{"name": "one", "type": "stdout", "transforms": [{"drop": {"name": "hits"}}]}]}"#;
+        let config = load(Source::Text("c.json".to_owned(), text.into()), &|_| None, "h").unwrap();
+        assert_eq!(
+            explain(&config, &Series::parse(r#"hits{job="app",instance="h:2"}"#).unwrap()),
+            r#"endpoint app
+  endpoints[0].transforms[0] {"aggregate":{"by":["job"],"function":"sum","keep_input":true,"match":{"name":"hits"},"name":"all","window":"1m"}}: feeds aggregate sum as all{job="app"}, and lets it pass
+  endpoints[0].transforms[1] {"limit":{"series":5}}: lets it pass if there is room
+  endpoints[0].transforms[2] {"rename":{"name":"all","to":"all_hits"}}: does nothing
+  gives: hits{instance="h:2",job="app"}
+  all{job="app"}:
+    endpoints[0].transforms[1] {"limit":{"series":5}}: lets it pass if there is room
+    endpoints[0].transforms[2] {"rename":{"name":"all","to":"all_hits"}}: makes it all_hits{job="app"}
+    gives: all_hits{job="app"}
+destination one (stdout, naming native), hits{instance="h:2",job="app"}
+  with its labels: hits{instance="h:2",job="app"}
+  shippers[0].transforms[0] {"drop":{"name":"hits"}}: drops it
+  leaves: nothing
+destination one (stdout, naming native), all_hits{job="app"}
+  with its labels: all_hits{job="app"}
+  shippers[0].transforms[0] {"drop":{"name":"hits"}}: does nothing
+  leaves: all_hits{job="app"}
+"#
+        );
     }
 
     #[test]

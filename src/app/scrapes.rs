@@ -11,7 +11,7 @@ use super::threads::{Id, Threads};
 use crate::config::{self, Config};
 use crate::model::ViewSlots;
 use crate::pipeline::{HandIn, Others};
-use crate::scrape::{Context, Followed, Kind, Pool, Settings, THREADS, source_of};
+use crate::scrape::{Context, Followed, Kind, Pool, Settings, THREADS, sources_of};
 use crate::telemetry::{EndpointStatus, Telemetry};
 
 /// What files of endpoints say.
@@ -102,7 +102,7 @@ impl Scrapes {
     fn adopt(&mut self) {
         let all: Vec<Settings> = self.configured.iter().chain(&self.found.endpoints).cloned().collect();
         self.statuses = self.pool.exchange(&all);
-        self.sources = all.iter().map(|one| (source_of(&one.name), one.interval)).collect();
+        self.sources = all.iter().flat_map(sources_of).collect();
     }
 
     /// What files say, whenever that changes.

@@ -163,7 +163,7 @@ static FIELDS: [Field<EndpointFields>; 16] = [
         "transforms",
         Takes::Objects(&Inner { table: &RULE_TABLE, of: |s: &mut EndpointFields| s.transforms.one_more() }),
         DefaultValue::Texts(&[]),
-        "Rules for its series, in order, before those for all destinations; not for its `up` and `scrape_*`. Without `aggregate`, `downsample` and `limit`.",
+        "Rules for its series, in order, before those for all destinations; not for its `up` and `scrape_*`.",
     ),
     Field::all_of(&Inner { table: &UNTIMED_TABLE, of: |s: &mut EndpointFields| &mut s.http }),
 ];
@@ -283,7 +283,7 @@ impl EndpointFields {
         }
         let purpose = Purpose { field: "url", url: self.url, used: true, headers: &HEADERS, env, key: None };
         let http = self.http.settle(purpose, notes);
-        let transforms = notes.within("transforms", |notes| self.transforms.settle_without_state(notes));
+        let transforms = notes.within("transforms", |notes| self.transforms.settle(notes));
         let (name, mut http) = (self.name?, http?);
         http.timeout = self.timeout.unwrap_or(DEFAULT_TIMEOUT).min(interval);
         // Nothing is won where no network lies between.

@@ -7,7 +7,7 @@ use super::labels::json_labels;
 use super::settings::Settings;
 use crate::exposition::{self, json};
 use crate::model::{Family, Item, Label, Learnt, Recorder};
-use crate::shaping::{self, Outcome};
+use crate::shaping::{self, Outcome, Rules};
 
 /// Names that come and go for ever are not kept for ever: none is, where there are so many more than
 /// twice the object's numbers.
@@ -30,13 +30,15 @@ pub struct Read {
 }
 
 impl Json {
-    /// Reads the object in `body` and gives its numbers to `out`. What is wrong with it is said in
+    /// Reads the object in `body` and gives its numbers to `out`, as far as `transforms` leave them; none: there are
+    /// no rules at all. What is wrong with it is said in
     /// words for people.
     pub fn read(
         &mut self,
         body: &[u8],
         limits: &exposition::Limits,
         settings: &Settings,
+        transforms: Option<&Rules>,
         out: &mut Recorder,
     ) -> Result<Read, String> {
         let known = &mut self.known;
@@ -44,7 +46,7 @@ impl Json {
         let samples = json::read(body, limits, &mut |name, value| {
             if !known.contains_key(name) {
                 fresh += 1;
-                known.insert(name.into(), series(name, settings));
+                known.insert(name.into(), series(name, settings, transforms));
             }
             if let Some(Some((item, reading))) = known.get(name) {
                 kept += 1;
@@ -59,16 +61,16 @@ impl Json {
 }
 
 /// The series of that name; none: rules drop it.
-fn series(name: &str, settings: &Settings) -> Option<(Item, Arc<Learnt>)> {
+fn series(name: &str, settings: &Settings, transforms: Option<&Rules>) -> Option<(Item, Arc<Learnt>)> {
     let whole = [&*settings.metric_prefix, name].concat();
-    if settings.transforms.is_empty() {
+    let Some(transforms) = transforms else {
         let family = Family::gauge(&whole, "", "");
         return Some((Item::new(&[&whole]), Arc::new(Learnt::everywhere(family, &[]))));
-    }
+    };
     let mut series = shaping::Series::default();
     series.begin(&whole);
     json_labels(settings).iter().for_each(|(name, value)| series.set(name, value));
-    if !matches!(settings.transforms.apply(&mut series), Outcome::Kept { .. }) {
+    if !matches!(transforms.apply(&mut series), Outcome::Kept { .. }) {
         return None;
     }
     let labels: Vec<Label<'_>> = series.labels().map(|(name, value)| Label::Constant { name, value }).collect();

@@ -1,7 +1,7 @@
-//! The labels that an endpoint gives.
+//! The labels that an endpoint gives, and what else there is to say of it.
 
 use super::settings::Settings;
-use crate::model::Labels;
+use crate::model::{Attributes, Labels};
 
 /// The labels of `up` and its like; of a text's series as well.
 pub fn own_labels(settings: &Settings, is_json: bool) -> Labels {
@@ -21,4 +21,12 @@ fn with(labels: &Labels, more: &[(&str, &str)]) -> Labels {
 /// The labels of a JSON object's series: `endpoint`, and those of the endpoint.
 pub fn json_labels(settings: &Settings) -> Labels {
     with(&settings.labels, &[("endpoint", &settings.name)])
+}
+
+/// What there is to say of an endpoint's resource besides its labels.
+pub fn attributes(settings: &Settings) -> Attributes {
+    // A socket has no scheme that anybody could go by.
+    let endpoint = &settings.http.endpoint;
+    let scheme = endpoint.split_socket().is_none().then(|| if endpoint.is_https() { "https" } else { "http" });
+    scheme.map(|scheme| ("url.scheme".into(), scheme.into())).into_iter().collect()
 }

@@ -14,6 +14,7 @@ mod page_format;
 mod pool;
 mod series;
 mod settings;
+mod staged;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -22,4 +23,5 @@ pub use fields::{EndpointFields, TABLE, settle};
 pub use files::{Followed, from_file_sd};
 pub use pool::{Deliver, Kind, Pool, THREADS, scrape_once};
 pub use settings::{Limits, PageFormat, Settings};
-pub use target::{Context, source_of};
+pub use staged::sources_of;
+pub use target::Context;

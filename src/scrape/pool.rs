@@ -55,6 +55,8 @@ pub enum Kind {
 #[derive(Default)]
 struct State {
     targets: HashMap<Id, Slot>,
+    /// Whose forerunners are still being asked: these, by the forerunner's.
+    heirs: HashMap<Id, Id>,
     /// What is due, earliest first, by kind. One that is gone may still stand here.
     due: [BinaryHeap<Reverse<(Duration, Id)>>; 2],
     next: Id,
@@ -72,8 +74,10 @@ struct Slot {
     status: Arc<EndpointStatus>,
     due: Duration,
     kind: Kind,
-    /// None while it is being asked.
+    /// None while it is being asked, or while its forerunner is.
     target: Option<Box<Target>>,
+    /// What is to be asked here once its forerunner is back, since that has what its rules know.
+    heir: Option<Box<Target>>,
 }
 
 /// A target that was taken to be asked.
@@ -81,6 +85,46 @@ struct Turn {
     id: Id,
     target: Box<Target>,
     due: Duration,
+}
+
+impl State {
+    /// That of a new target, which was `before` until now.
+    fn slot(&mut self, id: Id, settings: &Settings, before: Option<(Id, Slot)>, context: &Context) -> Slot {
+        let settings = Arc::new(settings.clone());
+        let mut target = Box::new(Target::new(Arc::clone(&settings), context));
+        let due = monotonic() + offset(&settings.name, FIRST_WITHIN.min(settings.interval));
+        // Nobody knows whether it hangs: that must delay nobody who is known to be well.
+        let kind = Kind::Slow;
+        let mut slot = Slot { settings, status: Arc::clone(target.status()), due, kind, target: None, heir: None };
+        // Only rules that know something have something to hand on.
+        let before = before.filter(|_| target.is_staged());
+        if let Some((before, Slot { target: None, heir, .. })) = before {
+            // It takes the place of one that waits, or waits for the one that is being asked.
+            let waits = heir.and_then(|_| self.heirs.iter().find(|(_, heir)| **heir == before));
+            let forerunner = waits.map_or(before, |(forerunner, _)| *forerunner);
+            self.heirs.insert(forerunner, id);
+            slot.heir = Some(target);
+            return slot;
+        }
+        if let Some(old) = before.and_then(|(_, slot)| slot.target) {
+            target.take_over(*old);
+        }
+        slot.target = Some(target);
+        self.due[kind as usize].push(Reverse((due, id)));
+        slot
+    }
+
+    /// A target that is not wanted any more is back: it hands on what it knows to the one that waits for that. Which
+    /// threads that one is for.
+    fn hand_on(&mut self, id: Id, target: Target) -> Option<Kind> {
+        let heir = self.heirs.remove(&id)?;
+        let slot = self.targets.get_mut(&heir)?;
+        let mut next = slot.heir.take()?;
+        next.take_over(target);
+        slot.target = Some(next);
+        self.due[slot.kind as usize].push(Reverse((slot.due, heir)));
+        Some(slot.kind)
+    }
 }
 
 impl Pool {
@@ -94,7 +138,6 @@ impl Pool {
     /// they are. Their states, in the order of `all`.
     pub fn exchange(&self, all: &[Settings]) -> Vec<Arc<EndpointStatus>> {
         let mut state = self.state();
-        let now = monotonic();
         let mut old = std::mem::take(&mut state.targets);
         let mut known: HashMap<String, Id> = old.iter().map(|(id, slot)| (slot.settings.name.clone(), *id)).collect();
         let mut statuses = Vec::with_capacity(all.len());
@@ -102,18 +145,10 @@ impl Pool {
             let kept = known.remove(&settings.name).and_then(|id| Some((id, old.remove(&id)?)));
             let (id, slot) = match kept {
                 Some((id, slot)) if *slot.settings == *settings => (id, slot),
-                _ => {
-                    let settings = Arc::new(settings.clone());
-                    let status = Arc::new(EndpointStatus::new(&*settings.name));
-                    let target = Target::new(Arc::clone(&settings), Arc::clone(&status), &self.0.context);
-                    let first = FIRST_WITHIN.min(settings.interval);
-                    let due = now + offset(&settings.name, first);
+                before => {
                     let id = state.next;
                     state.next += 1;
-                    // Nobody knows whether it hangs: that must delay nobody who is known to be well.
-                    let kind = Kind::Slow;
-                    state.due[kind as usize].push(Reverse((due, id)));
-                    (id, Slot { settings, status, due, kind, target: Some(Box::new(target)) })
+                    (id, state.slot(id, settings, before, &self.0.context))
                 }
             };
             statuses.push(Arc::clone(&slot.status));
@@ -129,18 +164,18 @@ impl Pool {
         while let Some(Turn { id, mut target, due }) = self.take(kind) {
             let began = monotonic();
             let scraped = catch_unwind(AssertUnwindSafe(|| target.scrape(wall_ms(), &mut body)));
-            let (frame, timed_out) = match scraped {
-                Ok(scraped) => (scraped.frame, scraped.timed_out),
+            let scraped = match scraped {
+                Ok(scraped) => scraped,
                 Err(panic) => {
                     log::error!("endpoint {}: a bug: {}", target.name(), panic_message(&*panic));
                     target = Box::new(target.anew());
-                    (target.met_a_bug(wall_ms()), false)
+                    target.met_a_bug(wall_ms())
                 }
             };
-            if !self.give_back(id, target, due, began, timed_out) {
+            if !self.give_back(id, target, due, began, scraped.timed_out) {
                 continue;
             }
-            if !(self.0.deliver)(frame) {
+            if !scraped.frames().all(&self.0.deliver) {
                 return;
             }
             self.tell_overdue();
@@ -188,7 +223,12 @@ impl Pool {
     fn give_back(&self, id: Id, target: Box<Target>, due: Duration, began: Duration, timed_out: bool) -> bool {
         let now = monotonic();
         let mut state = self.state();
-        let Some(slot) = state.targets.get_mut(&id) else { return false };
+        let Some(slot) = state.targets.get_mut(&id) else {
+            if let Some(kind) = state.hand_on(id, *target) {
+                self.0.wake[kind as usize].notify_one();
+            }
+            return false;
+        };
         let (next, missed) = next_due(due, now, &slot.settings.name, slot.settings.interval);
         if missed > 0 && began.saturating_sub(due) > slot.settings.interval {
             log::debug!("endpoint {}: {missed} scrapes were skipped", slot.settings.name);
@@ -207,7 +247,7 @@ impl Pool {
     /// that they are waiting.
     fn tell_overdue(&self) {
         let now = monotonic();
-        let mut frames = Vec::new();
+        let (mut frames, mut count) = (Vec::new(), 0);
         let mut state = self.state();
         let State { targets, due, looked, .. } = &mut *state;
         if now.saturating_sub(*looked) < LOOK_EVERY {
@@ -221,16 +261,16 @@ impl Pool {
                 continue;
             }
             if let Some(target) = slot.target.as_mut().filter(|_| now.saturating_sub(slot.due) > interval) {
-                frames.push(target.waits(wall_ms()));
+                frames.extend(target.waits(wall_ms()).frames());
+                count += 1;
                 slot.due = next_due(slot.due, now, &slot.settings.name, interval).0;
                 due[slot.kind as usize].retain(|Reverse((_, other))| other != id);
                 // It keeps its place in front of those that have waited for less time.
                 due[slot.kind as usize].push(Reverse((now, *id)));
             }
         }
-        if !frames.is_empty() && now.saturating_sub(state.said) > SAY_EVERY {
+        if count > 0 && now.saturating_sub(state.said) > SAY_EVERY {
             state.said = now;
-            let count = frames.len();
             log::warn!(
                 "endpoints: {count} are waiting for their turn, since all threads ask endpoints that do not answer"
             );
@@ -250,8 +290,7 @@ pub fn scrape_once(endpoints: &[Settings], context: &Context) -> Vec<Frame> {
                 loop {
                     let at = next.fetch_add(1, Ordering::Relaxed);
                     let (Some(settings), Some(place)) = (endpoints.get(at), frames.get(at)) else { return };
-                    let status = Arc::new(EndpointStatus::new(&*settings.name));
-                    let mut target = Target::new(Arc::new(settings.clone()), status, context);
+                    let mut target = Target::new(Arc::new(settings.clone()), context);
                     let frame = target.scrape(wall_ms(), &mut Vec::new()).frame;
                     *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(frame);
                 }
@@ -298,6 +337,42 @@ mod tests {
         }
         assert!(tenths.iter().all(|count| (60..140).contains(count)), "{tenths:?}");
         assert_eq!(offset("app-1", interval), offset("app-1", interval));
+    }
+
+    #[test]
+    fn a_target_that_a_reload_changes_waits_for_what_the_one_that_is_being_asked_knows() {
+        let context = Context { views: Default::default(), own: String::new(), counts: Arc::default() };
+        let pool = Pool::new(context, Box::new(|_| true));
+        let of = |millis: u64, rules: &str| Settings {
+            interval: Duration::from_millis(millis),
+            transforms: crate::shaping::testing::rules(rules),
+            ..crate::scrape::tests::settings("app", "http://h:1/")
+        };
+        let limit = r#"[{"limit": {"series": 1}}]"#;
+        pool.exchange(&[of(100, limit)]);
+        let Turn { id, target, due } = pool.take(Kind::Slow).unwrap();
+        // Two reloads while it is being asked.
+        pool.exchange(&[of(101, limit)]);
+        pool.exchange(&[of(102, limit)]);
+        let targets = |pool: &Pool| {
+            let state = pool.state();
+            let there = |slot: &Slot| (slot.settings.interval.as_millis(), slot.target.is_some(), slot.heir.is_some());
+            (state.targets.values().map(there).collect::<Vec<_>>(), state.heirs.len())
+        };
+        assert_eq!(targets(&pool), (vec![(102, false, true)], 1));
+        assert!(!pool.give_back(id, target, due, due, false), "it is not wanted any more");
+        assert_eq!(targets(&pool), (vec![(102, true, false)], 0));
+        let Turn { id, target, due } = pool.take(Kind::Slow).unwrap();
+        // Where there is nothing to wait for nobody waits, and what comes back to nobody is gone.
+        pool.exchange(&[of(103, "[]")]);
+        assert_eq!(targets(&pool), (vec![(103, true, false)], 0));
+        assert!(!pool.give_back(id, target, due, due, false));
+        pool.exchange(&[of(104, limit)]);
+        let Turn { id, target, due } = pool.take(Kind::Slow).unwrap();
+        pool.exchange(&[of(105, limit)]);
+        pool.exchange(&[]);
+        assert!(!pool.give_back(id, target, due, due, false));
+        assert_eq!(targets(&pool), (vec![], 0));
     }
 
     #[test]

@@ -26,8 +26,8 @@ pub struct Manner {
     /// The labels that the target gives to all of them: its recorder adds them, or, where there are
     /// rules, which may take them away, they are the series' own.
     pub labels: Labels,
-    /// What becomes of them.
-    pub transforms: shaping::Rules,
+    /// What becomes of them: the rules that need to know nothing else. None: there are no rules at all.
+    pub transforms: Option<shaping::Rules>,
     /// See [`super::Settings::honor_labels`].
     pub honor_labels: bool,
     /// See [`super::Settings::metric_prefix`].
@@ -192,7 +192,7 @@ impl Sink for Taker<'_> {
         let mut factor = 1.0;
         let mut shaped = std::mem::take(&mut self.shaped);
         let mut is_left = true;
-        if !transforms.is_empty() {
+        if let Some(transforms) = transforms {
             shaped.begin(&name);
             of_target.iter().for_each(|(name, value)| shaped.set(name, value));
             labels.iter().for_each(|(name, value)| shaped.set(name, value));
@@ -200,7 +200,7 @@ impl Sink for Taker<'_> {
             factor = shaped.factor();
         }
         let place = is_left.then(|| {
-            if !transforms.is_empty() {
+            if transforms.is_some() {
                 name = Cow::Borrowed(shaped.name());
                 labels = shaped.labels().map(|(name, value)| (Cow::Borrowed(name), value)).collect();
             }

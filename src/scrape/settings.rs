@@ -1,5 +1,6 @@
 //! What is asked of an endpoint, checked.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::exposition;
@@ -41,6 +42,13 @@ pub struct Settings {
     pub limits: Limits,
     /// What becomes of its series.
     pub transforms: shaping::Rules,
+}
+
+impl Settings {
+    /// The name of the source that it is: no collector's name has a slash.
+    pub fn source(&self) -> Arc<str> {
+        format!("endpoints/{}", self.name).into()
+    }
 }
 
 /// What a page is taken for.

@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use super::fetch::{Failure, Fetcher};
 use super::json::Json;
-use super::labels::{json_labels, own_labels};
+use super::labels::{attributes, json_labels, own_labels};
 use super::page_format::format_of;
 use super::series::{Known, Left, Manner, Shapes, Taker};
 use super::settings::{PageFormat, Settings};
+use super::staged::{Passed, Staged};
 use crate::exposition::{Format, Page};
 use crate::host::monotonic;
 use crate::model::{Family, Frame, Item, Label, Labels, Learnt, Recorder, ViewSlots};
+use crate::shaping::Rules;
 use crate::telemetry::{Causes, EndpointState, EndpointStatus, Scrape, ScrapeCounts, ScrapeDrop, ScrapeFailure};
 
 /// The same trouble is said once in this time.
@@ -31,17 +33,16 @@ pub struct Context {
     pub counts: Arc<ScrapeCounts>,
 }
 
-/// The source's name of the endpoint `name`: no collector's name has a slash.
-pub fn source_of(name: &str) -> Arc<str> {
-    format!("endpoints/{name}").into()
-}
-
 /// A target with all that is kept of it.
 pub struct Target {
     settings: Arc<Settings>,
     status: Arc<EndpointStatus>,
     fetcher: Fetcher,
     reader: Reader,
+    /// Its rules that need to know nothing but a series; none: it has no rules at all.
+    transforms: Option<Rules>,
+    /// Those from the first one on that does; none: it has no such rules.
+    staged: Option<Box<Staged>>,
     out: Recorder,
     own: Own,
     /// The last scrape failed, so that its series have ended.
@@ -54,8 +55,18 @@ pub struct Target {
 pub struct Scraped {
     /// Also of one that failed: its `up` is 0.
     pub frame: Frame,
+    /// What its rules have gathered, in windows that have ended.
+    pub gathered: Vec<Frame>,
     /// It took too long.
     pub timed_out: bool,
+}
+
+impl Scraped {
+    /// All its frames.
+    pub fn frames(self) -> impl Iterator<Item = Frame> {
+        // A window ends before the scrape that closes it.
+        self.gathered.into_iter().chain([self.frame])
+    }
 }
 
 /// What reads its page, with what it keeps of it.
@@ -98,15 +109,20 @@ struct Taken {
 
 impl Target {
     /// Asks nobody yet.
-    pub fn new(settings: Arc<Settings>, status: Arc<EndpointStatus>, context: &Context) -> Target {
+    pub fn new(settings: Arc<Settings>, context: &Context) -> Target {
         let is_json = settings.format == PageFormat::Json;
+        let staged = Staged::new(&settings, &context.views).map(Box::new);
+        let status = EndpointStatus::new(&*settings.name);
+        let status = status.with_rules(staged.iter().flat_map(|staged| staged.places()));
         Target {
             fetcher: Fetcher::new(Arc::clone(&settings), &context.own),
             reader: Reader::Unknown,
+            transforms: (!settings.transforms.is_empty()).then(|| settings.transforms.split_at_state().0),
+            staged,
             out: recorder(&settings, Labels::EMPTY, &context.views),
             own: Own::new(&own_labels(&settings, is_json)),
             settings,
-            status,
+            status: Arc::new(status),
             has_ended: true,
             causes: Causes::new(SAID_EVERY),
             context: context.clone(),
@@ -115,7 +131,25 @@ impl Target {
 
     /// The same target with nothing kept: a bug may have left it half-way.
     pub fn anew(&self) -> Target {
-        Target::new(Arc::clone(&self.settings), Arc::clone(&self.status), &self.context)
+        let status = Arc::clone(&self.status);
+        Target { status, ..Target::new(Arc::clone(&self.settings), &self.context) }
+    }
+
+    /// How it is.
+    pub fn status(&self) -> &Arc<EndpointStatus> {
+        &self.status
+    }
+
+    /// Goes on with what the rules of `before` knew, which is the same endpoint as it was before a reload.
+    pub fn take_over(&mut self, before: Target) {
+        if let (Some(staged), Some(before)) = (&mut self.staged, before.staged) {
+            staged.take_over(*before);
+        }
+    }
+
+    /// Whether it has rules that know something.
+    pub fn is_staged(&self) -> bool {
+        self.staged.is_some()
     }
 
     /// Its name.
@@ -135,43 +169,66 @@ impl Target {
         }
         match read {
             Ok((taken, left)) => {
-                let taken = Taken { bytes, ..taken };
                 self.has_ended = false;
+                let (taken, ruled_out, gathered) = self.pass(time_ms, Taken { bytes, ..taken });
                 let frame = self.frame(time_ms, 1.0, took, taken);
                 let left = Left { twice: left.twice + self.out.take_refused().duplicate, ..left };
                 let counts = &self.context.counts;
                 counts.drop_samples(ScrapeDrop::Duplicate, left.twice);
                 counts.drop_samples(ScrapeDrop::Untimely, left.untimely);
-                counts.drop_samples(ScrapeDrop::Transforms, (taken.samples - taken.kept) as u64);
+                counts.drop_samples(ScrapeDrop::Transforms, ruled_out);
                 self.tell(EndpointState::Ok, time_ms, took, taken.samples, note(left));
-                Scraped { frame, timed_out: false }
+                Scraped { frame, gathered, timed_out: false }
             }
             Err(failure) => {
                 let timed_out = failure.kind == ScrapeFailure::Timeout;
-                Scraped { frame: self.failed(failure, time_ms, took), timed_out }
+                Scraped { timed_out, ..self.failed(failure, time_ms, took) }
             }
         }
     }
 
     /// Its turn did not come.
-    pub fn waits(&mut self, time_ms: i64) -> Frame {
+    pub fn waits(&mut self, time_ms: i64) -> Scraped {
         let why = "waiting: all threads are asking endpoints that do not answer";
         self.failed(Failure::new(ScrapeFailure::Waiting, why), time_ms, Duration::ZERO)
     }
 
     /// Its scrape met a bug.
-    pub fn met_a_bug(&mut self, time_ms: i64) -> Frame {
+    pub fn met_a_bug(&mut self, time_ms: i64) -> Scraped {
         self.failed(Failure::new(ScrapeFailure::Bug, "a bug of metricsd"), time_ms, Duration::ZERO)
     }
 
-    fn failed(&mut self, Failure { kind, why }: Failure, time_ms: i64, took: Duration) -> Frame {
+    fn failed(&mut self, Failure { kind, why }: Failure, time_ms: i64, took: Duration) -> Scraped {
         let is_waiting = kind == ScrapeFailure::Waiting;
         let state = if is_waiting { EndpointState::Waiting } else { EndpointState::Failed };
         self.context.counts.fail(kind);
         self.out.discard();
+        if let Some(staged) = &mut self.staged {
+            staged.before.discard();
+        }
         self.has_ended = true;
         self.tell(state, time_ms, took, 0, Some(why));
-        self.frame(time_ms, 0.0, took, Taken::default())
+        // Of nothing nothing is left, but windows end all the same.
+        let (taken, _, gathered) = self.pass(time_ms, Taken::default());
+        Scraped { frame: self.frame(time_ms, 0.0, took, taken), gathered, timed_out: false }
+    }
+
+    /// Brings what has been taken through the rules that know something: what that leaves of it, how many samples
+    /// rules have dropped in all, and what they have gathered.
+    fn pass(&mut self, time_ms: i64, taken: Taken) -> (Taken, u64, Vec<Frame>) {
+        let dropped = (taken.samples - taken.kept) as u64;
+        let Some(staged) = &mut self.staged else { return (taken, dropped, Vec::new()) };
+        let Passed { samples, gathered } = staged.pass(time_ms, &mut self.out);
+        self.status.rules_dropped(staged.dropped());
+        let dropped = dropped + staged.dropped().iter().sum::<u64>();
+        if let Some(rule) = staged.take_overfull() {
+            log::warn!(
+                "endpoint {}: transforms[{rule}] gathers as many series as it can; the others are left out, and \
+                 counted in metricsd_transform_dropped_total",
+                self.settings.name
+            );
+        }
+        (Taken { kept: samples, ..taken }, dropped, gathered)
     }
 
     /// Takes note of a scrape, and says what is new about it.
@@ -212,10 +269,11 @@ impl Target {
         self.expect(format.is_none());
         let limits = &self.settings.limits.page;
         let (mut taken, mut left) = (Taken::default(), Left::default());
+        let out = self.staged.as_mut().map_or(&mut self.out, |staged| &mut staged.before);
         match &mut self.reader {
             Reader::Text(text) => {
                 let Text { page, manner, shapes } = &mut **text;
-                let mut taker = Taker::new(&mut self.out, manner, shapes, time_ms);
+                let mut taker = Taker::new(out, manner, shapes, time_ms);
                 let read = page.read(body, format.unwrap_or(Format::Text), limits, &mut taker);
                 let read = read.map_err(|flaw| Failure::page(format!("the page cannot be read: {flaw}")))?;
                 (taken.kept, left) = taker.finish();
@@ -223,7 +281,8 @@ impl Target {
                 shapes.tidy(read.samples);
             }
             Reader::Json(json) => {
-                let read = json.read(body, limits, &self.settings, &mut self.out).map_err(Failure::page)?;
+                let read =
+                    json.read(body, limits, &self.settings, self.transforms.as_ref(), out).map_err(Failure::page)?;
                 (taken.samples, taken.kept, taken.fresh) = (read.samples, read.kept, read.fresh);
             }
             Reader::Unknown => {}
@@ -256,7 +315,7 @@ impl Target {
         } else {
             let manner = Manner {
                 labels,
-                transforms: settings.transforms.clone(),
+                transforms: self.transforms.clone(),
                 honor_labels: settings.honor_labels,
                 prefix: settings.metric_prefix.clone(),
                 honor_timestamps: settings.honor_timestamps,
@@ -288,10 +347,6 @@ impl Own {
 /// Its series, and what it says of itself, are no more than the limit of samples lets through.
 fn recorder(settings: &Settings, labels: Labels, views: &ViewSlots) -> Recorder {
     let most = settings.limits.page.samples + OWN.len();
-    let out = Recorder::new(source_of(&settings.name), most).with_labels(labels).with_slots(views);
-    // A socket has no scheme that anybody could go by.
-    let endpoint = &settings.http.endpoint;
-    let scheme = endpoint.split_socket().is_none().then(|| if endpoint.is_https() { "https" } else { "http" });
-    let attributes = scheme.map(|scheme| ("url.scheme".into(), scheme.into()));
-    out.with_attributes(attributes.into_iter().collect()).of_unknown_start()
+    let out = Recorder::new(settings.source(), most).with_labels(labels).with_slots(views);
+    out.with_attributes(attributes(settings)).of_unknown_start()
 }

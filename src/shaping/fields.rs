@@ -57,24 +57,6 @@ impl GivenRules {
         }
         Rules::new(self.0.into_iter().take(MAX_RULES).filter_map(GivenRule::rule))
     }
-
-    /// The same where there is nobody to keep what rules know of other series and of earlier numbers:
-    /// those that need it are refused.
-    pub fn settle_without_state(self, notes: &mut Notes) -> Rules {
-        for (at, given) in self.0.iter().enumerate() {
-            let words = [
-                ("aggregate", given.aggregate.is_some()),
-                ("downsample", given.downsample.is_some()),
-                ("limit", given.limit.is_some()),
-            ];
-            for (word, _) in words.into_iter().filter(|(_, is_given)| *is_given) {
-                let message =
-                    "is no rule for an endpoint; put it into the transforms of the configuration or of a shipper";
-                notes.within(at, |notes| notes.problem(word, message));
-            }
-        }
-        self.settle(notes)
-    }
 }
 
 /// A rule, as it was written: one of these.

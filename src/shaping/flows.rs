@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::md5::md5_tail;
 use super::room::Room;
@@ -61,29 +62,50 @@ enum Became {
     Behind,
 }
 
+/// What tells each of these rules that depends on other series or on what was before from others, wherever it
+/// stands; none for any other rule.
+fn keys(rules: &Rules) -> impl Iterator<Item = Option<String>> {
+    let mut times: HashMap<String, usize> = HashMap::new();
+    rules.iter().map(move |rule| {
+        rule.stateful()?;
+        let text = rule.to_string();
+        let before = times.entry(text.clone()).or_default();
+        let key = format!("{text}{before}");
+        *before += 1;
+        Some(key)
+    })
+}
+
+/// The name of the source that the rule of that key is, where its list belongs to `owner`. Whatever version wrote it
+/// down: by this name series are known after a restart.
+fn source_of(owner: Option<&str>, key: &str) -> Arc<str> {
+    let own = format!("transforms/{:016x}", md5_tail(key.as_bytes()));
+    owner.map_or_else(|| own.as_str().into(), |owner| format!("{owner}/{own}").into())
+}
+
+/// The sources that `rules` are which belong to the source `owner`, each with the time between two of its frames.
+pub fn sources(owner: &str, rules: &Rules) -> Vec<(Arc<str>, Duration)> {
+    if rules.first_stateful().is_none() {
+        return Vec::new();
+    }
+    let of = |(rule, key): (&Rule, Option<String>)| Some((source_of(Some(owner), &key?), rule.fold()?.window));
+    rules.iter().zip(keys(rules)).filter_map(of).collect()
+}
+
 impl Flows {
-    /// For these rules; none where none of them is such a rule.
-    pub fn new(rules: &Rules) -> Option<Flows> {
+    /// For these rules, which belong to the source `owner`, or to a lane; none where none of them is such a rule.
+    pub fn new(rules: &Rules, owner: Option<&str>) -> Option<Flows> {
         rules.first_stateful()?;
-        let mut times: HashMap<String, usize> = HashMap::new();
-        let state = |(at, rule): (usize, &Rule)| {
-            rule.stateful()?;
-            let text = rule.to_string();
-            let before = times.entry(text.clone()).or_default();
-            let key = format!("{text}{before}");
-            *before += 1;
+        let state = |(at, (rule, key)): (usize, (&Rule, Option<String>))| {
+            let key = key?;
             let knows = match rule {
-                Rule::Fold(fold) => {
-                    // Whatever version wrote it down: by this name series are known after a restart.
-                    let source = format!("transforms/{:016x}", md5_tail(key.as_bytes()));
-                    Knows::Windows(Box::new(Windows::new(fold, source.into(), at as u16 + 1)))
-                }
+                Rule::Fold(fold) => Knows::Windows(Box::new(Windows::new(fold, source_of(owner, &key), at as u16 + 1))),
                 Rule::Limit(limit) => Knows::Room(Room::new(*limit)),
                 _ => return None,
             };
             Some(State { key, knows, is_over: false })
         };
-        Some(Flows { states: rules.iter().enumerate().map(state).collect(), over: None })
+        Some(Flows { states: rules.iter().zip(keys(rules)).enumerate().map(state).collect(), over: None })
     }
 
     /// What the rules of `before` knew, where these are the same ones, wherever they stand.

@@ -33,6 +33,7 @@ mod windows;
 
 pub use combinations::Combinations;
 pub use fields::{GivenRule, GivenRules, RULE_TABLE};
+pub use flows::sources;
 pub use fold::{Fold, Function, Grouping};
 pub use label_table::ViewLabels;
 pub use names::{WrittenLabels, own_labels, prometheus_labels, prometheus_name};
@@ -42,3 +43,4 @@ pub use rules::{Outcome, Rules, Step};
 pub use series::Series;
 pub use stage::Stage;
 pub use view::{Perspective, Unshaped, View, ViewSeries};
+pub use windows::MAX_GROUPS;

@@ -60,6 +60,18 @@ impl Rules {
         }
     }
 
+    /// Those in front of the first one that depends on other series or on what was before, and the others.
+    pub fn split_at_state(&self) -> (Rules, Rules) {
+        match self.first_stateful() {
+            None => (self.clone(), Rules::NONE),
+            Some((0, _)) => (Rules::NONE, self.clone()),
+            Some((at, _)) => {
+                let (front, rest) = self.iter().as_slice().split_at(at);
+                (Rules::new(front.iter().cloned()), Rules::new(rest.iter().cloned()))
+            }
+        }
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_none()

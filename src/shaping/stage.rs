@@ -20,7 +20,7 @@ use super::flows::{Flows, Meetings};
 use super::view::{Perspective, ViewSeries};
 use crate::model::{Batch, Chunk, Exemplars, Frame, Roster, changes};
 
-/// One lane's. Batches come in the order of their times.
+/// One lane's, or that of one source with rules of its own. Batches come in the order of their times.
 #[derive(Debug)]
 pub struct Stage {
     from: Perspective,
@@ -100,11 +100,20 @@ enum Why {
 impl Stage {
     /// For a lane that looks from there; none where there are no rules, and so nothing to do.
     pub fn new(from: Perspective) -> Option<Stage> {
+        Stage::of(None, from)
+    }
+
+    /// For what the source `owner` gives, whose own rules these are; see [`super::sources`].
+    pub fn of_source(owner: &str, from: Perspective) -> Option<Stage> {
+        Stage::of(Some(owner), from)
+    }
+
+    fn of(owner: Option<&str>, from: Perspective) -> Option<Stage> {
         if from.rules().is_empty() {
             return None;
         }
         let admitted = from.rules().may_make_alike().then(Admitted::default);
-        let flows = Flows::new(from.rules());
+        let flows = Flows::new(from.rules(), owner);
         let ledgers = Ledgers { admitted, flows, now_ms: i64::MIN };
         let dropped = vec![0; from.rules().len()];
         Some(Stage { from, sources: Vec::new(), ledgers, roster: None, dropped, values: Vec::new() })

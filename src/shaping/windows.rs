@@ -20,7 +20,7 @@ use crate::order;
 const MAX_SERIES: usize = 500_000;
 
 /// It gives at most so many series, which take some 500 bytes each.
-pub(super) const MAX_GROUPS: usize = 100_000;
+pub const MAX_GROUPS: usize = 100_000;
 
 /// A series that is not given any more is known for two windows, or for so long where that is more: one whose target
 /// was down for some scrapes goes on growing where it was.

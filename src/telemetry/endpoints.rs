@@ -49,6 +49,8 @@ pub struct Scrape {
 pub struct EndpointStatus {
     name: String,
     last: Mutex<Scrape>,
+    /// Of its rules those that are counted one by one: where each stands among them, and how many samples it dropped.
+    rules: Box<[(String, AtomicU64)]>,
 }
 
 impl EndpointStatus {
@@ -56,7 +58,24 @@ impl EndpointStatus {
     pub fn new(name: impl Into<String>) -> EndpointStatus {
         let last =
             Scrape { state: EndpointState::Pending, time_ms: 0, duration: Duration::ZERO, samples: 0, error: None };
-        EndpointStatus { name: name.into(), last: Mutex::new(last) }
+        EndpointStatus { name: name.into(), last: Mutex::new(last), rules: Box::default() }
+    }
+
+    /// The same, of whose rules these are counted one by one.
+    pub fn with_rules(self, places: impl IntoIterator<Item = String>) -> EndpointStatus {
+        EndpointStatus { rules: places.into_iter().map(|place| (place, AtomicU64::new(0))).collect(), ..self }
+    }
+
+    /// Each of its rules that are counted has dropped so many samples more.
+    pub fn rules_dropped(&self, samples: &[u64]) {
+        for ((_, count), more) in self.rules.iter().zip(samples) {
+            count.fetch_add(*more, Ordering::Relaxed);
+        }
+    }
+
+    /// Each of its rules that are counted: where it stands among them, and how many samples it dropped.
+    pub fn rules(&self) -> impl ExactSizeIterator<Item = (&str, u64)> {
+        self.rules.iter().map(|(place, count)| (&**place, count.load(Ordering::Relaxed)))
     }
 
     /// As in the configuration.

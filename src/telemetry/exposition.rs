@@ -8,8 +8,8 @@ use crate::model::{Family, Frame, Item, Label, Reading, Recorder, Signal, everyw
 use super::listened::{self, PushItems, StatsdItems};
 use super::process::{self, Process};
 use super::{
-    COMMIT, CollectorState, CollectorStatus, Destination, DestinationStatus, DropReason, Outcome, ScrapeCounts,
-    ScrapeDrop, ScrapeFailure, StepDirection, Subjects, TARGET, Telemetry, VERSION,
+    COMMIT, CollectorState, CollectorStatus, Destination, DestinationStatus, DropReason, EndpointStatus, Outcome,
+    ScrapeCounts, ScrapeDrop, ScrapeFailure, StepDirection, Subjects, TARGET, Telemetry, VERSION,
 };
 
 const BUILD: &[Label] = &[Label::key("version", 0), Label::key("commit", 1), Label::key("target", 2)];
@@ -20,6 +20,7 @@ const COLLECTOR_REASON: &[Label] = &[Label::key("collector", 0), Label::key("rea
 const DESTINATION: &[Label] = &[Label::key("destination", 0)];
 const DESTINATION_OUTCOME: &[Label] = &[Label::key("destination", 0), Label::key("outcome", 1)];
 const DESTINATION_RULE: &[Label] = &[Label::key("destination", 0), Label::key("rule", 1)];
+const ENDPOINT_RULE: &[Label] = &[Label::key("endpoint", 0), Label::key("rule", 1)];
 const DESTINATION_REASON: &[Label] = &[Label::key("destination", 0), Label::key("reason", 1)];
 
 /// The source of metricsd's own metrics.
@@ -109,14 +110,13 @@ static ITEMS_DROPPED: Reading = everywhere!(
     ),
     DESTINATION_REASON
 );
-static TRANSFORM_DROPPED: Reading = everywhere!(
-    &Family::counter(
-        "metricsd_transform_dropped_total",
-        "",
-        "Samples that a rule dropped, those among them of series that it left like another one; by the rule's place in the configuration."
-    ),
-    DESTINATION_RULE
+static TRANSFORM_DROPPED_FAMILY: Family = Family::counter(
+    "metricsd_transform_dropped_total",
+    "",
+    "Samples that a rule dropped, those among them of series that it left like another one; by the rule's place in the configuration, or in its endpoint.",
 );
+static TRANSFORM_DROPPED: Reading = everywhere!(&TRANSFORM_DROPPED_FAMILY, DESTINATION_RULE);
+static ENDPOINT_DROPPED: Reading = everywhere!(&TRANSFORM_DROPPED_FAMILY, ENDPOINT_RULE);
 static SCRAPES_FAILED: Reading = everywhere!(
     &Family::counter(
         "metricsd_scrapes_failed_total",
@@ -205,6 +205,8 @@ struct DestinationItems {
 struct ScrapeItems {
     failed: [Item; ScrapeFailure::ALL.len()],
     dropped: [Item; ScrapeDrop::ALL.len()],
+    /// For each endpoint one for each of its rules that are counted.
+    rules: Vec<Vec<Item>>,
 }
 
 /// Series of a collector and of a destination, at most; with what there is once, they
@@ -236,6 +238,7 @@ impl Exposition {
             + subjects.destinations.len() * SERIES_PER_DESTINATION;
         let destinations: Vec<_> = subjects.by_destination().map(DestinationItems::new).collect();
         let max_series = max_series + destinations.iter().map(|items| items.rules.len()).sum::<usize>();
+        let max_series = max_series + subjects.endpoints.iter().map(|status| status.rules().len()).sum::<usize>();
         Exposition {
             recorder: Recorder::new(OWN, max_series).since(telemetry.started_wall_ms),
             up,
@@ -244,7 +247,7 @@ impl Exposition {
             steps: StepDirection::ALL.map(|direction| Item::of_kind("step", &[direction.as_str()])),
             collectors: subjects.collectors.iter().map(|status| CollectorItems::new(status.name())).collect(),
             destinations,
-            scrapes: (!subjects.endpoints.is_empty()).then(ScrapeItems::new),
+            scrapes: (!subjects.endpoints.is_empty()).then(|| ScrapeItems::new(&subjects.endpoints)),
             statsd: subjects.statsd.as_ref().map(|_| StatsdItems::new()),
             pushes: subjects.pushes.as_ref().map(|_| PushItems::new()),
             process: Process::new(),
@@ -276,7 +279,7 @@ impl Exposition {
             items.record(destination, wall_ms, out);
         }
         if let Some(items) = &self.scrapes {
-            items.record(&telemetry.scrapes, out);
+            items.record(&telemetry.scrapes, &self.subjects.endpoints, out);
         }
         if let (Some(items), Some(counts)) = (&self.statsd, &self.subjects.statsd) {
             items.record(counts, out);
@@ -317,14 +320,23 @@ impl CollectorItems {
 }
 
 impl ScrapeItems {
-    fn new() -> ScrapeItems {
+    fn new(endpoints: &[Arc<EndpointStatus>]) -> ScrapeItems {
+        let items = |status: &Arc<EndpointStatus>| -> Vec<Item> {
+            status.rules().map(|(place, _)| Item::of_kind("endpoint rule", &[status.name(), place])).collect()
+        };
         ScrapeItems {
+            rules: endpoints.iter().map(items).collect(),
             failed: ScrapeFailure::ALL.map(|reason| Item::of_kind("scrape failed", &[reason.as_str()])),
             dropped: ScrapeDrop::ALL.map(|reason| Item::of_kind("scrape dropped", &[reason.as_str()])),
         }
     }
 
-    fn record(&self, counts: &ScrapeCounts, out: &mut Recorder) {
+    fn record(&self, counts: &ScrapeCounts, endpoints: &[Arc<EndpointStatus>], out: &mut Recorder) {
+        for (status, items) in endpoints.iter().zip(&self.rules) {
+            for ((_, dropped), item) in status.rules().zip(items) {
+                out.item(item).push(&ENDPOINT_DROPPED, dropped as f64);
+            }
+        }
         for (reason, item) in ScrapeFailure::ALL.into_iter().zip(&self.failed) {
             out.item(item).push(&SCRAPES_FAILED, counts.failed(reason) as f64);
         }

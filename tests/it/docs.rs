@@ -160,7 +160,7 @@ fn own_metrics() -> String {
     destination.has_rules(&["transforms[0]".to_owned()]);
     let of_records = DestinationStatus::of(Signal::Records, "prometheus", "otlp_http");
     let (collectors, destinations) = (vec![Arc::new(collector)], vec![Arc::new(destination), Arc::new(of_records)]);
-    let endpoints = vec![Arc::new(EndpointStatus::new("shop"))];
+    let endpoints = vec![Arc::new(EndpointStatus::new("shop").with_rules(["transforms[0]".to_owned()]))];
     let (statsd, pushes) = (Some(Arc::default()), Some(Arc::default()));
     let subjects = Subjects { collectors, destinations, endpoints, statsd, pushes, ..Subjects::default() };
     let telemetry = Telemetry::new(Duration::ZERO, 0, subjects);

@@ -121,3 +121,80 @@ fn numbers_are_gathered_over_windows_and_a_reload_that_leaves_a_rule_alone_leave
     wait_for("its end", || is_stale(&sent(&to)[a].last()?.1).then_some(()));
     wait_for("what it was made of", || sent(&to).contains_key("hits_total{job=app,path=/a}").then_some(()));
 }
+
+#[test]
+fn rules_of_an_endpoint_gather_and_bound_its_series_alone_and_end_with_it() {
+    let (dir, to) = (TempDir::new(), Peer::start(|_, _| Reply::status(200)));
+    let now = Arc::new(AtomicUsize::new(100));
+    let [app, other] = [(); 2].map(|()| {
+        let counter = Arc::clone(&now);
+        Peer::start(move |_, _| page(counter.load(Ordering::SeqCst)))
+    });
+    let increase = r#"{"aggregate": {"match": {"name": "reqs_total"}, "function": "increase", "window": "1s",
+                       "by": ["job"], "name": "reqs_increase", "keep_input": true}}"#;
+    let sum =
+        r#"{"aggregate": {"match": {"name": "reqs_total"}, "function": "sum", "window": "1s", "name": "reqs_sum"}}"#;
+    let rest = r#"{"downsample": {"match": {"name": "temp"}, "every": "1s"}}, {"limit": {"per_name": 2}},
+                  {"rename": {"name": "reqs_(.*)", "to": "all_$1"}}"#;
+    let endpoint = |name: &str, peer: &Peer, rules: &str| {
+        format!(r#"{{"name": "{name}", "url": "{}", "transforms": [{rules}]}}"#, peer.url("/metrics"))
+    };
+    let config = |endpoints: &[String]| {
+        format!(
+            r#"{{"server": {{"host": "127.0.0.1", "port": PORT}}, "collector": {{"interval_seconds": 0.1, "preset": "none"}},
+                "labels": {{"site": "a"}}, "spool": {{"mode": "memory"}}, "endpoints": [{}],
+                "shippers": [{{"name": "to", "type": "prometheus_remote_write", "endpoint": "{}"}}]}}"#,
+            endpoints.join(","),
+            to.url("/w")
+        )
+    };
+    let rules = format!(r#"{{"drop": {{"name": "go_.*"}}}}, {increase}, {sum}, {rest}"#);
+    let plain = endpoint("other", &other, "");
+    let daemon = Daemon::start(dir.path(), &config(&[endpoint("app", &app, &rules), plain.clone()]));
+    // What is gathered over all labels has those of the destination.
+    let [sum, grown] = ["all_sum{job=metricsd,site=a}", "all_increase{job=app,site=a}"];
+    // Of app alone: other gives the same series.
+    wait_for("the sum", || (sent(&to).get(sum)?.last()?.1 == 400.0).then_some(()));
+    wait_for("two windows", || (sent(&to).get(grown)?.len() >= 2).then_some(()));
+    assert_eq!(total(&to, grown), 0.0);
+    let all = sent(&to);
+    let of = |job: &str| -> BTreeSet<String> {
+        let name = |series: &String| series.split('{').next().unwrap().to_owned();
+        all.keys().filter(|series| series.contains(&format!("job={job}"))).map(name).collect()
+    };
+    let scraped: BTreeSet<String> = ["reqs_total", "temp", "go_x", "go_y", "many"].map(str::to_owned).into();
+    assert!(of("other").is_superset(&scraped), "{:?}", of("other"));
+    // The input has gone into the sum.
+    assert!(of("app").is_disjoint(&["reqs_total", "all_total", "go_x"].map(str::to_owned).into()), "{:?}", of("app"));
+    let count = |job: &str| all.keys().filter(|series| series.starts_with(&format!("many{{job={job}"))).count();
+    assert_eq!((count("app"), count("other")), (2, 5));
+    assert!(all["temp{job=app,site=a}"].iter().all(|(time_ms, value)| time_ms % 1000 == 0 && *value == 5.0));
+    // temp is gathered, two of many are left, and what is said of the scrape is no rule's business.
+    let own = |name: &str| all[&format!("{name}{{job=app,site=a}}")].last().unwrap().1;
+    assert_eq!(
+        [own("up"), own("scrape_samples_scraped"), own("scrape_samples_post_metric_relabeling")],
+        [1.0, 10.0, 2.0]
+    );
+    let dropped = |rule: usize| {
+        daemon.metric(&format!(r#"metricsd_transform_dropped_total{{endpoint="app",rule="transforms[{rule}]"}}"#))
+    };
+    let too_many = dropped(4).unwrap();
+    assert!(too_many >= 3.0 && too_many % 3.0 == 0.0, "{too_many}");
+    assert_eq!((dropped(1), dropped(0)), (Some(0.0), None));
+
+    // The endpoint changes and another rule comes in front; what the others know stays.
+    let rules =
+        rules.replace(r#"{"drop": {"name": "go_.*"}}"#, r#"{"drop": {"name": "go_.*"}}, {"limit": {"series": 50}}"#);
+    let changed = endpoint("app", &app, &rules).replace(r#""name": "app","#, r#""name": "app", "timeout": "90ms","#);
+    reload(&daemon, &dir, &config(&[changed, plain.clone()]), 1);
+    now.store(110, Ordering::SeqCst);
+    wait_for("what it grew", || (total(&to, grown) == 40.0).then_some(()));
+    assert!(!sent(&to)[grown].iter().any(|(_, value)| is_stale(value)), "no reload has ended it");
+
+    // Without the endpoint what came of it ends.
+    reload(&daemon, &dir, &config(&[plain]), 2);
+    for series in [sum, grown, "temp{job=app,site=a}", "many{job=app,n=1,site=a}", "up{job=app,site=a}"] {
+        wait_for(&format!("the end of {series}"), || is_stale(&sent(&to).get(series)?.last()?.1).then_some(()));
+    }
+    assert!(!is_stale(&sent(&to)["temp{job=other,site=a}"].last().unwrap().1));
+}
