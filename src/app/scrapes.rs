@@ -45,8 +45,12 @@ impl Scrapes {
         hand_in: &HandIn,
         threads: &mut Threads,
     ) -> io::Result<Scrapes> {
-        let context =
-            Context { views: views.clone(), own: telemetry.instance.clone(), counts: Arc::clone(&telemetry.scrapes) };
+        let context = Context {
+            views: views.clone(),
+            own: telemetry.instance.clone(),
+            counts: Arc::clone(&telemetry.scrapes),
+            said: Arc::default(),
+        };
         let hand_in = hand_in.clone();
         let pool = Pool::new(context, Box::new(move |frame| hand_in.frame(frame)));
         let mut scrapes = Scrapes {
@@ -157,6 +161,9 @@ pub fn endpoints_now(config: &Config, mut complain: impl FnMut(&Path, String)) -
 /// How often files of endpoints are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
+/// So many names that are taken already are said one by one: files may have thousands.
+const MAX_SAID: usize = 20;
+
 /// What is followed, and what counts for it.
 #[derive(Clone, Debug, PartialEq)]
 struct Follow {
@@ -203,10 +210,17 @@ fn run(follow: &Follow, stopped: &Receiver<()>, tell: &Sender<Found>) {
         if files.look(&parse, say) || is_first {
             let mut troubles: Vec<String> =
                 files.troubles().map(|(path, why)| format!("{}: {why}", path.display())).collect();
+            let mut said = 0;
             let endpoints = files.endpoints(taken, |path, why| {
-                log::warn!("{}: {why}", path.display());
+                said += 1;
+                if said <= MAX_SAID {
+                    log::warn!("{}: {why}", path.display());
+                }
                 troubles.push(format!("{}: {why}", path.display()));
             });
+            if said > MAX_SAID {
+                log::warn!("endpoints_files: {} more such names; /health has each", said - MAX_SAID);
+            }
             if tell.send(Found { endpoints, troubles }).is_err() {
                 return;
             }

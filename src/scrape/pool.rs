@@ -11,6 +11,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use log::Level;
+
+use super::said::About;
 use super::settings::Settings;
 use super::target::{Context, Target};
 use crate::host::{monotonic, wall_ms};
@@ -167,7 +170,8 @@ impl Pool {
             let scraped = match scraped {
                 Ok(scraped) => scraped,
                 Err(panic) => {
-                    log::error!("endpoint {}: a bug: {}", target.name(), panic_message(&*panic));
+                    let line = format!("endpoint {}: a bug: {}", target.name(), panic_message(&*panic));
+                    target.say(About::Trouble, Level::Error, &line);
                     target = Box::new(target.anew());
                     target.met_a_bug(wall_ms())
                 }
@@ -254,6 +258,7 @@ impl Pool {
             return;
         }
         *looked = now;
+        self.0.context.said.tally(now);
         for (id, slot) in targets.iter_mut() {
             let interval = slot.settings.interval;
             // What was never asked is not down.
@@ -297,6 +302,8 @@ pub fn scrape_once(endpoints: &[Settings], context: &Context) -> Vec<Frame> {
             });
         }
     });
+    // Nobody waits for more.
+    context.said.tally(Duration::MAX);
     frames.into_iter().filter_map(|frame| frame.into_inner().unwrap_or_else(PoisonError::into_inner)).collect()
 }
 
@@ -341,7 +348,8 @@ mod tests {
 
     #[test]
     fn a_target_that_a_reload_changes_waits_for_what_the_one_that_is_being_asked_knows() {
-        let context = Context { views: Default::default(), own: String::new(), counts: Arc::default() };
+        let context =
+            Context { views: Default::default(), own: String::new(), counts: Arc::default(), said: Arc::default() };
         let pool = Pool::new(context, Box::new(|_| true));
         let of = |millis: u64, rules: &str| Settings {
             interval: Duration::from_millis(millis),

@@ -3,10 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use log::Level;
+
 use super::fetch::{Failure, Fetcher};
 use super::json::Json;
 use super::labels::{attributes, json_labels, own_labels};
 use super::page_format::format_of;
+use super::said::{About, Said};
 use super::series::{Known, Left, Manner, Shapes, Taker};
 use super::settings::{PageFormat, Settings};
 use super::staged::{Passed, Staged};
@@ -31,6 +34,8 @@ pub struct Context {
     pub own: String,
     /// What scrapes came to.
     pub counts: Arc<ScrapeCounts>,
+    /// What the log says of them.
+    pub said: Arc<Said>,
 }
 
 /// A target with all that is kept of it.
@@ -222,11 +227,12 @@ impl Target {
         self.status.rules_dropped(staged.dropped());
         let dropped = dropped + staged.dropped().iter().sum::<u64>();
         if let Some(rule) = staged.take_overfull() {
-            log::warn!(
+            let line = format!(
                 "endpoint {}: transforms[{rule}] gathers as many series as it can; the others are left out, and \
                  counted in metricsd_transform_dropped_total",
                 self.settings.name
             );
+            self.say(About::Trouble, Level::Warn, &line);
         }
         (Taken { kept: samples, ..taken }, dropped, gathered)
     }
@@ -238,19 +244,25 @@ impl Target {
         if let Some(why) = error.as_ref().filter(|_| state != EndpointState::Waiting) {
             if let Some(hidden) = self.causes.pass(why, monotonic()) {
                 let more = if hidden > 0 { format!(" ({hidden} more since the last line)") } else { String::new() };
-                match state {
-                    EndpointState::Ok => log::warn!("endpoint {name}: {why}{more}"),
-                    _ => {
-                        log::warn!("endpoint {name}: {why}; it is asked again each {:?}{more}", self.settings.interval)
-                    }
-                }
+                let line = match state {
+                    EndpointState::Ok => format!("endpoint {name}: {why}{more}"),
+                    _ => format!("endpoint {name}: {why}; it is asked again each {:?}{more}", self.settings.interval),
+                };
+                self.say(About::Trouble, Level::Warn, &line);
             }
         }
         let before = self.status.ended(Scrape { state, time_ms, duration, samples, error });
         if state == EndpointState::Ok && before.state != EndpointState::Ok {
             self.causes = Causes::new(SAID_EVERY);
-            log::info!("endpoint {name}: {samples} samples in {:.3} s", duration.as_secs_f64());
+            let line = format!("endpoint {name}: {samples} samples in {:.3} s", duration.as_secs_f64());
+            self.say(About::Well, Level::Info, &line);
         }
+    }
+
+    /// Says `line` in the log, or, where there are too many about other targets, only for those that look closely.
+    pub fn say(&self, about: About, level: Level, line: &str) {
+        let passes = self.context.said.pass(about, &self.settings.name, monotonic());
+        log::log!(if passes { level } else { Level::Debug }, "{line}");
     }
 
     /// The frame of a scrape, whose samples the recorder has.

@@ -339,6 +339,26 @@ fn targets_that_hang_delay_nobody_that_is_well() {
 }
 
 #[test]
+fn of_many_targets_the_log_says_some_and_health_each() {
+    let dir = TempDir::new();
+    let app = Peer::start(|_, _| text("a 1\n"));
+    // Nobody listens there.
+    let down = |at: usize| format!(r#"{{"name": "down-{at}", "url": "http://127.0.0.1:1/"}}"#);
+    let up = |at: usize| endpoint(&format!("up-{at}"), &app, "");
+    let endpoints: Vec<String> = (0..60).map(down).chain((0..40).map(up)).collect();
+    let daemon = scraping(&dir, &endpoints.join(","), "");
+    let counted = |line: &str| wait_for(line, || daemon.log().contains(line).then_some(()));
+    counted("endpoints: 40 more have trouble; /health says which and why");
+    counted("endpoints: 20 more answer; /health has each");
+    let log = daemon.log();
+    let lines = |of: &str| log.lines().filter(|line| line.contains(&format!("endpoint {of}-"))).count();
+    assert_eq!((lines("down"), lines("up")), (20, 20), "{log}");
+    let health: serde_json::Value = serde_json::from_str(&daemon.get("/health").unwrap().1).unwrap();
+    let all = health["endpoints"].as_object().unwrap();
+    assert!((0..60).all(|at| all[&format!("down-{at}")]["last_error"].is_string()), "{health}");
+}
+
+#[test]
 fn a_socket_is_asked_and_metricsd_does_not_scrape_what_it_has_scraped() {
     let dir = TempDir::new();
     let path = dir.path().join("app.sock");
