@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::fold::{Fold, Function, Grouping};
 use super::matching::Match;
 use super::pattern::Pattern;
+use super::reach::{self, Idle};
 use super::relabel::{
     Action, DEFAULT_REGEX, DEFAULT_REPLACEMENT, DEFAULT_SEPARATOR, Relabel, has_groups, is_label_name,
     is_label_template,
@@ -55,7 +56,17 @@ impl GivenRules {
         if self.0.len() > MAX_RULES {
             notes.refuse(format!("{} rules, at most {MAX_RULES} are possible", self.0.len()));
         }
-        Rules::new(self.0.into_iter().take(MAX_RULES).filter_map(GivenRule::rule))
+        let given = self.0.into_iter().take(MAX_RULES).enumerate();
+        let rules: Vec<(usize, Rule)> = given.filter_map(|(at, given)| Some((at, given.rule()?))).collect();
+        for (at, idle) in reach::idle(rules.iter().map(|(at, rule)| (*at, rule))) {
+            let message = match idle {
+                Idle::Behind(before) => format!("no series comes so far, since the rule at [{before}] leaves none"),
+                Idle::NoSuchName => "no series that comes so far has such a name; it does nothing".to_owned(),
+                Idle::KeepsNone => "no series that comes so far has such a name; it drops all".to_owned(),
+            };
+            notes.within(at, |notes| notes.warn(message));
+        }
+        Rules::new(rules.into_iter().map(|(_, rule)| rule))
     }
 }
 

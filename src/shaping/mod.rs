@@ -17,6 +17,7 @@ mod matching;
 mod md5;
 mod names;
 mod pattern;
+mod reach;
 mod recipe;
 mod relabel;
 mod room;

@@ -52,6 +52,24 @@ impl Pattern {
         &self.text
     }
 
+    /// The words that match, where these are all.
+    pub fn words(&self) -> Option<&[String]> {
+        match &self.form {
+            Form::OneOf(words) => Some(words),
+            _ => None,
+        }
+    }
+
+    /// Whether every text matches, but perhaps the empty one.
+    pub fn is_any(&self) -> bool {
+        matches!(self.form, Form::Any { .. } | Form::NotEmpty { .. })
+    }
+
+    /// Whether every text matches, the empty one too.
+    pub fn is_any_or_none(&self) -> bool {
+        matches!(self.form, Form::Any { .. })
+    }
+
     /// Whether all of `text` matches.
     pub fn is_match(&self, text: &str) -> bool {
         match &self.form {

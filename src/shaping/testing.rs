@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::fields::{GivenRules, RULE_TABLE};
 use super::{Perspective, Rules, Series};
-use crate::fields::{Fill, Notes, Piece, Scalar};
+use crate::fields::{Fill, Notes, Piece, Scalar, Severity};
 use crate::model::{Family, Frame, Item, Kind, Label, Labels, Learnt, Recorder, Scheme};
 
 /// The rules of a list in JSON.
@@ -16,7 +16,7 @@ pub fn rules(json: &str) -> Rules {
     }
     let mut notes = Notes::default();
     let rules = given.settle(&mut notes);
-    assert_eq!(notes.into_list(), []);
+    assert!(notes.into_list().iter().all(|note| note.severity == Severity::Warning), "{json}");
     rules
 }
 

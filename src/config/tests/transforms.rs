@@ -67,3 +67,20 @@ fn an_endpoint_has_the_same_rules() {
     assert!(all[0].contains("endpoints[0].transforms[1].limit: says neither series nor per_name"), "{all:?}");
     assert_eq!(all.len(), 1, "{all:?}");
 }
+
+#[test]
+fn rules_that_no_series_can_come_to_are_said() {
+    let text = r#"{"endpoints": [{"name": "a", "url": "http://h/", "transforms": [
+            {"keep": {"name": "up|hits"}}, {"scale": {"match": {"name": "hist"}, "factor": 2}}]}],
+        "transforms": [{"drop": {"name": "a_.*"}}, {"keep": {"name": "node_.*"}}],
+        "shipper": {"type": "stdout", "transforms": [{"drop": {"name": ".*"}}, {"limit": {"series": 1}}]}}"#;
+    let warnings = loaded(text).warnings;
+    let places = [
+        "endpoints[0].transforms[1]: no series that comes so far has such a name; it does nothing",
+        "shipper.transforms[1]: no series comes so far, since the rule at [0] leaves none",
+    ];
+    for place in places {
+        assert!(warnings.iter().any(|line| line.contains(place)), "{warnings:?}");
+    }
+    assert_eq!(warnings.len(), 2, "{warnings:?}");
+}
