@@ -58,6 +58,8 @@ struct Round {
     open: Option<Group>,
     /// An item was over the cap: nothing of this round is taken any more.
     is_full: bool,
+    /// It was out of step at some time, so that something may have gone.
+    has_departed: bool,
     /// Which of the items that were refused the last time comes next.
     refused: usize,
     /// How many items in a row were found nowhere.
@@ -374,7 +376,8 @@ impl Recorder {
         }
         let at = self.round.at;
         if self.round.open.is_none() {
-            if self.was_refused(at, item) {
+            // What it came behind may have gone, where anything has.
+            if !self.round.has_departed && self.was_refused(at, item) {
                 return To::Nowhere { is_full: false };
             }
             // The same in another object.
@@ -417,6 +420,7 @@ impl Recorder {
     /// come, and of the one behind them its series up to the place `part`, if it was begun.
     fn depart(&mut self, items: usize, part: Option<usize>) {
         let at = self.round.at.chunk;
+        self.round.has_departed = true;
         let mut group = Group::default();
         if let Some(chunk) = self.chunks.get(at) {
             let whole = items.checked_sub(1).map_or(0, |last| chunk.items()[last].end as usize);

@@ -305,3 +305,132 @@ impl Taker<'_> {
         Place { item, reading }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exposition::{Format, Limits, Page};
+    use crate::model::Scheme;
+    use crate::shaping::Perspective;
+    use crate::shaping::testing::seen;
+
+    /// A target's page, read time and again.
+    struct Reader {
+        page: Page<Known>,
+        manner: Manner,
+        shapes: Shapes,
+        out: Recorder,
+        time_ms: i64,
+    }
+
+    impl Reader {
+        fn new() -> Reader {
+            Reader {
+                page: Page::default(),
+                manner: Manner {
+                    labels: Labels::EMPTY,
+                    transforms: None,
+                    honor_labels: false,
+                    prefix: String::new(),
+                    honor_timestamps: true,
+                },
+                shapes: Shapes::default(),
+                out: Recorder::new("endpoints/app", 10_000).of_unknown_start(),
+                time_ms: 0,
+            }
+        }
+
+        /// The series of a page in its order, and how many of it came before.
+        fn read(&mut self, text: &str) -> (Vec<(String, f64)>, u64) {
+            self.time_ms += 1000;
+            let mut taker = Taker::new(&mut self.out, &self.manner, &mut self.shapes, self.time_ms);
+            self.page.read(&mut text.into(), Format::Text, &Limits::default(), &mut taker).unwrap();
+            let left = taker.finish().1;
+            let frame = self.out.finish(self.time_ms);
+            let twice = left.twice + self.out.take_refused().duplicate;
+            (seen(&frame, &Perspective::new(Scheme::Native, Labels::EMPTY)), twice)
+        }
+    }
+
+    #[test]
+    fn of_a_series_that_stands_twice_the_first_is_taken_whichever_was_there_before() {
+        let mut reader = Reader::new();
+        let one = |text: &str, value: f64| (text.to_owned(), value);
+        let (a, b, c) = (|value| one("a", value), |value| one("b", value), |value| one("c", value));
+        assert_eq!(reader.read("a 1\nb 2\nc 3\n"), (vec![a(1.0), b(2.0), c(3.0)], 0));
+        // c comes to stand in front of the old one, a behind it.
+        for _ in 0..3 {
+            let expected = (vec![c(9.0), a(1.0), b(2.0)], 2);
+            assert_eq!(reader.read("c 9\na 1\nb 2\na 8\nc 3\n"), expected);
+        }
+        // The first ones go.
+        assert_eq!(reader.read("b 2\na 8\nc 3\n"), (vec![b(2.0), a(8.0), c(3.0)], 0));
+        assert_eq!(reader.read("a 1\nb 2\na 8\nc 3\n"), (vec![a(1.0), b(2.0), c(3.0)], 1));
+        // At once behind the page on which it came.
+        assert_eq!(reader.read("b 2\na 8\nc 3\n"), (vec![b(2.0), a(8.0), c(3.0)], 0));
+    }
+
+    #[test]
+    fn a_histogram_that_stands_twice_is_the_first() {
+        let mut reader = Reader::new();
+        let piece = |value: u32| format!("h_bucket{{le=\"+Inf\"}} {value}\nh_sum {value}\nh_count {value}\n");
+        let page = |pieces: &[u32]| -> String {
+            let pieces: Vec<String> = pieces.iter().map(|value| piece(*value)).collect();
+            format!("# TYPE h histogram\n{}", pieces.join("b 2\n"))
+        };
+        let values =
+            |(all, twice): (Vec<(String, f64)>, u64)| (all.iter().map(|(_, value)| *value).collect::<Vec<_>>(), twice);
+        assert_eq!(values(reader.read(&page(&[1]))), (vec![1.0; 3], 0));
+        for _ in 0..3 {
+            assert_eq!(values(reader.read(&page(&[7, 1]))), (vec![7.0, 7.0, 7.0, 2.0], 3));
+        }
+        assert_eq!(values(reader.read(&page(&[1]))), (vec![1.0; 3], 0));
+    }
+
+    #[test]
+    fn random_pages_with_series_twice_give_the_first_of_each() {
+        let mut state = 0x2545_f491_4f6c_dd1d_u64;
+        let mut random = |below: usize| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state % below as u64) as usize
+        };
+        let mut reader = Reader::new();
+        let mut lines: Vec<String> = (0..150).map(|at| format!("m{{n=\"{at}\"}}")).collect();
+        let mut twice_ever = 0;
+        for round in 0..600 {
+            for _ in 0..[0, 0, 1, 3, 20][random(5)] {
+                let at = random(lines.len() + 1);
+                match random(4) {
+                    0 => lines.insert(at, format!("m{{n=\"{}\"}}", random(200))),
+                    1 if at < lines.len() => drop(lines.remove(at)),
+                    2 if at < lines.len() => {
+                        let line = lines.remove(at);
+                        lines.insert(random(lines.len() + 1), line);
+                    }
+                    // Some that are there once more, and all of them once at a time.
+                    3 if lines.len() < 250 => {
+                        let line = lines.get(at).cloned();
+                        lines.splice(0..0, line);
+                    }
+                    _ => {}
+                }
+            }
+            if random(60) == 0 {
+                let mut there = std::collections::HashSet::new();
+                lines.retain(|line| there.insert(line.clone()));
+            }
+            let mut page = if random(50) == 0 { format!("# TYPE m gauge\n# HELP m {round}\n") } else { String::new() };
+            lines.iter().enumerate().for_each(|(at, line)| _ = writeln!(page, "{line} {}", round * 1000 + at));
+            let mut there = std::collections::HashSet::new();
+            let firsts = lines.iter().enumerate().filter(|(_, line)| there.insert(*line));
+            let expected: Vec<(String, f64)> =
+                firsts.map(|(at, line)| (line.clone(), (round * 1000 + at) as f64)).collect();
+            let twice = (lines.len() - expected.len()) as u64;
+            assert_eq!(reader.read(&page), (expected, twice), "round {round}");
+            twice_ever += twice;
+        }
+        assert!(twice_ever > 1000);
+    }
+}

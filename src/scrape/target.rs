@@ -177,7 +177,8 @@ impl Target {
                 self.has_ended = false;
                 let (taken, ruled_out, gathered) = self.pass(time_ms, Taken { bytes, ..taken });
                 let frame = self.frame(time_ms, 1.0, took, taken);
-                let left = Left { twice: left.twice + self.out.take_refused().duplicate, ..left };
+                let refused = self.staged.as_mut().map_or(&mut self.out, |staged| &mut staged.before).take_refused();
+                let left = Left { twice: left.twice + refused.duplicate, ..left };
                 let counts = &self.context.counts;
                 counts.drop_samples(ScrapeDrop::Duplicate, left.twice);
                 counts.drop_samples(ScrapeDrop::Untimely, left.untimely);

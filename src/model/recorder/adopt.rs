@@ -10,12 +10,13 @@ use super::super::{Attributes, Labels, ReadingRef};
 use super::{Group, GroupItem, Piece, Place, Recorder};
 
 impl Recorder {
-    /// Makes chunks of the round's pieces. Of items that came twice only one is kept: a
+    /// Makes chunks of the round's pieces. Of items that came twice only the first is kept: a
     /// series that stands twice would make every destination refuse the whole request.
     pub(super) fn adopt(&mut self) {
         let pieces = std::mem::take(&mut self.round.pieces);
-        let pieces = self.join_small(pieces);
+        let mut pieces = self.join_small(pieces);
         let mut gone = self.gone(&pieces);
+        let mut late = self.late(&mut pieces, &gone);
         let mut known = std::mem::take(&mut self.known);
         gone.keys().for_each(|hash| _ = known.remove(hash));
         let since = self.last_ms.filter(|_| !self.is_of_unknown_start).map_or(Since::Start, Since::ms);
@@ -51,9 +52,14 @@ impl Recorder {
                 let own = at_value..at_value + len;
                 at_value = own.end;
                 let mut place = before;
-                if place.is_none() {
-                    place = gone.remove(&item.item.hash());
-                    if !known.insert(item.item.hash()) {
+                let hash = item.item.hash();
+                // One that was there has come again in front of itself: that one takes its place.
+                let late = late.get_mut(&hash);
+                let is_late = late.as_ref().is_some_and(|late| before == Some(late.at));
+                if place.is_none() || is_late {
+                    let first = late.and_then(|late| (!std::mem::replace(&mut late.has_come, true)).then_some(late.at));
+                    place = first.or_else(|| gone.remove(&hash));
+                    if first.is_none() && !known.insert(hash) {
                         self.refused.duplicate += len as u64;
                         refused_values.push(own);
                         series.by_ref().take(len).for_each(drop);
@@ -89,6 +95,47 @@ impl Recorder {
             self.round.values = self.round.values.without(&refused_values);
         }
         self.chunks = chunks.into();
+    }
+
+    /// The items of the last round that have come again in front of themselves, by their hash. What was kept of
+    /// their chunks is made anew.
+    fn late(&self, pieces: &mut [Piece], gone: &HashMap<u64, Place, AsItIs>) -> HashMap<u64, Late, AsItIs> {
+        let mut late = HashMap::default();
+        // Those that have come a second time, or moved where nobody looked; whether they have come where they are new.
+        let mut twice: HashMap<u64, bool, AsItIs> = HashMap::default();
+        for piece in &*pieces {
+            let Piece::Made(group) = piece else { continue };
+            let new = group.items.iter().filter(|item| item.before.is_none()).map(|item| item.of.item.hash());
+            twice.extend(
+                new.filter(|hash| self.known.contains(hash) && !gone.contains_key(hash)).map(|hash| (hash, false)),
+            );
+        }
+        if twice.is_empty() {
+            return late;
+        }
+        let mut look = |hash: u64, before: Option<Place>| {
+            match (twice.get_mut(&hash), before) {
+                (Some(has_come), None) => *has_come = true,
+                (Some(true), Some(at)) => _ = late.insert(hash, Late { at, has_come: false }),
+                _ => return false,
+            }
+            before.is_some()
+        };
+        for piece in pieces {
+            match piece {
+                Piece::Made(group) => group.items.iter().for_each(|item| _ = look(item.of.item.hash(), item.before)),
+                Piece::Kept(at) => {
+                    let (chunk, mut is_any) = (&self.chunks[*at], false);
+                    for (item, of) in chunk.items().iter().enumerate() {
+                        is_any |= look(of.item.hash(), Some(Place { chunk: *at, item }));
+                    }
+                    if is_any {
+                        *piece = Piece::Made(Group::of(*at, chunk));
+                    }
+                }
+            }
+        }
+        late
     }
 
     /// The items of the chunks that are not kept and that no item of the groups is known to be, by
@@ -187,6 +234,14 @@ impl Group {
         }));
         self.series.extend(more.series);
     }
+}
+
+/// An item of the last round in front of which another one has come that is the same.
+struct Late {
+    /// Where it was.
+    at: Place,
+    /// The other one has taken its place.
+    has_come: bool,
 }
 
 /// A chunk that is being made.
