@@ -47,6 +47,12 @@ pub fn of(name: u64, labels: u64) -> u64 {
     fold(name ^ key[2], labels ^ key[0])
 }
 
+/// That of a series of that name with these labels.
+pub fn of_series<'l>(name: &str, labels: impl Iterator<Item = (&'l str, &'l str)>) -> u64 {
+    let labels = labels.map(|(name, value)| label(text(name.as_bytes()), value.as_bytes()));
+    of(text(name.as_bytes()), labels.fold(0, u64::wrapping_add))
+}
+
 fn step(hash: u64, block: &[u8], key: u64) -> u64 {
     let word = |bytes: &[u8]| bytes.try_into().map_or(0, u64::from_le_bytes);
     fold(word(&block[..8]) ^ key, word(&block[8..]) ^ hash)

@@ -11,6 +11,7 @@ mod combinations;
 mod fields;
 mod flows;
 mod fold;
+mod given;
 mod identity;
 mod label_table;
 mod matching;
@@ -25,6 +26,7 @@ mod rule;
 mod rules;
 mod series;
 mod series_text;
+mod shaped;
 mod stage;
 mod template;
 #[cfg(test)]
@@ -33,9 +35,10 @@ mod view;
 mod windows;
 
 pub use combinations::Combinations;
-pub use fields::{GivenRule, GivenRules, RULE_TABLE};
+pub use fields::RULE_TABLE;
 pub use flows::sources;
 pub use fold::{Fold, Function, Grouping};
+pub use given::{GivenRule, GivenRules};
 pub use label_table::ViewLabels;
 pub use names::{WrittenLabels, own_labels, prometheus_labels, prometheus_name};
 pub use recipe::FromRecipe;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::rule::Limit;
-use super::view::Meeting;
+use super::shaped::Meeting;
 
 /// After a reload the series that had room before have it for so long, until their sources have given them again.
 const RESERVED_MS: i64 = 300_000;

@@ -1,5 +1,7 @@
 //! One series on its way through rules.
 
+use super::identity;
+
 /// The label by which rules know a series' name.
 pub const NAME: &str = "__name__";
 
@@ -42,6 +44,11 @@ impl Series {
     /// Its labels, sorted by name: no name twice, no value empty.
     pub fn labels(&self) -> impl ExactSizeIterator<Item = (&str, &str)> + Clone {
         self.labels[..self.count].iter().map(|(name, value)| (&**name, &**value))
+    }
+
+    /// What tells it from other series: a hash of its name and labels.
+    pub fn identity(&self) -> u64 {
+        identity::of_series(self.name(), self.labels())
     }
 
     /// What its numbers are multiplied with.

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use super::fields::{GivenRules, RULE_TABLE};
-use super::{Perspective, Rules, Series};
+use super::{GivenRules, Perspective, RULE_TABLE, Rules, Series};
 use crate::fields::{Fill, Notes, Piece, Scalar, Severity};
 use crate::model::{Family, Frame, Item, Kind, Label, Labels, Learnt, Recorder, Scheme};
 

@@ -4,17 +4,17 @@
 
 use std::any::Any;
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
 use std::slice;
 use std::sync::Arc;
 
 use super::identity;
-use super::label_table::{self, LabelTable, ViewLabels};
+use super::label_table::ViewLabels;
 use super::names::prometheus_name;
 use super::recipe::{self, Recipes};
 use super::rule::Rule;
 use super::rules::{Outcome, Rules, Step};
 use super::series::Series;
+use super::shaped::{self, Meeting, Shaped, leave_out};
 use crate::model::{Chunk, Face, FaceLabels, Family, Frame, Item, Label, Labels, ReadingRef, Scheme, Slot};
 use crate::order;
 
@@ -166,83 +166,6 @@ struct Own {
     identity: u64,
 }
 
-/// What rules have made of a chunk.
-#[derive(Debug)]
-struct Shaped {
-    labels: LabelTable,
-    /// For each series the number of its name among the texts, or [`NONE`]; empty: none was renamed.
-    names: Box<[u32]>,
-    /// For each series its factor; empty: none was scaled.
-    factors: Box<[f64]>,
-    /// For each series the last rule that changed its name or a label, or [`UNCHANGED`]; empty:
-    /// none was.
-    changed_by: Box<[u16]>,
-    /// How many series each rule dropped, by its place; those that dropped none are left out.
-    dropped: Box<[(u16, u32)]>,
-    /// Where series meet rules that depend on other series or on what was before: series by series, and of
-    /// each in the rules' order.
-    meetings: Box<[Met]>,
-}
-
-/// A series that comes to such a rule, as it is there. Name, labels and reading are numbers in what all have
-/// in common.
-#[derive(Debug)]
-struct Met {
-    place: u32,
-    rule: u16,
-    name: u32,
-    labels: u32,
-    reading: u32,
-    factor: f64,
-}
-
-/// A series that comes to a rule that depends on other series or on what was before.
-#[derive(Clone, Copy, Debug)]
-pub struct Meeting<'v> {
-    /// Its place in the chunk.
-    pub place: u32,
-    /// The rule's place among the rules.
-    pub rule: usize,
-    /// Its name there.
-    pub name: &'v str,
-    /// Its labels there, sorted by name.
-    pub labels: ViewLabels<'v>,
-    /// The family that it was of when it was read.
-    pub family: Family<'v>,
-    /// What its number is multiplied with there.
-    pub factor: f64,
-}
-
-impl Meeting<'_> {
-    /// What tells it from other series: a hash of its name and labels.
-    pub fn identity(&self) -> u64 {
-        identity_of(self.name, self.labels.iter())
-    }
-
-    /// What tells its name from others.
-    pub fn name_hash(&self) -> u64 {
-        identity_of(self.name, [].into_iter())
-    }
-}
-
-impl Series {
-    /// What tells it from other series, as [`ViewSeries::identity`] does.
-    pub fn identity(&self) -> u64 {
-        identity_of(self.name(), self.labels())
-    }
-}
-
-fn identity_of<'l>(name: &str, labels: impl Iterator<Item = (&'l str, &'l str)>) -> u64 {
-    let labels = labels.map(|(name, value)| identity::label(identity::text(name.as_bytes()), value.as_bytes()));
-    identity::of(identity::text(name.as_bytes()), labels.fold(0, u64::wrapping_add))
-}
-
-/// Its family's name is its own.
-const NONE: u32 = u32::MAX;
-
-/// No rule changed it. A list of rules is shorter than this.
-const UNCHANGED: u16 = u16::MAX;
-
 /// A series as it is seen.
 #[derive(Clone, Copy, Debug)]
 pub struct ViewSeries<'v> {
@@ -324,60 +247,36 @@ impl View {
     fn shaped(chunk: &Chunk, from: &Perspective) -> View {
         let mut series = Vec::new();
         let mut readings: Vec<ReadingRef> = Vec::new();
-        let mut labels = label_table::Maker::default();
-        let (mut names, mut factors, mut changed) = (Vec::new(), Vec::new(), Vec::new());
-        let mut dropped = vec![0; from.rules.len()];
-        let mut meetings = Vec::new();
+        let mut shaped = shaped::Maker::new(from.rules.len());
         let (mut expected, mut last_item) = (0, 0);
         let first = chunk.behind_rules().unwrap_or_default();
         // What a rule has made it has changed.
-        let made_by = first.checked_sub(1).map_or(UNCHANGED, |rule| rule as u16);
+        let made_by = first.checked_sub(1);
         from.each(chunk, |one, Unshaped { reading, family, place, item, factor }| {
             if std::mem::replace(&mut last_item, item) != item {
                 expected = 0;
             }
             let outcome = from.rules.apply_each(first, one, |rule, _, step, one| {
-                if !matches!(step, Step::Fed | Step::Taken | Step::Limited) {
-                    return;
+                if matches!(step, Step::Fed | Step::Taken | Step::Limited) {
+                    expected = number(&mut readings, expected, reading);
+                    shaped.meet(place, expected as u32, rule, one, factor * one.factor());
                 }
-                expected = number(&mut readings, expected, reading);
-                let reading = expected as u32;
-                let (name, labels) = (labels.number(one.name()), labels.add(one.labels()));
-                meetings.push(Met { place, rule: rule as u16, name, labels, reading, factor: factor * one.factor() });
             });
             let changed_by = match outcome {
-                Outcome::Dropped(rule) => {
-                    dropped[rule] += 1;
-                    return;
-                }
+                Outcome::Dropped(rule) => return shaped.drop(rule),
                 Outcome::Taken(_) => {
                     expected += 1;
                     return;
                 }
-                Outcome::Kept { changed_by } => changed_by.map_or(made_by, |rule| rule as u16),
+                Outcome::Kept { changed_by } => changed_by.or(made_by),
             };
             let of = number(&mut readings, expected, reading);
             expected = of + 1;
-            let set = labels.add(one.labels());
-            names.push(if one.name() == family.name { NONE } else { labels.number(one.name()) });
-            factors.push(factor * one.factor());
-            changed.push(changed_by);
-            let identity = identity_of(one.name(), one.labels());
-            series.push(Own { reading: of as u32, labels: set, place, item, identity });
+            let labels = shaped.add(one, family.name, factor * one.factor(), changed_by);
+            series.push(Own { reading: of as u32, labels, place, item, identity: one.identity() });
         });
-        let has_factors = series.iter().zip(&factors).any(|(own, factor)| {
-            let face = readings[own.reading as usize].face(from.scheme);
-            face.is_some_and(|face| face.factor.to_bits() != factor.to_bits())
-        });
-        let dropped = dropped.iter().zip(0..).filter(|(count, _)| **count > 0).map(|(count, rule)| (rule, *count));
-        let shaped = Shaped {
-            labels: labels.make(),
-            names: if names.iter().all(|name| *name == NONE) { Box::default() } else { names.into() },
-            factors: if has_factors { factors.into() } else { Box::default() },
-            changed_by: if changed.iter().all(|rule| *rule == UNCHANGED) { Box::default() } else { changed.into() },
-            dropped: dropped.collect(),
-            meetings: meetings.into(),
-        };
+        let factor_of = |own: &Own| face(&readings[own.reading as usize], from.scheme).factor;
+        let shaped = shaped.make(series.iter().map(factor_of));
         View {
             from: from.clone(),
             series: series.into(),
@@ -392,63 +291,28 @@ impl View {
     /// the rule that made them so.
     fn drop_alike(&mut self) {
         let AllLabels::Shaped(shaped) = &mut self.labels else { return };
-        if shaped.changed_by.is_empty() {
-            return;
-        }
-        let mut first: HashMap<u64, usize> = HashMap::with_capacity(self.series.len());
-        let mut dropped: BTreeMap<u16, u32> = shaped.dropped.iter().copied().collect();
-        let mut gone = vec![false; self.series.len()];
-        for (at, own) in self.series.iter().enumerate() {
-            let before = *first.entry(own.identity).or_insert(at);
-            // Two that no rule has touched are their source's own matter.
-            let by = [at, before].map(|at| shaped.changed_by[at]).into_iter().find(|rule| *rule != UNCHANGED);
-            if let Some(rule) = by.filter(|_| before != at) {
-                gone[at] = true;
-                *dropped.entry(rule).or_default() += 1;
-            }
-        }
-        if !gone.contains(&true) {
-            return;
-        }
-        // They are dropped already, and need no room.
-        let places: Vec<u32> =
-            self.series.iter().zip(&gone).filter(|(_, gone)| **gone).map(|(own, _)| own.place).collect();
+        let series: Vec<(u64, u32)> = self.series.iter().map(|own| (own.identity, own.place)).collect();
         let limits: Vec<bool> = self.from.rules.iter().map(|rule| matches!(rule, Rule::Limit(_))).collect();
-        let is_gone = |met: &Met| limits[usize::from(met.rule)] && places.binary_search(&met.place).is_ok();
-        let meetings = std::mem::take(&mut shaped.meetings).into_vec();
-        shaped.meetings = meetings.into_iter().filter(|met| !is_gone(met)).collect();
-        leave_out(&mut self.series, &gone);
-        leave_out(&mut shaped.names, &gone);
-        leave_out(&mut shaped.factors, &gone);
-        leave_out(&mut shaped.changed_by, &gone);
-        shaped.dropped = dropped.into_iter().collect();
+        if let Some(gone) = shaped.drop_alike(&series, |rule| limits[rule]) {
+            leave_out(&mut self.series, &gone);
+        }
     }
 
     /// How many of the chunk's series each rule has dropped, by its place among the rules.
     pub fn dropped(&self) -> impl Iterator<Item = (usize, u64)> {
-        let dropped = self.rules_made().into_iter().flat_map(|shaped| &shaped.dropped);
-        dropped.map(|(rule, count)| (usize::from(*rule), u64::from(*count)))
+        self.rules_made().into_iter().flat_map(Shaped::dropped)
     }
 
     /// The series that come to rules that depend on others or on what was before: series by series,
     /// and of each in the rules' order.
     pub fn meetings(&self) -> impl Iterator<Item = Meeting<'_>> {
-        let shaped = self.rules_made();
-        let met = shaped.map_or(&[][..], |shaped| &shaped.meetings);
-        met.iter().filter_map(move |met| Some((met, shaped?))).map(|(met, shaped)| Meeting {
-            place: met.place,
-            rule: met.rule.into(),
-            name: shaped.labels.text(met.name),
-            labels: ViewLabels::Set(shaped.labels.set(met.labels)),
-            family: face(&self.readings[met.reading as usize], self.from.scheme).family,
-            factor: met.factor,
-        })
+        let family = |reading: u32| face(&self.readings[reading as usize], self.from.scheme).family;
+        self.rules_made().into_iter().flat_map(move |shaped| shaped.meetings(family))
     }
 
     /// The last rule that changed the series of that number; none: it is as it was.
     pub fn changed_by(&self, at: usize) -> Option<usize> {
-        let rule = *self.rules_made()?.changed_by.get(at)?;
-        (rule != UNCHANGED).then_some(rule.into())
+        self.rules_made()?.changed_by(at)
     }
 
     fn rules_made(&self) -> Option<&Shaped> {
@@ -484,10 +348,8 @@ impl View {
         let labels = match &self.labels {
             AllLabels::Made(recipes) => ViewLabels::Made(recipes.labels(own.labels, own.item)),
             AllLabels::Shaped(shaped) => {
-                let number = shaped.names.get(at).filter(|number| **number != NONE);
-                name = number.map(|number| shaped.labels.text(*number));
-                factor = shaped.factors.get(at).copied();
-                ViewLabels::Set(shaped.labels.set(own.labels))
+                (name, factor) = (shaped.name(at), shaped.factor(at));
+                shaped.labels(own.labels)
             }
         };
         ViewSeries {
@@ -574,12 +436,6 @@ impl<'v> ViewSeries<'v> {
 fn face(reading: &ReadingRef, scheme: Scheme) -> Face<'_> {
     // A view has no series without one.
     reading.face(scheme).expect("a series that is seen has a face in its scheme")
-}
-
-/// Takes those out of `all` that have `gone`. There may be none of `all`, whatever has gone.
-fn leave_out<T>(all: &mut Box<[T]>, gone: &[bool]) {
-    let left = std::mem::take(all).into_vec().into_iter().zip(gone).filter(|(_, gone)| !**gone);
-    *all = left.map(|(one, _)| one).collect();
 }
 
 /// The number of `reading`, which is `expected`, as items are mostly alike.

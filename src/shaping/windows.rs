@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::fold::{Fold, Function};
 use super::label_table::ViewLabels;
 use super::series::Series;
-use super::view::Meeting;
+use super::shaped::Meeting;
 
 use crate::model::{Family, Frame, Item, Label, Learnt, Recorder, ViewSlots};
 use crate::order;
