@@ -11,7 +11,7 @@ use opentelemetry_proto::tonic::collector::metrics::v1::{ExportMetricsServiceReq
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
 use opentelemetry_proto::tonic::metrics::v1::{
     ExponentialHistogram, ExponentialHistogramDataPoint, Histogram, HistogramDataPoint, Metric, NumberDataPoint,
-    ResourceMetrics, ScopeMetrics, Sum, metric, number_data_point,
+    ResourceMetrics, ScopeMetrics, Sum, exponential_histogram_data_point::Buckets, metric, number_data_point,
 };
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use prost::Message;
@@ -226,10 +226,17 @@ fn otlp(temporality: i32, requests: i64) -> ExportMetricsServiceRequest {
         explicit_bounds: vec![0.1],
         ..HistogramDataPoint::default()
     };
-    let unread = ExponentialHistogram {
-        data_points: vec![ExponentialHistogramDataPoint::default(); 2],
-        aggregation_temporality: temporality,
+    // Of scale 0: (2, 4] twice, (4, 8] once.
+    let sized = ExponentialHistogramDataPoint {
+        count: 3,
+        sum: Some(12.5),
+        positive: Some(Buckets { offset: 1, bucket_counts: vec![2, 1] }),
+        ..ExponentialHistogramDataPoint::default()
     };
+    // Two of a scale that there is not.
+    let unread = ExponentialHistogramDataPoint { scale: -12, ..ExponentialHistogramDataPoint::default() };
+    let exponential =
+        ExponentialHistogram { data_points: vec![sized, unread.clone(), unread], aggregation_temporality: temporality };
     let of = |name: &str, unit: &str, data| Metric {
         name: name.to_owned(),
         unit: unit.to_owned(),
@@ -248,7 +255,7 @@ fn otlp(temporality: i32, requests: i64) -> ExportMetricsServiceRequest {
             }),
         ),
         of("shop.took", "s", metric::Data::Histogram(histogram)),
-        of("shop.exp", "s", metric::Data::ExponentialHistogram(unread)),
+        of("shop.size", "By", metric::Data::ExponentialHistogram(exponential)),
     ];
     let attributes = vec![pair("service.name", "cart"), pair("service.instance.id", "i-1")];
     ExportMetricsServiceRequest {
@@ -273,7 +280,7 @@ fn otlp_is_taken_in_both_encodings_and_what_is_not_is_said() {
     assert_eq!((answer.status, answer.field("Content-Type")), (200, Some("application/x-protobuf")));
     let partial = ExportMetricsServiceResponse::decode(answer.body.as_bytes()).unwrap().partial_success.unwrap();
     assert_eq!(partial.rejected_data_points, 2);
-    assert!(partial.error_message.contains("exponential histograms"), "{}", partial.error_message);
+    assert!(partial.error_message.contains("the scale of an exponential histogram"), "{}", partial.error_message);
     let answer = push(JSON, &serde_json::to_vec(&otlp(1, 2)).unwrap());
     assert_eq!((answer.status, answer.field("Content-Type")), (200, Some("application/json")));
     let partial: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
@@ -286,6 +293,12 @@ fn otlp_is_taken_in_both_encodings_and_what_is_not_is_said() {
         ("shop_took_seconds_bucket{job=cart,le=+Inf}", 6.0),
         ("shop_took_seconds_sum{job=cart}", 1.0),
         ("shop_took_seconds_count{job=cart}", 6.0),
+        ("shop_size_bytes_bucket{job=cart,le=2}", 0.0),
+        ("shop_size_bytes_bucket{job=cart,le=4}", 4.0),
+        ("shop_size_bytes_bucket{job=cart,le=8}", 6.0),
+        ("shop_size_bytes_bucket{job=cart,le=+Inf}", 6.0),
+        ("shop_size_bytes_sum{job=cart}", 25.0),
+        ("shop_size_bytes_count{job=cart}", 6.0),
     ] {
         assert_eq!(last.get(series), Some(&value), "{series}: {last:?}");
     }

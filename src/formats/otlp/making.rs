@@ -240,7 +240,7 @@ enum Added {
 }
 
 /// What came of a stream since the point before, in the places of its `values`, and since when that is; none:
-/// that is not known of all its parts.
+/// that is not known of it.
 fn increase_of(form: &Form, values: &[f64], deltas: &[Delta], increases: &mut Vec<f64>) -> Option<i64> {
     increases.resize(values.len(), f64::NAN);
     let of = |at: u32| match deltas.get(at as usize)? {
@@ -258,7 +258,15 @@ fn increase_of(form: &Form, values: &[f64], deltas: &[Delta], increases: &mut Ve
             let (start_ms, increase) = of(one.count)?;
             // All observations came since then: it was set back, its buckets with it, whatever they hold now.
             let is_new = increase == values[one.count as usize];
-            for at in one.buckets.iter().chain([&one.count]).chain(&one.sum) {
+            // A bucket whose bound is new, of which nothing is known of the same time, is sent as if nothing had come
+            // of its own: that is in the next one above.
+            let mut below = 0.0;
+            for at in &one.buckets {
+                let of_bucket = of(*at).filter(|(since_ms, _)| *since_ms == start_ms);
+                below = of_bucket.map_or(below, |(_, increase)| increase);
+                put(*at, if is_new { values[*at as usize] } else { below });
+            }
+            for at in [&one.count].into_iter().chain(&one.sum) {
                 let (_, increase) = of(*at)?;
                 put(*at, if is_new { values[*at as usize] } else { increase });
             }

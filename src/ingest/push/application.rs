@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::exponential::Exponential;
 use super::given::{Given, GivenItem, GivenPart};
 use crate::model::{Family, Frame, Item, Kind, Label, Labels, Learnt, Recorder, ViewSlots};
 
@@ -44,6 +45,7 @@ struct Entry {
     key: Box<[u8]>,
     item: Item,
     parts: Vec<(Arc<Learnt>, f64)>,
+    exponential: Option<Box<Exponential>>,
     time_ms: i64,
     /// Since when it counts, as the application says.
     start_ms: Option<i64>,
@@ -86,18 +88,23 @@ impl Application {
         self.size
     }
 
-    /// What would become of `given`. The error: an item that it has twice.
-    pub fn plan(&mut self, given: &Given) -> Result<Plan, usize> {
+    /// What would become of `given`, whose exponential histograms take up those that are known. The error: an
+    /// item that it has twice.
+    pub fn plan(&mut self, given: &mut Given) -> Result<Plan, usize> {
         let mut size = self.size;
         let mut keys: Vec<Box<[u8]>> = Vec::with_capacity(given.items.len());
         let mut seen = HashMap::with_capacity(given.items.len());
-        for (at, item) in given.items.iter().enumerate() {
+        for (at, item) in given.items.iter_mut().enumerate() {
             let key = self.key_of(item);
             if seen.insert(key.clone(), at).is_some() {
                 return Err(at);
             }
             match self.by_key.get(&key) {
-                Some(at) => size.series -= self.entries[*at].parts.len(),
+                Some(at) => {
+                    let known = &self.entries[*at];
+                    size.series -= known.parts.len();
+                    follow(item, known);
+                }
                 None => size.text += 2 * key.len(),
             }
             size.series += item.parts.len();
@@ -119,7 +126,17 @@ impl Application {
                 let (parts, key, start_ms) = (Vec::new(), key.clone(), item.start_ms);
                 let number = key.first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes));
                 let item = item_of(number, &item);
-                self.entries.push(Entry { key, item, parts, time_ms: 0, start_ms, since_ms, seen: now, push: 0 });
+                self.entries.push(Entry {
+                    key,
+                    item,
+                    parts,
+                    exponential: None,
+                    time_ms: 0,
+                    start_ms,
+                    since_ms,
+                    seen: now,
+                    push: 0,
+                });
                 self.entries.len() - 1
             });
             let entry = &mut self.entries[at];
@@ -130,7 +147,10 @@ impl Application {
                 (entry.start_ms, entry.since_ms) = (item.start_ms, since_ms);
             }
             let before = std::mem::replace(&mut entry.parts, parts);
-            if item.is_delta {
+            let known = std::mem::replace(&mut entry.exponential, item.exponential);
+            // What an exponential histogram adds is in its parts already. Where a histogram is of the other kind
+            // than it was, it begins anew.
+            if item.is_delta && known.is_none() && entry.exponential.is_none() {
                 for (reading, value) in &mut entry.parts {
                     let known = before.iter().find(|(known, _)| Arc::ptr_eq(known, reading));
                     *value += known.map_or(0.0, |(_, value)| *value);
@@ -259,6 +279,13 @@ fn since(given: &GivenItem, last_ms: i64, time_ms: i64, new_since_ms: i64) -> Op
         return Some(start_ms.map_or(at_ms - 1, |start_ms| start_ms.min(at_ms - 1)));
     }
     given.start_ms.filter(|start_ms| counts(given) && (new_since_ms..at_ms).contains(start_ms))
+}
+
+/// Has an exponential histogram take up the one that is known of it.
+fn follow(item: &mut GivenItem, known: &Entry) {
+    let (Some(own), Some(known)) = (&mut item.exponential, &known.exponential) else { return };
+    own.follow(known, item.is_delta);
+    item.parts = GivenPart::of_exponential(base(&item.parts[0].name, item.kind), own);
 }
 
 /// The name of the whole of it.

@@ -1,5 +1,6 @@
 //! What a push says, before any of it is taken.
 
+use super::exponential::Exponential;
 use crate::ingest::budget::{self, Budget};
 use crate::model::Kind;
 use crate::order;
@@ -34,6 +35,8 @@ pub struct GivenItem {
     pub is_delta: bool,
     /// Since when they count, from 0, in milliseconds since the UNIX epoch; none: it does not say.
     pub start_ms: Option<i64>,
+    /// The exponential histogram that its series are made of, where it is one.
+    pub exponential: Option<Box<Exponential>>,
 }
 
 /// Why a name cannot be taken.
@@ -48,6 +51,33 @@ pub struct GivenPart {
     pub own: Option<(&'static str, String)>,
     /// Its number.
     pub value: f64,
+}
+
+impl GivenPart {
+    /// A bucket of a histogram: so many observations are at most `bound`.
+    pub fn bucket(name: &str, bound: f64, count: u64) -> GivenPart {
+        GivenPart { name: format!("{name}_bucket"), own: Some(("le", bound_text(bound))), value: count as f64 }
+    }
+
+    /// The series of an exponential histogram called `name`.
+    pub fn of_exponential(name: &str, one: &Exponential) -> Vec<GivenPart> {
+        let (count, sum) = one.totals();
+        let buckets = one.cumulative().map(|(bound, count)| GivenPart::bucket(name, bound, count));
+        buckets.chain(GivenPart::totals(name, count, sum)).collect()
+    }
+
+    /// What comes behind a histogram's buckets: that of all observations, their sum, and how many there are.
+    pub fn totals(name: &str, count: u64, sum: Option<f64>) -> impl Iterator<Item = GivenPart> {
+        let part = |suffix: &str, value| GivenPart { name: format!("{name}{suffix}"), own: None, value };
+        let all = GivenPart { own: Some(("le", "+Inf".to_owned())), ..part("_bucket", count as f64) };
+        [Some(all), sum.map(|sum| part("_sum", sum)), Some(part("_count", count as f64))].into_iter().flatten()
+    }
+}
+
+/// A bound as the text of a label: hundreds of digits are none.
+fn bound_text(bound: f64) -> String {
+    const WITH_DIGITS: std::ops::Range<f64> = 1e-9..1e18;
+    if bound == 0.0 || WITH_DIGITS.contains(&bound.abs()) { bound.to_string() } else { format!("{bound:e}") }
 }
 
 /// Why a push is not taken.
@@ -98,6 +128,22 @@ fn is_twice(labels: &[(String, String)], at: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_bound_is_short() {
+        for (bound, text) in [
+            (0.0, "0"),
+            (1.0, "1"),
+            (-0.25, "-0.25"),
+            (1e17, "100000000000000000"),
+            (1e300, "1e300"),
+            (-5e-324, "-5e-324"),
+            (1e-10, "1e-10"),
+        ] {
+            assert_eq!(bound_text(bound), text);
+            assert_eq!(text.parse::<f64>().unwrap(), bound);
+        }
+    }
 
     #[test]
     fn labels_that_are_taken_are_exported() {

@@ -2,6 +2,7 @@
 //! push. A push ends nothing by what it lacks; what has not come for a while ends.
 
 mod application;
+mod exponential;
 mod given;
 pub mod otlp;
 mod text;
@@ -102,14 +103,14 @@ impl Pushed {
         let mut plans: Vec<(Arc<str>, Given, Plan)> = Vec::with_capacity(given.len());
         let mut after = self.size;
         let mut known = self.applications.len();
-        for given in given.into_iter().filter(|given| !given.items.is_empty()) {
+        for mut given in given.into_iter().filter(|given| !given.items.is_empty()) {
             let source = source_of(&given.job, &given.instance);
             let application = self.applications.entry(Arc::clone(&source)).or_insert_with_key(|source| {
                 known += 1;
                 Application::new(source, &given.job, &given.instance, &self.views)
             });
             let before = application.size();
-            match application.plan(&given) {
+            match application.plan(&mut given) {
                 Ok(plan) => {
                     after.series = after.series - before.series + plan.size.series;
                     after.text = after.text - before.text + plan.size.text;

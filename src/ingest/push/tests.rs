@@ -230,3 +230,81 @@ fn a_sum_counts_from_0_since_it_says_where_it_cannot_have_been_here_before() {
     let mut late = Pushed::new(settings, &ViewSlots::default(), &Arc::default(), START_MS + 80_000);
     assert_eq!(from_zero(&push_sum(&mut late, 90, CUMULATIVE, 5, Some(70))), None);
 }
+
+/// A push of an exponential histogram `x`, whose buckets above zero are these; its frame, as it is sent.
+fn exponential(pushed: &mut Pushed, second: u32, temporality: u8, scale: i32, offset: i32, counts: &[u64]) -> Frame {
+    let count: u64 = counts.iter().sum();
+    let body = serde_json::json!({"resourceMetrics": [{"scopeMetrics": [{"metrics": [{"name": "x",
+        "exponentialHistogram": {"aggregationTemporality": temporality, "dataPoints": [{
+            "count": count.to_string(), "sum": 1.5, "scale": scale,
+            "positive": {"offset": offset, "bucketCounts": counts}}]}}]}]}]});
+    let now_ms = START_MS + i64::from(second) * 1000;
+    let (frames, rejected, _) =
+        pushed.otlp(Encoding::Json, body.to_string().as_bytes(), SECOND * second, now_ms).unwrap();
+    assert_eq!(rejected, Rejected::default());
+    frames[0].clone()
+}
+
+/// Bounds with their counts, sum and count.
+fn distribution(frame: &Frame) -> Vec<String> {
+    let all = sent(frame).into_iter();
+    let mut all: Vec<String> =
+        all.map(|one| one.replace("histogram x_", "").replace("bucket{le=", "").replace("job=otlp} ", " ")).collect();
+    let bound = |one: &String| one.split(',').next().and_then(|bound| bound.parse::<f64>().ok());
+    all.sort_by(|a, b| bound(a).partial_cmp(&bound(b)).unwrap());
+    all
+}
+
+#[test]
+fn an_exponential_histogram_keeps_its_bounds() {
+    let mut pushed = pushed(100);
+    let first = exponential(&mut pushed, 1, 2, 0, 0, &[1, 2]);
+    assert_eq!(distribution(&first), ["count{ 3", "sum{ 1.5", "0, 0", "1, 0", "2, 1", "4, 3", "+Inf, 3"]);
+    // It grows: only buckets are added, on both sides.
+    let grown = exponential(&mut pushed, 2, 2, 0, -1, &[1, 1, 2, 5]);
+    assert_eq!(
+        distribution(&grown),
+        ["count{ 9", "sum{ 1.5", "0, 0", "0.5, 0", "1, 1", "2, 2", "4, 4", "8, 9", "+Inf, 9"]
+    );
+    // The application begins anew, finer and with less: bounds are the same, and so are chunks.
+    let anew = exponential(&mut pushed, 3, 2, 3, 8, &[4]);
+    assert_eq!(
+        distribution(&anew),
+        ["count{ 4", "sum{ 1.5", "0, 0", "0.5, 0", "1, 0", "2, 0", "4, 4", "8, 4", "+Inf, 4"]
+    );
+    assert!(Arc::ptr_eq(&grown.chunks[0], &anew.chunks[0]));
+    // A scale less has every other bound, and at the ends what its buckets reach to.
+    let wider = exponential(&mut pushed, 4, 2, -1, 0, &[6]);
+    assert_eq!(distribution(&wider), ["count{ 6", "sum{ 1.5", "0, 0", "0.25, 0", "1, 0", "4, 6", "16, 6", "+Inf, 6"]);
+    assert_eq!(pushed.size.series, 8);
+}
+
+#[test]
+fn increases_of_an_exponential_histogram_are_summed_up_whatever_their_buckets() {
+    let mut pushed = pushed(100);
+    exponential(&mut pushed, 1, 1, 0, 0, &[1, 2]);
+    exponential(&mut pushed, 2, 1, 1, 4, &[3, 4]);
+    let third = exponential(&mut pushed, 3, 1, 0, 1, &[10]);
+    assert_eq!(distribution(&third), ["count{ 20", "sum{ 4.5", "0, 0", "1, 0", "2, 1", "4, 13", "8, 20", "+Inf, 20"]);
+    // Refused for want of room it changes nothing.
+    pushed.settings.max_series = 8;
+    let body = br#"{"resourceMetrics":[{"scopeMetrics":[{"metrics":[
+        {"name":"x","exponentialHistogram":{"aggregationTemporality":1,"dataPoints":[
+            {"count":"9","positive":{"offset":9,"bucketCounts":["9"]}}]}}]}]}]}"#;
+    assert!(matches!(pushed.otlp(Encoding::Json, body, SECOND * 4, START_MS + 4000), Err(Refused::NoRoom(_))));
+    let fifth = exponential(&mut pushed, 5, 1, 0, 1, &[1]);
+    assert_eq!(distribution(&fifth)[5..], ["4, 14", "8, 21", "+Inf, 21"]);
+}
+
+#[test]
+fn a_histogram_of_the_other_kind_begins_anew() {
+    let mut pushed = pushed(100);
+    exponential(&mut pushed, 1, 1, 0, 0, &[5]);
+    let body = br#"{"resourceMetrics":[{"scopeMetrics":[{"metrics":[
+        {"name":"x","histogram":{"aggregationTemporality":1,"dataPoints":[
+            {"count":"3","sum":1.5,"bucketCounts":["1","2"],"explicitBounds":[2]}]}}]}]}]}"#;
+    let (frames, ..) = pushed.otlp(Encoding::Json, body, SECOND * 2, START_MS + 2000).unwrap();
+    assert_eq!(distribution(&frames[0]), ["count{ 3", "sum{ 1.5", "2, 1", "+Inf, 3"]);
+    let back = exponential(&mut pushed, 3, 1, 0, 0, &[4]);
+    assert_eq!(distribution(&back), ["count{ 4", "sum{ 1.5", "0, 0", "1, 0", "2, 4", "+Inf, 4"]);
+}

@@ -200,8 +200,17 @@ impl Reader {
             self.begun.insert(key, item);
         }
         let (help, unit) = (series.family.help.to_owned(), series.family.unit.to_owned());
-        let parts = vec![part];
-        self.items.push(GivenItem { kind, help, unit, labels, parts, time_ms: None, is_delta: false, start_ms: None });
+        self.items.push(GivenItem {
+            kind,
+            help,
+            unit,
+            labels,
+            parts: vec![part],
+            time_ms: None,
+            is_delta: false,
+            start_ms: None,
+            exponential: None,
+        });
         Ok(Place { item, part: 0 })
     }
 }

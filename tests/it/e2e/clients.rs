@@ -48,6 +48,7 @@ from prometheus_client.openmetrics.exposition import generate_latest as openmetr
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 from opentelemetry.sdk.metrics import Counter as OtelCounter, Histogram as OtelHistogram, MeterProvider
 from opentelemetry.sdk.metrics.export import AggregationTemporality, PeriodicExportingMetricReader
+from opentelemetry.sdk.metrics.view import ExponentialBucketHistogramAggregation, View
 from opentelemetry.sdk.resources import Resource
 
 base = sys.argv[1]
@@ -66,10 +67,15 @@ for name, preferred in (
     exporter = OTLPMetricExporter(endpoint=f"{base}/v1/metrics", preferred_temporality=preferred)
     reader = PeriodicExportingMetricReader(exporter, export_interval_millis=3_600_000)
     resource = Resource.create({"service.name": name, "service.instance.id": "i-1"})
-    provider = MeterProvider([reader], resource=resource)
+    exponential = View(instrument_name="shop.size", aggregation=ExponentialBucketHistogramAggregation())
+    provider = MeterProvider([reader], resource=resource, views=[exponential])
     meter = provider.get_meter("test")
     requests, took = meter.create_counter("shop.requests", "1"), meter.create_histogram("shop.took", "s")
+    size = meter.create_histogram("shop.size", "By")
     for count in (5, 2):
+        # 3 and 5 first, 1000 more in the end: the SDK has to make its buckets wider.
+        for value in (3, 5) if count == 5 else [3] * 999 + [2000]:
+            size.record(value)
         requests.add(count, {"http.route": "/cart"})
         took.record(0.25)
         assert provider.force_flush()
@@ -141,6 +147,16 @@ fn prometheus_writer_and_opentelemetrys_sdk_are_understood() {
         (r#"shop_took_seconds_count{instance="i-1",job="total"}"#, 2.0),
         (r#"shop_took_seconds_sum{instance="i-1",job="delta"}"#, 0.5),
         (r#"shop_took_seconds_bucket{instance="i-1",job="delta",le="5"}"#, 2.0),
+        // Four buckets to a doubling: 3 is up to 2^1.75, 5 up to 2^2.5, 2000 up to 2^11.
+        (r#"shop_size_bytes_bucket{instance="i-1",job="total",le="2.8284271247461903"}"#, 0.0),
+        (r#"shop_size_bytes_bucket{instance="i-1",job="total",le="3.363585661014858"}"#, 1000.0),
+        (r#"shop_size_bytes_bucket{instance="i-1",job="total",le="5.656854249492381"}"#, 1001.0),
+        (r#"shop_size_bytes_bucket{instance="i-1",job="total",le="2048"}"#, 1002.0),
+        (r#"shop_size_bytes_count{instance="i-1",job="total"}"#, 1002.0),
+        (r#"shop_size_bytes_sum{instance="i-1",job="total"}"#, 5005.0),
+        (r#"shop_size_bytes_bucket{instance="i-1",job="delta",le="3.363585661014858"}"#, 1000.0),
+        (r#"shop_size_bytes_bucket{instance="i-1",job="delta",le="2048"}"#, 1002.0),
+        (r#"shop_size_bytes_count{instance="i-1",job="delta"}"#, 1002.0),
         (r#"metricsd_pushes_total{kind="otlp_metrics",outcome="refused"}"#, 0.0),
         ("metricsd_push_samples_refused_total", 0.0),
     ] {

@@ -102,6 +102,52 @@ fn deltas_cover_time_without_gap_or_overlap_and_never_a_first_value() {
 }
 
 #[test]
+fn a_bound_that_is_new_costs_no_observation() {
+    new_bounds(Recorder::new("s", 100), None);
+    // Where it counts from 0, its first value is what has come since then; a bound that is new is not of that time.
+    new_bounds(Recorder::new("s", 100).since(TIME_MS), Some((vec![1.0], vec![2, 3], 20.0)));
+}
+
+/// What a histogram of `out` gives, whose bounds are others now and then: `first` in the first round that has it.
+fn new_bounds(mut out: Recorder, first: Option<(Vec<f64>, Vec<u64>, f64)>) {
+    let options = options(Encoding::Protobuf, Compression::None).with(Temporality::Delta);
+    let mut encoder = encoder(&options, testing::from(Labels::EMPTY));
+    let mut time_ms = TIME_MS;
+    let mut round = |series: &[(&'static str, f64)]| {
+        let item = Item::new(&["x"]);
+        let mut writer = (!series.is_empty()).then(|| out.item(&item));
+        for (name, value) in series {
+            let (name, labels) = match name.strip_prefix("le=") {
+                Some(bound) => ("x_bucket", vec![Label::Constant { name: "le", value: bound }]),
+                None => (*name, Vec::new()),
+            };
+            let reading = Arc::new(crate::model::Learnt::everywhere(HISTOGRAM(name), &labels));
+            writer.as_mut().unwrap().push_learnt(&reading, *value);
+        }
+        drop(writer);
+        time_ms += 1000;
+        let batch = host(Batch::new(time_ms, Arc::default(), vec![out.finish(time_ms)]));
+        let (body, _) = testing::encode(&mut *encoder, &batch);
+        let request = decode(&encoder.content(), &body);
+        let metric = &request.resource_metrics.first()?.scope_metrics[0].metrics[0];
+        let metric::Data::Histogram(one) = metric.data.as_ref()? else { panic!("{metric:?}") };
+        let point = &one.data_points[0];
+        assert_eq!(point.count, point.bucket_counts.iter().sum::<u64>());
+        Some((point.explicit_bounds.clone(), point.bucket_counts.clone(), point.sum?))
+    };
+    assert_eq!(round(&[]), None);
+    assert_eq!(round(&[("le=1", 2.0), ("le=+Inf", 5.0), ("x_sum", 20.0), ("x_count", 5.0)]), first);
+    // One came at most 1 large, and three more: of these one is at most 2 large, which nobody can tell yet.
+    let wider = [("le=0.5", 1.0), ("le=1", 3.0), ("le=2", 6.0), ("le=+Inf", 9.0), ("x_sum", 30.0), ("x_count", 9.0)];
+    assert_eq!(round(&wider), Some((vec![0.5, 1.0, 2.0], vec![0, 1, 0, 3], 10.0)));
+    let later = [("le=0.5", 2.0), ("le=1", 4.0), ("le=2", 8.0), ("le=+Inf", 11.0), ("x_sum", 31.0), ("x_count", 11.0)];
+    assert_eq!(round(&later), Some((vec![0.5, 1.0, 2.0], vec![1, 0, 1, 0], 1.0)));
+    // Fewer bounds, of which each was there.
+    let fewer = [("le=1", 5.0), ("le=+Inf", 13.0), ("x_sum", 33.0), ("x_count", 13.0)];
+    assert_eq!(round(&fewer), Some((vec![1.0], vec![1, 1], 2.0)));
+}
+
+#[test]
 fn what_a_body_of_deltas_held_is_in_no_other_one() {
     let options = options(Encoding::Protobuf, Compression::None).with(Temporality::Delta);
     let mut encoder = encoder(&options, testing::from(Labels::EMPTY));

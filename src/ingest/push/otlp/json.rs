@@ -1,6 +1,6 @@
 //! OTLP metrics in JSON.
 
-use super::{Budget, Data, Metric, Point, Taker, Temporality};
+use super::{Budget, Data, Metric, Point, Sent, SentBuckets, Taker, Temporality};
 use crate::ingest::budget::Refused;
 use crate::ingest::json::{self, Double, Few, Number, Pair};
 use crate::model::{Attribute, Kind};
@@ -86,6 +86,19 @@ struct OnePoint {
     explicit_bounds: Few<Double>,
     #[serde(default)]
     quantile_values: Few<Quantile>,
+    scale: Option<Number>,
+    zero_count: Option<Number>,
+    zero_threshold: Option<Double>,
+    positive: Option<Buckets>,
+    negative: Option<Buckets>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Buckets {
+    offset: Option<Number>,
+    #[serde(default)]
+    bucket_counts: Few<Number>,
 }
 
 #[derive(serde::Deserialize)]
@@ -98,12 +111,14 @@ impl OneMetric {
     fn read(self, taker: &mut Taker) {
         let OneMetric { name, description, unit, gauge, sum, histogram, exponential_histogram, summary } = self;
         let (name, help, unit) = (name.unwrap_or_default(), description.unwrap_or_default(), unit.unwrap_or_default());
-        if let Some(points) = exponential_histogram {
-            let count = points.data_points.0.len() as u64;
-            taker.reject(count, || format!("{name}: exponential histograms are not taken"));
-        }
-        let all = [(Kind::Gauge, gauge), (Kind::UpDown, sum), (Kind::Histogram, histogram), (Kind::Summary, summary)];
-        for (kind, points) in all {
+        let all = [
+            (Kind::Gauge, false, gauge),
+            (Kind::UpDown, false, sum),
+            (Kind::Histogram, false, histogram),
+            (Kind::Histogram, true, exponential_histogram),
+            (Kind::Summary, false, summary),
+        ];
+        for (kind, is_exponential, points) in all {
             let Some(Points { data_points, aggregation_temporality, is_monotonic }) = points else { continue };
             let said = aggregation_temporality.map_or(0, |Number(number)| i64::try_from(number).unwrap_or(0));
             let temporality = match kind {
@@ -113,17 +128,34 @@ impl OneMetric {
             let is_counter = kind == Kind::UpDown && is_monotonic == Some(true);
             let kind = if is_counter { Kind::Counter } else { kind };
             let metric = Metric { name: &name, help: &help, unit: &unit, kind, temporality };
-            data_points.0.into_iter().for_each(|point| taker.point(&metric, point.read(kind)));
+            data_points.0.into_iter().for_each(|point| taker.point(&metric, point.read(kind, is_exponential)));
         }
     }
 }
 
 impl OnePoint {
-    fn read(self, kind: Kind) -> Point {
+    fn read(self, kind: Kind, is_exponential: bool) -> Point {
         let whole = |number: Option<Number>| number.and_then(|Number(number)| u64::try_from(number).ok()).unwrap_or(0);
         let double = |number: Option<Double>| number.map(|Double(number)| number);
+        let small = |number: Option<Number>| {
+            number.map_or(0, |Number(number)| number.clamp(i32::MIN.into(), i32::MAX.into()) as i32)
+        };
+        let buckets = |buckets: Option<Buckets>| {
+            let Some(Buckets { offset, bucket_counts }) = buckets else { return SentBuckets::default() };
+            let counts = bucket_counts.0.into_iter().map(|number| whole(Some(number))).collect();
+            SentBuckets { offset: small(offset), counts }
+        };
         let count = whole(self.count);
         let data = match kind {
+            Kind::Histogram if is_exponential => Data::Exponential(Sent {
+                count,
+                sum: double(self.sum),
+                scale: small(self.scale),
+                zero: whole(self.zero_count),
+                zero_threshold: double(self.zero_threshold).unwrap_or(0.0),
+                positive: buckets(self.positive),
+                negative: buckets(self.negative),
+            }),
             Kind::Histogram => Data::Histogram {
                 count,
                 sum: double(self.sum),

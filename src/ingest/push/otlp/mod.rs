@@ -8,6 +8,7 @@ mod proto;
 
 use std::collections::{HashMap, HashSet};
 
+use super::exponential::{Exponential, Sent, SentBuckets};
 use super::given::{Given, GivenItem, GivenPart, RESERVED, Refused, settle_labels};
 use crate::ingest::budget::Budget;
 use crate::ingest::names::is_reserved;
@@ -85,6 +86,7 @@ enum Data {
         counts: Vec<u64>,
         bounds: Vec<f64>,
     },
+    Exponential(Sent),
     Summary {
         count: u64,
         sum: f64,
@@ -226,7 +228,7 @@ impl Taker {
         if time_ms != 0 && !(self.now_ms - MAX_AGE_MS..=self.now_ms + MAX_AHEAD_MS).contains(&time_ms) {
             return Err("it says to be of more than an hour ago, or of times to come");
         }
-        let parts = parts(name, &point.data)?;
+        let (parts, exponential) = parts(name, &point.data)?;
         let start_ms = i64::try_from(point.start_ns / 1_000_000).ok().filter(|start_ms| *start_ms != 0);
         let time_ms = Some(time_ms).filter(|time_ms| *time_ms != 0);
         let is_delta = temporality == Temporality::Delta;
@@ -235,7 +237,7 @@ impl Taker {
             return Err("what came since the last point is a finite number, and of a monotonic sum none below 0");
         }
         let (help, unit) = (help.to_owned(), unit.to_owned());
-        Ok(GivenItem { kind, help, unit, labels, parts, time_ms, is_delta, start_ms })
+        Ok(GivenItem { kind, help, unit, labels, parts, time_ms, is_delta, start_ms, exponential })
     }
 
     fn add(&mut self, name: &str, item: GivenItem) {
@@ -251,7 +253,17 @@ impl Taker {
         let is_alike = known.parts.len() == item.parts.len()
             && known.parts.iter().zip(&item.parts).all(|(a, b)| (&a.name, &a.own) == (&b.name, &b.own));
         let is_newer = item.time_ms >= known.time_ms;
-        if item.is_delta && known.is_delta && is_alike {
+        let is_delta = item.is_delta && known.is_delta;
+        if let (Some(before), Some(own), true) = (&known.exponential, &item.exponential, is_delta) {
+            let mut sum = own.clone();
+            sum.follow(before, true);
+            known.parts = GivenPart::of_exponential(name, &sum);
+            known.exponential = Some(sum);
+            known.time_ms = known.time_ms.max(item.time_ms);
+            known.start_ms = known.start_ms.min(item.start_ms);
+            return;
+        }
+        if is_delta && is_alike && known.exponential.is_none() && item.exponential.is_none() {
             known.parts.iter_mut().zip(&item.parts).for_each(|(known, part)| known.value += part.value);
             known.time_ms = known.time_ms.max(item.time_ms);
             known.start_ms = known.start_ms.min(item.start_ms);
@@ -267,15 +279,15 @@ impl Taker {
 /// An item that says nothing yet.
 fn item(kind: Kind) -> GivenItem {
     let (help, unit, labels, parts) = (String::new(), String::new(), Vec::new(), Vec::new());
-    GivenItem { kind, help, unit, labels, parts, time_ms: None, is_delta: false, start_ms: None }
+    GivenItem { kind, help, unit, labels, parts, time_ms: None, is_delta: false, start_ms: None, exponential: None }
 }
 
-/// The series of a point.
-fn parts(name: &str, data: &Data) -> Result<Vec<GivenPart>, &'static str> {
+/// The series of a point, and what they are made of where that is an exponential histogram.
+fn parts(name: &str, data: &Data) -> Result<(Vec<GivenPart>, Option<Box<Exponential>>), &'static str> {
     let part = |suffix: &str, own, value| GivenPart { name: format!("{name}{suffix}"), own, value };
-    match data {
-        Data::None => Err("a point has no number"),
-        Data::Number(value) => Ok(vec![part("", None, *value)]),
+    let parts = match data {
+        Data::None => return Err("a point has no number"),
+        Data::Number(value) => vec![part("", None, *value)],
         Data::Histogram { count, sum, counts, bounds } => {
             if !counts.is_empty() && counts.len() != bounds.len() + 1 {
                 return Err("a histogram has one bucket more than bounds");
@@ -287,12 +299,14 @@ fn parts(name: &str, data: &Data) -> Result<Vec<GivenPart>, &'static str> {
             let mut parts: Vec<GivenPart> = Vec::with_capacity(bounds.len() + 3);
             for (bound, count) in bounds.iter().zip(counts).filter(|(bound, _)| bound.is_finite()) {
                 sum_up = sum_up.saturating_add(*count);
-                parts.push(part("_bucket", Some(("le", bound.to_string())), sum_up as f64));
+                parts.push(GivenPart::bucket(name, *bound, sum_up));
             }
-            parts.push(part("_bucket", Some(("le", "+Inf".to_owned())), *count as f64));
-            parts.extend(sum.map(|sum| part("_sum", None, sum)));
-            parts.push(part("_count", None, *count as f64));
-            Ok(parts)
+            parts.extend(GivenPart::totals(name, *count, *sum));
+            parts
+        }
+        Data::Exponential(sent) => {
+            let one = Exponential::new(sent)?;
+            return Ok((GivenPart::of_exponential(name, &one), Some(Box::new(one))));
         }
         Data::Summary { count, sum, quantiles } => {
             let mut parts: Vec<GivenPart> = Vec::with_capacity(quantiles.len() + 2);
@@ -304,9 +318,10 @@ fn parts(name: &str, data: &Data) -> Result<Vec<GivenPart>, &'static str> {
                 parts.push(part("", own, *value));
             }
             parts.extend([part("_sum", None, *sum), part("_count", None, *count as f64)]);
-            Ok(parts)
+            parts
         }
-    }
+    };
+    Ok((parts, None))
 }
 
 /// Attributes as labels; none where there are too many, or too large ones. `own` is called otherwise.

@@ -2,7 +2,9 @@
 //!
 //! <https://github.com/open-telemetry/opentelemetry-proto/blob/main/opentelemetry/proto/metrics/v1/metrics.proto>
 
-use super::{Budget, Data, Metric, Point, Taker, Temporality};
+use prost::encoding::decode_varint;
+
+use super::{Budget, Data, Metric, Point, Sent, SentBuckets, Taker, Temporality};
 use crate::ingest::budget::Refused;
 use crate::ingest::wire::{Field, attribute, fields, text};
 use crate::model::{Attribute, Kind};
@@ -54,11 +56,9 @@ fn read_metric(of: &[u8], budget: &mut Budget, taker: &mut Taker) -> Result<(), 
     let [name, help, unit] = &texts;
     for field in fields(of) {
         let (number @ (5 | 7 | 9 | 10 | 11), Field::Bytes(data)) = field? else { continue };
-        let mut points = 0;
         let (mut temporality, mut is_monotonic) = (Temporality::Unsaid, false);
         for field in fields(data) {
             match field? {
-                (1, Field::Bytes(_)) => points += 1,
                 (2, Field::Number(given)) => temporality = Temporality::of(given as i64),
                 (3, Field::Number(given)) => is_monotonic = given != 0,
                 _ => {}
@@ -68,11 +68,7 @@ fn read_metric(of: &[u8], budget: &mut Budget, taker: &mut Taker) -> Result<(), 
             5 => Kind::Gauge,
             7 if is_monotonic => Kind::Counter,
             7 => Kind::UpDown,
-            9 => Kind::Histogram,
-            10 => {
-                taker.reject(points, || format!("{name}: exponential histograms are not taken"));
-                continue;
-            }
+            9 | 10 => Kind::Histogram,
             11 => Kind::Summary,
             _ => continue,
         };
@@ -83,7 +79,8 @@ fn read_metric(of: &[u8], budget: &mut Budget, taker: &mut Taker) -> Result<(), 
         for field in fields(data) {
             if let (1, Field::Bytes(bytes)) = field? {
                 budget.take::<Point>(name.len() + help.len() + unit.len())?;
-                taker.point(&metric, point(kind, bytes, budget)?);
+                let point = if number == 10 { exponential(bytes, budget)? } else { point(kind, bytes, budget)? };
+                taker.point(&metric, point);
             }
         }
     }
@@ -125,6 +122,65 @@ fn point(kind: Kind, bytes: &[u8], budget: &mut Budget) -> Result<Point, Refused
         _ => {}
     }
     Ok(point)
+}
+
+/// A point of an exponential histogram.
+fn exponential(bytes: &[u8], budget: &mut Budget) -> Result<Point, Refused> {
+    let (mut point, mut sent) = (Point::default(), Sent::default());
+    for field in fields(bytes) {
+        match field? {
+            (1, Field::Bytes(pair)) => point.attributes.push(attribute(pair, 0, budget)?),
+            (2, Field::Fixed64(time)) => point.start_ns = time,
+            (3, Field::Fixed64(time)) => point.time_ns = time,
+            (4, Field::Fixed64(number)) => sent.count = number,
+            (5, Field::Fixed64(bits)) => sent.sum = Some(f64::from_bits(bits)),
+            (6, Field::Number(number)) => sent.scale = zigzag(number),
+            (7, Field::Fixed64(number)) => sent.zero = number,
+            (8, Field::Bytes(bytes)) => sent.positive = buckets(bytes, budget)?,
+            (9, Field::Bytes(bytes)) => sent.negative = buckets(bytes, budget)?,
+            (10, Field::Number(flags)) => point.is_none = flags & NO_RECORDED_VALUE != 0,
+            (14, Field::Fixed64(bits)) => sent.zero_threshold = f64::from_bits(bits),
+            _ => {}
+        }
+    }
+    point.data = Data::Exponential(sent);
+    Ok(point)
+}
+
+fn buckets(bytes: &[u8], budget: &mut Budget) -> Result<SentBuckets, Refused> {
+    let mut buckets = SentBuckets::default();
+    for field in fields(bytes) {
+        match field? {
+            (1, Field::Number(number)) => buckets.offset = zigzag(number),
+            (2, field) => buckets.counts.extend(varints(&field, budget)?),
+            _ => {}
+        }
+    }
+    Ok(buckets)
+}
+
+/// A `sint32`.
+fn zigzag(number: u64) -> i32 {
+    let number = number as u32;
+    (number >> 1) as i32 ^ -((number & 1) as i32)
+}
+
+/// Numbers of one to ten bytes, packed or one by one.
+fn varints(field: &Field<'_>, budget: &mut Budget) -> Result<Vec<u64>, Refused> {
+    let mut rest: &[u8] = match field {
+        Field::Number(number) => return Ok(vec![*number]),
+        Field::Bytes(bytes) => bytes,
+        _ => return Ok(Vec::new()),
+    };
+    // Each ends in a byte below 128.
+    let count = rest.iter().filter(|byte| **byte < 0x80).count();
+    budget.take::<Vec<u64>>(count * size_of::<u64>())?;
+    let mut numbers = Vec::with_capacity(count);
+    while !rest.is_empty() {
+        let number = decode_varint(&mut rest);
+        numbers.push(number.map_err(|_| Refused::Malformed("packed numbers are cut off".to_owned()))?);
+    }
+    Ok(numbers)
 }
 
 /// Numbers of eight bytes, packed or one by one.

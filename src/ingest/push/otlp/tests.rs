@@ -4,8 +4,8 @@ use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequ
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
 use opentelemetry_proto::tonic::metrics::v1::{
     ExponentialHistogram, ExponentialHistogramDataPoint, Gauge, Histogram, HistogramDataPoint, Metric, NumberDataPoint,
-    ResourceMetrics, ScopeMetrics, Sum, Summary, SummaryDataPoint, metric, number_data_point,
-    summary_data_point::ValueAtQuantile,
+    ResourceMetrics, ScopeMetrics, Sum, Summary, SummaryDataPoint, exponential_histogram_data_point::Buckets, metric,
+    number_data_point, summary_data_point::ValueAtQuantile,
 };
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use prost::Message;
@@ -180,10 +180,7 @@ fn an_increase_that_is_none_does_not_spoil_its_sum() {
 
 #[test]
 fn what_is_not_taken_is_said_and_the_rest_is_taken() {
-    let exponential = ExponentialHistogram {
-        data_points: vec![ExponentialHistogramDataPoint::default(); 3],
-        aggregation_temporality: 2,
-    };
+    let wide = ExponentialHistogramDataPoint { scale: -12, ..ExponentialHistogramDataPoint::default() };
     let old = NumberDataPoint { time_unix_nano: NOW_NS - 7_200_000_000_000, ..number(1.0, Vec::new()) };
     let gone = NumberDataPoint { flags: 1, ..number(0.0, vec![pair("gone", "1")]) };
     let empty = NumberDataPoint { value: None, ..number(0.0, vec![pair("empty", "1")]) };
@@ -196,7 +193,7 @@ fn what_is_not_taken_is_said_and_the_rest_is_taken() {
     let (given, rejected) = read_both(&request(
         service(),
         vec![
-            named("exp", "", metric::Data::ExponentialHistogram(exponential)),
+            named("exp", "", exponential(2, vec![wide.clone(), wide])),
             named("old", "", metric::Data::Gauge(Gauge { data_points: vec![old, gone, empty, many] })),
             named("unsaid", "", sum(0, true, vec![number(1.0, Vec::new())])),
             named("odd", "", metric::Data::Histogram(Histogram { data_points: vec![odd], aggregation_temporality: 2 })),
@@ -206,13 +203,79 @@ fn what_is_not_taken_is_said_and_the_rest_is_taken() {
     ));
     let all: Vec<String> = given[0].items.iter().flat_map(series).collect();
     assert_eq!(all, ["good{} 1"]);
-    assert_eq!(rejected.points, 3 + 3 + 1 + 1 + 1);
-    assert_eq!(rejected.why.as_deref(), Some("exp: exponential histograms are not taken"));
+    assert_eq!(rejected.points, 2 + 3 + 1 + 1 + 1);
+    assert_eq!(rejected.why.as_deref(), Some("exp: the scale of an exponential histogram is -11 at least"));
     let json: serde_json::Value = serde_json::from_slice(&partial(Encoding::Json, &rejected)).unwrap();
-    assert_eq!(json["partialSuccess"]["rejectedDataPoints"], "9");
+    assert_eq!(json["partialSuccess"]["rejectedDataPoints"], "8");
     use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceResponse;
     let answer = ExportMetricsServiceResponse::decode(&*partial(Encoding::Protobuf, &rejected)).unwrap();
-    assert_eq!(answer.partial_success.unwrap().rejected_data_points, 9);
+    assert_eq!(answer.partial_success.unwrap().rejected_data_points, 8);
+}
+
+fn exponential(temporality: i32, data_points: Vec<ExponentialHistogramDataPoint>) -> metric::Data {
+    metric::Data::ExponentialHistogram(ExponentialHistogram { data_points, aggregation_temporality: temporality })
+}
+
+fn buckets(offset: i32, bucket_counts: &[u64]) -> Option<Buckets> {
+    Some(Buckets { offset, bucket_counts: bucket_counts.to_vec() })
+}
+
+#[test]
+fn an_exponential_histogram_is_one_of_bounds() {
+    // Scale 1, whose base is the root of 2: (0.5, 0.71] once, (0.71, 1] 300 times; and [-2, -1.41) twice.
+    let point = ExponentialHistogramDataPoint {
+        attributes: vec![pair("route", "/a"), pair("le", "x")],
+        time_unix_nano: NOW_NS,
+        count: 308,
+        sum: Some(200.5),
+        scale: 1,
+        zero_count: 5,
+        zero_threshold: 1e-6,
+        positive: buckets(-2, &[1, 300]),
+        negative: buckets(1, &[2]),
+        ..ExponentialHistogramDataPoint::default()
+    };
+    let gone = ExponentialHistogramDataPoint { flags: 1, ..ExponentialHistogramDataPoint::default() };
+    let unsaid = named("u", "", exponential(0, vec![point.clone()]));
+    let (given, rejected) =
+        read_both(&request(service(), vec![named("x", "s", exponential(2, vec![point, gone])), unsaid]));
+    let [item] = &given[0].items[..] else { panic!("{given:?}") };
+    assert_eq!((item.kind, &*item.unit, item.time_ms, item.is_delta), (Kind::Histogram, "s", Some(NOW_MS), false));
+    let at = |le: &str, count: u64| format!("x_bucket{{le={le},exported_le=x,route=/a}} {count}");
+    assert_eq!(
+        series(item),
+        [
+            at("-2", 0),
+            at("-1.4142135623730951", 2),
+            at("0.000001", 7),
+            at("0.5", 7),
+            at("0.7071067811865476", 8),
+            at("1", 308),
+            at("+Inf", 308),
+            "x_sum{exported_le=x,route=/a} 200.5".to_owned(),
+            "x_count{exported_le=x,route=/a} 308".to_owned(),
+        ]
+    );
+    assert_eq!((rejected.points, rejected.why.unwrap().contains("cumulative or delta")), (1, true));
+}
+
+#[test]
+fn increases_of_an_exponential_histogram_add_up_by_bucket() {
+    let point = |offset, counts: &[u64], sum| ExponentialHistogramDataPoint {
+        count: counts.iter().sum(),
+        sum: Some(sum),
+        positive: buckets(offset, counts),
+        ..ExponentialHistogramDataPoint::default()
+    };
+    // (1, 2] and (4, 8], then (2, 4].
+    let points = vec![point(0, &[1, 0, 2], 12.0), point(1, &[5], 15.0)];
+    let (given, rejected) = read_both(&request(service(), vec![named("x", "", exponential(1, points))]));
+    let expected = ["le=0,} 0", "le=1,} 0", "le=2,} 1", "le=4,} 6", "le=8,} 8", "le=+Inf,} 8"]
+        .map(|text| format!("x_bucket{{{text}"));
+    let all = series(&given[0].items[0]);
+    assert_eq!(all[..6], expected);
+    assert_eq!(all[6..], ["x_sum{} 27", "x_count{} 8"]);
+    assert_eq!(rejected, Rejected::default());
 }
 
 #[test]
@@ -244,4 +307,18 @@ fn bombs_and_what_is_cut_end_in_words() {
     }
     let small = read(Encoding::Protobuf, &body, body.len(), NOW_MS);
     assert!(matches!(small, Err(Refused::TooMuch(_))), "{small:?}");
+    // Buckets of a byte each; and those that are cut off.
+    let point = ExponentialHistogramDataPoint { positive: buckets(0, &[1; 100_000]), ..Default::default() };
+    let bytes = request_of(point).encode_to_vec();
+    let small = read(Encoding::Protobuf, &bytes, bytes.len(), NOW_MS);
+    assert!(matches!(small, Err(Refused::TooMuch(_))), "{small:?}");
+    let point = ExponentialHistogramDataPoint { scale: -3, positive: buckets(-9, &[1, 200, 3]), ..Default::default() };
+    let bytes = request_of(point).encode_to_vec();
+    for end in 0..bytes.len() {
+        let _ = read(Encoding::Protobuf, &bytes[..end], MAX, NOW_MS);
+    }
+}
+
+fn request_of(point: ExponentialHistogramDataPoint) -> ExportMetricsServiceRequest {
+    request(service(), vec![named("x", "", exponential(2, vec![point]))])
 }
