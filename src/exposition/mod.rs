@@ -41,8 +41,10 @@ mod scan;
 mod tests;
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
-use crate::model::Kind;
+use crate::model::{self, Kind};
+use crate::order;
 
 pub use flaw::{Flaw, Wrong};
 pub use page::{Page, Read};
@@ -134,6 +136,16 @@ pub struct Exemplar<'p> {
     pub value: f64,
     /// When, in milliseconds since 1970.
     pub time_ms: Option<i64>,
+}
+
+impl Exemplar<'_> {
+    /// By itself, without the page.
+    pub fn owned(&self) -> Arc<model::Exemplar> {
+        let mut labels: Vec<(Box<str>, Box<str>)> =
+            self.labels.iter().map(|(name, value)| ((&**name).into(), (&**value).into())).collect();
+        order::sort(&mut labels);
+        Arc::new(model::Exemplar { labels: labels.into(), value: self.value, time_ms: self.time_ms })
+    }
 }
 
 /// A sample's number and what stands behind it.

@@ -71,8 +71,17 @@ impl Frame {
             chunks: chunks.into(),
             values: left(&self.values, fresh),
             times: self.times.as_ref().map(|times| left(times, fresh)),
-            // Who says nothing of some of its series has none.
-            exemplars: None,
+            exemplars: self.exemplars.as_ref().map(|all| {
+                // How many are left in front of each place.
+                let (mut passed, mut before) = (0, 0);
+                let left = all.iter().filter(|(at, _)| fresh[*at as usize]).map(|(at, exemplar)| {
+                    let at = *at as usize;
+                    before += fresh[passed..at].iter().filter(|fresh| **fresh).count() as u32;
+                    passed = at;
+                    (before, Arc::clone(exemplar))
+                });
+                left.collect()
+            }),
             fresh: None,
             all: Some(self.chunks),
             ..self
@@ -166,7 +175,12 @@ mod tests {
         assert_eq!(frame.chunks.len(), 2);
         assert!(frame.clone().narrowed().all.is_none());
         let fresh: Arc<[bool]> = (0..2 * Chunk::SIZE).map(|at| at == 3 || at >= Chunk::SIZE).collect();
-        let narrowed = Frame { fresh: Some(fresh), ..frame.clone() }.narrowed();
+        let exemplar = |value| Arc::new(Exemplar { labels: [].into(), value, time_ms: None });
+        let exemplars = [(2, 0.2), (3, 0.3), (64, 0.4), (70, 0.5)].map(|(at, value)| (at, exemplar(value)));
+        let narrowed = Frame { fresh: Some(fresh), exemplars: Some(exemplars.into()), ..frame.clone() }.narrowed();
+        let left: Vec<(u32, f64)> =
+            narrowed.exemplars.as_ref().unwrap().iter().map(|(at, exemplar)| (*at, exemplar.value)).collect();
+        assert_eq!(left, [(0, 0.3), (1, 0.4), (7, 0.5)]);
         assert_eq!(narrowed.chunks.iter().map(|chunk| chunk.len()).collect::<Vec<_>>(), [1, Chunk::SIZE]);
         assert_eq!(narrowed.chunks[0].items()[0].item.value(0), "3");
         assert!(Arc::ptr_eq(&narrowed.chunks[1], &frame.chunks[1]));

@@ -222,7 +222,7 @@ impl Sink for Taker<'_> {
             self.left.untimely += 1;
             return;
         }
-        let exemplar = point.exemplar.as_ref().map(owned);
+        let exemplar = point.exemplar.as_ref().map(exposition::Exemplar::owned);
         if !reading.is_part() {
             self.close();
             let mut writer = self.out.item(item);
@@ -236,14 +236,6 @@ impl Sink for Taker<'_> {
         }
         self.parts.push(Sample { reading: Arc::clone(reading), value: point.value, time_ms, exemplar });
     }
-}
-
-/// By itself, without the page.
-fn owned(exemplar: &exposition::Exemplar<'_>) -> Arc<Exemplar> {
-    let mut labels: Vec<(Box<str>, Box<str>)> =
-        exemplar.labels.iter().map(|(name, value)| ((&**name).into(), (&**value).into())).collect();
-    order::sort(&mut labels);
-    Arc::new(Exemplar { labels: labels.into(), value: exemplar.value, time_ms: exemplar.time_ms })
 }
 
 impl Taker<'_> {

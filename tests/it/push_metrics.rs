@@ -10,8 +10,9 @@ use nix::sys::signal::Signal;
 use opentelemetry_proto::tonic::collector::metrics::v1::{ExportMetricsServiceRequest, ExportMetricsServiceResponse};
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
 use opentelemetry_proto::tonic::metrics::v1::{
-    ExponentialHistogram, ExponentialHistogramDataPoint, Histogram, HistogramDataPoint, Metric, NumberDataPoint,
-    ResourceMetrics, ScopeMetrics, Sum, exponential_histogram_data_point::Buckets, metric, number_data_point,
+    Exemplar, ExponentialHistogram, ExponentialHistogramDataPoint, Histogram, HistogramDataPoint, Metric,
+    NumberDataPoint, ResourceMetrics, ScopeMetrics, Sum, exemplar, exponential_histogram_data_point::Buckets, metric,
+    number_data_point,
 };
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use prost::Message;
@@ -368,4 +369,52 @@ fn the_first_value_of_a_pushed_sum_is_an_increase_where_it_is_known_to_be_one() 
         assert_eq!(*first_ns, start_ns / 1_000_000 * 1_000_000, "{temporality}");
         assert_eq!((five, two), (&number_data_point::Value::AsDouble(5.0), &number_data_point::Value::AsDouble(2.0)));
     }
+}
+
+#[test]
+fn exemplars_of_applications_come_out_at_otlp() {
+    let (dir, peer) = (TempDir::new(), Peer::start(|_, _| Reply::status(200)));
+    let shipper = format!(
+        r#"{{"type": "otlp_http", "endpoint": "{}", "encoding": "json", "compression": "none"}}"#,
+        peer.url("/o")
+    );
+    let daemon = taking(&dir, r#""max_bytes": 100000"#, r#"{"mode": "memory"}"#, &shipper);
+    let mut request = otlp(2, 5);
+    let now_ns = std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64 / 1_000_000 * 1_000_000;
+    let seen = |value: f64, id: u8| Exemplar {
+        time_unix_nano: now_ns - 5_000_000_000,
+        trace_id: vec![id; 16],
+        span_id: vec![id; 8],
+        value: Some(exemplar::Value::AsDouble(value)),
+        ..Exemplar::default()
+    };
+    for metric in &mut request.resource_metrics[0].scope_metrics[0].metrics {
+        match metric.data.as_mut().unwrap() {
+            metric::Data::Sum(one) => one.data_points[0].exemplars = vec![seen(1.0, 1)],
+            // Its bound is 0.1.
+            metric::Data::Histogram(one) => one.data_points[0].exemplars = vec![seen(0.3, 3), seen(0.05, 2)],
+            // Both in (2, 4]: the newest, which of two of one time is the last.
+            metric::Data::ExponentialHistogram(one) => {
+                one.data_points.truncate(1);
+                one.data_points[0].exemplars = vec![seen(2.5, 4), seen(4.0, 5)];
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    let answer = post(&daemon, "/v1/metrics", "Content-Type: application/x-protobuf\r\n", &request.encode_to_vec());
+    assert_eq!((answer.status, answer.body.as_str()), (200, ""));
+    let sent: ExportMetricsServiceRequest = serde_json::from_slice(&peer.received()[0].body).unwrap();
+    let metrics: Vec<&Metric> =
+        sent.resource_metrics.iter().flat_map(|of| &of.scope_metrics).flat_map(|of| &of.metrics).collect();
+    let of = |name: &str| {
+        let metric = metrics.iter().find(|metric| metric.name == name).unwrap();
+        match metric.data.as_ref().unwrap() {
+            metric::Data::Sum(one) => one.data_points[0].exemplars.clone(),
+            metric::Data::Histogram(one) => one.data_points[0].exemplars.clone(),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(of("shop.requests"), [seen(1.0, 1)]);
+    assert_eq!(of("shop.took"), [seen(0.05, 2), seen(0.3, 3)]);
+    assert_eq!(of("shop.size"), [seen(4.0, 5)]);
 }

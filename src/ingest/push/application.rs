@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::exponential::Exponential;
 use super::given::{Given, GivenItem, GivenPart};
-use crate::model::{Family, Frame, Item, Kind, Label, Labels, Learnt, Recorder, ViewSlots};
+use crate::model::{Exemplar, Family, Frame, Item, Kind, Label, Labels, Learnt, Recorder, ViewSlots};
 
 /// A series' time does not go back by so little; a clock that goes back further is believed.
 const STEP_MS: i64 = 60_000;
@@ -46,6 +46,8 @@ struct Entry {
     item: Item,
     parts: Vec<(Arc<Learnt>, f64)>,
     exponential: Option<Box<Exponential>>,
+    /// What its parts refer to, each by its place, until they have gone into a frame.
+    exemplars: Vec<(usize, Arc<Exemplar>)>,
     time_ms: i64,
     /// Since when it counts, as the application says.
     start_ms: Option<i64>,
@@ -131,6 +133,7 @@ impl Application {
                     item,
                     parts,
                     exponential: None,
+                    exemplars: Vec::new(),
                     time_ms: 0,
                     start_ms,
                     since_ms,
@@ -140,6 +143,7 @@ impl Application {
                 self.entries.len() - 1
             });
             let entry = &mut self.entries[at];
+            entry.exemplars = item.referring();
             if counts(&item) && entry.start_ms != item.start_ms {
                 // It has begun anew, and is another one to whoever asks since when it counts.
                 entry.item = item_of(self.next_number, &item);
@@ -192,13 +196,17 @@ impl Application {
         self.time_ms = if is_behind { self.time_ms + 1 } else { time_ms };
         let mut fresh = Vec::new();
         let mut is_whole = true;
-        for entry in &self.entries {
+        for entry in &mut self.entries {
+            let mut exemplars = std::mem::take(&mut entry.exemplars).into_iter().peekable();
             let mut item = self.out.item(&entry.item);
             entry.since_ms.into_iter().for_each(|since_ms| item.since(since_ms));
             let is_fresh = entry.push == self.pushes;
             is_whole &= is_fresh;
-            for (reading, value) in &entry.parts {
+            for (at, (reading, value)) in entry.parts.iter().enumerate() {
                 item.push_learnt_at(reading, *value, entry.time_ms);
+                if let Some((_, exemplar)) = exemplars.next_if(|(place, _)| *place == at) {
+                    item.exemplar(&exemplar);
+                }
                 fresh.push(is_fresh);
             }
         }

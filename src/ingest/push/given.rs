@@ -1,8 +1,10 @@
 //! What a push says, before any of it is taken.
 
+use std::sync::Arc;
+
 use super::exponential::Exponential;
 use crate::ingest::budget::{self, Budget};
-use crate::model::Kind;
+use crate::model::{Exemplar, Kind};
 use crate::order;
 
 /// What one application says of one moment.
@@ -37,6 +39,38 @@ pub struct GivenItem {
     pub start_ms: Option<i64>,
     /// The exponential histogram that its series are made of, where it is one.
     pub exponential: Option<Box<Exponential>>,
+    /// What its series refer to, the oldest first.
+    pub exemplars: Vec<Arc<Exemplar>>,
+}
+
+impl GivenItem {
+    /// The parts that refer to something, each with the newest that it refers to; ascending. Of a histogram it is
+    /// the bucket that has counted it.
+    pub fn referring(&self) -> Vec<(usize, Arc<Exemplar>)> {
+        let mut all: Vec<(usize, Arc<Exemplar>)> = Vec::new();
+        if self.exemplars.is_empty() {
+            return all;
+        }
+        let bound = |part: &GivenPart| match (self.kind, &part.own) {
+            (Kind::Histogram, Some((_, bound))) => bound.parse().ok(),
+            (Kind::Histogram, None) | (_, Some(_)) => None,
+            // It counts whatever it is.
+            (_, None) => Some(f64::INFINITY),
+        };
+        let mut bounds: Vec<(f64, usize)> =
+            self.parts.iter().enumerate().filter_map(|(at, part)| Some((bound(part)?, at))).collect();
+        order::sort_by(&mut bounds, |(a, _), (b, _)| a.total_cmp(b));
+        for exemplar in &self.exemplars {
+            let place = bounds.partition_point(|(bound, _)| *bound < exemplar.value);
+            let Some((_, part)) = bounds.get(place) else { continue };
+            match all.iter_mut().find(|(at, _)| at == part) {
+                Some((_, known)) => *known = Arc::clone(exemplar),
+                None => all.push((*part, Arc::clone(exemplar))),
+            }
+        }
+        order::sort_by_key(&mut all, |(at, _)| *at);
+        all
+    }
 }
 
 /// Why a name cannot be taken.

@@ -308,3 +308,44 @@ fn a_histogram_of_the_other_kind_begins_anew() {
     let back = exponential(&mut pushed, 3, 1, 0, 0, &[4]);
     assert_eq!(distribution(&back), ["count{ 4", "sum{ 1.5", "0, 0", "1, 0", "2, 4", "+Inf, 4"]);
 }
+
+/// The exemplars of a frame as it is sent: values by series.
+fn exemplars(frame: &Frame) -> Vec<String> {
+    let frame = frame.clone().narrowed();
+    let names: Vec<String> = frame
+        .parts()
+        .flat_map(|(chunk, _)| chunk.each())
+        .map(|(_, reading)| {
+            let face = reading.face(Scheme::Native).unwrap();
+            let own = face.labels.iter().find_map(|label| match label {
+                Label::Constant { value, .. } => Some(value),
+                Label::Key { .. } => None,
+            });
+            format!("{} {}", face.family.name, own.unwrap_or_default())
+        })
+        .collect();
+    let all = frame.exemplars.iter().flat_map(|all| all.iter());
+    all.map(|(at, exemplar)| format!("{}: {}", names[*at as usize], exemplar.value)).collect()
+}
+
+#[test]
+fn exemplars_come_with_the_push_that_has_them_and_with_no_other() {
+    let mut pushed = pushed(100);
+    let push = |pushed: &mut Pushed, second: u32, page: &str| {
+        let now_ms = START_MS + i64::from(second) * 1000;
+        let text = format!("{page}# EOF\n");
+        pushed.text("job=j", "application/openmetrics-text", text.as_bytes(), SECOND * second, now_ms).unwrap()[0]
+            .clone()
+    };
+    let gauge = "# TYPE a gauge\na 1\n";
+    push(&mut pushed, 1, gauge);
+    let histogram = "# TYPE h histogram\nh_bucket{le=\"1\"} 1 # {trace_id=\"x\"} 0.5\n\
+                     h_bucket{le=\"+Inf\"} 3 # {} 7\nh_count 3\nh_sum 9\n";
+    let counter = "# TYPE c counter\nc_total 3 # {} 2\n";
+    // The gauge, which stands in front of them, is not of this push.
+    let frame = push(&mut pushed, 2, &format!("{histogram}{counter}"));
+    assert_eq!(exemplars(&frame), ["h_bucket 1: 0.5", "h_bucket +Inf: 7", "c_total : 2"]);
+    assert_eq!(exemplars(&push(&mut pushed, 3, gauge)), [""; 0]);
+    let all = push(&mut pushed, 4, &format!("{gauge}{counter}{histogram}").replace(" # {} 7", ""));
+    assert_eq!(exemplars(&all), ["h_bucket 1: 0.5", "c_total : 2"]);
+}

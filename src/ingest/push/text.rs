@@ -1,12 +1,13 @@
 //! A push of Prometheus text, or of OpenMetrics: its metrics, or why it is not taken.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use super::given::{Given, GivenItem, GivenPart, RESERVED, Refused, budget, settle_labels};
 use crate::exposition::{Flaw, Format, Limits, Page, Point, Role, Series, Sink, Wrong};
 use crate::ingest::budget::Budget;
 use crate::ingest::names::is_reserved;
-use crate::model::Kind;
+use crate::model::{Exemplar, Kind};
 
 /// A sample that says to be older than that, or of times to come, is not of now: receivers refuse it,
 /// and a whole request with it.
@@ -143,6 +144,14 @@ impl Sink for Reader {
         let Some(Place { item, part }) = *known else { return };
         let (now, item) = (self.now_ms, &mut self.items[item]);
         item.parts[part].value = point.value;
+        if let Some(exemplar) = &point.exemplar {
+            let len =
+                |(name, value): &(Cow<'_, str>, Cow<'_, str>)| size_of::<[Box<str>; 2]>() + name.len() + value.len();
+            if let Err(refused) = self.budget.take::<Exemplar>(exemplar.labels.iter().map(len).sum()) {
+                self.refused.get_or_insert(refused.into());
+            }
+            item.exemplars.push(exemplar.owned());
+        }
         if let Some(time_ms) = point.time_ms {
             if !(now - MAX_AGE_MS..=now + MAX_AHEAD_MS).contains(&time_ms) {
                 let why = format!(
@@ -210,6 +219,7 @@ impl Reader {
             is_delta: false,
             start_ms: None,
             exponential: None,
+            exemplars: Vec::new(),
         });
         Ok(Place { item, part: 0 })
     }

@@ -1,5 +1,6 @@
 //! OTLP metrics in JSON.
 
+use super::exemplar::{MAX_EXEMPLARS, Seen};
 use super::{Budget, Data, Metric, Point, Sent, SentBuckets, Taker, Temporality};
 use crate::ingest::budget::Refused;
 use crate::ingest::json::{self, Double, Few, Number, Pair};
@@ -91,6 +92,20 @@ struct OnePoint {
     zero_threshold: Option<Double>,
     positive: Option<Buckets>,
     negative: Option<Buckets>,
+    #[serde(default)]
+    exemplars: Few<OneExemplar>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct OneExemplar {
+    #[serde(default)]
+    filtered_attributes: Few<Pair>,
+    time_unix_nano: Option<Number>,
+    as_double: Option<Double>,
+    as_int: Option<Number>,
+    span_id: Option<Box<str>>,
+    trace_id: Option<Box<str>>,
 }
 
 #[derive(serde::Deserialize)]
@@ -179,6 +194,21 @@ impl OnePoint {
             time_ns: whole(self.time_unix_nano),
             is_none: whole(self.flags) & 1 != 0,
             data,
+            exemplars: self.exemplars.0.into_iter().take(MAX_EXEMPLARS).map(OneExemplar::into).collect(),
+        }
+    }
+}
+
+impl From<OneExemplar> for Seen {
+    fn from(one: OneExemplar) -> Seen {
+        let OneExemplar { filtered_attributes, time_unix_nano, as_double, as_int, span_id, trace_id } = one;
+        let whole = as_int.map(|Number(number)| number as f64);
+        Seen {
+            attributes: filtered_attributes.0.into_iter().map(Pair::into).collect(),
+            time_ns: time_unix_nano.and_then(|Number(number)| u64::try_from(number).ok()).unwrap_or(0),
+            value: as_double.map(|Double(number)| number).or(whole),
+            trace_id: trace_id.unwrap_or_default().to_ascii_lowercase(),
+            span_id: span_id.unwrap_or_default().to_ascii_lowercase(),
         }
     }
 }

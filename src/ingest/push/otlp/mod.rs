@@ -3,17 +3,23 @@
 //! Both encodings are read into points, one after the other, which a taker makes series of. What a
 //! request's parts take in memory comes out of a budget.
 
+mod attribute;
+mod exemplar;
 mod json;
 mod proto;
 
 use std::collections::{HashMap, HashSet};
+
+use attribute::{fits, text_of};
+use exemplar::Seen;
 
 use super::exponential::{Exponential, Sent, SentBuckets};
 use super::given::{Given, GivenItem, GivenPart, RESERVED, Refused, settle_labels};
 use crate::ingest::budget::Budget;
 use crate::ingest::names::is_reserved;
 use crate::ingest::otlp::Encoding;
-use crate::model::{Attribute, Kind, Value};
+use crate::model::{Attribute, Kind};
+use crate::order;
 
 /// A point that says to be older than that, or of times to come, is not of now: receivers refuse it.
 const MAX_AGE_MS: i64 = 3_600_000;
@@ -25,11 +31,8 @@ const TARGET_INFO: &str = "target_info";
 /// Who pushes where that is not said.
 const NAMELESS: &str = "otlp";
 
-/// What a name, an attribute's key and its value may be, in bytes, and how many attributes a point may have.
+/// What a name may be, in bytes.
 const MAX_NAME: usize = 255;
-const MAX_KEY: usize = 1024;
-const MAX_VALUE: usize = 4096;
-const MAX_ATTRIBUTES: usize = 64;
 
 /// What is known of a metric's points together.
 #[derive(Clone, Copy)]
@@ -72,6 +75,7 @@ struct Point {
     /// Its series has no number now.
     is_none: bool,
     data: Data,
+    exemplars: Vec<Seen>,
 }
 
 #[derive(Default)]
@@ -237,7 +241,9 @@ impl Taker {
             return Err("what came since the last point is a finite number, and of a monotonic sum none below 0");
         }
         let (help, unit) = (help.to_owned(), unit.to_owned());
-        Ok(GivenItem { kind, help, unit, labels, parts, time_ms, is_delta, start_ms, exponential })
+        let mut exemplars: Vec<_> = point.exemplars.iter().filter_map(Seen::exemplar).collect();
+        order::sort_by_key(&mut exemplars, |exemplar| exemplar.time_ms);
+        Ok(GivenItem { kind, help, unit, labels, parts, time_ms, is_delta, start_ms, exponential, exemplars })
     }
 
     fn add(&mut self, name: &str, item: GivenItem) {
@@ -261,12 +267,14 @@ impl Taker {
             known.exponential = Some(sum);
             known.time_ms = known.time_ms.max(item.time_ms);
             known.start_ms = known.start_ms.min(item.start_ms);
+            known.exemplars.extend(item.exemplars);
             return;
         }
         if is_delta && is_alike && known.exponential.is_none() && item.exponential.is_none() {
             known.parts.iter_mut().zip(&item.parts).for_each(|(known, part)| known.value += part.value);
             known.time_ms = known.time_ms.max(item.time_ms);
             known.start_ms = known.start_ms.min(item.start_ms);
+            known.exemplars.extend(item.exemplars);
             return;
         }
         if is_newer {
@@ -279,7 +287,18 @@ impl Taker {
 /// An item that says nothing yet.
 fn item(kind: Kind) -> GivenItem {
     let (help, unit, labels, parts) = (String::new(), String::new(), Vec::new(), Vec::new());
-    GivenItem { kind, help, unit, labels, parts, time_ms: None, is_delta: false, start_ms: None, exponential: None }
+    GivenItem {
+        kind,
+        help,
+        unit,
+        labels,
+        parts,
+        time_ms: None,
+        is_delta: false,
+        start_ms: None,
+        exponential: None,
+        exemplars: Vec::new(),
+    }
 }
 
 /// The series of a point, and what they are made of where that is an exponential histogram.
@@ -329,7 +348,7 @@ fn labels_of(attributes: &[Attribute], own: &str) -> Option<Vec<(String, String)
     let mut labels: Vec<(String, String)> = Vec::with_capacity(attributes.len());
     for (key, value) in attributes {
         let value = text_of(value);
-        if key.len() > MAX_KEY || value.len() > MAX_VALUE || labels.len() >= MAX_ATTRIBUTES {
+        if !fits(key, &value, labels.len()) {
             return None;
         }
         // Of two of one name the first counts.
@@ -341,32 +360,6 @@ fn labels_of(attributes: &[Attribute], own: &str) -> Option<Vec<(String, String)
     }
     settle_labels(&mut labels);
     Some(labels)
-}
-
-/// A value as the text of a label.
-fn text_of(value: &Value) -> String {
-    match value {
-        Value::Text(text) => text.to_string(),
-        Value::Bool(value) => value.to_string(),
-        Value::Int(number) => number.to_string(),
-        Value::Double(number) => number.to_string(),
-        Value::Empty => String::new(),
-        other => json_of(other).to_string(),
-    }
-}
-
-/// Lists and maps, which lie in each other no deeper than the readers let them.
-fn json_of(value: &Value) -> serde_json::Value {
-    match value {
-        Value::Empty => serde_json::Value::Null,
-        Value::Text(text) => (**text).into(),
-        Value::Bool(value) => (*value).into(),
-        Value::Int(number) => (*number).into(),
-        Value::Double(number) => (*number).into(),
-        Value::Bytes(bytes) => String::from_utf8_lossy(bytes).into(),
-        Value::List(all) => all.iter().map(json_of).collect(),
-        Value::Map(all) => all.iter().map(|(key, value)| (key.to_string(), json_of(value))).collect(),
-    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 
 use prost::encoding::decode_varint;
 
+use super::exemplar::{MAX_EXEMPLARS, SPAN_ID, Seen, TRACE_ID, hex};
 use super::{Budget, Data, Metric, Point, Sent, SentBuckets, Taker, Temporality};
 use crate::ingest::budget::Refused;
 use crate::ingest::wire::{Field, attribute, fields, text};
@@ -102,6 +103,7 @@ fn point(kind: Kind, bytes: &[u8], budget: &mut Budget) -> Result<Point, Refused
             (Kind::Histogram | Kind::Summary, (5, Field::Fixed64(bits))) => sum = Some(f64::from_bits(bits)),
             (Kind::Histogram, (6, field)) => counts.extend(fixed(&field, budget)?),
             (Kind::Histogram, (7, field)) => bounds.extend(fixed(&field, budget)?.into_iter().map(f64::from_bits)),
+            (Kind::Histogram, (8, Field::Bytes(bytes))) => seen(bytes, &mut point, budget)?,
             (Kind::Histogram, (10, Field::Number(flags))) => point.is_none = flags & NO_RECORDED_VALUE != 0,
             (Kind::Histogram, _) => {}
             (_, (7, Field::Bytes(pair))) => point.attributes.push(attribute(pair, 0, budget)?),
@@ -112,6 +114,7 @@ fn point(kind: Kind, bytes: &[u8], budget: &mut Budget) -> Result<Point, Refused
             }
             (Kind::Summary, _) => {}
             (_, (4, Field::Fixed64(bits))) => point.data = Data::Number(f64::from_bits(bits)),
+            (_, (5, Field::Bytes(bytes))) => seen(bytes, &mut point, budget)?,
             (_, (6, Field::Fixed64(bits))) => point.data = Data::Number(bits as i64 as f64),
             _ => {}
         }
@@ -139,12 +142,35 @@ fn exponential(bytes: &[u8], budget: &mut Budget) -> Result<Point, Refused> {
             (8, Field::Bytes(bytes)) => sent.positive = buckets(bytes, budget)?,
             (9, Field::Bytes(bytes)) => sent.negative = buckets(bytes, budget)?,
             (10, Field::Number(flags)) => point.is_none = flags & NO_RECORDED_VALUE != 0,
+            (11, Field::Bytes(bytes)) => seen(bytes, &mut point, budget)?,
             (14, Field::Fixed64(bits)) => sent.zero_threshold = f64::from_bits(bits),
             _ => {}
         }
     }
     point.data = Data::Exponential(sent);
     Ok(point)
+}
+
+/// An exemplar of `point`.
+fn seen(bytes: &[u8], point: &mut Point, budget: &mut Budget) -> Result<(), Refused> {
+    if point.exemplars.len() >= MAX_EXEMPLARS {
+        return Ok(());
+    }
+    budget.take::<Seen>(2 * (TRACE_ID + SPAN_ID))?;
+    let mut seen = Seen::default();
+    for field in fields(bytes) {
+        match field? {
+            (2, Field::Fixed64(time)) => seen.time_ns = time,
+            (3, Field::Fixed64(bits)) => seen.value = Some(f64::from_bits(bits)),
+            (4, Field::Bytes(id)) => seen.span_id = hex(id, SPAN_ID),
+            (5, Field::Bytes(id)) => seen.trace_id = hex(id, TRACE_ID),
+            (6, Field::Fixed64(bits)) => seen.value = Some(bits as i64 as f64),
+            (7, Field::Bytes(pair)) => seen.attributes.push(attribute(pair, 0, budget)?),
+            _ => {}
+        }
+    }
+    point.exemplars.push(seen);
+    Ok(())
 }
 
 fn buckets(bytes: &[u8], budget: &mut Budget) -> Result<SentBuckets, Refused> {

@@ -3,14 +3,17 @@
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
 use opentelemetry_proto::tonic::metrics::v1::{
-    ExponentialHistogram, ExponentialHistogramDataPoint, Gauge, Histogram, HistogramDataPoint, Metric, NumberDataPoint,
-    ResourceMetrics, ScopeMetrics, Sum, Summary, SummaryDataPoint, exponential_histogram_data_point::Buckets, metric,
-    number_data_point, summary_data_point::ValueAtQuantile,
+    Exemplar, ExponentialHistogram, ExponentialHistogramDataPoint, Gauge, Histogram, HistogramDataPoint, Metric,
+    NumberDataPoint, ResourceMetrics, ScopeMetrics, Sum, Summary, SummaryDataPoint, exemplar,
+    exponential_histogram_data_point::Buckets, metric, number_data_point, summary_data_point::ValueAtQuantile,
 };
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use prost::Message;
 
+use std::sync::Arc;
+
 use super::*;
+use crate::model;
 
 const NOW_MS: i64 = 1_700_000_000_000;
 const NOW_NS: u64 = 1_700_000_000_000_000_000;
@@ -276,6 +279,69 @@ fn increases_of_an_exponential_histogram_add_up_by_bucket() {
     assert_eq!(all[..6], expected);
     assert_eq!(all[6..], ["x_sum{} 27", "x_count{} 8"]);
     assert_eq!(rejected, Rejected::default());
+}
+
+fn seen(value: f64, second: u64, trace: u8) -> Exemplar {
+    let ids = (vec![trace; 16], vec![trace; 8]);
+    Exemplar {
+        filtered_attributes: vec![pair("user", "ann"), pair("job", "own")],
+        time_unix_nano: NOW_NS + second * 1_000_000_000,
+        span_id: if trace == 0 { Vec::new() } else { ids.1 },
+        trace_id: if trace == 0 { Vec::new() } else { ids.0 },
+        value: Some(exemplar::Value::AsDouble(value)),
+    }
+}
+
+/// Which part refers to what.
+fn referring(item: &GivenItem) -> Vec<String> {
+    let own = |part: &GivenPart| part.own.as_ref().map_or(String::new(), |(_, value)| format!(" {value}"));
+    let of = |(at, one): (usize, Arc<model::Exemplar>)| {
+        let labels: Vec<String> = one.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let time = one.time_ms.map_or(0, |time_ms| time_ms - NOW_MS);
+        format!("{}{}: {} {time} {}", item.parts[at].name, own(&item.parts[at]), one.value, labels.join(","))
+    };
+    item.referring().into_iter().map(of).collect()
+}
+
+#[test]
+fn exemplars_are_those_of_the_bucket_that_counted_them() {
+    let histogram = HistogramDataPoint {
+        count: 4,
+        bucket_counts: vec![1, 2, 1],
+        explicit_bounds: vec![0.5, 1.0],
+        // A bound is of the bucket below it; of two the newer one counts.
+        exemplars: vec![seen(1.0, 3, 0xab), seen(0.75, 2, 1), seen(9.0, 1, 0)],
+        ..HistogramDataPoint::default()
+    };
+    let exponential_point = ExponentialHistogramDataPoint {
+        count: 2,
+        positive: buckets(0, &[1, 1]),
+        exemplars: vec![seen(3.0, 1, 0)],
+        ..ExponentialHistogramDataPoint::default()
+    };
+    let mut requests = number(5.0, Vec::new());
+    let whole = Some(exemplar::Value::AsInt(2));
+    requests.exemplars =
+        vec![Exemplar { value: whole, ..seen(0.0, 0, 0) }, Exemplar { value: None, ..seen(0.0, 1, 0) }];
+    let data = metric::Data::Histogram(Histogram { data_points: vec![histogram], aggregation_temporality: 2 });
+    let metrics = vec![
+        named("h", "", data),
+        named("e", "", exponential(2, vec![exponential_point])),
+        named("c", "", sum(2, true, vec![requests])),
+    ];
+    let (given, _) = read_both(&request(service(), metrics));
+    let own = "job=own";
+    let ids = format!("span_id={},trace_id={}", "ab".repeat(8), "ab".repeat(16));
+    let all: Vec<String> = given[0].items.iter().flat_map(referring).collect();
+    assert_eq!(
+        all,
+        [
+            format!("h_bucket 1: 1 3000 {own},{ids},user=ann"),
+            format!("h_bucket +Inf: 9 1000 {own},user=ann"),
+            format!("e_bucket 4: 3 1000 {own},user=ann"),
+            format!("c: 2 0 {own},user=ann"),
+        ]
+    );
 }
 
 #[test]
