@@ -47,13 +47,22 @@ fuzz_target!(|input: &[u8]| {
         }
         b'd' => drop(down(formats::datadog::FORMAT.divide.unwrap(), &plain, body, 1000, 3)),
         b'D' => drop(down(formats::datadog::FORMAT.records.unwrap().divide.unwrap(), &plain, body, 1000, 3)),
+        // Loki's, packed, since random bytes are seldom snappy's; and as they are.
+        b'l' => {
+            let divide = formats::of_name("loki").and_then(|format| format.records?.divide).unwrap();
+            drop(divide(&plain, body, 7));
+            let packed = snap::raw::Encoder::new().compress_vec(body).unwrap();
+            down(divide, &plain, &packed, 1000, 3);
+        }
         // What a server says of what it was sent, in two parts.
         b'a' => {
             let (sent, said) = body.split_at(body.len() / 2);
             let header = |_: &str| Some("application/json");
-            for status in [200, 202, 400, 422] {
+            for status in [200, 202, 204, 400, 422] {
                 let answer = Answered { status, header: &header, body: said, sent };
                 formats::ALL.iter().for_each(|format| drop((format.written)(&plain, &answer)));
+                let records = formats::ALL.iter().filter_map(|format| format.records);
+                records.for_each(|records| drop((records.written)(&plain, &answer)));
             }
         }
         b'z' => drop(json::divide(&gzip, body, 3)),
