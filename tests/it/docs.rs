@@ -345,6 +345,63 @@ fn configurations_in_the_documentation_are_good() {
     assert!(checked >= 10, "{checked} examples found");
 }
 
+/// Paths in the documentation that look like settings, and are none of ours: whose they are.
+const SETTINGS_OF_OTHERS: [(&str, &str); 2] =
+    [("collector.plugins", "the first metricsd"), ("server.address", "an attribute by OpenTelemetry")];
+
+/// What names of files end in.
+const ENDINGS: [&str; 4] = ["md", "rs", "json", "sock"];
+
+/// Whether `path` is a setting, or an object of some: the whole of it, or its end, as `spool.sync` is of each
+/// destination. `*` and `<name>` stand for anything in a name.
+fn is_setting(path: &str, known: &[Vec<String>]) -> bool {
+    let fits = |given: &str, own: &str| match given.find(['*', '<']) {
+        Some(at) => own.starts_with(&given[..at]),
+        None => given == own,
+    };
+    let given: Vec<&str> = path.split('.').collect();
+    let fit_at = |own: &[String]| own.iter().zip(&given).all(|(own, given)| fits(given, own));
+    known.iter().any(|own| own.windows(given.len()).any(fit_at))
+}
+
+#[test]
+fn settings_that_the_documentation_names_are_there() {
+    let parts = |path: &str| path.replace("[]", "").split('.').map(str::to_owned).collect::<Vec<_>>();
+    let known: Vec<Vec<String>> = config::rows().iter().map(|row| parts(&row.path)).collect();
+    // What is `shipper.x` of one destination is `shippers[].x` of several.
+    let is_object =
+        |name: &str| known.iter().any(|own| own.split_last().is_some_and(|(_, of)| of.iter().any(|one| one == name)));
+    assert!(is_setting("spool.sync", &known) && is_setting("collector.enable_<name>", &known));
+    assert!(!is_setting("spool.fsync", &known) && !is_setting("sync.spool", &known));
+    let mut wrong = Vec::new();
+    let mut seen = 0;
+    for page in pages() {
+        let text = fs::read_to_string(&page).unwrap();
+        // What stands between fences is tried by others.
+        let prose = text.split("```").step_by(2);
+        for code in prose.flat_map(|text| text.split('`').skip(1).step_by(2)) {
+            let path = code.replace("[]", "").replace("shippers.", "shipper.");
+            let is_path = path.contains('.')
+                && path.split('.').all(|part| {
+                    !part.is_empty()
+                        && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_<>*".contains(&b))
+                });
+            let (first, last) =
+                (path.split('.').next().unwrap_or_default(), path.rsplit('.').next().unwrap_or_default());
+            let is_other = ENDINGS.contains(&last) || SETTINGS_OF_OTHERS.iter().any(|(other, _)| *other == path);
+            if !is_path || !is_object(first) || is_other {
+                continue;
+            }
+            seen += 1;
+            if !is_setting(&path, &known) {
+                wrong.push(format!("{}: `{code}`", page.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "no such settings:\n{}", wrong.join("\n"));
+    assert!(seen > 300, "{seen}");
+}
+
 #[test]
 fn links_lead_somewhere() {
     for page in pages() {
