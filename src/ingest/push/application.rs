@@ -1,7 +1,7 @@
 //! What one application has pushed: its series with their last numbers, as a source that gives a frame
 //! with each push.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +12,9 @@ use crate::model::{Exemplar, Family, Frame, Item, Kind, Label, Labels, Learnt, R
 
 /// A series' time does not go back by so little; a clock that goes back further is believed.
 const STEP_MS: i64 = 60_000;
+
+/// Readings that no series has any more are looked for when there are so many more than series.
+const SPARE: usize = 1000;
 
 /// An application.
 pub struct Application {
@@ -90,6 +93,12 @@ impl Application {
         self.size
     }
 
+    /// How many readings and numbers of names it keeps.
+    #[cfg(test)]
+    pub fn kept(&self) -> (usize, usize) {
+        (self.readings.len(), self.numbers.len())
+    }
+
     /// What would become of `given`, whose exponential histograms take up those that are known. The error: an
     /// item that it has twice.
     pub fn plan(&mut self, given: &mut Given) -> Result<Plan, usize> {
@@ -126,8 +135,7 @@ impl Application {
             let since_ms = since(&item, last_ms, time_ms, new_since_ms);
             let at = *self.by_key.entry(key).or_insert_with_key(|key| {
                 let (parts, key, start_ms) = (Vec::new(), key.clone(), item.start_ms);
-                let number = key.first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes));
-                let item = item_of(number, &item);
+                let item = item_of(number_of(&key), &item);
                 self.entries.push(Entry {
                     key,
                     item,
@@ -164,7 +172,22 @@ impl Application {
             (entry.seen, entry.push) = (now, self.pushes);
         }
         self.size = plan.size;
+        if self.readings.len() > 2 * self.size.series + SPARE {
+            self.forget_readings();
+        }
         self.frame(time_ms)
+    }
+
+    /// Forgets what was made for a push that is not taken, or for what has ended.
+    pub fn forget_unused(&mut self) {
+        self.forget_readings();
+        let used: HashSet<u32> = self.entries.iter().map(|entry| number_of(&entry.key)).collect();
+        // The next ones are other numbers, so that no two items have one key.
+        self.numbers.retain(|_, number| used.contains(number));
+    }
+
+    fn forget_readings(&mut self) {
+        self.readings.retain(|_, reading| Arc::strong_count(reading) > 1);
     }
 
     /// Ends what has not come for so long; the frame that says so, where anything has ended.
@@ -182,10 +205,7 @@ impl Application {
             return None;
         }
         self.by_key = self.entries.iter().enumerate().map(|(at, entry)| (entry.key.clone(), at)).collect();
-        self.readings.retain(|_, reading| Arc::strong_count(reading) > 1);
-        if self.entries.is_empty() {
-            self.numbers.clear();
-        }
+        self.forget_unused();
         // None of what is left came with this.
         self.pushes += 1;
         Some(self.frame(time_ms))
@@ -287,6 +307,11 @@ fn since(given: &GivenItem, last_ms: i64, time_ms: i64, new_since_ms: i64) -> Op
         return Some(start_ms.map_or(at_ms - 1, |start_ms| start_ms.min(at_ms - 1)));
     }
     given.start_ms.filter(|start_ms| counts(given) && (new_since_ms..at_ms).contains(start_ms))
+}
+
+/// What an item's key begins with.
+fn number_of(key: &[u8]) -> u32 {
+    key.first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes))
 }
 
 /// Has an exponential histogram take up the one that is known of it.

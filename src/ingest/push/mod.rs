@@ -118,13 +118,13 @@ impl Pushed {
                 }
                 Err(twice) => {
                     let name = given.items[twice].parts.first().map_or("", |part| &part.name).to_owned();
-                    self.forget_empty();
+                    self.forget_refused();
                     return Err(Refused::Malformed(format!("{name} stands twice with the same labels")));
                 }
             }
         }
         if let Err(why) = self.has_room(after, known) {
-            self.forget_empty();
+            self.forget_refused();
             return Err(Refused::NoRoom(why));
         }
         let samples = plans.iter().flat_map(|(_, given, _)| &given.items).map(|item| item.parts.len()).sum::<usize>();
@@ -160,7 +160,13 @@ impl Pushed {
         Ok(())
     }
 
-    /// Forgets applications whose first push was refused.
+    /// Forgets what was made for a push that is refused.
+    fn forget_refused(&mut self) {
+        self.forget_empty();
+        self.applications.values_mut().for_each(Application::forget_unused);
+    }
+
+    /// Forgets applications of which nothing is left.
     fn forget_empty(&mut self) {
         self.applications.retain(|_, application| application.size().series > 0);
     }

@@ -143,6 +143,33 @@ fn applications_are_bounded() {
 }
 
 #[test]
+fn what_is_refused_or_gone_leaves_nothing_behind() {
+    let mut pushed = pushed(10);
+    push(&mut pushed, 0, "job=j", "a{x=\"1\"} 1\n").unwrap();
+    let kept = |pushed: &Pushed| pushed.applications.values().next().unwrap().kept();
+    assert_eq!(kept(&pushed), (1, 1));
+    for round in 0..3 {
+        let many: String = (0..20).map(|at| format!("n{round}_{at} 1\n")).collect();
+        assert!(push(&mut pushed, 1, "job=j", &many).is_err());
+    }
+    assert_eq!(kept(&pushed), (1, 1));
+    // A histogram whose bounds are others each time.
+    for round in 0..SPARE_ROUNDS {
+        let buckets: String = (0..6).map(|at| format!("h_bucket{{le=\"{round}.{at}\"}} 1\n")).collect();
+        push(&mut pushed, 2, "job=j", &format!("# TYPE h histogram\n{buckets}h_bucket{{le=\"+Inf\"}} 1\n")).unwrap();
+    }
+    let (readings, numbers) = kept(&pushed);
+    assert!(readings < 1100 && numbers == 2, "{readings} readings, {numbers} numbers");
+    // The series that was there all the time is the one that it was.
+    let again = push(&mut pushed, 3, "job=j", "a{x=\"1\"} 2\n").unwrap();
+    assert_eq!(sent(&again[0]), ["untyped a{x=1,job=j} 2"]);
+    assert_eq!(pushed.size.series, 8);
+}
+
+/// Of six new bounds each: twice what is kept at most.
+const SPARE_ROUNDS: u32 = 350;
+
+#[test]
 fn increases_are_summed_up_from_push_to_push() {
     let mut pushed = pushed(100);
     let body = |value: u64| {
