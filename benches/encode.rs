@@ -7,16 +7,18 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use flate2::read::GzDecoder;
 use metricsd::collectors::{self, Tick};
 use metricsd::formats::{
-    self, Bodies, Compression, Encoder, Format, Options, datadog, graphite, influx,
+    self, Bodies, Compression, Encoder, Format, Options, Piece, datadog, graphite, influx,
     json::Json,
     remote_write::{RemoteWrite, Version},
     text,
 };
 use metricsd::host::{HostPaths, Scratch, SystemStatFs, monotonic};
 use metricsd::model::{
-    Batch, Family, Frame, Item, Kind, Label, Labels, Learnt, Reading, Recorder, Resource, Scheme, face,
+    Batch, Family, Frame, Item, Kind, Label, Labels, Learnt, Reading, Record, Recorder, Records, Resource, Scheme,
+    Value, face,
 };
 use metricsd::pipeline::Collectors;
 use metricsd::shaping::Perspective;
@@ -78,7 +80,8 @@ fn main() {
         let batch = Batch::new(tick.wall_ms, resource, frames);
         remote_write(&batch);
     }
-    [1, 10].into_iter().for_each(churn);
+    churns();
+    records();
     otlp_beside_remote_write();
     for series in [100, 10_000] {
         let batch = batch(series);
@@ -103,19 +106,35 @@ fn main() {
     }
 }
 
-/// Of how many series [`churn`] is, and how many devices are renamed in each of its ticks.
-const CHURN: (usize, usize) = (100_000, 13);
+/// Of how many series [`churn`] is.
+const CHURN: usize = 100_000;
 
-/// What it costs when of a hundred thousand series a hundred are others in each tick, scattered
-/// over all: in one source, and in ten.
-fn churn(sources: usize) {
-    let (series, renamed) = CHURN;
+/// How many devices are renamed in each of its ticks: a thousandth of them, and a hundredth.
+const FEW: usize = 13;
+const MANY: usize = 125;
+
+/// What it costs when of a hundred thousand series a hundred, or a thousand, are others in each tick, scattered
+/// over all: in one source, and in ten; in remote write 1.0, and in OTLP before compression.
+fn churns() {
+    for (sources, renamed) in [(1, FEW), (10, FEW), (1, MANY)] {
+        let labels = Labels::of(&[("instance", "host-1"), ("job", "metricsd")]);
+        churn("remote write 1.0", Box::new(RemoteWrite::new(Version::V1, from(labels))), sources, renamed);
+        churn("otlp", of_name("otlp_http", Compression::None), sources, renamed);
+    }
+}
+
+/// The encoder of metrics of that name.
+fn of_name(name: &str, compression: Compression) -> Box<dyn Encoder> {
+    formats::of_name(name).unwrap().encoder.unwrap()(&Options::compressed(compression), from(Labels::EMPTY))
+}
+
+fn churn(name: &str, mut encoder: Box<dyn Encoder>, sources: usize, renamed: usize) {
+    let series = CHURN;
     let devices = series / OF_A_DEVICE.len();
     let mut names: Vec<Item> = (0..devices).map(|at| Item::new(&[&format!("device-{at}")])).collect();
     let mut recorders: Vec<Recorder> =
         (0..sources).map(|source| Recorder::new(format!("source-{source}"), series)).collect();
     let resource = Arc::new(Resource { host: "host-1".into(), boot_ms: None, ..Resource::default() });
-    let mut encoder = RemoteWrite::new(Version::V1, from(Labels::of(&[("instance", "host-1"), ("job", "metricsd")])));
     let mut bodies = Bodies::default();
     let mut encode = |tick: usize, renamed: usize| {
         for at in 0..renamed {
@@ -145,7 +164,7 @@ fn churn(sources: usize) {
     let (churning, steady) = (median(15, renamed), median(30, 0));
     println!(
         "{:<48} {churning:>10.2} us {:>9.2} times a steady tick ({steady:.2} us)",
-        format!("churn, {} of {series} series, sources: {sources}", renamed * OF_A_DEVICE.len()),
+        format!("churn {name}, {} of {series}, sources: {sources}", renamed * OF_A_DEVICE.len()),
         churning / steady
     );
 }
@@ -179,10 +198,7 @@ fn rounds(encoder: &str, batch: &str, count: usize) {
     let labels = Labels::of(&[("instance", "host-1"), ("job", "metricsd")]);
     let mut encoder: Box<dyn Encoder> = match encoder {
         "remote_write" => Box::new(RemoteWrite::new(Version::V1, from(labels))),
-        _ => formats::of_name("otlp_http").unwrap().encoder.unwrap()(
-            &Options::compressed(Compression::None),
-            from(Labels::EMPTY),
-        ),
+        _ => of_name("otlp_http", Compression::None),
     };
     let mut bodies = Bodies::default();
     for _ in 0..count {
@@ -194,11 +210,9 @@ fn rounds(encoder: &str, batch: &str, count: usize) {
 fn otlp(batch: &Batch) {
     let labels = Labels::of(&[("instance", "host-1"), ("job", "metricsd")]);
     let (remote_write, _) = bodies("remote write 1.0", batch, Box::new(RemoteWrite::new(Version::V1, from(labels))));
-    let otlp = formats::of_name("otlp_http").unwrap();
-    let encoder = |compression| otlp.encoder.unwrap()(&Options::compressed(compression), from(Labels::EMPTY));
-    let (plain, unpacked) = bodies("otlp", batch, encoder(Compression::None));
+    let (plain, unpacked) = bodies("otlp", batch, of_name("otlp_http", Compression::None));
     println!("{:>52.2} times remote write 1.0", plain / remote_write);
-    let (packed, len) = bodies("otlp, gzip", batch, encoder(Compression::Gzip));
+    let (packed, len) = bodies("otlp, gzip", batch, of_name("otlp_http", Compression::Gzip));
     println!("{:>52.0} MB/s of gzip alone, to {:.3} of the bytes", unpacked / (packed - plain), len / unpacked);
 }
 
@@ -254,22 +268,80 @@ fn batch_of(frame: Frame) -> Batch {
 /// The most samples of a body, as a destination has it.
 const MOST: u64 = 10_000;
 
-/// The median time, and the bytes of a body: as it is, and unpacked.
+/// The median time, and the bytes of all bodies: as they are, and unpacked.
 fn encode(name: &str, batch: &Batch, mut encoder: Box<dyn Encoder>) -> (f64, [usize; 2]) {
     let mut bodies = Bodies::default();
-    let mut body = Vec::new();
+    let mut made = Vec::new();
     let series = batch.readings();
     let median = report(&format!("encode {name}, {series} series"), series, || {
         encoder.encode(batch, u64::MAX, &mut bodies);
-        body = bodies.drain().next().map(|body| body.bytes).unwrap_or_default();
+        made = bodies.drain().collect();
     });
-    let is_snappy = encoder.content().iter().any(|(_, value)| value == "snappy");
-    let unpacked = if is_snappy { snap::raw::decompress_len(&body).unwrap() } else { body.len() };
-    let a_sample = |len: usize| len as f64 / series as f64;
-    let plain = if is_snappy { format!(", {:.1} unpacked", a_sample(unpacked)) } else { String::new() };
-    println!("{:>52} bytes a body, {:.1} a sample{plain}", body.len(), a_sample(body.len()));
-    println!("{:>52.0} MB/s before compression", unpacked as f64 / median);
-    (median, [body.len(), unpacked])
+    let content = encoder.content();
+    let packed = content.iter().find(|(name, _)| *name == "Content-Encoding").map_or("", |(_, value)| value);
+    (median, sizes(median, series, packed, &made))
+}
+
+/// Prints and gives the bytes of bodies, `packed` so, that took so many microseconds: as they are, and unpacked.
+fn sizes(took_us: f64, samples: usize, packed: &str, bodies: &[Piece]) -> [usize; 2] {
+    let plain = |bytes: &[u8]| match packed {
+        "gzip" => std::io::copy(&mut GzDecoder::new(bytes), &mut std::io::sink()).unwrap() as usize,
+        "snappy" => snap::raw::decompress_len(bytes).unwrap(),
+        _ => bytes.len(),
+    };
+    let len: usize = bodies.iter().map(|body| body.bytes.len()).sum();
+    let unpacked: usize = bodies.iter().map(|body| plain(&body.bytes)).sum();
+    let a_sample = |len: usize| len as f64 / samples as f64;
+    let more = if unpacked == len { String::new() } else { format!(", {:.1} unpacked", a_sample(unpacked)) };
+    println!("{len:>52} bytes in {} bodies, {:.1} a sample{more}", bodies.len(), a_sample(len));
+    println!("{:>52.0} MB/s before compression", unpacked as f64 / took_us);
+    [len, unpacked]
+}
+
+/// What it costs to write records of applications in each format that has them.
+fn records() {
+    const COUNT: usize = 1000;
+    let record = |at: usize| {
+        let text = |text: String| Value::Text(text.into());
+        let attributes = [
+            ("http.request.method", text("GET".to_owned())),
+            ("url.path", text(format!("/api/v1/orders/{at}"))),
+            ("http.response.status_code", Value::Int(200 + (at % 5) as i64)),
+            ("client.address", text(format!("10.0.{}.{}", at % 7, at % 251))),
+        ];
+        Record {
+            time_ns: Some(1_700_000_000_000_000_000 + at as u64 * 1_000_000),
+            observed_ns: 1_700_000_001_000_000_000,
+            severity: "INFO".into(),
+            severity_number: 9,
+            message: text(format!("GET /api/v1/orders/{at} took {} ms and gave {} bytes", at % 97, at * 37 % 9973)),
+            source: format!("shop-{}", at % 10).into(),
+            attributes: attributes.map(|(name, value)| (name.into(), value)).into(),
+            labels: Labels::EMPTY,
+            truncated: false,
+            origin: None,
+            trace_id: Some([at as u8; 16]),
+            span_id: Some([at as u8; 8]),
+            flags: 1,
+            event: "".into(),
+            dropped_attributes: 0,
+        }
+    };
+    let resource = Arc::new(Resource { host: "host-1".into(), ..Resource::default() });
+    let records = Records { time_ms: 1_700_000_001_000, resource, records: (0..COUNT).map(record).collect() };
+    for format in formats::ALL {
+        let Some(of) = format.records else { continue };
+        for compression in format.compressions {
+            let mut encoder = (of.encoder)(&Options::compressed(*compression), &Labels::of(&[("dc", "eu")]));
+            let (mut bodies, mut made) = (Bodies::default(), Vec::new());
+            let name = format!("records {}, {}, {COUNT}", format.name, compression.word());
+            let median = report(&name, COUNT, || {
+                encoder.encode(&records, of.limits.samples, &mut bodies);
+                made = bodies.drain().collect();
+            });
+            sizes(median, COUNT, compression.word(), &made);
+        }
+    }
 }
 
 /// A batch of `series` series with labels and values of the usual kind.
