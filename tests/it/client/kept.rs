@@ -126,7 +126,9 @@ fn what_fails_otherwise_is_not_sent_again_by_the_client() {
     let counted = Arc::clone(&requests);
     std::thread::spawn(move || {
         for stream in listener.incoming().map(Result::unwrap) {
-            read_request(&mut BufReader::new(stream)).unwrap();
+            // Closed when it has been counted.
+            let mut stream = BufReader::new(stream);
+            read_request(&mut stream).unwrap();
             counted.fetch_add(1, Ordering::SeqCst);
         }
     });
