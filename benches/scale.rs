@@ -177,7 +177,9 @@ fn part(churn: Churn) {
             ticks.push(done - begun);
             encodes.push(done - recorded);
         }
-        if tick == WARM_UP + ROUNDS / 4 {
+        // By then every table of hashes, which grows once when as many were taken out as it has room
+        // for, has its size.
+        if tick == WARM_UP + ROUNDS / 2 {
             before = own_status("VmRSS");
         }
     }
