@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::config::Config;
 use crate::lane::Settings;
-use crate::model::Signal;
+use crate::model::{Labels, Signal};
 use crate::scrape;
 use crate::shaping::{Outcome, Rules, Series, Step};
 
@@ -34,7 +34,7 @@ pub fn explain(config: &Config, series: &Series) -> String {
 /// Whether `series` has the labels that `endpoint` gives to its page's series: those of text, or of a
 /// JSON object.
 fn gives(endpoint: &scrape::Settings, series: &Series) -> bool {
-    let is_own = series.name() == "up" || series.name().starts_with("scrape_");
+    let is_own = scrape::is_of_scrape(series.name());
     let is_text = series.get("job") == endpoint.job && series.get("instance") == endpoint.instance;
     !is_own && (is_text || series.get("endpoint") == endpoint.name)
 }
@@ -44,7 +44,9 @@ fn explain_endpoint(at: usize, endpoint: &scrape::Settings, series: &Series, tex
     // Writing to a String does not fail.
     let _ = writeln!(text, "endpoint {}", endpoint.name);
     let place = |rule: usize| format!("endpoints[{at}].transforms[{rule}]");
-    let rules = List { rules: &endpoint.transforms, place: &place, gives: "gives" };
+    let is_json = series.get("job") != endpoint.job || series.get("instance") != endpoint.instance;
+    let of_gathered = scrape::distinct_labels(endpoint, is_json);
+    let rules = List { rules: &endpoint.transforms, place: &place, gives: "gives", of_gathered };
     let mut given = Vec::new();
     rules.explain(0, series.clone(), "  ", text, &mut given);
     given
@@ -61,7 +63,7 @@ fn explain_lane(lane: &Settings, given: &Series, is_of_several: bool, text: &mut
     }
     let _ = writeln!(text, "  with its labels: {series}");
     let place = |rule: usize| lane.rule_places[rule].clone();
-    let rules = List { rules: &lane.rules, place: &place, gives: "leaves" };
+    let rules = List { rules: &lane.rules, place: &place, gives: "leaves", of_gathered: Labels::EMPTY };
     rules.explain(0, series, "  ", text, &mut Vec::new());
 }
 
@@ -70,6 +72,8 @@ struct List<'l> {
     rules: &'l Rules,
     place: &'l dyn Fn(usize) -> String,
     gives: &'static str,
+    /// What is gathered gets these labels in the end, where it has none of these names.
+    of_gathered: Labels,
 }
 
 impl List<'_> {
@@ -94,6 +98,10 @@ impl List<'_> {
             // Writing to a String does not fail.
             let _ = writeln!(text, "{indent}{} {rule}: {what}", place(at));
         });
+        if first > 0 {
+            let missing = self.of_gathered.iter().filter(|(name, _)| series.get(name).is_empty());
+            missing.collect::<Vec<_>>().into_iter().for_each(|(name, value)| series.set(name, value));
+        }
         let _ = match outcome {
             Outcome::Kept { .. } => writeln!(text, "{indent}{gives}: {}", in_words(&series)),
             Outcome::Dropped(at) if series.name().is_empty() => {
@@ -211,15 +219,15 @@ destination other (stdout, naming native)
   all{job="app"}:
     endpoints[0].transforms[1] {"limit":{"series":5}}: lets it pass if there is room
     endpoints[0].transforms[2] {"rename":{"name":"all","to":"all_hits"}}: makes it all_hits{job="app"}
-    gives: all_hits{job="app"}
+    gives: all_hits{instance="h:2",job="app"}
 destination one (stdout, naming native), hits{instance="h:2",job="app"}
   with its labels: hits{instance="h:2",job="app"}
   shippers[0].transforms[0] {"drop":{"name":"hits"}}: drops it
   leaves: nothing
-destination one (stdout, naming native), all_hits{job="app"}
-  with its labels: all_hits{job="app"}
+destination one (stdout, naming native), all_hits{instance="h:2",job="app"}
+  with its labels: all_hits{instance="h:2",job="app"}
   shippers[0].transforms[0] {"drop":{"name":"hits"}}: does nothing
-  leaves: all_hits{job="app"}
+  leaves: all_hits{instance="h:2",job="app"}
 "#
         );
     }

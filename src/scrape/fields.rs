@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use super::labels;
 use super::settings::{Limits, PageFormat, Settings};
 use crate::fields::{DefaultValue, Done, Fault, Field, Inner, Notes, Table, Takes, WAIT};
 use crate::http::{Env, HttpFields, Purpose, UNTIMED_TABLE, Url, checked_place, is_local};
@@ -284,6 +285,14 @@ impl EndpointFields {
         let purpose = Purpose { field: "url", url: self.url, used: true, headers: &HEADERS, env, key: None };
         let http = self.http.settle(purpose, notes);
         let transforms = notes.within("transforms", |notes| self.transforms.settle(notes));
+        for (at, rule) in transforms.iter().enumerate() {
+            let name = rule.fold().and_then(|fold| fold.grouping.name());
+            if let Some(name) = name.filter(|name| labels::is_of_scrape(name)) {
+                let message = format!("{name:?} is what is said of the scrape itself; give it another name");
+                let name = |notes: &mut Notes| notes.within("aggregate", |notes| notes.problem("name", message));
+                notes.within("transforms", |notes| notes.within(at, name));
+            }
+        }
         let (name, mut http) = (self.name?, http?);
         http.timeout = self.timeout.unwrap_or(DEFAULT_TIMEOUT).min(interval);
         // Nothing is won where no network lies between.

@@ -3,6 +3,11 @@
 use super::settings::Settings;
 use crate::model::{Attributes, Labels};
 
+/// Whether a series of that name tells of a scrape itself.
+pub fn is_of_scrape(name: &str) -> bool {
+    name == "up" || name.starts_with("scrape_")
+}
+
 /// The labels of `up` and its like; of a text's series as well.
 pub fn own_labels(settings: &Settings, is_json: bool) -> Labels {
     let mut more = vec![("job", &*settings.job), ("instance", &*settings.instance)];
@@ -16,6 +21,15 @@ pub fn own_labels(settings: &Settings, is_json: bool) -> Labels {
 fn with(labels: &Labels, more: &[(&str, &str)]) -> Labels {
     let more = more.iter().copied().filter(|(name, _)| labels.get(name).is_none());
     Labels::new(labels.iter().chain(more)).unwrap_or(Labels::EMPTY)
+}
+
+/// Of those labels the ones that tell what is gathered from an endpoint from what is gathered from another one.
+pub fn distinct_labels(settings: &Settings, is_json: bool) -> Labels {
+    let (labels, names) = match is_json {
+        true => (json_labels(settings), &["endpoint"][..]),
+        false => (own_labels(settings, false), &["job", "instance"][..]),
+    };
+    Labels::new(labels.iter().filter(|(name, _)| names.contains(name))).unwrap_or(Labels::EMPTY)
 }
 
 /// The labels of a JSON object's series: `endpoint`, and those of the endpoint.

@@ -22,6 +22,7 @@ mod tests;
 
 pub use fields::{EndpointFields, TABLE, settle};
 pub use files::{Followed, from_file_sd};
+pub use labels::{distinct_labels, is_of_scrape};
 pub use pool::{Deliver, Kind, Pool, THREADS, scrape_once};
 pub use said::Said;
 pub use settings::{Limits, PageFormat, Settings};

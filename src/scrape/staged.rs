@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::labels::attributes;
+use super::labels::{attributes, distinct_labels};
 use super::settings::Settings;
 use crate::model::{
     Attributes, Batch, Chunk, Frame, Item, Label, Labels, Learnt, ReadingRef, Recorder, Resource, Scheme, ViewSlots,
@@ -35,6 +35,8 @@ pub struct Staged {
     made: Vec<(Arc<str>, Recorder, Carrier)>,
     views: ViewSlots,
     attributes: Attributes,
+    /// What is gathered has these labels, where it has none of these names.
+    distinct: Labels,
     /// How many rules stand in front of them.
     first: usize,
 }
@@ -62,7 +64,14 @@ impl Staged {
         let most = settings.limits.page.samples;
         let before = Recorder::new(owner, most).of_unknown_start().with_slots(&slots);
         let (own, made, views) = (Carrier::default(), Vec::new(), views.clone());
-        Some(Staged { before, stage, own, made, views, attributes: attributes(settings), first: front.len() })
+        let (attributes, distinct) = (attributes(settings), distinct_labels(settings, false));
+        Some(Staged { before, stage, own, made, views, attributes, distinct, first: front.len() })
+    }
+
+    /// The page is JSON, or text.
+    pub fn expect(&mut self, settings: &Settings, is_json: bool) {
+        self.distinct = distinct_labels(settings, is_json);
+        self.made.iter_mut().for_each(|(.., carrier)| carrier.known.clear());
     }
 
     /// Goes on with what the same rules of the same endpoint knew before a reload.
@@ -76,7 +85,7 @@ impl Staged {
         let passed = self.stage.pass(&batch);
         let from = self.stage.from();
         let Some((own, made)) = passed.frames.split_first() else { return Passed::default() };
-        let samples = self.own.carry(own, from, out);
+        let samples = self.own.carry(own, from, &Labels::EMPTY, out);
         let made = made.iter().map(|frame| {
             let at = self.made.iter().position(|(source, ..)| *source == frame.source).unwrap_or_else(|| {
                 let out = Recorder::new(Arc::clone(&frame.source), MAX_GROUPS);
@@ -85,7 +94,7 @@ impl Staged {
                 self.made.len() - 1
             });
             let (_, out, carrier) = &mut self.made[at];
-            carrier.carry(frame, from, out);
+            carrier.carry(frame, from, &self.distinct, out);
             out.finish(frame.time_ms)
         });
         Passed { samples, gathered: made.collect() }
@@ -128,12 +137,12 @@ struct Left {
 }
 
 impl Carrier {
-    /// How many samples it brought.
-    fn carry(&mut self, frame: &Frame, from: &Perspective, out: &mut Recorder) -> usize {
+    /// How many samples it brought. What is gathered gets the labels `more`.
+    fn carry(&mut self, frame: &Frame, from: &Perspective, more: &Labels, out: &mut Recorder) -> usize {
         let (mut begin, mut carried) = (0, 0);
         for (chunk, values, times) in frame.timed_parts() {
             let exemplars = frame.exemplars(begin..begin + chunk.len());
-            let left = self.known.entry(chunk.id()).or_insert_with(|| left_of(chunk, from));
+            let left = self.known.entry(chunk.id()).or_insert_with(|| left_of(chunk, from, more));
             carried += left.len();
             for series in left.chunk_by(|one, next| one.item.same(&next.item)) {
                 // No piece is empty.
@@ -155,22 +164,24 @@ impl Carrier {
     }
 }
 
-fn left_of(chunk: &Chunk, from: &Perspective) -> Box<[Left]> {
+fn left_of(chunk: &Chunk, from: &Perspective, more: &Labels) -> Box<[Left]> {
     let view = from.view(chunk);
     let left = view.series().enumerate().filter_map(|(at, one)| {
         // A target's series are all learnt.
         let ReadingRef::Shared(read) = &chunk.series()[one.place as usize] else { return None };
         let factor = read.face(SCHEME)?.factor;
         let is_as_read = chunk.behind_rules().is_none() && view.changed_by(at).is_none() && one.factor() == factor;
-        let reading = if is_as_read { Arc::clone(read) } else { Arc::new(learnt(&one, read)) };
+        let reading = if is_as_read { Arc::clone(read) } else { Arc::new(learnt(&one, read, more)) };
         Some(Left { place: one.place, item: chunk.items()[one.item as usize].item.clone(), reading })
     });
     left.collect()
 }
 
-/// What a series is a reading of that was one of `read`.
-fn learnt(one: &ViewSeries<'_>, read: &Learnt) -> Learnt {
-    let labels: Vec<Label<'_>> = one.labels.iter().map(|(name, value)| Label::Constant { name, value }).collect();
+/// What a series is a reading of that was one of `read`, with those labels of `more` that it has not.
+fn learnt(one: &ViewSeries<'_>, read: &Learnt, more: &Labels) -> Learnt {
+    let more = more.iter().filter(|(name, _)| one.labels.iter().all(|(own, _)| own != *name));
+    let labels = one.labels.iter().chain(more).map(|(name, value)| Label::Constant { name, value });
+    let labels: Vec<Label<'_>> = labels.collect();
     let learnt = Learnt::everywhere(one.family(), &labels).scaled(one.factor());
     if read.is_part() { learnt.part_of_item() } else { learnt }
 }
@@ -268,10 +279,13 @@ mod tests {
         assert_eq!(endpoint.staged.dropped(), [0, 0, 0, 0, 1]);
     }
 
+    /// What is gathered has the labels by which it is this endpoint's.
+    const GROWN: &str = r#"grown{instance="host:80",job="app",new="1",zone="a"}"#;
+
     #[test]
     fn windows_close_with_a_scrape_and_what_they_give_passes_the_rules_behind() {
         let mut endpoint = Endpoint::new(
-            r#"[{"aggregate": {"match": {"name": "hits"}, "function": "increase", "by": ["zone"], "window": "10s", "name": "up"}},
+            r#"[{"aggregate": {"match": {"name": "hits"}, "function": "increase", "by": ["zone"], "window": "10s", "name": "grown"}},
                 {"drop": {"labels": {"zone": "c"}}}, {"add_labels": {"new": "1"}}]"#,
         );
         let page = |now: f64| {
@@ -285,16 +299,16 @@ mod tests {
         let temp = words(&[(r#"temp{new="1"}"#, 5.0)]);
         assert_eq!(endpoint.at(1, &page(1.0)), (temp.clone(), vec![]));
         assert_eq!(endpoint.at(6, &page(11.0)), (temp.clone(), vec![]));
-        assert_eq!(endpoint.at(12, &page(12.0)), (temp, vec![(10, words(&[(r#"up{new="1",zone="a"}"#, 30.0)]))]));
+        assert_eq!(endpoint.at(12, &page(12.0)), (temp, vec![(10, words(&[(GROWN, 30.0)]))]));
         assert_eq!(endpoint.staged.dropped(), [0, 1, 0]);
         // A scrape that failed: the window closes, and what is gathered nowhere any more ends behind the next one.
         let (left, gathered) = endpoint.at(21, &[]);
-        assert_eq!((left, gathered), (vec![], vec![(20, words(&[(r#"up{new="1",zone="a"}"#, 3.0)]))]));
+        assert_eq!((left, gathered), (vec![], vec![(20, words(&[(GROWN, 3.0)]))]));
         assert_eq!(endpoint.at(32, &[]), (vec![], vec![(30, vec![])]));
         // Back, and it goes on where it was.
         endpoint.at(35, &page(20.0));
         let (_, gathered) = endpoint.at(40, &page(20.0));
-        assert_eq!(gathered, [(40, words(&[(r#"up{new="1",zone="a"}"#, 24.0)]))]);
+        assert_eq!(gathered, [(40, words(&[(GROWN, 24.0)]))]);
     }
 
     #[test]
@@ -311,7 +325,7 @@ mod tests {
             endpoint.at(2, &[("a", 5.0)]);
         }
         endpoint.at(3, &[("a", 6.0)]);
-        assert_eq!(endpoint.at(10, &[("a", 6.0)]).1, [(10, words(&[("sum", 5.0)]))]);
+        assert_eq!(endpoint.at(10, &[("a", 6.0)]).1, [(10, words(&[(r#"sum{instance="host:80",job="app"}"#, 5.0)]))]);
     }
 
     #[test]

@@ -322,6 +322,9 @@ impl Target {
         };
         self.out = recorder(settings, of_all, &self.context.views);
         self.own = Own::new(&labels);
+        if let Some(staged) = &mut self.staged {
+            staged.expect(settings, is_json);
+        }
         self.has_ended = true;
         self.reader = if is_json {
             Reader::Json(Json::default())

@@ -57,6 +57,16 @@ pub enum Grouping {
     Without(String, Vec<String>),
 }
 
+impl Grouping {
+    /// What comes of it is called so; none: as it was.
+    pub fn name(&self) -> Option<&str> {
+        match self {
+            Grouping::Each => None,
+            Grouping::By(name, _) | Grouping::Without(name, _) => Some(name),
+        }
+    }
+}
+
 impl Function {
     /// All of them.
     pub const ALL: [Function; 11] = [

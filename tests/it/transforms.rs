@@ -151,8 +151,8 @@ fn rules_of_an_endpoint_gather_and_bound_its_series_alone_and_end_with_it() {
     let rules = format!(r#"{{"drop": {{"name": "go_.*"}}}}, {increase}, {sum}, {rest}"#);
     let plain = endpoint("other", &other, "");
     let daemon = Daemon::start(dir.path(), &config(&[endpoint("app", &app, &rules), plain.clone()]));
-    // What is gathered over all labels has those of the destination.
-    let [sum, grown] = ["all_sum{job=metricsd,site=a}", "all_increase{job=app,site=a}"];
+    // What is gathered over all labels is the endpoint's still.
+    let [sum, grown] = ["all_sum{job=app,site=a}", "all_increase{job=app,site=a}"];
     // Of app alone: other gives the same series.
     wait_for("the sum", || (sent(&to).get(sum)?.last()?.1 == 400.0).then_some(()));
     wait_for("two windows", || (sent(&to).get(grown)?.len() >= 2).then_some(()));

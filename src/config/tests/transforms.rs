@@ -66,6 +66,11 @@ fn an_endpoint_has_the_same_rules() {
     let all = problems(&wrong);
     assert!(all[0].contains("endpoints[0].transforms[1].limit: says neither series nor per_name"), "{all:?}");
     assert_eq!(all.len(), 1, "{all:?}");
+    let taken = problems(&text.replace(r#""name": "a"}}"#, r#""name": "up"}}"#));
+    assert!(
+        taken[0].contains("endpoints[0].transforms[3].aggregate.name: \"up\" is what is said of the scrape"),
+        "{taken:?}"
+    );
 }
 
 #[test]
