@@ -134,15 +134,19 @@ fn a_destination_that_hangs_is_replaced_taken_away_and_brought_back_and_loses_no
     };
     let daemon = program.start(&lane(""));
     let first = wait_for("a request that hangs", || peer.received().first().map(tick));
-    let mut away = Vec::new();
+    // The ticks in front of its going, and those up to its coming back.
+    let (mut until, mut from) = (Vec::new(), Vec::new());
     for lane in [lane(r#", "workers": 2"#), lane(""), String::new(), lane(r#", "labels": {"back": "yes"}"#)] {
+        if lane.is_empty() {
+            until = ticks(&program.all);
+        }
         let before = daemon.log().matches("reloaded in").count();
         program.reload(&daemon, &lane);
         wait_for("the reload", || (daemon.log().matches("reloaded in").count() > before).then_some(()));
-        program.wait_ticks(6);
-        if lane.is_empty() {
-            away = ticks(&program.all);
+        if !until.is_empty() {
+            from = ticks(&program.all);
         }
+        program.wait_ticks(6);
     }
     // What was collected is not only in memory, though the first request still hangs.
     let waiting = r#"metricsd_destination_queue_frames{destination="lane"}"#;
@@ -161,5 +165,9 @@ fn a_destination_that_hangs_is_replaced_taken_away_and_brought_back_and_loses_no
     assert_eq!(here[0], first);
     // Between its going and its coming back it was not asked for.
     let missing: Vec<i64> = ticks(&program.all).into_iter().filter(|tick| !here.contains(tick)).collect();
-    assert!(missing.iter().all(|tick| away.contains(tick)) && missing.len() <= 8, "{missing:?} {log}");
+    let is_away = |tick: &i64| from.contains(tick) && !until.contains(tick);
+    // A tick may be on its way to `all` when it is looked at.
+    let between = missing.iter().filter(|tick| !is_away(tick)).count();
+    assert!(between <= 1, "{missing:?} {until:?} {from:?} {log}");
+    assert!(!missing.is_empty(), "it was there all the time");
 }
