@@ -28,6 +28,9 @@ const MISSED_INTERVALS: u32 = 3;
 /// for a moment is not yet a sick agent.
 const MIN_PATIENCE: Duration = Duration::from_secs(5);
 
+/// So many endpoints' reasons are given one by one: there may be thousands, all for one reason.
+const MOST_ENDPOINTS: usize = 20;
+
 /// The one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -164,8 +167,14 @@ pub(super) fn examine(telemetry: &Telemetry, now: Now) -> Health {
         .collect();
     let destinations =
         subjects.by_destination().map(|one| (one.name().to_owned(), destination(one, now, &mut reasons))).collect();
-    let endpoints =
-        subjects.endpoints.iter().map(|status| (status.name().to_owned(), endpoint(status, &mut reasons))).collect();
+    let mut of_endpoints = Vec::new();
+    let endpoints = subjects.endpoints.iter();
+    let endpoints = endpoints.map(|status| (status.name().to_owned(), endpoint(status, &mut of_endpoints))).collect();
+    let more = of_endpoints.len().saturating_sub(MOST_ENDPOINTS);
+    reasons.extend(of_endpoints.into_iter().take(MOST_ENDPOINTS));
+    if more > 0 {
+        reasons.push(format!("and {more} more endpoints, see `endpoints`"));
+    }
     reasons.extend(subjects.endpoints_files.iter().map(|why| format!("endpoints_files: {why}")));
     let listen = listening(&subjects, now, &mut reasons);
     let status = match (dead || late.is_some(), reasons.is_empty()) {
@@ -381,6 +390,23 @@ mod tests {
         assert!(json.contains(r#""uptime":"0s""#), "{json}");
         assert!(json.contains(r#""collectors":{}"#), "{json}");
         assert!(json.contains(r#""state":"waiting","last_success":null,"backlog_frames":0,"backlog_bytes":0,"backlog_seconds":0,"last_error":null,"dropped_samples":0"#), "{json}");
+    }
+
+    #[test]
+    fn of_thousands_of_endpoints_that_fail_some_are_reasons() {
+        let endpoints = (0..1000).map(|at| {
+            let status = EndpointStatus::new(format!("app{at}"));
+            let state = if at == 0 { EndpointState::Ok } else { EndpointState::Failed };
+            let error = Some("connection refused".to_owned());
+            status.ended(Scrape { state, time_ms: 0, duration: Duration::ZERO, samples: 0, error });
+            Arc::new(status)
+        });
+        let subjects = Subjects { since: START, endpoints: endpoints.collect(), ..Subjects::default() };
+        let health = examine(&Telemetry::new(START, 0, subjects), after(0.0));
+        assert_eq!(health.reasons.len(), 21);
+        assert_eq!(health.reasons[19], "endpoint app20 is failed: connection refused");
+        assert_eq!(health.reasons[20], "and 979 more endpoints, see `endpoints`");
+        assert_eq!(health.endpoints.0.len(), 1000);
     }
 
     #[test]
