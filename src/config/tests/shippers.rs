@@ -617,6 +617,49 @@ fn a_file_is_one_destinations_alone_where_it_is_put_by() {
 }
 
 #[test]
+fn a_file_is_one_however_its_path_is_spelt() {
+    let dir = TempDir::new();
+    let dir = &dir.0;
+    std::fs::create_dir(dir.join("w")).unwrap();
+    std::os::unix::fs::symlink(dir.join("w"), dir.join("link")).unwrap();
+    let (dir, here) = (dir.display(), std::env::current_dir().unwrap());
+    let (here, up) = (here.display(), "../".repeat(here.components().count()));
+    let tee = |name: &str, path: &str| {
+        format!(r#"{{"type": "stdout", "name": "{name}", "tee_file": {{"path": "{path}", "keep": 2}}}}"#)
+    };
+    let said = |one: &str, other: &str| {
+        problems(&format!(r#"{{"shippers": [{}, {}]}}"#, tee("a", one), tee("b", other))).concat()
+    };
+    for (one, other) in [
+        (format!("{dir}/w/t"), format!("{dir}/w/../w/t")),
+        (format!("{dir}/w/t"), format!("{dir}/link/t")),
+        (format!("{dir}/link/./t"), format!("{dir}//w/t")),
+        // Of a folder that is not there, too.
+        (format!("{dir}/none/t"), format!("{dir}/none/../none/x/../t")),
+        (format!("{here}/t"), "t".to_owned()),
+        ("./t".to_owned(), "t".to_owned()),
+        (format!("{dir}/w/t"), format!("{up}{dir}/w/t")),
+    ] {
+        for (one, other) in [(&one, &other), (&other, &one)] {
+            let said = said(one, other);
+            assert!(
+                said.contains("shippers[1].tee_file.path: is shippers[0].tee_file.path too"),
+                "{one} {other}: {said}"
+            );
+        }
+    }
+    let by = said(&format!("{dir}/w/t"), &format!("{dir}/link/t.2"));
+    assert!(by.contains("is a name under which the file of shippers[0].tee_file.path is put by"), "{by}");
+    let own = format!(r#"{{"shippers": [{}, {{"name": "f", "type": "file", "endpoint": "./t"}}]}}"#, tee("a", "t"));
+    let own = problems(&own).concat();
+    assert!(own.contains("shippers[1].endpoint: is shippers[0].tee_file.path too"), "{own}");
+    for other in [format!("{dir}/t"), format!("{dir}/w/t.3"), format!("{dir}/none/t"), "t".to_owned()] {
+        let text = format!(r#"{{"shippers": [{}, {}]}}"#, tee("a", &format!("{dir}/link/t")), tee("b", &other));
+        assert_eq!(loaded(&text).destinations, 2, "{other}");
+    }
+}
+
+#[test]
 fn a_tee_without_a_path_is_warned_of_unless_all_of_it_is_written_out() {
     let warnings = |tee: &str| loaded(&format!(r#"{{"shipper": {{"type": "stdout", "tee_file": {tee}}}}}"#)).warnings;
     let said = ["c.json:1:44: shipper.tee_file: has no path, so nothing is written; give it one"];
