@@ -137,6 +137,18 @@ impl<'de> Deserialize<'de> for Number {
     }
 }
 
+/// A whole number from 0 on, as a number or as a text: what an unsigned field holds.
+pub struct Unsigned(pub u64);
+
+impl<'de> Deserialize<'de> for Unsigned {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Unsigned, D::Error> {
+        let Number(number) = Number::deserialize(deserializer)?;
+        u64::try_from(number)
+            .map(Unsigned)
+            .map_err(|_| D::Error::custom("no whole number from 0 to 18446744073709551615"))
+    }
+}
+
 /// A number, or one of the three words for what JSON has none for.
 pub struct Double(pub f64);
 

@@ -3,7 +3,7 @@
 use super::exemplar::{MAX_EXEMPLARS, Seen};
 use super::{Budget, Data, Metric, Point, Sent, SentBuckets, Taker, Temporality};
 use crate::ingest::budget::Refused;
-use crate::ingest::json::{self, Double, Few, Number, Pair};
+use crate::ingest::json::{self, Double, Few, Number, Pair, Unsigned};
 use crate::model::{Attribute, Kind};
 
 pub fn read(body: &[u8], budget: &mut Budget, taker: &mut Taker) -> Result<(), Refused> {
@@ -74,21 +74,21 @@ struct Points {
 struct OnePoint {
     #[serde(default)]
     attributes: Few<Pair>,
-    start_time_unix_nano: Option<Number>,
-    time_unix_nano: Option<Number>,
-    flags: Option<Number>,
+    start_time_unix_nano: Option<Unsigned>,
+    time_unix_nano: Option<Unsigned>,
+    flags: Option<Unsigned>,
     as_double: Option<Double>,
     as_int: Option<Number>,
-    count: Option<Number>,
+    count: Option<Unsigned>,
     sum: Option<Double>,
     #[serde(default)]
-    bucket_counts: Few<Number>,
+    bucket_counts: Few<Unsigned>,
     #[serde(default)]
     explicit_bounds: Few<Double>,
     #[serde(default)]
     quantile_values: Few<Quantile>,
     scale: Option<Number>,
-    zero_count: Option<Number>,
+    zero_count: Option<Unsigned>,
     zero_threshold: Option<Double>,
     positive: Option<Buckets>,
     negative: Option<Buckets>,
@@ -101,7 +101,7 @@ struct OnePoint {
 struct OneExemplar {
     #[serde(default)]
     filtered_attributes: Few<Pair>,
-    time_unix_nano: Option<Number>,
+    time_unix_nano: Option<Unsigned>,
     as_double: Option<Double>,
     as_int: Option<Number>,
     span_id: Option<Box<str>>,
@@ -113,7 +113,7 @@ struct OneExemplar {
 struct Buckets {
     offset: Option<Number>,
     #[serde(default)]
-    bucket_counts: Few<Number>,
+    bucket_counts: Few<Unsigned>,
 }
 
 #[derive(serde::Deserialize)]
@@ -150,15 +150,15 @@ impl OneMetric {
 
 impl OnePoint {
     fn read(self, kind: Kind, is_exponential: bool) -> Point {
-        let whole = |number: Option<Number>| number.and_then(|Number(number)| u64::try_from(number).ok()).unwrap_or(0);
+        let whole = |number: Option<Unsigned>| number.map_or(0, |Unsigned(number)| number);
+        let all = |numbers: Few<Unsigned>| numbers.0.into_iter().map(|Unsigned(number)| number).collect();
         let double = |number: Option<Double>| number.map(|Double(number)| number);
         let small = |number: Option<Number>| {
             number.map_or(0, |Number(number)| number.clamp(i32::MIN.into(), i32::MAX.into()) as i32)
         };
         let buckets = |buckets: Option<Buckets>| {
             let Some(Buckets { offset, bucket_counts }) = buckets else { return SentBuckets::default() };
-            let counts = bucket_counts.0.into_iter().map(|number| whole(Some(number))).collect();
-            SentBuckets { offset: small(offset), counts }
+            SentBuckets { offset: small(offset), counts: all(bucket_counts) }
         };
         let count = whole(self.count);
         let data = match kind {
@@ -174,7 +174,7 @@ impl OnePoint {
             Kind::Histogram => Data::Histogram {
                 count,
                 sum: double(self.sum),
-                counts: self.bucket_counts.0.into_iter().map(|number| whole(Some(number))).collect(),
+                counts: all(self.bucket_counts),
                 bounds: self.explicit_bounds.0.into_iter().map(|Double(bound)| bound).collect(),
             },
             Kind::Summary => {
@@ -205,7 +205,7 @@ impl From<OneExemplar> for Seen {
         let whole = as_int.map(|Number(number)| number as f64);
         Seen {
             attributes: filtered_attributes.0.into_iter().map(Pair::into).collect(),
-            time_ns: time_unix_nano.and_then(|Number(number)| u64::try_from(number).ok()).unwrap_or(0),
+            time_ns: time_unix_nano.map_or(0, |Unsigned(number)| number),
             value: as_double.map(|Double(number)| number).or(whole),
             trace_id: trace_id.unwrap_or_default().to_ascii_lowercase(),
             span_id: span_id.unwrap_or_default().to_ascii_lowercase(),

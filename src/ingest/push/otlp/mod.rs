@@ -314,6 +314,9 @@ fn parts(name: &str, data: &Data) -> Result<(Vec<GivenPart>, Option<Box<Exponent
             if !bounds.is_sorted_by(|a, b| a < b) {
                 return Err("the bounds of a histogram ascend");
             }
+            if !counts.is_empty() && !add_up(counts, *count) {
+                return Err("the buckets of a histogram add up to its count");
+            }
             let mut sum_up = 0_u64;
             let mut parts: Vec<GivenPart> = Vec::with_capacity(bounds.len() + 3);
             for (bound, count) in bounds.iter().zip(counts).filter(|(bound, _)| bound.is_finite()) {
@@ -325,6 +328,9 @@ fn parts(name: &str, data: &Data) -> Result<(Vec<GivenPart>, Option<Box<Exponent
         }
         Data::Exponential(sent) => {
             let one = Exponential::new(sent)?;
+            if !add_up([&sent.zero].into_iter().chain(&sent.positive.counts).chain(&sent.negative.counts), sent.count) {
+                return Err("the buckets of an exponential histogram add up to its count");
+            }
             return Ok((GivenPart::of_exponential(name, &one), Some(Box::new(one))));
         }
         Data::Summary { count, sum, quantiles } => {
@@ -341,6 +347,11 @@ fn parts(name: &str, data: &Data) -> Result<(Vec<GivenPart>, Option<Box<Exponent
         }
     };
     Ok((parts, None))
+}
+
+/// Whether what buckets hold is `count` together. Numbers too large to be added up are none that were counted.
+fn add_up<'c>(counts: impl IntoIterator<Item = &'c u64>, count: u64) -> bool {
+    counts.into_iter().try_fold(0_u64, |sum, count| sum.checked_add(*count)) == Some(count)
 }
 
 /// Attributes as labels; none where there are too many, or too large ones. `own` is called otherwise.

@@ -281,6 +281,65 @@ fn increases_of_an_exponential_histogram_add_up_by_bucket() {
     assert_eq!(rejected, Rejected::default());
 }
 
+#[test]
+fn a_histogram_whose_buckets_are_not_its_count_is_rejected() {
+    let explicit = |count, bucket_counts: &[u64]| HistogramDataPoint {
+        count,
+        bucket_counts: bucket_counts.to_vec(),
+        explicit_bounds: if bucket_counts.is_empty() { vec![] } else { vec![1.0] },
+        ..HistogramDataPoint::default()
+    };
+    let own = |count, zero_count, above: &[u64], below: &[u64]| ExponentialHistogramDataPoint {
+        count,
+        zero_count,
+        positive: buckets(0, above),
+        negative: buckets(0, below),
+        ..ExponentialHistogramDataPoint::default()
+    };
+    let histogram = |points| metric::Data::Histogram(Histogram { data_points: points, aggregation_temporality: 2 });
+    let taken = |data| {
+        let (given, rejected) = read_both(&request(service(), vec![named("h", "", data)]));
+        assert_eq!(given[0].items.is_empty(), rejected.points == 1);
+        rejected.why.unwrap_or_default()
+    };
+    for (count, counts) in [(0, &[0, 0][..]), (5, &[2, 3]), (7, &[])] {
+        assert_eq!(taken(histogram(vec![explicit(count, counts)])), "", "{count} {counts:?}");
+    }
+    for (count, counts) in [(1, [2, 3]), (9, [2, 3]), (0, [u64::MAX, 1])] {
+        let why = taken(histogram(vec![explicit(count, &counts)]));
+        assert_eq!(why, "h: the buckets of a histogram add up to its count", "{count} {counts:?}");
+    }
+    assert_eq!(taken(exponential(2, vec![own(6, 1, &[2], &[3])])), "");
+    for (count, zero, above, below) in [(5, 1, 2, 3), (7, 1, 2, 3), (5, 0, u64::MAX, 6), (4, 0, 0, 0)] {
+        let why = taken(exponential(2, vec![own(count, zero, &[above], &[below])]));
+        assert_eq!(why, "h: the buckets of an exponential histogram add up to its count", "{count}");
+    }
+}
+
+#[test]
+fn a_field_without_a_sign_takes_no_number_below_0() {
+    let read = |point: &str| {
+        let body = format!(
+            r#"{{"resourceMetrics":[{{"scopeMetrics":[{{"metrics":[{{"name":"h","histogram":{{
+                "aggregationTemporality":2,"dataPoints":[{point}]}}}},{{"name":"x","exponentialHistogram":{{
+                "aggregationTemporality":2,"dataPoints":[{point}]}}}}]}}]}}]}}"#
+        );
+        read(Encoding::Json, body.as_bytes(), MAX, NOW_MS).map(|(_, rejected)| rejected)
+    };
+    assert_eq!(read(r#"{"count":"0","scale":-1}"#), Ok(Rejected::default()));
+    for bad in ["\"-1\"", "-1", "\"x\"", "1e30", "\"18446744073709551616\""] {
+        for point in [
+            format!(r#"{{"count":{bad}}}"#),
+            format!(r#"{{"count":0,"bucketCounts":[{bad}]}}"#),
+            format!(r#"{{"zeroCount":{bad}}}"#),
+            format!(r#"{{"positive":{{"bucketCounts":[{bad}]}}}}"#),
+            format!(r#"{{"timeUnixNano":{bad}}}"#),
+        ] {
+            assert!(matches!(read(&point), Err(Refused::Malformed(_))), "{point}");
+        }
+    }
+}
+
 fn seen(value: f64, second: u64, trace: u8) -> Exemplar {
     let ids = (vec![trace; 16], vec![trace; 8]);
     Exemplar {
