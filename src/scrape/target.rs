@@ -52,7 +52,10 @@ pub struct Target {
     own: Own,
     /// The last scrape failed, so that its series have ended.
     has_ended: bool,
+    /// What is said of its failures, until it answers again.
     causes: Causes,
+    /// What is said of its pages.
+    notes: Causes,
     context: Context,
 }
 
@@ -130,6 +133,7 @@ impl Target {
             status: Arc::new(status),
             has_ended: true,
             causes: Causes::new(SAID_EVERY),
+            notes: Causes::new(SAID_EVERY),
             context: context.clone(),
         }
     }
@@ -243,7 +247,9 @@ impl Target {
         let name = &self.settings.name;
         // Of those that wait there are many at a time: the pool says so.
         if let Some(why) = error.as_ref().filter(|_| state != EndpointState::Waiting) {
-            if let Some(hidden) = self.causes.pass(why, monotonic()) {
+            // What there is to say of a page is no news because the target was away.
+            let said = if state == EndpointState::Ok { &mut self.notes } else { &mut self.causes };
+            if let Some(hidden) = said.pass(why, monotonic()) {
                 let more = if hidden > 0 { format!(" ({hidden} more since the last line)") } else { String::new() };
                 let line = match state {
                     EndpointState::Ok => format!("endpoint {name}: {why}{more}"),
@@ -254,7 +260,7 @@ impl Target {
         }
         let before = self.status.ended(Scrape { state, time_ms, duration, samples, error });
         if state == EndpointState::Ok && before.state != EndpointState::Ok {
-            self.causes = Causes::new(SAID_EVERY);
+            self.causes.reset();
             let line = format!("endpoint {name}: {samples} samples in {:.3} s", duration.as_secs_f64());
             self.say(About::Well, Level::Info, &line);
         }

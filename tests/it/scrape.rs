@@ -242,6 +242,10 @@ fn series_that_come_twice_and_times_that_cannot_be_are_left_out_and_said() {
     let dropped = |reason: &str| {
         daemon.metric(&format!("metricsd_scraped_samples_dropped_total{{reason=\"{reason}\"}}")).unwrap()
     };
+    // Once, though each scrape finds it.
+    wait_for("more scrapes", || (dropped("duplicate") >= 5.0).then_some(()));
+    let lines = daemon.log().matches("come twice").count();
+    assert_eq!(lines, 1, "{}", daemon.log());
     let [twice, untimely] = ["duplicate", "untimely"].map(dropped);
     assert!(twice >= 1.0 && untimely >= 2.0, "{twice} {untimely}");
     assert_eq!(dropped("transforms"), 0.0);

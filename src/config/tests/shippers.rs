@@ -620,7 +620,7 @@ fn a_file_is_one_destinations_alone_where_it_is_put_by() {
 fn a_file_is_one_however_its_path_is_spelt() {
     let dir = TempDir::new();
     let dir = &dir.0;
-    std::fs::create_dir(dir.join("w")).unwrap();
+    fs::create_dir(dir.join("w")).unwrap();
     std::os::unix::fs::symlink(dir.join("w"), dir.join("link")).unwrap();
     let (dir, here) = (dir.display(), std::env::current_dir().unwrap());
     let (here, up) = (here.display(), "../".repeat(here.components().count()));
