@@ -6,7 +6,9 @@ use std::time::Duration;
 use super::written::Written;
 use crate::fields::{Fault, Notes, any_of};
 use crate::formats::{self, Compression, Format, Over, Reach, Shown};
-use crate::http::{Credentials, Env, KeySettings, OwnKey, Purpose, Url, checked_tcp, checked_url, percent_encoded};
+use crate::http::{
+    Credentials, Env, KeySettings, OwnKey, Purpose, Url, checked_tcp, checked_url, percent_decoded, percent_encoded,
+};
 use crate::lane::{GivenLabels, Kind, LaneFields, Settings, SpoolMode, SpoolSettings, To, file_path};
 use crate::model::{Labels, Scheme, Signal};
 use crate::secret::{Form, SecretFields};
@@ -140,7 +142,8 @@ fn lane(shipper: LaneFields, stands_at: &str, common: &Common<'_>, notes: &mut N
     if format.is_none() {
         notes.problem("type", format!("required: {}", any_of(&formats::names())));
     }
-    let mut reach = format.map(|format| (format.reach)(&shipper.options, notes)).unwrap_or_default();
+    let mut reach =
+        format.map(|format| (format.reach)(&shipper.options, shipper.endpoint.as_deref(), notes)).unwrap_or_default();
     let place = place(&shipper, format, &reach, notes);
     let compression = compression(&shipper, format, notes);
     if shipper.drain_rate.is_some_and(|rate| rate * common.interval.as_secs_f64() <= 1.0) {
@@ -346,10 +349,17 @@ fn warn_of_no_path(format: &Format, url: &Url, notes: &mut Notes) {
 /// Refuses an endpoint whose query says already what its type's own fields are sent as: of two of one name each
 /// server takes another one.
 fn refuse_twice_asked(reach: &Reach, url: &Url, notes: &mut Notes) {
-    let asks = |name: &str| url.query().split('&').any(|pair| pair.split('=').next() == Some(name));
-    for (name, _) in reach.query.iter().filter(|(name, _)| asks(name)) {
-        let why = format!("has {name}= in its query, which is set in any case; remove it there");
-        notes.problem("endpoint", why);
+    let name_of = |pair: &str| {
+        let name = pair.split('=').next().unwrap_or_default();
+        percent_decoded(name).unwrap_or_else(|| name.to_owned())
+    };
+    let asked: Vec<String> = url.query().split('&').map(name_of).collect();
+    let names = reach.query.iter().filter(|(name, _)| asked.iter().any(|own| own == name));
+    let names: Vec<String> = names.map(|(name, _)| format!("{name}=")).collect();
+    if !names.is_empty() {
+        let (is, it) = if names.len() == 1 { ("is", "it") } else { ("are", "them") };
+        let names = names.join(" and ");
+        notes.problem("endpoint", format!("has {names} in its query, which {is} set in any case; remove {it} there"));
     }
 }
 

@@ -23,9 +23,9 @@ pub struct Format {
     /// The path that its receivers have behind an endpoint, unless that ends so; none: an endpoint is
     /// taken as it is.
     pub path: Option<&'static str>,
-    /// What its own settings say of how its receivers are reached; what makes no sense there is noted. Notes
-    /// are of the destination's object.
-    pub reach: fn(&Options, &mut Notes) -> Reach,
+    /// What its own settings say of how its receivers are reached, at the endpoint, where one is given; what makes no
+    /// sense there is noted. Notes are of the destination's object.
+    pub reach: fn(&Options, Option<&str>, &mut Notes) -> Reach,
     /// By which names it is sent where nothing is said.
     pub naming: Scheme,
     /// What one body may hold.
@@ -210,7 +210,7 @@ pub struct Shown {
 }
 
 /// For formats that have no such settings.
-pub fn as_given(_: &Options, _: &mut Notes) -> Reach {
+pub fn as_given(_: &Options, _: Option<&str>, _: &mut Notes) -> Reach {
     Reach::default()
 }
 

@@ -499,6 +499,31 @@ fn influxdb_has_the_path_and_the_query_of_its_version_and_its_token_in_a_header(
 }
 
 #[test]
+fn a_path_of_influxdb_is_its_own_versions() {
+    let said = |endpoint: &str, own: &str| {
+        problem(&format!(r#"{{"shipper": {{"type": "influxdb", "endpoint": "{endpoint}"{own}}}}}"#))
+    };
+    for (endpoint, own, path, theirs, version) in [
+        ("http://x/api/v3/write_lp", r#", "influxdb": {"version": 1, "database": "d"}"#, "/api/v3/write_lp", 3, 1),
+        ("http://x/write/", r#", "influxdb": {"bucket": "b", "org": "o"}"#, "/write", 1, 2),
+        ("http://x/write", r#", "influxdb": {"version": 3, "database": "d"}"#, "/write", 1, 3),
+        ("http://x/api/v2/write?bucket=a&org=o", "", "/api/v2/write", 2, 1),
+        ("http://x/api/v2/write", r#", "influxdb": {"database": "d"}"#, "/api/v2/write", 2, 1),
+    ] {
+        let shown = endpoint.replace("bucket=a&org=o", "***");
+        let expected = format!(
+            "shipper.endpoint: \"{shown}\" ends in {path}, which is version {theirs}'s, and the version here is \
+             {version}; set influxdb.version to {theirs}, or end it before {path}"
+        );
+        let said = said(endpoint, own);
+        assert!(said.ends_with(&expected), "{said}\n{expected}");
+    }
+    // A version that there is none of is all that is said.
+    let said = said("http://x", r#", "influxdb": {"version": 4}"#);
+    assert!(said.ends_with("shipper.influxdb.version: expected a whole number from 1 to 3, got 4"), "{said}");
+}
+
+#[test]
 fn graphite_is_a_host_and_a_port_over_tcp_or_tls() {
     let shipper = |more: &str| format!(r#"{{"shipper": {{"type": "graphite", {more}}}}}"#);
     let config = loaded(&shipper(r#""endpoint": "tcp://carbon", "timeout": "3s""#));
@@ -698,15 +723,23 @@ fn a_parameter_of_influxdb_is_given_once() {
     let shipper = |endpoint: &str| {
         format!(r#"{{"shipper": {{"type": "influxdb", "endpoint": "{endpoint}", "influxdb": {{"database": "d"}}}}}}"#)
     };
-    for (endpoint, name) in
-        [("http://h/?db=x", "db"), ("http://h/?a=b&db", "db"), ("http://h/?precision=ns", "precision")]
-    {
+    for (endpoint, name) in [
+        ("http://h/?db=x", "db"),
+        ("http://h/?a=b&db", "db"),
+        ("http://h/?precision=ns", "precision"),
+        ("http://h/?d%62=x", "db"),
+    ] {
         let all = problems(&shipper(endpoint));
         let said = format!(
             "c.json:1:46: shipper.endpoint: has {name}= in its query, which is set in any case; remove it there"
         );
         assert_eq!(all, [said], "{endpoint}");
     }
+    let all = problems(&shipper("http://h/?precision=s&db=x")).concat();
+    assert!(
+        all.ends_with("has db= and precision= in its query, which are set in any case; remove them there"),
+        "{all}"
+    );
     assert_eq!(loaded(&shipper("http://h/?adb=x&u=db")).warnings, [""; 0]);
 }
 

@@ -132,7 +132,7 @@ fn set_site(s: &mut Settings, site: String) -> Done {
     Ok(())
 }
 
-fn reach(options: &Options, _: &mut Notes) -> Reach {
+fn reach(options: &Options, _: Option<&str>, _: &mut Notes) -> Reach {
     let Settings { site, api_key } = options.get();
     let key = api_key.is_given().then_some(Shown {
         key: api_key,

@@ -23,7 +23,7 @@ use super::gzip::GZIP;
 use super::key::Key;
 use super::lines::{LineEncoder, Lined, Lines, divide, write_whole};
 use super::options::{Compression, Options};
-use crate::fields::{DefaultValue, Done, Field, Inner, Notes, Table, Takes};
+use crate::fields::{DefaultValue, Done, Fault, Field, Inner, Notes, Table, Takes};
 use crate::model::Scheme;
 use crate::shaping::{Perspective, View, ViewSeries};
 
@@ -86,11 +86,40 @@ enum Version {
     V3,
 }
 
+impl Version {
+    const ALL: [Version; 3] = [Version::V1, Version::V2, Version::V3];
+
+    /// Where it takes lines.
+    fn path(self) -> &'static str {
+        match self {
+            Version::V1 => "/write",
+            Version::V2 => "/api/v2/write",
+            Version::V3 => "/api/v3/write_lp",
+        }
+    }
+
+    /// What stands before a token; the version 1 has none.
+    fn before_token(self) -> &'static str {
+        match self {
+            Version::V1 => "",
+            Version::V2 => "Token ",
+            Version::V3 => "Bearer ",
+        }
+    }
+
+    /// Whose path an endpoint ends in; none: in nobody's.
+    fn of_endpoint(endpoint: &str) -> Option<Version> {
+        let path = endpoint.split(['?', '#']).next()?.trim_end_matches('/');
+        // The first version's is the end of the second one's.
+        Version::ALL.into_iter().rev().find(|version| path.ends_with(version.path()))
+    }
+}
+
 static SETTINGS: [Field<Settings>; 8] = [
     Field::new(
         "version",
         Takes::Whole(1..=3, |s: &mut Settings, version| {
-            s.version = [Version::V1, Version::V2, Version::V3].get(version as usize - 1).copied();
+            s.version = Version::ALL.get(version as usize - 1).copied();
         }),
         DefaultValue::Null,
         "InfluxDB's API: 1 is `/write`, 2 `/api/v2/write`, 3 `/api/v3/write_lp`; null: 2 with a `bucket`, else 1.",
@@ -156,14 +185,21 @@ fn name(place: &mut Option<String>, text: String) -> Done {
 }
 
 /// Where each version takes lines, and what it has to be told there.
-fn reach(options: &Options, notes: &mut Notes) -> Reach {
+fn reach(options: &Options, endpoint: Option<&str>, notes: &mut Notes) -> Reach {
     let all = options.get::<Settings>();
     let version = all.version.unwrap_or(if all.bucket.is_some() { Version::V2 } else { Version::V1 });
-    let (path, before) = match version {
-        Version::V1 => ("/write", ""),
-        Version::V2 => ("/api/v2/write", "Token "),
-        Version::V3 => ("/api/v3/write_lp", "Bearer "),
-    };
+    let number = version as u8 + 1;
+    if let Some(other) = endpoint.and_then(Version::of_endpoint).filter(|other| *other != version) {
+        let (path, other) = (other.path(), other as u8 + 1);
+        let why = format!(
+            " ends in {path}, which is version {other}'s, and the version here is {number}; set influxdb.version to \
+             {other}, or end it before {path}"
+        );
+        // What else is missing is a matter of the version.
+        notes.problem("endpoint", Fault::quoting("").after(why));
+        return Reach::default();
+    }
+    let (path, before) = (version.path(), version.before_token());
     // In the query's order, with the versions that take each: none of the others knows it.
     let parameters = [
         ("db", "database", all.database, true, [Version::V1, Version::V3].contains(&version)),
@@ -171,14 +207,13 @@ fn reach(options: &Options, notes: &mut Notes) -> Reach {
         ("org", "org", all.org, true, version == Version::V2),
         ("bucket", "bucket", all.bucket, true, version == Version::V2),
     ];
-    let number = version as u8 + 1;
     let mut query = Vec::new();
     notes.within(OBJECT, |notes| {
         for (parameter, field, value, is_required, is_taken) in parameters {
             match value {
                 Some(value) if is_taken => query.push((parameter, value)),
                 Some(_) => notes.warning(field, format!("has no effect with version {number}")),
-                None if is_taken && is_required => notes.problem(field, format!("required with version {number}")),
+                None if is_taken && is_required => notes.lack_beside(field, format!("required with version {number}")),
                 None => {}
             }
         }
