@@ -92,7 +92,7 @@ pub fn load(source: Source, env: Env<'_>, host_name: &str) -> Result<Config, Pro
 /// `text` is a list of endpoints, or one of Prometheus' `file_sd`.
 ///
 /// # Errors
-/// All that is wrong with it, a line each.
+/// All that is wrong with it, a line each, without the file's name: who asked knows that.
 pub fn endpoints_of(
     path: &Path,
     text: &str,
@@ -105,7 +105,10 @@ pub fn endpoints_of(
     let whole = format!("{{\"collector\":{{\"interval_seconds\":{interval}}},\"endpoints\":{text}\n}}");
     let env = |name: &str| if name.starts_with("MC_") { None } else { env(name) };
     let source = Source::Text(path.display().to_string(), whole.into_bytes());
-    let config = load(source, &env, "").map_err(|problems| problems.to_string())?;
+    let file = format!("{}:", path.display());
+    let without_file = |line: &str| line.strip_prefix(&*file).unwrap_or(line).trim_start().to_owned();
+    let in_words = |problems: Problems| problems.to_string().lines().map(without_file).collect::<Vec<_>>().join("\n");
+    let config = load(source, &env, "").map_err(in_words)?;
     Ok(config.endpoints)
 }
 

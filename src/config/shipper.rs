@@ -394,6 +394,9 @@ fn warn_of_unused(shipper: &LaneFields, format: Option<&Format>, notes: &mut Not
     if !format.over.is_network() && shipper.http.has_timeout() {
         notes.warning("timeout", no_effect());
     }
+    if !format.over.is_network() && shipper.http.has_tls() {
+        notes.warning("tls", no_effect());
+    }
     if format.over == Over::Stdout && shipper.endpoint.is_some() {
         notes.warning("endpoint", no_effect());
     }

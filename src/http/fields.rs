@@ -399,6 +399,11 @@ impl HttpFields {
         self.timeout.is_some()
     }
 
+    /// Whether TLS is asked for.
+    pub fn has_tls(&self) -> bool {
+        self.tls.enabled
+    }
+
     /// The fields that were given and are of use in requests alone: credentials, headers, a proxy.
     pub fn of_requests(&self) -> Vec<&'static str> {
         let all = [

@@ -9,7 +9,7 @@ use super::settings::{Limits, PageFormat, Settings};
 use crate::fields::{DefaultValue, Done, Fault, Field, Inner, Notes, Table, Takes, WAIT};
 use crate::http::{Env, HttpFields, Purpose, UNTIMED_TABLE, Url, checked_place, is_local};
 use crate::model::Labels;
-use crate::shaping::{GivenRules, RULE_TABLE};
+use crate::shaping::{GivenRules, RULE_TABLE, Rules};
 
 /// Names become values of labels and keys of `/health`.
 const MAX_NAME_BYTES: usize = 256;
@@ -293,6 +293,7 @@ impl EndpointFields {
                 notes.within("transforms", |notes| notes.within(at, name));
             }
         }
+        warn_of_short_windows(&transforms, interval, notes);
         let (name, mut http) = (self.name?, http?);
         http.timeout = self.timeout.unwrap_or(DEFAULT_TIMEOUT).min(interval);
         // Nothing is won where no network lies between.
@@ -319,6 +320,21 @@ impl EndpointFields {
             limits: self.limits,
             transforms,
         })
+    }
+}
+
+/// Says which rules gather over less than the time between two scrapes.
+fn warn_of_short_windows(rules: &Rules, interval: Duration, notes: &mut Notes) {
+    let folds = rules.iter().enumerate().filter_map(|(at, rule)| Some((at, rule.fold()?)));
+    for (at, fold) in folds.filter(|(_, fold)| fold.window < interval) {
+        let why = format!(
+            "{:?} is less than the endpoint's interval, {interval:?}: each window has one scrape, or none",
+            fold.window
+        );
+        let steps = |notes: &mut Notes| {
+            notes.within(at, |notes| notes.within(fold.word(), |notes| notes.warning(fold.window_field(), why)));
+        };
+        notes.within("transforms", steps);
     }
 }
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::fold::Function;
 use super::given::{
-    GivenAggregate, GivenDownsample, GivenRelabel, GivenRule, LABEL, Rename, Sample, Scale, is_own_label_name,
+    GivenAggregate, GivenDownsample, GivenRelabel, GivenRule, LABEL, METRIC, Rename, Sample, Scale, is_own_label_name,
+    is_own_metric_name,
 };
 use super::matching::Match;
 use super::pattern::Pattern;
@@ -342,8 +343,8 @@ static AGGREGATE_FIELDS: [Field<GivenAggregate>; 7] = [
     Field::new(
         "name",
         Takes::Text(|s: &mut GivenAggregate, name| {
-            if name.is_empty() {
-                return Err(Fault::expected("a name"));
+            if !is_own_metric_name(&name) {
+                return Err(Fault::expected(METRIC));
             }
             s.name = Some(name);
             Ok(())

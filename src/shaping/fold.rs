@@ -102,6 +102,14 @@ impl Fold {
         }
     }
 
+    /// How the length of its windows is called there.
+    pub fn window_field(&self) -> &'static str {
+        match self.grouping {
+            Grouping::Each => "every",
+            Grouping::By(..) | Grouping::Without(..) => "window",
+        }
+    }
+
     /// What `series` is gathered into.
     pub fn group_of(&self, series: &Series) -> Series {
         let mut group = Series::default();

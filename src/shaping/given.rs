@@ -278,6 +278,15 @@ impl GivenRelabel {
     }
 }
 
+/// What a metric's name has to be.
+pub(super) const METRIC: &str = "a metric's name (letters, digits, _, : and ., no digit or . first)";
+
+/// A metric's name that somebody wrote for one of ours: as Prometheus has them, or with dots, as OpenTelemetry does.
+pub(super) fn is_own_metric_name(name: &str) -> bool {
+    let is_first = |b: u8| b.is_ascii_alphabetic() || b == b'_' || b == b':';
+    name.bytes().next().is_some_and(is_first) && name.bytes().all(|b| is_first(b) || b.is_ascii_digit() || b == b'.')
+}
+
 /// What a label's name has to be.
 pub(super) const LABEL: &str = "a label's name (letters, digits and _, no digit first)";
 

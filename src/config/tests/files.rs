@@ -45,6 +45,16 @@ fn a_link_to_nowhere_is_not_taken_for_an_absent_file() {
 }
 
 #[test]
+fn what_is_wrong_with_a_file_of_endpoints_leaves_its_name_to_who_asked() {
+    let of = |text: &str| endpoints_of(Path::new("/e/a.json"), text, Duration::from_secs(10), &|_| None).unwrap_err();
+    let all = of("[{\"name\": \"a\",\n\"url\": \"x\"},\n{\"name\": \"b\"}]");
+    let lines: Vec<&str> = all.lines().collect();
+    assert_eq!(lines.len(), 2, "{all}");
+    assert!(lines[0].starts_with("2:8: endpoints[0].url: "), "{all}");
+    assert!(lines[1].starts_with("3:1: endpoints[1].url: required"), "{all}");
+}
+
+#[test]
 fn hostile_files_cost_bounded_work() {
     let many: String = (0..20_000).map(|i| format!("\"k{i}\": 1,")).collect();
     let error = load_with(&format!("{{{many}\"x\": 1}}"), &[]).unwrap_err();

@@ -760,6 +760,8 @@ fn what_only_requests_have_is_warned_of_once_where_none_are_made() {
             ("bearer_token_file", r#""/nowhere/t""#),
             ("proxy_url", r#""http://p:1""#),
             ("user_agent", r#""x""#),
+            // Graphite has it.
+            ("tls", if shipper.contains("file") { r#"{"enabled": true}"# } else { continue }),
         ] {
             let said = warnings(shipper, &format!("\"{field}\": {value}"));
             let [said] = &said[..] else { panic!("{field}: {said:?}") };

@@ -45,6 +45,11 @@ fn what_is_wrong_with_them_is_said_with_its_place() {
             "transforms[0].aggregate.window: expected a duration from 1s to 24h, got \"10ms\"",
         ),
         (r#"{"aggregate": {"name": "a", "function": "mean"}}"#, "transforms[0].aggregate.function: expected"),
+        (
+            r#"{"aggregate": {"name": "0bad", "function": "sum"}}"#,
+            "transforms[0].aggregate.name: expected a metric's name (letters, digits, _, : and ., no digit or . first), got \"0bad\"",
+        ),
+        (r#"{"aggregate": {"name": "a\nb", "function": "sum"}}"#, "transforms[0].aggregate.name: expected a metric's"),
         (r#"{"downsample": {"function": "sum"}}"#, "transforms[0].downsample.function: expected"),
         (r#"{"limit": {}}"#, "transforms[0].limit: says neither series nor per_name"),
         (r#"{"limit": {"series": 0}}"#, "transforms[0].limit: says neither series nor per_name"),
@@ -71,6 +76,31 @@ fn an_endpoint_has_the_same_rules() {
         taken[0].contains("endpoints[0].transforms[3].aggregate.name: \"up\" is what is said of the scrape"),
         "{taken:?}"
     );
+}
+
+#[test]
+fn a_name_of_an_aggregate_is_as_the_schemes_have_them() {
+    for name in ["a", "_a9", "job:http_requests:sum", "hw.temperature.max"] {
+        let text = format!(r#"{{"transforms": [{{"aggregate": {{"name": "{name}", "function": "sum"}}}}]}}"#);
+        assert_eq!(loaded(&text).warnings, [""; 0], "{name}");
+    }
+}
+
+#[test]
+fn a_window_that_is_shorter_than_the_endpoints_interval_is_warned_of() {
+    let warnings = |interval: &str| {
+        let rules = r#"{"drop": {"name": "x"}}, {"aggregate": {"function": "sum", "name": "a", "window": "30s"}},
+            {"downsample": {"every": "10s"}}"#;
+        let one = format!(r#"{{"name": "a", "url": "http://h/", "interval": "{interval}", "transforms": [{rules}]}}"#);
+        loaded(&format!(r#"{{"endpoints": [{one}]}}"#)).warnings
+    };
+    let said = warnings("1m");
+    assert_eq!(said.len(), 2, "{said:?}");
+    let why = "is less than the endpoint's interval, 60s: each window has one scrape, or none";
+    assert!(said[0].ends_with(&format!("endpoints[0].transforms[1].aggregate.window: 30s {why}")), "{said:?}");
+    assert!(said[1].ends_with(&format!("endpoints[0].transforms[2].downsample.every: 10s {why}")), "{said:?}");
+    assert_eq!(warnings("30s").len(), 1);
+    assert_eq!(warnings("10s"), [""; 0]);
 }
 
 #[test]
