@@ -98,7 +98,7 @@ static FIELDS: [Field<EndpointFields>; 16] = [
         "format",
         Takes::Word(&PageFormat::WORDS, |s, at| s.format = PageFormat::ALL[at]),
         DefaultValue::Text("auto"),
-        "`auto` goes by the answer's `Content-Type`, and by what the page looks like.",
+        "`auto`: OpenMetrics or text 0.0.4 where the answer's `Content-Type` says so, else JSON where the page is a JSON object, else text.",
     ),
     Field::new(
         "interval",
