@@ -4,8 +4,8 @@
 //! counting series that was encoded. A first value gives no increase, since nobody knows what was
 //! before it, but where it is known to count from 0 and has begun since the first batch: where metricsd itself counts,
 //! or an application says so. Each later one gives what came since the one before, so that the increases cover
-//! time without gaps and without overlap. A number that falls was set back to zero in between, and is
-//! an increase as it stands. A batch that never came to the encoder costs nothing: the next one's
+//! time without gaps and without overlap. A number that falls was set back to zero in between, and so was one whose
+//! source says a newer start than before: it is an increase as it stands. A batch that never came to the encoder costs nothing: the next one's
 //! increase is the larger for it. What a body held that was refused is lost, and nothing brings it
 //! back: it is never in a second body.
 //!
@@ -78,6 +78,9 @@ struct Last {
     time_ms: i64,
 }
 
+/// What is known of series whose chunk has gone, by identity, and since when they counted.
+type Left = HashMap<u64, (Last, Since), AsItIs>;
+
 impl Deltas {
     /// Nothing is known of any series, which are seen `from` there.
     pub fn new(from: Perspective) -> Deltas {
@@ -131,15 +134,14 @@ impl Deltas {
         let said = frame.chunks.iter().filter(|chunk| frame.all().iter().all(|one| !Arc::ptr_eq(one, chunk)));
         let after: Arc<[Arc<Chunk>]> = said.chain(frame.all().iter()).cloned().collect();
         let before = self.sources.insert(Arc::clone(&frame.source), Arc::clone(&after));
-        let mut left: HashMap<u64, Last, AsItIs> = HashMap::default();
+        let mut left = Left::default();
         for chunk in before.iter().flat_map(|chunks| chunks.iter()) {
             let Some(known) = self.known.remove(&chunk.id()) else { continue };
             let view = self.from.view(chunk);
-            for one in &known {
-                let Some(last) = one.last else { continue };
-                let known = left.entry(view.get(one.at as usize).identity).or_insert(last);
-                if known.time_ms < last.time_ms {
-                    *known = last;
+            for (identity, last, since) in of_chunk(&known, &view, chunk) {
+                let known = left.entry(identity).or_insert((last, since));
+                if known.0.time_ms < last.time_ms {
+                    *known = (last, since);
                 }
             }
         }
@@ -156,23 +158,30 @@ impl Deltas {
     /// What is known of a source's series goes with them into other chunks.
     fn follow(&mut self, before: &[Arc<Chunk>], after: &[Arc<Chunk>]) {
         let [gone, come] = changes(before, after);
-        let mut left: HashMap<u64, Last, AsItIs> = HashMap::default();
+        let mut left = Left::default();
         for chunk in gone {
             let Some(known) = self.known.remove(&chunk.id()) else { continue };
             let view = self.from.view(chunk);
-            let all = known.iter().filter_map(|one| Some((view.get(one.at as usize).identity, one.last?)));
-            left.extend(all);
+            left.extend(of_chunk(&known, &view, chunk).map(|(identity, last, since)| (identity, (last, since))));
         }
         for chunk in come {
             self.learn(chunk, &left);
         }
     }
 
-    /// What is known of the series of a chunk that has come is what is `left` of them by identity.
-    fn learn(&mut self, chunk: &Chunk, left: &HashMap<u64, Last, AsItIs>) {
+    /// What is known of the series of a chunk that has come is what is `left` of them by identity. Those that count
+    /// from 0 since later than they did were set back to that.
+    fn learn(&mut self, chunk: &Chunk, left: &Left) {
         let view = self.from.view(chunk);
         let counting = counting(&view, |at, identity| {
-            left.get(&identity).copied().or_else(|| self.zero(chunk, view.get(at).item))
+            let item = view.get(at).item;
+            match (left.get(&identity), chunk.items()[item as usize].since) {
+                (Some((last, Since::Ms(before))), Since::Ms(since)) if chunk.counts_from_zero() && since > *before => {
+                    Some(Last { value: 0.0, ..*last })
+                }
+                (Some((last, _)), _) => Some(*last),
+                (None, _) => self.zero(chunk, item),
+            }
         });
         self.known.insert(chunk.id(), counting);
     }
@@ -234,6 +243,14 @@ impl Deltas {
     }
 }
 
+/// What is `known` of a chunk's series, by identity, and since when they count.
+fn of_chunk(known: &[Counting], view: &View, chunk: &Chunk) -> impl Iterator<Item = (u64, Last, Since)> {
+    known.iter().filter_map(|one| {
+        let series = view.get(one.at as usize);
+        Some((series.identity, one.last?, chunk.items()[series.item as usize].since))
+    })
+}
+
 /// The series of `view` that count, with what is known of each by its number there and its identity.
 fn counting(view: &View, mut last: impl FnMut(usize, u64) -> Option<Last>) -> Vec<Counting> {
     let mut given = HashSet::new();
@@ -271,7 +288,7 @@ mod tests {
     use crate::formats::compiled::Compiled;
     use crate::formats::part::parts;
     use crate::formats::testing::{self, COUNT, TOTAL};
-    use crate::model::{Frame, Labels, Recorder, Resource, Roster};
+    use crate::model::{Frame, Item, Labels, Recorder, Resource, Roster};
 
     const UNKNOWN: Delta = Delta::Unknown;
 
@@ -355,6 +372,27 @@ mod tests {
         assert_eq!(given, [since(2000, 0.0)]);
         let given: Vec<Delta> = of(4000, &[("a", 5.0), ("b", 2.0)]);
         assert_eq!(given, [since(3000, 0.0), since(3000, 2.0)]);
+    }
+
+    #[test]
+    fn a_newer_start_is_a_reset_also_where_the_number_is_higher() {
+        let (mut out, mut deltas) = (Recorder::new("push", 1000).of_said_starts(), deltas());
+        let (_, reading) = testing::series(&TOTAL, &Labels::new([("device", "sda")]).unwrap());
+        let mut of = |time_ms, run: &str, since_ms: Option<i64>, value| {
+            let item = Item::new(&["sda", run]);
+            let mut writer = out.item(&item);
+            since_ms.into_iter().for_each(|ms| writer.since(ms));
+            writer.push_learnt(&reading, value);
+            drop(writer);
+            totals(&mut deltas, &batch(out.finish(time_ms)))[0].1
+        };
+        assert_eq!(of(1000, "1", Some(500), 100.0), UNKNOWN, "it began before the first batch");
+        assert_eq!(of(2000, "1", Some(500), 110.0), since(1000, 10.0));
+        assert_eq!(of(3000, "2", Some(2500), 150.0), since(2000, 150.0));
+        assert_eq!(of(4000, "2", Some(2500), 151.0), since(3000, 1.0));
+        assert_eq!(of(5000, "3", Some(2400), 160.0), since(4000, 9.0), "that is no newer one");
+        assert_eq!(of(6000, "4", None, 161.0), since(5000, 1.0), "that says none");
+        assert_eq!(of(7000, "5", Some(6500), 163.0), since(6000, 2.0), "nobody knows that it is another one");
     }
 
     #[test]
