@@ -5,7 +5,8 @@
 //! before it, but where it is known to count from 0 and has begun since the first batch: where metricsd itself counts,
 //! or an application says so. Each later one gives what came since the one before, so that the increases cover
 //! time without gaps and without overlap. A number that falls was set back to zero in between, and so was one whose
-//! source says a newer start than before: it is an increase as it stands. A batch that never came to the encoder costs nothing: the next one's
+//! source says a newer start than before: it is an increase as it stands. What is observed may be negative, so the sum of a histogram or a summary may fall: it
+//! was set back where their count was. A batch that never came to the encoder costs nothing: the next one's
 //! increase is the larger for it. What a body held that was refused is lost, and nothing brings it
 //! back: it is never in a second body.
 //!
@@ -17,7 +18,8 @@ use std::sync::Arc;
 
 use super::part::Part;
 use crate::model::{AsItIs, Batch, Chunk, Family, Frame, Kind, Since, changes};
-use crate::shaping::{Perspective, View};
+use crate::order;
+use crate::shaping::{Perspective, View, ViewSeries};
 
 /// What a sample is where increases are sent.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -31,7 +33,7 @@ pub enum Delta {
     Since {
         /// The end of the time before: what came is of the time after this, up to the sample's own.
         start_ms: i64,
-        /// Never less than zero.
+        /// Never less than zero, but for the sum of a histogram or a summary.
         increase: f64,
     },
 }
@@ -61,6 +63,8 @@ pub struct Deltas {
     narrowed: HashSet<Arc<str>>,
     /// Of the part that was asked for last.
     deltas: Vec<Delta>,
+    /// Which counts of its histograms and summaries fell.
+    fell: Vec<bool>,
 }
 
 /// A series that counts.
@@ -68,8 +72,13 @@ pub struct Deltas {
 struct Counting {
     /// Its number among those of its view.
     at: u32,
+    /// The place, among all that count, of the count of the histogram or summary that it is a part of; or [`ALONE`].
+    count: u32,
     last: Option<Last>,
 }
+
+/// It is a part of nothing that has a count.
+const ALONE: u32 = u32::MAX;
 
 /// A number, and its time in wall-clock milliseconds.
 #[derive(Clone, Copy, Debug)]
@@ -91,6 +100,7 @@ impl Deltas {
             known: HashMap::default(),
             narrowed: HashSet::new(),
             deltas: Vec::new(),
+            fell: Vec::new(),
         }
     }
 
@@ -202,10 +212,22 @@ impl Deltas {
         let known = self.known.entry(part.chunk.id()).or_insert_with(|| counting(&part.view, |_, _| None));
         self.deltas.clear();
         self.deltas.resize(part.view.len(), Delta::AsItIs);
+        self.fell.clear();
         for one in known {
             let series = part.view.get(one.at as usize);
             let now = Last { value: series.value(part.values), time_ms: series.time_ms(part.time_ms, part.times) };
-            self.deltas[one.at as usize] = step(&mut one.last, now);
+            let mut is_reset = one.last.is_some_and(|last| now.value < last.value);
+            let mut is_sum = false;
+            match one.count {
+                ALONE => {}
+                // They stand in front of what they are the counts of.
+                count if count as usize == self.fell.len() => self.fell.push(is_reset),
+                count => {
+                    is_sum = series.family().name.ends_with(SUM);
+                    is_reset = self.fell[count as usize] || is_reset && !is_sum;
+                }
+            }
+            self.deltas[one.at as usize] = step(&mut one.last, now, is_reset, is_sum);
         }
         &self.deltas
     }
@@ -251,33 +273,89 @@ fn of_chunk(known: &[Counting], view: &View, chunk: &Chunk) -> impl Iterator<Ite
     })
 }
 
-/// The series of `view` that count, with what is known of each by its number there and its identity.
+/// The series of `view` that count, with what is known of each by its number there and its identity. Counts of
+/// histograms and summaries are first.
 fn counting(view: &View, mut last: impl FnMut(usize, u64) -> Option<Last>) -> Vec<Counting> {
     let mut given = HashSet::new();
-    let counting = view.series().enumerate().filter(|(_, one)| counts(&one.family()));
-    // Two that are alike are not to give the same increase twice.
-    let known = counting.map(|(at, one)| (at, given.insert(one.identity).then(|| last(at, one.identity)).flatten()));
-    known.map(|(at, last)| Counting { at: at as u32, last }).collect()
+    let mut all = Vec::new();
+    let mut wholes: Vec<Option<Whole<'_>>> = Vec::new();
+    // The first is that of all counts, the second of the buckets that stand for one where there is none.
+    let mut counts_of: [HashMap<Whole<'_>, usize>; 2] = Default::default();
+    for (at, one) in view.series().enumerate().filter(|(_, one)| counts(&one.family())) {
+        // Two that are alike are not to give the same increase twice.
+        let last = given.insert(one.identity).then(|| last(at, one.identity)).flatten();
+        let whole = whole_of(&one);
+        if let Some((whole, nth)) = whole.as_ref().and_then(|whole| Some((whole, counts_whole(&one)?))) {
+            counts_of[nth].entry(whole.clone()).or_insert(all.len());
+        }
+        wholes.push(whole);
+        all.push(Counting { at: at as u32, count: ALONE, last });
+    }
+    let [mut counts_of, buckets] = counts_of;
+    if counts_of.is_empty() && buckets.is_empty() {
+        return all;
+    }
+    buckets.into_iter().for_each(|(whole, at)| _ = counts_of.entry(whole).or_insert(at));
+    let mut first: Vec<usize> = counts_of.values().copied().collect();
+    order::sort(&mut first);
+    let place = |at: usize| first.binary_search(&at).ok();
+    for (one, whole) in all.iter_mut().zip(&wholes) {
+        let count = whole.as_ref().and_then(|whole| place(*counts_of.get(whole)?));
+        one.count = count.map_or(ALONE, |place| place as u32);
+    }
+    let mut all: Vec<(bool, Counting)> =
+        all.into_iter().enumerate().map(|(at, one)| (place(at).is_none(), one)).collect();
+    order::sort_by_key(&mut all, |(is_behind, _)| *is_behind);
+    all.into_iter().map(|(_, one)| one).collect()
 }
 
-/// What a number gives, after the `last` one, in whose place it comes.
-fn step(last: &mut Option<Last>, now: Last) -> Delta {
+const SUM: &str = "_sum";
+
+/// What tells a histogram or a summary from others of its view: its item, its kind, its name and its labels.
+type Whole<'v> = (u32, Kind, &'v str, Vec<(&'v str, &'v str)>);
+
+/// What a series is a part of.
+fn whole_of<'v>(one: &ViewSeries<'v>) -> Option<Whole<'v>> {
+    let Family { kind, name, .. } = one.family();
+    if !matches!(kind, Kind::Histogram | Kind::Summary) {
+        return None;
+    }
+    let base = ["_bucket", SUM, "_count"].iter().find_map(|suffix| name.strip_suffix(suffix))?;
+    Some((one.item, kind, base, one.labels.iter().filter(|(name, _)| *name != "le").collect()))
+}
+
+/// Whether a part counts all observations: 0, it is there for that, or 1, it is the bucket of all.
+fn counts_whole(one: &ViewSeries<'_>) -> Option<usize> {
+    let name = one.family().name;
+    let is_all = || one.labels.iter().any(|(name, value)| name == "le" && value == "+Inf");
+    if name.ends_with("_count") {
+        return Some(0);
+    }
+    (name.ends_with("_bucket") && is_all()).then_some(1)
+}
+
+/// What a number gives, after the `last` one, in whose place it comes, and which was set back to zero in between where it
+/// `is_reset`.
+fn step(last: &mut Option<Last>, now: Last, is_reset: bool, may_fall: bool) -> Delta {
+    let Some(before) = last else {
+        *last = Some(now).filter(|now| now.value.is_finite());
+        return Delta::Unknown;
+    };
+    if is_reset {
+        before.value = 0.0;
+    }
     if !now.value.is_finite() {
         return Delta::Unknown;
     }
-    let Some(before) = last else {
-        *last = Some(now);
-        return Delta::Unknown;
-    };
     if now.time_ms <= before.time_ms {
         // The clock went back, or nothing new was said: what came meanwhile is in the next one.
         before.time_ms = now.time_ms;
         return Delta::Unknown;
     }
-    let increase = if now.value < before.value { now.value } else { now.value - before.value };
+    let increase = now.value - before.value;
     let start_ms = before.time_ms;
     *before = now;
-    if increase >= 0.0 { Delta::Since { start_ms, increase } } else { Delta::Unknown }
+    if increase >= 0.0 || may_fall { Delta::Since { start_ms, increase } } else { Delta::Unknown }
 }
 
 #[cfg(test)]
@@ -288,7 +366,7 @@ mod tests {
     use crate::formats::compiled::Compiled;
     use crate::formats::part::parts;
     use crate::formats::testing::{self, COUNT, TOTAL};
-    use crate::model::{Frame, Item, Labels, Recorder, Resource, Roster};
+    use crate::model::{Frame, Item, Labels, Learnt, Recorder, Resource, Roster};
 
     const UNKNOWN: Delta = Delta::Unknown;
 
@@ -393,6 +471,47 @@ mod tests {
         assert_eq!(of(5000, "3", Some(2400), 160.0), since(4000, 9.0), "that is no newer one");
         assert_eq!(of(6000, "4", None, 161.0), since(5000, 1.0), "that says none");
         assert_eq!(of(7000, "5", Some(6500), 163.0), since(6000, 2.0), "nobody knows that it is another one");
+    }
+
+    #[test]
+    fn a_sum_falls_with_what_is_observed_and_is_set_back_with_its_count() {
+        let (mut out, mut deltas) = (Recorder::new("s", 1000), deltas());
+        let mut time_ms = 0;
+        // Twice: the parts of a summary stand in another order.
+        let names = [
+            (Kind::Histogram, "h_sum"),
+            (Kind::Histogram, "h_count"),
+            (Kind::Summary, "s_count"),
+            (Kind::Summary, "s_sum"),
+            (Kind::Histogram, "alone_sum"),
+        ];
+        let readings = names.map(|(kind, name)| Arc::new(Learnt::everywhere(Family::new(kind, name, "", ""), &[])));
+        let mut of = |count, sum| {
+            time_ms += 1000;
+            let item = Item::new(&["x"]);
+            let mut writer = out.item(&item);
+            for (reading, value) in readings.iter().zip([sum, count, count, sum, sum]) {
+                writer.push_learnt(reading, value);
+            }
+            drop(writer);
+            let batch = batch(out.finish(time_ms));
+            deltas.begin(&batch);
+            let part = parts(&batch, &testing::from(Labels::EMPTY), &mut Compiled::default()).remove(0);
+            let increases = deltas.next(&part).iter().map(|delta| match delta {
+                Delta::Since { increase, .. } => Some(*increase),
+                Delta::Unknown => None,
+                Delta::AsItIs => panic!("all of them count"),
+            });
+            <[Option<f64>; 5]>::try_from(increases.collect::<Vec<_>>()).unwrap()
+        };
+        let both = |count, sum, alone: Option<f64>| [Some(sum), Some(count), Some(count), Some(sum), alone];
+        assert_eq!(of(1.0, 5.0), [None; 5]);
+        assert_eq!(of(2.0, 3.0), both(1.0, -2.0, Some(3.0)), "nothing says that one without a count was not set back");
+        assert_eq!(of(3.0, 4.0), both(1.0, 1.0, Some(1.0)));
+        assert_eq!(of(90.0, -495.5), both(87.0, -499.5, None), "below zero it is no number that grows");
+        assert_eq!(of(2.0, 7.0), both(2.0, 7.0, Some(502.5)), "its count fell");
+        assert_eq!(of(1.0, f64::NAN), [None, Some(1.0), Some(1.0), None, None]);
+        assert_eq!(of(3.0, 6.0), both(2.0, 6.0, Some(6.0)), "it was set back while it was no number");
     }
 
     #[test]

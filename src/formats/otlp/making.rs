@@ -165,7 +165,9 @@ impl<W: Wire> Body<W> {
             Form::Histogram(one) => {
                 self.counts.clear();
                 let Some(count) = one.counts(values, &mut self.counts) else { return Added::Broken };
-                Value::Histogram { count, sum: one.sum.map(number), counts: &self.counts, bounds: &one.bounds }
+                // What came of the sum may not be known where the rest is.
+                let sum = one.sum.map(number).filter(|sum| since.is_none() || !sum.is_nan());
+                Value::Histogram { count, sum, counts: &self.counts, bounds: &one.bounds }
             }
             Form::Summary(one) => {
                 let Some(count) = count_of(number(one.count)) else { return Added::Broken };
@@ -266,9 +268,11 @@ fn increase_of(form: &Form, values: &[f64], deltas: &[Delta], increases: &mut Ve
                 below = of_bucket.map_or(below, |(_, increase)| increase);
                 put(*at, if is_new { values[*at as usize] } else { below });
             }
-            for at in [&one.count].into_iter().chain(&one.sum) {
-                let (_, increase) = of(*at)?;
-                put(*at, if is_new { values[*at as usize] } else { increase });
+            put(one.count, increase);
+            if let Some(at) = &one.sum {
+                // One that was no number at either end is not known, and costs no observation.
+                let of_sum = of(*at).filter(|(since_ms, _)| *since_ms == start_ms).map(|(_, increase)| increase);
+                put(*at, if is_new { values[*at as usize] } else { of_sum.unwrap_or(f64::NAN) });
             }
             Some(start_ms)
         }

@@ -102,6 +102,31 @@ fn deltas_cover_time_without_gap_or_overlap_and_never_a_first_value() {
 }
 
 #[test]
+fn a_sum_that_falls_or_is_no_number_costs_no_observation() {
+    let options = options(Encoding::Protobuf, Compression::None).with(Temporality::Delta);
+    let mut encoder = encoder(&options, testing::from(Labels::EMPTY));
+    let mut growing = Growing::new();
+    let mut round = |numbers| {
+        let (body, encoded) = testing::encode(&mut *encoder, &growing.batch(1.0, numbers));
+        assert_eq!(encoded.unencodable, 0);
+        let request = decode(&encoder.content(), &body);
+        let mut metrics = request.resource_metrics[0].scope_metrics[0].metrics.iter();
+        metrics.find_map(|metric| match metric.data.as_ref()? {
+            metric::Data::Histogram(one) => Some((one.data_points[0].bucket_counts.clone(), one.data_points[0].sum)),
+            _ => None,
+        })
+    };
+    assert_eq!(round([0.0, 1.0, 5.0]), None);
+    assert_eq!(round([1.0, 2.0, 3.0]), Some((vec![1, 0], Some(-2.0))));
+    assert_eq!(round([1.0, 3.0, 4.0]), Some((vec![0, 1], Some(1.0))));
+    assert_eq!(round([31.0, 63.0, -496.0]), Some((vec![30, 30], Some(-500.0))));
+    assert_eq!(round([31.0, 64.0, f64::NAN]), Some((vec![0, 1], None)));
+    assert_eq!(round([31.0, 65.0, -490.0]), Some((vec![0, 1], None)), "its sum came of a longer time");
+    assert_eq!(round([31.0, 66.0, -489.0]), Some((vec![0, 1], Some(1.0))));
+    assert_eq!(round([1.0, 2.0, 600.0]), Some((vec![1, 1], Some(600.0))), "its count fell");
+}
+
+#[test]
 fn a_bound_that_is_new_costs_no_observation() {
     new_bounds(Recorder::new("s", 100), None);
     // Where it counts from 0, its first value is what has come since then; a bound that is new is not of that time.
