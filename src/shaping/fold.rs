@@ -137,11 +137,11 @@ impl Fold {
         match (&self.grouping, self.function) {
             // It is the same series, told less often.
             (Grouping::Each, _) => kind,
-            (_, Count | Increase | Min | Max | Avg | Quantile(_)) => Kind::Gauge,
-            (_, Sum | Last) => match kind {
-                Kind::Counter | Kind::UpDown | Kind::Gauge | Kind::Untyped => kind,
-                // Its buckets count.
-                Kind::Histogram => Kind::Counter,
+            (_, Count | Increase | Min | Max | Avg | Last | Quantile(_)) => Kind::Gauge,
+            // It falls when a series ends or begins anew, and jumps when one comes back: neither is an increase.
+            (_, Sum) => match kind {
+                Kind::Counter | Kind::UpDown | Kind::Histogram => Kind::UpDown,
+                Kind::Gauge | Kind::Untyped => kind,
                 Kind::Summary => Kind::Untyped,
                 Kind::Info | Kind::StateSet => Kind::Gauge,
             },

@@ -122,9 +122,9 @@ fn without_leaves_the_other_labels_and_the_input_may_go_on() {
 }
 
 #[test]
-fn a_sum_of_counters_counts_and_what_grew_is_a_gauge() {
+fn nothing_that_is_made_of_counters_is_a_counter() {
     for (function, kind) in
-        [("sum", Kind::Counter), ("last", Kind::Counter), ("increase", Kind::Gauge), ("max", Kind::Gauge)]
+        [("sum", Kind::UpDown), ("last", Kind::Gauge), ("increase", Kind::Gauge), ("max", Kind::Gauge)]
     {
         let mut lane = Lane::new(&format!("[{}]", aggregate(function, "")));
         for second in [0, 10] {
