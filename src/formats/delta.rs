@@ -196,10 +196,14 @@ impl Deltas {
         self.known.insert(chunk.id(), counting);
     }
 
-    /// Where the item at `item` of `chunk` counts from 0, and has begun since the first batch: that 0.
+    /// Where the item at `item` of `chunk` counts from 0, was not here before, and has begun since the first batch:
+    /// that 0.
     fn zero(&self, chunk: &Chunk, item: u32) -> Option<Last> {
-        match chunk.items()[item as usize].since {
-            Since::Ms(ms) if chunk.counts_from_zero() && self.begun_ms.is_some_and(|begun| ms.get() >= begun) => {
+        let item = &chunk.items()[item as usize];
+        match item.since {
+            Since::Ms(ms)
+                if chunk.counts_from_zero() && item.is_new && self.begun_ms.is_some_and(|begun| ms.get() >= begun) =>
+            {
                 Some(Last { value: 0.0, time_ms: ms.get() })
             }
             _ => None,
@@ -459,7 +463,8 @@ mod tests {
         let mut of = |time_ms, run: &str, since_ms: Option<i64>, value| {
             let item = Item::new(&["sda", run]);
             let mut writer = out.item(&item);
-            since_ms.into_iter().for_each(|ms| writer.since(ms));
+            // Whether there was anything of it before is of no weight where that is known.
+            since_ms.into_iter().for_each(|ms| writer.since(ms, false));
             writer.push_learnt(&reading, value);
             drop(writer);
             totals(&mut deltas, &batch(out.finish(time_ms)))[0].1

@@ -34,6 +34,9 @@ pub struct ChunkItem {
     pub item: Item,
     /// Since when it counts.
     pub since: Since,
+    /// Whether nothing of it was here before, so that its first value is what has come since then; of those alone that
+    /// [count from 0](Chunk::counts_from_zero).
+    pub is_new: bool,
     /// Where its series end in the chunk; they begin where those of the item before end.
     pub end: u32,
 }

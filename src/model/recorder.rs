@@ -272,6 +272,8 @@ pub struct Writer<'r> {
     item: &'r Item,
     /// Since when it counts, where that is said; see [`Writer::since`].
     since: Since,
+    /// Likewise, whether nothing of it was here before.
+    is_new: bool,
     to: To,
 }
 
@@ -365,12 +367,12 @@ impl Recorder {
                 }
             }
         }
-        Writer { recorder: self, item, since: Since::Start, to }
+        Writer { recorder: self, item, since: Since::Start, is_new: true, to }
     }
 
     /// Begins an item that is not the one that was expected, or not its object.
     #[cold]
-    fn other_item(&mut self, item: &Item, since: Since) -> To {
+    fn other_item(&mut self, item: &Item, since: Since, is_new: bool) -> To {
         if self.round.is_full {
             return To::Nowhere { is_full: true };
         }
@@ -398,7 +400,7 @@ impl Recorder {
         let values = self.round.values.len();
         let group = self.round.open.get_or_insert_default();
         // When it began is found when the round ends, unless it was said.
-        let of = ChunkItem { item: item.clone(), since, end: group.series.len() as u32 };
+        let of = ChunkItem { item: item.clone(), since, is_new, end: group.series.len() as u32 };
         group.items.push(GroupItem { of, before });
         To::Open { before: values }
     }
@@ -620,9 +622,10 @@ impl Recorder {
 
 impl Writer<'_> {
     /// Its numbers count since `ms`, in wall-clock milliseconds, and from 0: for a recorder of
-    /// [`Recorder::of_said_starts`]. It holds for as long as the item is there, and is said before its first number.
-    pub fn since(&mut self, ms: i64) {
-        self.since = Since::ms(ms);
+    /// [`Recorder::of_said_starts`]. Unless it `is_new`, a part of them may have been here before ([`ChunkItem::is_new`]).
+    /// It holds for as long as the item is there, and is said before its first number.
+    pub fn since(&mut self, ms: i64, is_new: bool) {
+        (self.since, self.is_new) = (Since::ms(ms), is_new);
     }
 
     /// Adds the number of a built-in reading.
@@ -672,7 +675,7 @@ impl Writer<'_> {
     #[cold]
     fn push_other(&mut self, reading: ReadingRef, value: f64, time_ms: i64) {
         if self.to == To::Unknown {
-            self.to = self.recorder.other_item(self.item, self.since);
+            self.to = self.recorder.other_item(self.item, self.since, self.is_new);
             if self.push_expected(|own| own.same(&reading), value, time_ms) {
                 return;
             }

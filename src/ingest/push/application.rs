@@ -54,8 +54,8 @@ struct Entry {
     time_ms: i64,
     /// Since when it counts, as the application says.
     start_ms: Option<i64>,
-    /// Since when it counts from 0, as far as that is known.
-    since_ms: Option<i64>,
+    /// Since when it counts from 0, as far as that is known, and whether nothing of it was here before.
+    since: Option<(i64, bool)>,
     /// When it came last, CLOCK_MONOTONIC, and with which push.
     seen: Duration,
     push: u64,
@@ -132,7 +132,7 @@ impl Application {
         for (item, key) in given.items.into_iter().zip(plan.keys) {
             let parts: Vec<(Arc<Learnt>, f64)> =
                 item.parts.iter().map(|part| (self.reading(&item, part), part.value)).collect();
-            let since_ms = since(&item, last_ms, time_ms, new_since_ms);
+            let since = since(&item, last_ms, time_ms, new_since_ms);
             let at = *self.by_key.entry(key).or_insert_with_key(|key| {
                 let (parts, key, start_ms) = (Vec::new(), key.clone(), item.start_ms);
                 let item = item_of(number_of(&key), &item);
@@ -144,7 +144,7 @@ impl Application {
                     exemplars: Vec::new(),
                     time_ms: 0,
                     start_ms,
-                    since_ms,
+                    since,
                     seen: now,
                     push: 0,
                 });
@@ -152,11 +152,12 @@ impl Application {
             });
             let entry = &mut self.entries[at];
             entry.exemplars = item.referring();
-            if counts(&item) && entry.start_ms != item.start_ms {
-                // It has begun anew, and is another one to whoever asks since when it counts.
+            let is_known_now = entry.since.is_none() && since.is_some();
+            if counts(&item) && (entry.start_ms != item.start_ms || is_known_now) {
+                // It has begun anew, or at its own first point, and is another one to whoever asks since when it counts.
                 entry.item = item_of(self.next_number, &item);
                 self.next_number = self.next_number.wrapping_add(1);
-                (entry.start_ms, entry.since_ms) = (item.start_ms, since_ms);
+                (entry.start_ms, entry.since) = (item.start_ms, since);
             }
             let before = std::mem::replace(&mut entry.parts, parts);
             let known = std::mem::replace(&mut entry.exponential, item.exponential);
@@ -219,7 +220,7 @@ impl Application {
         for entry in &mut self.entries {
             let mut exemplars = std::mem::take(&mut entry.exemplars).into_iter().peekable();
             let mut item = self.out.item(&entry.item);
-            entry.since_ms.into_iter().for_each(|since_ms| item.since(since_ms));
+            entry.since.into_iter().for_each(|(since_ms, is_new)| item.since(since_ms, is_new));
             let is_fresh = entry.push == self.pushes;
             is_whole &= is_fresh;
             for (at, (reading, value)) in entry.parts.iter().enumerate() {
@@ -296,17 +297,18 @@ fn counts(given: &GivenItem) -> bool {
     !given.is_delta && matches!(given.kind, Kind::Counter | Kind::Histogram | Kind::Summary)
 }
 
-/// Since when a series counts from 0 that is new here and was not here before, as the application says that is given
-/// its numbers. Increases are summed up from the first one on, which is of the time since its own start, or else since
-/// the application's last push at `last_ms`. What is a sum already began when it says: where that is before
-/// `new_since_ms`, a part of it may have come from here before.
-fn since(given: &GivenItem, last_ms: i64, time_ms: i64, new_since_ms: i64) -> Option<i64> {
+/// Since when a series counts from 0 that is new here, and whether it was not here before. Increases are summed up from
+/// the first one on, which is of the time since its own start, or else since the application's last push at `last_ms`.
+/// What is a sum already began when it says: where that is before `new_since_ms`, a part of it may have been here
+/// before. A start that is its own time says that nobody knows.
+fn since(given: &GivenItem, last_ms: i64, time_ms: i64, new_since_ms: i64) -> Option<(i64, bool)> {
     let at_ms = given.time_ms.unwrap_or(time_ms).min(time_ms);
     if given.is_delta {
         let start_ms = given.start_ms.or(Some(last_ms).filter(|last_ms| *last_ms > 0));
-        return Some(start_ms.map_or(at_ms - 1, |start_ms| start_ms.min(at_ms - 1)));
+        return Some((start_ms.map_or(at_ms - 1, |start_ms| start_ms.min(at_ms - 1)), true));
     }
-    given.start_ms.filter(|start_ms| counts(given) && (new_since_ms..at_ms).contains(start_ms))
+    let start_ms = given.start_ms.filter(|start_ms| counts(given) && *start_ms < at_ms)?;
+    Some((start_ms, start_ms >= new_since_ms))
 }
 
 /// What an item's key begins with.

@@ -211,14 +211,22 @@ fn push_sum(pushed: &mut Pushed, second: u32, temporality: u8, value: u64, start
     pushed.otlp(Encoding::Json, body.as_bytes(), SECOND * second, at_ms(second)).unwrap().0.remove(0)
 }
 
-/// Since when the first item of a frame counts from 0, in seconds; none: that is not known.
-fn from_zero(frame: &Frame) -> Option<f64> {
+/// Since when the first item of a frame counts from 0, in seconds, none where that is not known, and whether it was not
+/// here before.
+fn start(frame: &Frame) -> (Option<f64>, bool) {
     let chunk = &frame.chunks[0];
     assert!(chunk.counts_from_zero());
-    match chunk.items()[0].since {
-        Since::Ms(ms) => Some((ms.get() - START_MS) as f64 / 1000.0),
-        Since::Start => None,
+    let item = &chunk.items()[0];
+    match item.since {
+        Since::Ms(ms) => (Some((ms.get() - START_MS) as f64 / 1000.0), item.is_new),
+        Since::Start => (None, false),
     }
+}
+
+/// Since when it counts, where it was not here before.
+fn from_zero(frame: &Frame) -> Option<f64> {
+    let (start, is_new) = start(frame);
+    start.filter(|_| is_new)
 }
 
 #[test]
@@ -247,15 +255,18 @@ fn a_sum_counts_from_0_since_it_says_where_it_cannot_have_been_here_before() {
     assert_eq!(from_zero(&push_sum(&mut one, 100, CUMULATIVE, 6, Some(70))), Some(70.0));
     assert_eq!(from_zero(&push_sum(&mut one, 110, CUMULATIVE, 1, Some(105))), Some(105.0));
     // What began longer ago than a series stays (a minute) may have come, ended, and come again.
-    assert_eq!(from_zero(&push_sum(&mut pushed(100), 90, CUMULATIVE, 5, Some(29))), None);
+    assert_eq!(start(&push_sum(&mut pushed(100), 90, CUMULATIVE, 5, Some(29))), (Some(29.0), false));
     assert_eq!(from_zero(&push_sum(&mut pushed(100), 90, CUMULATIVE, 5, Some(30))), Some(30.0));
-    for start in [None, Some(90), Some(91)] {
-        assert_eq!(from_zero(&push_sum(&mut pushed(100), 90, CUMULATIVE, 5, start)), None, "{start:?}");
+    for said in [None, Some(90), Some(91)] {
+        let mut one = pushed(100);
+        assert_eq!(start(&push_sum(&mut one, 90, CUMULATIVE, 5, said)), (None, false), "{said:?}");
+        // It is known with the next one, which was here before.
+        assert_eq!(start(&push_sum(&mut one, 100, CUMULATIVE, 5, said)).0, said.map(f64::from));
     }
     // It may have been taken by one who took pushes before.
     let settings = PushSettings { expire: SECOND * 60, ..PushSettings::default() };
     let mut late = Pushed::new(settings, &ViewSlots::default(), &Arc::default(), START_MS + 80_000);
-    assert_eq!(from_zero(&push_sum(&mut late, 90, CUMULATIVE, 5, Some(70))), None);
+    assert_eq!(start(&push_sum(&mut late, 90, CUMULATIVE, 5, Some(70))), (Some(70.0), false));
 }
 
 /// A push of an exponential histogram `x`, whose buckets above zero are these; its frame, as it is sent.

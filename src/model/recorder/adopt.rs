@@ -68,10 +68,13 @@ impl Recorder {
                         continue;
                     }
                 }
-                item.since = match (place, item.since) {
-                    (Some(place), _) => self.chunks[place.chunk].items()[place.item].since,
-                    (None, Since::Start) => since,
-                    (None, said) => said,
+                (item.since, item.is_new) = match (place, item.since) {
+                    (Some(place), _) => {
+                        let before = &self.chunks[place.chunk].items()[place.item];
+                        (before.since, before.is_new)
+                    }
+                    (None, Since::Start) => (since, item.is_new),
+                    (None, said) => (said, item.is_new),
                 };
                 maker.add(item, series.by_ref().take(len), place);
                 if maker.series.len() >= self.unrest.size() {
