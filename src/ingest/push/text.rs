@@ -35,8 +35,16 @@ pub fn read(
         return Err(refused);
     }
     read?;
-    given.items = reader.items;
+    given.items = reader.started();
     Ok(given)
+}
+
+/// Seconds since 1970, as a page says when something began to count, in milliseconds; none where that is no time.
+fn start_ms(seconds: f64) -> Option<i64> {
+    // 2^53: beyond, a double has no milliseconds.
+    const LAST: f64 = 9_007_199_254_740_992.0;
+    let ms = (seconds * 1000.0).round();
+    (1.0..LAST).contains(&ms).then_some(ms as i64)
 }
 
 fn of_flaw(flaw: Flaw) -> Refused {
@@ -108,8 +116,10 @@ fn decode(text: &str) -> Option<String> {
 #[derive(Default)]
 struct Reader {
     items: Vec<GivenItem>,
-    /// Where a histogram or a summary is that has begun, by its name and labels.
+    /// Where a histogram or a summary is that has begun, and where a counter is, by its name and labels.
     begun: HashMap<String, usize>,
+    /// Where it is said since when something counts, likewise.
+    created: HashMap<String, usize>,
     /// All series that were there, by their names and labels.
     seen: HashSet<String>,
     budget: Budget,
@@ -166,6 +176,22 @@ impl Sink for Reader {
 }
 
 impl Reader {
+    /// Its items. What is said of one's start is in that one, and no metric of its own.
+    fn started(self) -> Vec<GivenItem> {
+        let mut items = self.items;
+        let mut used = HashSet::new();
+        for (key, at) in self.created {
+            let (start_ms, of) = (start_ms(items[at].parts[0].value), self.begun.get(&key));
+            if let (Some(start_ms), Some(of)) = (start_ms, of) {
+                items[*of].start_ms = Some(start_ms);
+                used.insert(at);
+            }
+        }
+        let mut at = 0..;
+        items.retain(|_| at.next().is_none_or(|at| !used.contains(&at)));
+        items
+    }
+
     fn place(&mut self, series: &Series<'_>) -> Result<Place, Refused> {
         if is_reserved(series.name) {
             return Err(Refused::Malformed(format!("{} {RESERVED}; nothing of the push is taken", series.name)));
@@ -174,6 +200,7 @@ impl Reader {
             series.labels.iter().map(|(name, value)| size_of::<(String, String)>() + name.len() + value.len()).sum();
         // Once as it is given, and once to know it by.
         self.budget.take::<(GivenItem, GivenPart)>(2 * (of_labels + series.name.len()))?;
+        // Where it is of nothing that is there.
         let kind = if series.role == Role::Created { Kind::Gauge } else { series.family.kind };
         let is_part = matches!(kind, Kind::Histogram | Kind::Summary);
         let own_name = match series.role {
@@ -198,15 +225,17 @@ impl Reader {
             return Err(Refused::Malformed(format!("a series of {} stands twice", series.name)));
         }
         let part = GivenPart { name: series.name.to_owned(), own, value: 0.0 };
-        let key = is_part.then(|| format!("{}|{of_item}", series.family.name));
-        if let Some(item) = key.as_ref().and_then(|key| self.begun.get(key)).copied() {
+        let is_created = series.role == Role::Created;
+        let key = (is_part || is_created || kind == Kind::Counter).then(|| format!("{}|{of_item}", series.family.name));
+        if let Some(item) = key.as_ref().filter(|_| is_part).and_then(|key| self.begun.get(key)).copied() {
             let parts = &mut self.items[item].parts;
             parts.push(part);
             return Ok(Place { item, part: parts.len() - 1 });
         }
         let item = self.items.len();
         if let Some(key) = key {
-            self.begun.insert(key, item);
+            let all = if is_created { &mut self.created } else { &mut self.begun };
+            all.insert(key, item);
         }
         let (help, unit) = (series.family.help.to_owned(), series.family.unit.to_owned());
         self.items.push(GivenItem {
@@ -303,6 +332,29 @@ mod tests {
         assert!(of(&format!("job={}", "x".repeat(MAX_NAME + 1))).is_err());
         assert_eq!(of("job=a").unwrap().instance, "");
         assert!(matches!(read("job=a", "application/json", b"{}", 10, 10, NOW), Err(Refused::Malformed(_))));
+    }
+
+    #[test]
+    fn what_says_since_when_something_counts_is_its_start() {
+        let page = b"# TYPE hits counter\nhits_created{p=\"/\"} 1699999000.5\nhits_total{p=\"/\"} 3\nhits_total{p=\"/a\"} 4\n\
+            # TYPE took histogram\ntook_bucket{le=\"+Inf\"} 2\ntook_count 2\ntook_sum 3\ntook_created 1699999001\n\
+            # TYPE alone summary\nalone_created{p=\"x\"} 1699999002\nalone_count{p=\"y\"} 1\nalone_created{p=\"y\"} -1\n\
+            # EOF\n";
+        let given = read("job=a", "application/openmetrics-text", page, 1 << 20, 100, NOW).unwrap();
+        let items: Vec<(&str, Kind, Option<i64>)> =
+            given.items.iter().map(|item| (&*item.parts[0].name, item.kind, item.start_ms)).collect();
+        assert_eq!(
+            items,
+            [
+                ("hits_total", Kind::Counter, Some(1_699_999_000_500)),
+                ("hits_total", Kind::Counter, None),
+                ("took_bucket", Kind::Histogram, Some(1_699_999_001_000)),
+                // Of nothing that is there, or no time.
+                ("alone_created", Kind::Gauge, None),
+                ("alone_count", Kind::Summary, None),
+                ("alone_created", Kind::Gauge, None),
+            ]
+        );
     }
 
     #[test]
