@@ -371,6 +371,115 @@ fn the_first_value_of_a_pushed_sum_is_an_increase_where_it_is_known_to_be_one() 
     }
 }
 
+/// A request, in JSON, with a sum, an explicit and an exponential histogram that have counted so much since
+/// `start_ms`: `sum` in `count` observations, of which the first lie below zero.
+fn counted(temporality: i32, [start_ms, time_ms]: [u64; 2], total: u64, count: u64, sum: f64) -> String {
+    let point = |own: serde_json::Value| {
+        let mut point = serde_json::json!({
+            "startTimeUnixNano": (start_ms * 1_000_000).to_string(), "timeUnixNano": (time_ms * 1_000_000).to_string()});
+        point.as_object_mut().unwrap().extend(own.as_object().unwrap().clone());
+        [point]
+    };
+    let (low, high) = (count / 3, count - count / 3);
+    serde_json::json!({"resourceMetrics": [{"scopeMetrics": [{"metrics": [
+        {"name": "s", "sum": {"aggregationTemporality": temporality, "isMonotonic": true,
+            "dataPoints": point(serde_json::json!({"asInt": total.to_string()}))}},
+        {"name": "h", "histogram": {"aggregationTemporality": temporality, "dataPoints": point(serde_json::json!({
+            "count": count.to_string(), "sum": sum, "explicitBounds": [0],
+            "bucketCounts": [low.to_string(), high.to_string()]}))}},
+        {"name": "e", "exponentialHistogram": {"aggregationTemporality": temporality,
+            "dataPoints": point(serde_json::json!({"count": count.to_string(), "sum": sum, "scale": 0,
+                "negative": {"offset": 1, "bucketCounts": [low.to_string()]},
+                "positive": {"offset": 1, "bucketCounts": [high.to_string()]}}))}}
+    ]}]}]})
+    .to_string()
+}
+
+/// Points of one metric that a receiver of OTLP was sent: since when, in milliseconds, how many observations, of a sum
+/// none, and their sum.
+fn points_of(peer: &Peer, name: &str) -> Vec<(u64, u64, f64)> {
+    let requests = peer.received();
+    let requests = requests.iter().map(|request| ExportMetricsServiceRequest::decode(&request.body[..]).unwrap());
+    let scopes = requests.flat_map(|request| request.resource_metrics).flat_map(|of| of.scope_metrics);
+    let metrics = scopes.flat_map(|scope| scope.metrics).filter(|metric| metric.name == name);
+    metrics
+        .flat_map(|metric| match metric.data.unwrap() {
+            metric::Data::Sum(sum) => {
+                let number = |value| match value {
+                    Some(number_data_point::Value::AsDouble(number)) => number,
+                    other => panic!("{other:?}"),
+                };
+                let points = sum.data_points.into_iter();
+                points.map(|point| (point.start_time_unix_nano / 1_000_000, 0, number(point.value))).collect::<Vec<_>>()
+            }
+            metric::Data::Histogram(one) => {
+                let points = one.data_points.into_iter();
+                points.map(|point| (point.start_time_unix_nano / 1_000_000, point.count, point.sum.unwrap())).collect()
+            }
+            other => panic!("{other:?}"),
+        })
+        .collect()
+}
+
+/// The same of a receiver of Datadog's, where each point is a series: its values.
+fn datadog_values(peer: &Peer, name: &str) -> Vec<f64> {
+    let bodies = peer.received();
+    let bodies = bodies.iter().map(|request| serde_json::from_slice::<serde_json::Value>(&request.body).unwrap());
+    let series = bodies.flat_map(|body| body["series"].as_array().cloned().unwrap_or_default());
+    series.filter(|one| one["metric"] == name).map(|one| one["points"][0]["value"].as_f64().unwrap()).collect()
+}
+
+#[test]
+fn a_newer_start_is_a_reset_and_a_sum_that_falls_is_none() {
+    for temporality in [1, 2] {
+        let (dir, delta, cumulative) =
+            (TempDir::new(), Peer::start(|_, _| Reply::status(200)), Peer::start(|_, _| Reply::status(200)));
+        let datadog = Peer::start(|_, _| Reply::Answer(202, vec![], r#"{"errors":[]}"#));
+        let shippers = format!(
+            r#"{{"name": "d", "type": "otlp_http", "endpoint": "{}", "temporality": "delta", "compression": "none"}},
+               {{"name": "c", "type": "otlp_http", "endpoint": "{}", "compression": "none"}},
+               {{"name": "dd", "type": "datadog", "endpoint": "{}", "datadog": {{"api_key": "k"}}, "compression": "none"}}"#,
+            delta.url(""),
+            cumulative.url(""),
+            datadog.url("")
+        );
+        let daemon = taking(&dir, r#""max_bytes": 100000"#, r#"{"mode": "memory"}"#, &shippers);
+        let now_ms =
+            u64::try_from(std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis())
+                .unwrap();
+        // It began 250 s ago, before the daemon did, and again 35 s later.
+        let (first, second) = (now_ms - 250_000, now_ms - 215_000);
+        let pushes = match temporality {
+            1 => [(100, 30, 1.5), (10, 30, 48.5), (1, 30, -545.5), (150, 120, 7.0), (1, 1, 1.0)],
+            _ => [(100, 30, 1.5), (110, 60, 50.0), (111, 90, -495.5), (150, 120, 7.0), (151, 121, 8.0)],
+        };
+        for ((total, count, sum), nth) in pushes.into_iter().zip(0..) {
+            let start = if nth < 3 { first } else { second };
+            let body = counted(temporality, [start, now_ms - 240_000 + nth * 10_000], total, count, sum);
+            let answer = post(&daemon, "/v1/metrics", "Content-Type: application/json\r\n", body.as_bytes());
+            assert_eq!((answer.status, &*answer.body), (200, "{}"), "{temporality}");
+        }
+        let sums: Vec<f64> = points_of(&delta, "s").into_iter().map(|(_, _, sum)| sum).collect();
+        assert_eq!(sums, [10.0, 1.0, 150.0, 1.0], "{temporality}");
+        for name in ["h", "e"] {
+            let points: Vec<(u64, f64)> =
+                points_of(&delta, name).into_iter().map(|(_, count, sum)| (count, sum)).collect();
+            assert_eq!(points, [(30, 48.5), (30, -545.5), (120, 7.0), (1, 1.0)], "{temporality} {name}");
+            assert_eq!(
+                datadog_values(&datadog, &format!("{name}_sum")),
+                [48.5, -545.5, 7.0, 1.0],
+                "{temporality} {name}"
+            );
+        }
+        if temporality == 2 {
+            for name in ["s", "h", "e"] {
+                let starts: Vec<u64> = points_of(&cumulative, name).into_iter().map(|(start, ..)| start).collect();
+                assert_eq!(starts, [first, first, first, second, second], "{name}");
+            }
+        }
+    }
+}
+
 #[test]
 fn exemplars_of_applications_come_out_at_otlp() {
     let (dir, peer) = (TempDir::new(), Peer::start(|_, _| Reply::status(200)));
