@@ -99,15 +99,19 @@ pub fn endpoints_of(
     interval: Duration,
     env: Env<'_>,
 ) -> Result<Vec<scrape::Settings>, String> {
-    let text = scrape::from_file_sd(path, text)?.map_or(Cow::Borrowed(text), Cow::Owned);
-    // It is read as if it stood in a configuration, over which no variables are laid.
+    let made = scrape::from_file_sd(path, text)?;
+    let is_made = made.is_some();
+    let text = made.map_or(Cow::Borrowed(text), Cow::Owned);
+    // It is read as if it stood in a configuration, a line further down, over which no variables are laid.
     let interval = interval.as_secs_f64();
-    let whole = format!("{{\"collector\":{{\"interval_seconds\":{interval}}},\"endpoints\":{text}\n}}");
+    let whole = format!("{{\"collector\":{{\"interval_seconds\":{interval}}},\"endpoints\":\n{text}\n}}");
     let env = |name: &str| if name.starts_with("MC_") { None } else { env(name) };
     let source = Source::Text(path.display().to_string(), whole.into_bytes());
     let file = format!("{}:", path.display());
     let without_file = |line: &str| line.strip_prefix(&*file).unwrap_or(line).trim_start().to_owned();
-    let in_words = |problems: Problems| problems.to_string().lines().map(without_file).collect::<Vec<_>>().join("\n");
+    let in_words = |problems: Problems| {
+        problems.in_text(!is_made).to_string().lines().map(without_file).collect::<Vec<_>>().join("\n")
+    };
     let config = load(source, &env, "").map_err(in_words)?;
     Ok(config.endpoints)
 }

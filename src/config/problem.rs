@@ -61,6 +61,14 @@ impl Problems {
         }
     }
 
+    /// The same of a text that stood a line further down; without places where it is not what was written.
+    pub(super) fn in_text(mut self, is_written: bool) -> Problems {
+        for problem in &mut self.list {
+            problem.place = problem.place.filter(|_| is_written).map(|(line, column)| (line.saturating_sub(1), column));
+        }
+        self
+    }
+
     /// By line and column; what has none (variables) comes last.
     pub(super) fn sort(&mut self) {
         order::sort_by_key(&mut self.list, |problem| problem.place.unwrap_or((usize::MAX, 0)));

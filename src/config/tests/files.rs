@@ -47,11 +47,14 @@ fn a_link_to_nowhere_is_not_taken_for_an_absent_file() {
 #[test]
 fn what_is_wrong_with_a_file_of_endpoints_leaves_its_name_to_who_asked() {
     let of = |text: &str| endpoints_of(Path::new("/e/a.json"), text, Duration::from_secs(10), &|_| None).unwrap_err();
-    let all = of("[{\"name\": \"a\",\n\"url\": \"x\"},\n{\"name\": \"b\"}]");
+    let all = of("[{\"name\": \"a\", \"url\": \"x\"},\n{\"name\": \"b\"}]");
     let lines: Vec<&str> = all.lines().collect();
     assert_eq!(lines.len(), 2, "{all}");
-    assert!(lines[0].starts_with("2:8: endpoints[0].url: "), "{all}");
-    assert!(lines[1].starts_with("3:1: endpoints[1].url: required"), "{all}");
+    assert!(lines[0].starts_with("1:23: endpoints[0].url: "), "{all}");
+    assert!(lines[1].starts_with("2:1: endpoints[1].url: required"), "{all}");
+    // A list of Prometheus' is read as another text, in which nobody would find a place.
+    let all = of(r#"[{"targets": ["a:b:c"]}]"#);
+    assert!(all.starts_with("endpoints[0].url: "), "{all}");
 }
 
 #[test]
