@@ -130,7 +130,7 @@ fn metrics(request: &Request, view: View<'_>, scheme: Scheme, own: &Frame) -> Re
     Response::page(200, format.content_type(), body)
 }
 
-/// Collectors have no slash in their names, targets do ([`crate::scrape::source_of`]).
+/// Collectors have no slash in their names, targets do ([`crate::scrape::Settings::source`]).
 fn is_scraped(source: &str) -> bool {
     source.contains('/')
 }
