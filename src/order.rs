@@ -52,16 +52,13 @@ fn sort_places(places: &mut [usize], order: &mut dyn FnMut(usize, usize) -> Orde
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::testing::random;
 
     #[test]
     fn it_sorts_as_the_standard_library_does() {
-        let mut seed = 1_u32;
-        let mut random = || {
-            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            seed >> 16
-        };
+        let mut random = random();
         for len in (0..60).chain([500, 5_000]) {
-            let items: Vec<(u32, u32)> = (0..len).map(|_| (random() % 20, random())).collect();
+            let items: Vec<(usize, usize)> = (0..len).map(|_| (random(20), random(1000))).collect();
             let (mut ours, mut theirs) = (items.clone(), items.clone());
             sort_by_key(&mut ours, |item| item.0);
             theirs.sort_by_key(|item| item.0);

@@ -28,6 +28,8 @@ mod recorder;
 mod roster;
 mod scheme;
 mod signal;
+#[cfg(test)]
+pub mod testing;
 mod view_slots;
 
 pub use attributes::Attributes;

@@ -303,6 +303,7 @@ mod tests {
     use super::*;
     use crate::exposition::{Format, Limits, Page};
     use crate::model::Scheme;
+    use crate::model::testing::random;
     use crate::shaping::Perspective;
     use crate::shaping::testing::seen;
 
@@ -381,13 +382,7 @@ mod tests {
 
     #[test]
     fn random_pages_with_series_twice_give_the_first_of_each() {
-        let mut state = 0x2545_f491_4f6c_dd1d_u64;
-        let mut random = |below: usize| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            (state % below as u64) as usize
-        };
+        let mut random = random();
         let mut reader = Reader::new();
         let mut lines: Vec<String> = (0..150).map(|at| format!("m{{n=\"{at}\"}}")).collect();
         let mut twice_ever = 0;

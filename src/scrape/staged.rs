@@ -189,6 +189,7 @@ fn learnt(one: &ViewSeries<'_>, read: &Learnt, more: &Labels) -> Learnt {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::testing::random;
     use crate::model::{Family, Kind};
     use crate::scrape::tests::settings;
     use crate::shaping::testing::{rules, seen, words};
@@ -330,13 +331,7 @@ mod tests {
 
     #[test]
     fn whatever_comes_and_goes_what_is_recorded_is_what_the_rules_leave() {
-        let mut state = 0x2545_f491_4f6c_dd1d_u64;
-        let mut random = |below: usize| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            (state % below as u64) as usize
-        };
+        let mut random = random();
         // A series of the name m7 is scaled, m8 renamed, m9 dropped; there is room for all.
         let mut endpoint = Endpoint::new(
             r#"[{"limit": {"series": 1000}}, {"scale": {"match": {"name": "m7"}, "factor": 2}},

@@ -480,6 +480,7 @@ mod tests {
 
     use super::*;
     use crate::model::Resource;
+    use crate::model::testing::random;
     use crate::shaping::testing::{self, Giver};
 
     fn batch(time_ms: i64, frames: Vec<Frame>) -> Batch {
@@ -553,13 +554,7 @@ mod tests {
 
     #[test]
     fn whatever_comes_and_goes_no_series_leaves_twice_and_none_is_withheld_that_nobody_has() {
-        let mut state = 0x2545_f491_4f6c_dd1d_u64;
-        let mut random = |below: usize| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            (state % below as u64) as usize
-        };
+        let mut random = random();
         let mut stage = Stage::new(testing::from(r#"[{"drop_labels": ["n"]}, {"drop": {"name": "m9"}}]"#)).unwrap();
         let mut givers = ["a", "b", "c"].map(Giver::new);
         let mut last: [Vec<String>; 3] = Default::default();

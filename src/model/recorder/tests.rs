@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::model::chunk::Was;
+use crate::model::testing::random;
 use crate::model::{Family, Label, Scheme, face};
 
 static BYTES: Reading = reading(&Family::counter("bytes", "", ""));
@@ -288,13 +289,7 @@ fn a_failed_round_changes_nothing() {
 
 #[test]
 fn whatever_comes_in_whatever_order_is_what_the_frame_says() {
-    let mut state = 0x2545_f491_4f6c_dd1d_u64;
-    let mut random = |below: usize| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state % below as u64) as usize
-    };
+    let mut random = random();
     for life in 0..60 {
         let max = if life % 3 == 0 { 150 } else { 10_000 };
         let mut recorder = Recorder::new("x", max);

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::model::testing::random;
 use crate::model::{Batch, Family, Frame, Item, Kind, Label, Learnt, Recorder, Resource, Roster};
 use crate::shaping::Stage;
 use crate::shaping::testing::{self, Giver, words};
@@ -348,18 +349,10 @@ fn a_limit_that_a_reload_leaves_alone_keeps_the_series_that_it_has() {
     assert_eq!(lane.stage.dropped(), [0, 1]);
 }
 
-/// The same numbers each time, below `below`.
-fn random(state: &mut u64, below: usize) -> usize {
-    *state ^= *state << 13;
-    *state ^= *state >> 7;
-    *state ^= *state << 17;
-    (*state % below as u64) as usize
-}
-
 #[test]
 fn whatever_comes_and_goes_a_limit_lets_as_many_pass_as_there_may_be() {
     const MOST: usize = 60;
-    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let mut random = random();
     let rules = format!(r#"[{{"drop_labels": ["n"]}}, {{"limit": {{"series": {MOST}}}}}]"#);
     let mut stage = Stage::new(testing::from(&rules)).unwrap();
     let mut givers = ["a", "b", "c"].map(Giver::new);
@@ -368,10 +361,8 @@ fn whatever_comes_and_goes_a_limit_lets_as_many_pass_as_there_may_be() {
     for time_ms in 1..300 {
         let mut frames = Vec::new();
         for (giver, given) in givers.iter_mut().zip(&mut given) {
-            if random(&mut state, 3) == 0 {
-                *given = (0..random(&mut state, 50))
-                    .map(|_| format!(r#"m{}{{n="{}"}}"#, random(&mut state, 100), random(&mut state, 2)))
-                    .collect();
+            if random(3) == 0 {
+                *given = (0..random(50)).map(|_| format!(r#"m{}{{n="{}"}}"#, random(100), random(2))).collect();
                 given.sort();
                 given.dedup();
             }
@@ -404,7 +395,7 @@ fn whatever_comes_and_goes_a_limit_lets_as_many_pass_as_there_may_be() {
 
 #[test]
 fn whatever_comes_and_goes_a_window_has_the_last_number_of_each_series() {
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut random = random();
     let rule = r#"[{"aggregate": {"function": "sum", "by": ["g"], "window": "1s", "name": "out"}}]"#;
     let mut stage = Stage::new(testing::from(rule)).unwrap();
     let mut givers = ["a", "b"].map(Giver::new);
@@ -419,15 +410,13 @@ fn whatever_comes_and_goes_a_window_has_the_last_number_of_each_series() {
         });
         let mut frames = Vec::new();
         for (source, (giver, given)) in givers.iter_mut().zip(&mut given).enumerate() {
-            if random(&mut state, 4) == 0 {
-                *given = (0..random(&mut state, 40))
-                    .map(|_| format!(r#"m{}{{g="{}",s="{source}"}}"#, random(&mut state, 100), random(&mut state, 3)))
-                    .collect();
+            if random(4) == 0 {
+                *given =
+                    (0..random(40)).map(|_| format!(r#"m{}{{g="{}",s="{source}"}}"#, random(100), random(3))).collect();
                 given.sort();
                 given.dedup();
             }
-            let series: Vec<(&str, f64)> =
-                given.iter().map(|text| (text.as_str(), random(&mut state, 1000) as f64)).collect();
+            let series: Vec<(&str, f64)> = given.iter().map(|text| (text.as_str(), random(1000) as f64)).collect();
             if time_ms % 1000 == 0 && source == 0 {
                 last.clear();
             }
