@@ -1,6 +1,5 @@
 //! The program's threads: started by name, missed when they end, waited for within a limit.
 
-use crate::order;
 use std::collections::HashMap;
 use std::io;
 use std::time::{Duration, Instant};
@@ -8,6 +7,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use super::signals::Signal;
+use crate::order;
 
 /// Starts threads and hears of their ends.
 pub struct Threads {

@@ -4,7 +4,6 @@
 //! two words, a comma between labels may be left out, and a quoted text may go over several
 //! lines; in OpenMetrics a single space stands in front of a number, and nowhere else one.
 
-use crate::order;
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::ops::Range;
@@ -12,6 +11,7 @@ use std::ops::Range;
 use super::families::{Meta, Said, Type};
 use super::flaw::Fault;
 use super::{Format, Limits, number};
+use crate::order;
 
 /// The most that is kept of a help text, in bytes: it is for people.
 const HELP: usize = 4096;

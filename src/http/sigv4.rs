@@ -2,7 +2,6 @@
 //!
 //! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>
 
-use crate::order;
 use std::fmt::Write;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -10,6 +9,7 @@ use ring::digest::{SHA256, digest};
 use ring::hmac;
 
 use super::url::{Url, percent_encoded};
+use crate::order;
 
 /// What requests are signed with.
 pub struct Signer<'a> {

@@ -1,6 +1,5 @@
 //! The spool's directory: making it, holding it, and where unreadable files go.
 
-use crate::order;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -12,6 +11,7 @@ use nix::fcntl::{Flock, FlockArg};
 use super::api::OpenError;
 use super::disk::Disk;
 use super::recovery::{Finding, Note};
+use crate::order;
 
 pub(super) const LOCK: &str = "lock";
 pub(super) const CURSOR: &str = "cursor";

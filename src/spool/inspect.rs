@@ -1,7 +1,6 @@
 //! What is waiting in spools, for somebody who asks: reads only, holds no lock, and works
 //! while a daemon runs.
 
-use crate::order;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,6 +10,7 @@ use super::disk::Disk;
 use super::home::{CURSOR, CURSOR_TMP, LOCK, QUARANTINE};
 use super::recovery::{Finding, Recovery};
 use super::survey::{Own, survey};
+use crate::order;
 
 /// One spool, as it is on disk.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

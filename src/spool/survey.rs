@@ -1,6 +1,5 @@
 //! What is in a spool's directory, found out without changing anything.
 
-use crate::order;
 use std::collections::{HashMap, VecDeque};
 use std::fs::{self, File};
 use std::io;
@@ -18,6 +17,7 @@ use super::home::{CURSOR, CURSOR_TMP, LOCK, QUARANTINE};
 use super::ranges::Ranges;
 use super::recovery::{Finding, Recovery};
 use super::segment::Segment;
+use crate::order;
 
 /// The result of [`survey`].
 #[derive(Debug)]

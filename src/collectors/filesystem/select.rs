@@ -1,11 +1,11 @@
 //! Which mounts are shown: one for each file system, by pattern and by rule. Pure.
 
-use crate::order;
 use std::collections::HashMap;
 use std::path::Path;
 
 use super::fields::FilesystemSettings;
 use super::mountinfo::Mount;
+use crate::order;
 
 /// A parent chain longer than this is a loop, which a torn file may hold.
 const MAX_DEPTH: usize = 100;
