@@ -133,8 +133,11 @@ impl Drop for Agent {
 
 fn compare(binary: &str, kind: &str, with_two: bool, ticks: u32, interval: f64) {
     let one = Agent::start(binary, kind, &["native"], interval);
-    let two = with_two.then(|| Agent::start(binary, kind, &["native", "node_exporter"], interval));
     let body = one.sinks[0].wait_for(3);
+    // Each ticks while the others sleep: what ticks beside another one pays for its caches.
+    let third = Duration::from_secs_f64(interval) / 3;
+    one.sinks[0].wait_for(one.sinks[0].requests() + 1);
+    std::thread::sleep(third);
     let theirs = Sink::start();
     let bare = Process(
         Command::new(std::env::current_exe().unwrap())
@@ -143,6 +146,8 @@ fn compare(binary: &str, kind: &str, with_two: bool, ticks: u32, interval: f64) 
             .spawn()
             .unwrap(),
     );
+    std::thread::sleep(third);
+    let two = with_two.then(|| Agent::start(binary, kind, &["native", "node_exporter"], interval));
     theirs.wait_for(WARM_UP as usize);
     let (start, begun) = ((one.now(), bare.cpu(), theirs.requests(), two.as_ref().map(Agent::now)), Instant::now());
     let (fds, threads) = (one.process.open_files(), one.process.threads());
