@@ -172,6 +172,11 @@ pub trait Sink {
     /// the text in front of it stays the same: what stands there may be none.
     fn wants(known: &Self::Known) -> bool;
 
+    /// Whether what is known of a series' text still holds; else it is learnt anew, though it is the same.
+    fn holds(&self, _known: &Self::Known) -> bool {
+        true
+    }
+
     /// The number of a series, each time.
     fn give(&mut self, known: &Self::Known, point: &Point<'_>);
 }

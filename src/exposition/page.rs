@@ -110,6 +110,11 @@ impl<K> Page<K> {
         *self = Page::new();
     }
 
+    /// What is known of each sample, in the page's order.
+    pub fn known_mut(&mut self) -> &mut [K] {
+        &mut self.known
+    }
+
     /// The bytes that it takes, what the known point at not counted.
     pub fn bytes(&self) -> usize {
         self.text.capacity() + self.lines.capacity() * size_of::<Line>() + self.known.capacity() * size_of::<K>()
@@ -352,6 +357,7 @@ impl<'r, 'p, S: Sink> Reading<'r, 'p, S> {
     fn same_sample(&mut self, line: Line) -> Result<(), Fault> {
         let holds = self.is_same_block && !(line.is() == Line::LOOSE && self.has_new_meta);
         let known = self.page.known.get(self.old.known);
+        let known = known.filter(|known| self.sink.holds(known));
         let (true, Some(known)) = (holds, known) else {
             // Before it is gone, so that it is replaced and not put in front.
             self.skip_to(self.old.line + 1);

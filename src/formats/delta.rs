@@ -185,7 +185,7 @@ impl Deltas {
         let view = self.from.view(chunk);
         let counting = counting(&view, |at, identity| {
             let item = view.get(at).item;
-            match (left.get(&identity), chunk.items()[item as usize].since) {
+            match (left.get(&identity), chunk.items().get(item as usize).since) {
                 (Some((last, Since::Ms(before))), Since::Ms(since)) if chunk.counts_from_zero() && since > *before => {
                     Some(Last { value: 0.0, ..*last })
                 }
@@ -199,7 +199,7 @@ impl Deltas {
     /// Where the item at `item` of `chunk` counts from 0, was not here before, and has begun since the first batch:
     /// that 0.
     fn zero(&self, chunk: &Chunk, item: u32) -> Option<Last> {
-        let item = &chunk.items()[item as usize];
+        let item = chunk.items().get(item as usize);
         match item.since {
             Since::Ms(ms)
                 if chunk.counts_from_zero() && item.is_new && self.begun_ms.is_some_and(|begun| ms.get() >= begun) =>
@@ -273,7 +273,7 @@ impl Deltas {
 fn of_chunk(known: &[Counting], view: &View, chunk: &Chunk) -> impl Iterator<Item = (u64, Last, Since)> {
     known.iter().filter_map(|one| {
         let series = view.get(one.at as usize);
-        Some((series.identity, one.last?, chunk.items()[series.item as usize].since))
+        Some((series.identity, one.last?, chunk.items().get(series.item as usize).since))
     })
 }
 

@@ -1,45 +1,11 @@
 //! A stretch of the series that a source gives, tick after tick.
 
 use std::any::Any;
-use std::num::NonZero;
-use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use super::{Attributes, Item, Labels, ReadingRef, Scheme};
-
-/// Since when an item's counters count.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Since {
-    /// It was there when its source was first read: since the source itself was started.
-    Start,
-    /// It came later: not before this, in wall-clock milliseconds.
-    Ms(NonZero<i64>),
-}
-
-/// The first moment that can be told.
-const FIRST: NonZero<i64> = NonZero::new(1).unwrap();
-
-impl Since {
-    /// Not before `ms`, in wall-clock milliseconds; of the UNIX epoch itself the next one.
-    pub fn ms(ms: i64) -> Since {
-        Since::Ms(NonZero::new(ms).unwrap_or(FIRST))
-    }
-}
-
-/// An item with its series' place in the chunk.
-#[derive(Clone, Debug)]
-pub struct ChunkItem {
-    /// Its key.
-    pub item: Item,
-    /// Since when it counts.
-    pub since: Since,
-    /// Whether nothing of it was here before, so that its first value is what has come since then; of those alone that
-    /// [count from 0](Chunk::counts_from_zero).
-    pub is_new: bool,
-    /// Where its series end in the chunk; they begin where those of the item before end.
-    pub end: u32,
-}
+use super::items::{Items, ItemsMaker};
+use super::{Attributes, ChunkItem, Labels, ReadingRef, Readings, Scheme};
 
 /// Where a chunk's series come from: the chunks before it, by id, and each series' place there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -91,8 +57,8 @@ impl Before {
 #[derive(Debug)]
 pub struct Chunk {
     id: u64,
-    items: Arc<[ChunkItem]>,
-    series: Box<[ReadingRef]>,
+    items: Arc<Items>,
+    readings: Arc<Readings>,
     labels: Labels,
     attributes: Option<Attributes>,
     from_zero: bool,
@@ -115,17 +81,12 @@ impl Chunk {
 
     /// A chunk of a source with these labels, with an id that no other one of this process has,
     /// and room for a view by each scheme alone and `slots` more. It is of what a source gives.
-    pub(super) fn new(
-        items: Arc<[ChunkItem]>,
-        series: Box<[ReadingRef]>,
-        labels: Labels,
-        before: Before,
-        slots: usize,
-    ) -> Chunk {
+    pub(super) fn new(items: Items, readings: Readings, labels: Labels, before: Before, slots: usize) -> Chunk {
         static NEXT_ID: AtomicU64 = AtomicU64::new(1);
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
         let views = (0..Scheme::ALL.len() + slots).map(|_| OnceLock::new()).collect();
-        Chunk { id, items, series, labels, attributes: None, from_zero: false, behind_rules: None, before, views }
+        let (items, readings) = (Arc::new(items), Arc::new(readings));
+        Chunk { id, items, readings, labels, attributes: None, from_zero: false, behind_rules: None, before, views }
     }
 
     /// The same of what so many rules of a destination have made; see [`Chunk::behind_rules`].
@@ -145,19 +106,21 @@ impl Chunk {
 
     /// Those of its series alone that stand at `places`, which ascend, as a chunk of its own.
     pub fn part(&self, places: &[u32]) -> Chunk {
-        let mut items = Vec::new();
-        let mut series = Vec::with_capacity(places.len());
-        let mut left = places;
+        // What a source compares with objects is no part.
+        let mut items = ItemsMaker::new(true);
+        let mut left = places.iter().map(|place| *place as usize).peekable();
+        let mut len = 0;
         for (at, item) in self.items.iter().enumerate() {
-            let own = left.iter().take_while(|place| (**place as usize) < self.places(at).end).count();
-            let (places, behind) = left.split_at(own);
-            left = behind;
-            series.extend(places.iter().filter_map(|place| self.series.get(*place as usize)).cloned());
-            if own > 0 {
-                items.push(ChunkItem { end: series.len() as u32, ..item.clone() });
+            let before = len;
+            while left.next_if(|place| *place < item.places.end).is_some() {
+                len += 1;
+            }
+            if len > before {
+                items.add_of(&self.items, at, (item.since, item.is_new), len);
             }
         }
-        let part = Chunk::new(items.into(), series.into(), self.labels.clone(), Before::default(), self.slots().len());
+        let readings = places.iter().map(|place| self.readings.get(*place as usize).clone()).collect();
+        let part = Chunk::new(items.make(), readings, self.labels.clone(), Before::default(), self.slots().len());
         part.behind(self.behind_rules).of(self.attributes.clone()).counting_from_zero(self.from_zero)
     }
 
@@ -168,33 +131,30 @@ impl Chunk {
 
     /// How many series it has.
     pub fn len(&self) -> usize {
-        self.series.len()
+        self.readings.len()
     }
 
     /// Whether it has none.
     pub fn is_empty(&self) -> bool {
-        self.series.is_empty()
+        self.readings.is_empty()
     }
 
     /// Its items, in order.
-    pub fn items(&self) -> &Arc<[ChunkItem]> {
+    pub fn items(&self) -> &Arc<Items> {
         &self.items
     }
 
     /// What its series are readings of, in the order of a frame's values.
-    pub fn series(&self) -> &[ReadingRef] {
-        &self.series
-    }
-
-    /// The places of the series of the item at `at`.
-    pub fn places(&self, at: usize) -> Range<usize> {
-        let begin = at.checked_sub(1).map_or(0, |before| self.items[before].end as usize);
-        begin..self.items[at].end as usize
+    pub fn readings(&self) -> &Arc<Readings> {
+        &self.readings
     }
 
     /// Each series with its item.
-    pub fn each(&self) -> impl Iterator<Item = (&ChunkItem, &ReadingRef)> {
-        self.items.iter().enumerate().flat_map(|(at, item)| self.series[self.places(at)].iter().map(move |r| (item, r)))
+    pub fn each(&self) -> impl Iterator<Item = (ChunkItem<'_>, &ReadingRef)> {
+        let of = |item: ChunkItem<'_>| item.places.clone();
+        self.items
+            .iter()
+            .flat_map(move |item| of(item.clone()).map(move |place| (item.clone(), self.readings.get(place))))
     }
 
     /// Labels that its source has, for all of its series that have none of that name themselves.

@@ -182,7 +182,7 @@ mod tests {
             narrowed.exemplars.as_ref().unwrap().iter().map(|(at, exemplar)| (*at, exemplar.value)).collect();
         assert_eq!(left, [(0, 0.3), (1, 0.4), (7, 0.5)]);
         assert_eq!(narrowed.chunks.iter().map(|chunk| chunk.len()).collect::<Vec<_>>(), [1, Chunk::SIZE]);
-        assert_eq!(narrowed.chunks[0].items()[0].item.value(0), "3");
+        assert_eq!(narrowed.chunks[0].items().key(0).value(0), "3");
         assert!(Arc::ptr_eq(&narrowed.chunks[1], &frame.chunks[1]));
         assert_eq!((narrowed.values.len(), narrowed.values[0], narrowed.values[1]), (1 + Chunk::SIZE, 3.0, 64.0));
         assert!(Arc::ptr_eq(narrowed.all(), &frame.chunks));

@@ -1,6 +1,6 @@
 //! What a collector tells of one after the other: a device, a core, a mount, a sensor.
 
-use std::hash::{Hash, Hasher};
+use std::hash::Hasher;
 use std::sync::Arc;
 
 use super::hash::keyed;
@@ -8,17 +8,21 @@ use super::hash::keyed;
 /// The key of an item: what tells it from the others of its source. Cheap to clone; a
 /// collector keeps it from round to round, since it is compared by address first.
 #[derive(Clone, Debug)]
-pub struct Item(Arc<Key>);
+pub struct Item(Arc<Packed>);
 
 /// There may be a hundred thousand items, so a key is one piece of memory beside its head.
-#[derive(Debug, PartialEq, Eq)]
-struct Key {
+#[derive(Debug)]
+struct Packed {
     hash: u64,
-    /// How long its kind is, in a byte with [`WIDE`]; the kind; how many values there are, where each
-    /// ends in the text behind these numbers; and that text. Numbers are little-endian, of two bytes,
-    /// or of four.
-    packed: Box<[u8]>,
+    bytes: Box<[u8]>,
 }
+
+/// A key as a chunk has it.
+///
+/// Its bytes are: how long its kind is, in a byte with [`WIDE`]; the kind; how many values there are,
+/// where each ends in the text behind these numbers; and that text. Numbers have one byte, or four.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Key<'k>(&'k [u8]);
 
 /// A flag: the text, or the number of values, needs numbers of four bytes.
 const WIDE: u8 = 1 << 7;
@@ -32,11 +36,9 @@ impl Item {
 
     /// The same for a source that has items of several kinds, whose keys may be alike.
     pub fn of_kind(kind: &'static str, values: &[&str]) -> Item {
-        let mut hasher = keyed();
-        (kind, values).hash(&mut hasher);
         let text: usize = values.iter().map(|value| value.len()).sum();
-        let is_wide = text.max(values.len()) > usize::from(u16::MAX);
-        let number = if is_wide { size_of::<u32>() } else { size_of::<u16>() };
+        let is_wide = text.max(values.len()) > usize::from(u8::MAX);
+        let number = if is_wide { size_of::<u32>() } else { size_of::<u8>() };
         let mut packed = Vec::with_capacity(1 + kind.len() + (1 + values.len()) * number + text);
         // Kinds are words of ours.
         debug_assert!(kind.len() < usize::from(WIDE));
@@ -50,20 +52,15 @@ impl Item {
             add(end);
         }
         values.iter().for_each(|value| packed.extend_from_slice(value.as_bytes()));
-        Item(Arc::new(Key { hash: hasher.finish(), packed: packed.into() }))
+        Item(Arc::new(Packed { hash: Key(&packed).hash(), bytes: packed.into() }))
     }
 
-    /// The value at the place `at`; empty where there is none.
-    pub fn value(&self, at: usize) -> &str {
-        self.0.value(at).unwrap_or_default()
+    /// The key, as a chunk has it.
+    pub fn key(&self) -> Key<'_> {
+        Key(&self.0.bytes)
     }
 
-    /// Its bytes.
-    pub fn bytes(&self, at: usize) -> &[u8] {
-        self.0.bytes(at).unwrap_or_default()
-    }
-
-    /// A number that items of the same key have in common.
+    /// A number that items of the same key have in common: [`Key::hash`].
     pub(super) fn hash(&self) -> u64 {
         self.0.hash
     }
@@ -75,15 +72,43 @@ impl Item {
     }
 }
 
-impl Key {
-    fn value(&self, at: usize) -> Option<&str> {
-        std::str::from_utf8(self.bytes(at)?).ok()
+impl<'k> Key<'k> {
+    /// The key that has these bytes, which are one's [`Key::bytes`].
+    pub(super) fn of(bytes: &'k [u8]) -> Key<'k> {
+        Key(bytes)
     }
 
-    fn bytes(&self, at: usize) -> Option<&[u8]> {
-        let (head, rest) = self.packed.split_first()?;
+    /// All of it.
+    pub(super) fn whole(self) -> &'k [u8] {
+        self.0
+    }
+
+    /// The value at the place `at`; empty where there is none.
+    pub fn value(self, at: usize) -> &'k str {
+        std::str::from_utf8(self.bytes(at)).unwrap_or_default()
+    }
+
+    /// Its bytes.
+    pub fn bytes(self, at: usize) -> &'k [u8] {
+        self.find(at).unwrap_or_default()
+    }
+
+    fn find(self, at: usize) -> Option<&'k [u8]> {
+        let (head, rest) = self.0.split_first()?;
         let rest = rest.get(usize::from(head & !WIDE)..)?;
-        if head & WIDE == 0 { packed_value::<2>(rest, at) } else { packed_value::<4>(rest, at) }
+        if head & WIDE == 0 { packed_value::<1>(rest, at) } else { packed_value::<4>(rest, at) }
+    }
+
+    /// A number that alike keys have in common.
+    pub(super) fn hash(self) -> u64 {
+        let mut hasher = keyed();
+        hasher.write(self.0);
+        hasher.finish()
+    }
+
+    /// An item of this key.
+    pub fn to_item(self) -> Item {
+        Item(Arc::new(Packed { hash: self.hash(), bytes: self.0.into() }))
     }
 }
 
@@ -102,7 +127,7 @@ fn packed_value<const LEN: usize>(packed: &[u8], at: usize) -> Option<&[u8]> {
 
 impl PartialEq for Item {
     fn eq(&self, other: &Item) -> bool {
-        self.same(other) || self.0 == other.0
+        self.same(other) || self.key() == other.key()
     }
 }
 
@@ -115,15 +140,15 @@ mod tests {
     #[test]
     fn values_read_as_they_were_given() {
         let item = Item::new(&["sda", "", "größer\u{0}", "x"]);
-        let values: Vec<&str> = (0..5).map(|at| item.value(at)).collect();
+        let values: Vec<&str> = (0..5).map(|at| item.key().value(at)).collect();
         assert_eq!(values, ["sda", "", "größer\u{0}", "x", ""]);
-        assert_eq!(Item::new(&[]).value(0), "");
+        assert_eq!(Item::new(&[]).key().value(0), "");
         // Beyond what two bytes can say.
         let long = "x".repeat(70_000);
         let item = Item::of_kind("disk", &["sda", &long, "y"]);
-        assert!(["sda", &long, "y"].iter().enumerate().all(|(at, value)| item.value(at) == *value));
+        assert!(["sda", &long, "y"].iter().enumerate().all(|(at, value)| item.key().value(at) == *value));
         let many = vec!["z"; 70_000];
-        assert_eq!((Item::new(&many).value(69_999), Item::new(&many).value(70_000)), ("z", ""));
+        assert_eq!((Item::new(&many).key().value(69_999), Item::new(&many).key().value(70_000)), ("z", ""));
     }
 
     #[test]

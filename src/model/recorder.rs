@@ -1,15 +1,15 @@
 //! What a collector writes to.
 
 mod adopt;
+mod number_wise;
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::chunk::{ChunkItem, Since};
 use super::hash::AsItIs;
 use super::view_slots::{Asked, ViewSlots};
-use super::{Attributes, Chunk, Exemplar, Frame, Item, Labels, Learnt, MAX_EXEMPLARS, Reading, ReadingRef};
+use super::{Attributes, Chunk, Exemplar, Frame, Item, Labels, Learnt, MAX_EXEMPLARS, Reading, ReadingRef, Since};
 
 /// Takes a collector's numbers of one round, item by item, and makes a [`Frame`] of them.
 ///
@@ -26,8 +26,14 @@ pub struct Recorder {
     max_series: usize,
     /// Of the last good round.
     chunks: Arc<[Arc<Chunk>]>,
-    /// The hashes of all their items.
-    known: HashSet<u64, AsItIs>,
+    /// The hashes of all their items; none where nothing has come or gone for some rounds.
+    known: Option<HashSet<u64, AsItIs>>,
+    /// Rounds since the chunks changed.
+    quiet: usize,
+    /// Keys are packed in chunks, since who gives numbers knows them by their numbers.
+    packs: bool,
+    /// What became of the last round.
+    last_round: RoundEnd,
     /// Items that were refused, and before which item of `chunks` they stood, in that order: they
     /// come again.
     refused_before: Vec<(Place, Item)>,
@@ -52,6 +58,14 @@ struct Round {
     values: Values,
     /// What was expected next, where the round is in step.
     at: Place,
+    /// How many series there are in front of the chunk at `at`, where keys are packed.
+    begin: usize,
+    /// How many series of the item at `at` have come by their numbers, where the round is in step.
+    part: usize,
+    /// The item that comes number by number, where it is none of those.
+    under_way: Option<UnderWay>,
+    /// How many series there were in front of each chunk; none as long as nobody has asked.
+    begins: Option<Vec<usize>>,
     /// What there is so far, in front of `open` and of the chunk at `at`.
     pieces: Vec<Piece>,
     /// What has come since the round departed from the last one; none while it is in step.
@@ -76,10 +90,10 @@ impl Round {
         }
         let firsts = self.firsts.get_or_insert_with(|| {
             let ahead = chunks.iter().enumerate().skip(first);
-            ahead.map(|(at, chunk)| (chunk.items()[0].item.hash(), at)).collect()
+            ahead.map(|(at, chunk)| (chunk.items().hash(0), at)).collect()
         });
         let at = firsts.get(&item.hash()).copied().filter(|at| *at >= first)?;
-        (chunks[at].items()[0].item == *item).then_some(at)
+        chunks[at].items().is(0, item).then_some(at)
     }
 }
 
@@ -201,10 +215,49 @@ struct Group {
 /// An item of a group.
 #[derive(Debug)]
 struct GroupItem {
-    of: ChunkItem,
+    /// None: it has the key of what was at `before`.
+    item: Option<Item>,
+    /// Since when it counts, unless that is found when the round ends, and whether it is new.
+    beginning: (Since, bool),
+    /// Where its series end in the group.
+    end: u32,
     /// Where it was in the last round; none: it is not known yet whether it was there.
     before: Option<Place>,
 }
+
+/// An item that comes number by number.
+#[derive(Debug)]
+struct UnderWay {
+    /// None: it is the last one of the open group, and was there in the last round.
+    item: Option<Item>,
+    to: To,
+}
+
+/// What became of a round.
+#[derive(Clone, Debug, Default)]
+pub struct RoundEnd {
+    /// Series have come, gone or moved.
+    pub has_changed: bool,
+    /// Some did not fit.
+    pub was_cut: bool,
+    /// Which of the numbers that were [taken](Took::Taken), in their order, were left out in the end: items that
+    /// had come before.
+    pub left_out: Vec<Range<usize>>,
+}
+
+/// What a recorder does with a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Took {
+    /// It has its place.
+    Taken,
+    /// It is refused, which is counted.
+    Refused,
+    /// It is refused, since its item has one of this reading. This is not counted.
+    Twice,
+}
+
+/// After so many rounds without a change it is looked at anew which items there are.
+const QUIET: usize = 8;
 
 /// What a [`Recorder`] did not take, in series, by reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -300,7 +353,10 @@ impl Recorder {
             behind_rules: None,
             max_series,
             chunks: Arc::from([]),
-            known: HashSet::default(),
+            known: None,
+            quiet: 0,
+            packs: false,
+            last_round: RoundEnd::default(),
             refused_before: Vec::new(),
             last_ms: None,
             is_of_unknown_start: false,
@@ -352,17 +408,30 @@ impl Recorder {
         Recorder { slots: slots.clone(), ..self }
     }
 
+    /// Whether from now on its source says which of the last round's series a number is of ([`Recorder::again`]), or
+    /// gives a new object with its key ([`Recorder::add`]): then objects are not compared, and chunks do not hold them.
+    pub fn know_by_number(&mut self, is_so: bool) {
+        self.packs = is_so;
+    }
+
+    /// Makes room for as many numbers as the last round had.
+    pub fn make_room_for_round(&mut self) {
+        let len = self.chunks.iter().map(|chunk| chunk.len()).sum();
+        self.round.values.numbers.reserve_exact(len);
+    }
+
     /// Begins an item. `item` should be the object of the last round. Each item comes once a
     /// round, with all its numbers; over the cap of series the last items are refused and
     /// counted, each as a whole.
     #[inline]
     pub fn item<'r>(&'r mut self, item: &'r Item) -> Writer<'r> {
+        self.settle();
         let at = self.round.at;
         let mut to = To::Unknown;
         if self.round.open.is_none() {
             if let Some(chunk) = self.chunks.get(at.chunk) {
-                if chunk.items()[at.item].item.same(item) {
-                    let places = chunk.places(at.item);
+                if chunk.items().is_object(at.item, item) {
+                    let places = chunk.items().places(at.item);
                     to = To::Step { next: places.start, end: places.end };
                 }
             }
@@ -383,15 +452,15 @@ impl Recorder {
                 return To::Nowhere { is_full: false };
             }
             // The same in another object.
-            if self.chunks.get(at.chunk).is_some_and(|chunk| chunk.items()[at.item].item == *item) {
-                let places = self.chunks[at.chunk].places(at.item);
+            if self.chunks.get(at.chunk).is_some_and(|chunk| chunk.items().is(at.item, item)) {
+                let places = self.chunks[at.chunk].items().places(at.item);
                 return To::Step { next: places.start, end: places.end };
             }
             self.depart(at.item, None);
         }
         let before = match self.find_place(item) {
             Found::InStep => {
-                let places = self.chunks[self.round.at.chunk].places(self.round.at.item);
+                let places = self.chunks[self.round.at.chunk].items().places(self.round.at.item);
                 return To::Step { next: places.start, end: places.end };
             }
             Found::At(place) => Some(place),
@@ -400,8 +469,8 @@ impl Recorder {
         let values = self.round.values.len();
         let group = self.round.open.get_or_insert_default();
         // When it began is found when the round ends, unless it was said.
-        let of = ChunkItem { item: item.clone(), since, is_new, end: group.series.len() as u32 };
-        group.items.push(GroupItem { of, before });
+        let (beginning, end) = ((since, is_new), group.series.len() as u32);
+        group.items.push(GroupItem { item: Some(item.clone()), beginning, end, before });
         To::Open { before: values }
     }
 
@@ -425,14 +494,14 @@ impl Recorder {
         self.round.has_departed = true;
         let mut group = Group::default();
         if let Some(chunk) = self.chunks.get(at) {
-            let whole = items.checked_sub(1).map_or(0, |last| chunk.items()[last].end as usize);
+            let whole = items.checked_sub(1).map_or(0, |last| chunk.items().places(last).end);
             // Most of it is about to come.
             group.items.reserve(chunk.items().len());
             group.series.reserve(chunk.len());
             let end = part.unwrap_or(whole);
             group.add(at, chunk, items + usize::from(part.is_some()), end);
             if let Some(last) = group.items.last_mut().filter(|_| part.is_some()) {
-                last.of.end = end as u32;
+                last.end = end as u32;
             }
         }
         self.round.open = Some(group);
@@ -442,23 +511,25 @@ impl Recorder {
     /// next chunks. What lies between has gone, or comes later.
     fn find_place(&mut self, item: &Item) -> Found {
         let at = self.round.at;
-        let rest = self.chunks.get(at.chunk).map(|chunk| &chunk.items()[at.item..]).unwrap_or_default();
+        let items = self.chunks.get(at.chunk).map(|chunk| Arc::clone(chunk.items()));
+        let left = items.iter().flat_map(|items| (at.item..items.len()).map(move |own| (items, own)));
+        let mut left = left.map(|(items, own)| items.is(own, item));
         // Mostly what comes behind an item that is new is what stood behind the one in its place.
-        let mut place = (at.item > 0 && rest.first().is_some_and(|next| next.item == *item)).then_some(0);
+        let mut place = (at.item > 0 && left.clone().next() == Some(true)).then_some(0);
         if place.is_none() {
             // The chunk at its place is what the open group stands for, unless nothing of it has come.
             let first = at.chunk + usize::from(at.item > 0);
             let ahead = self.chunks.iter().enumerate().skip(first).take(LOOK_AHEAD);
-            let found = ahead.map(|(at, chunk)| (at, &chunk.items()[0].item)).find(|(_, first)| *first == item);
-            let found = found.map(|(at, _)| at).or_else(|| self.round.find_far(&self.chunks, first, item));
+            let found = ahead.into_iter().find(|(_, chunk)| chunk.items().is(0, item)).map(|(at, _)| at);
+            let found = found.or_else(|| self.round.find_far(&self.chunks, first, item));
             if let Some(chunk) = found {
                 self.close();
                 self.round.lost = 0;
-                self.round.at = Place { chunk, item: 0 };
+                self.go_to(Place { chunk, item: 0 });
                 return Found::InStep;
             }
             // Within the chunk: what has gone from it is passed over.
-            place = rest.iter().position(|expected| expected.item == *item);
+            place = left.position(|is_it| is_it);
         }
         let Some(passed) = place else {
             self.round.lost += 1;
@@ -473,10 +544,32 @@ impl Recorder {
 
     /// Goes on to the next chunk where all of this one has come or gone.
     fn leave_ended_chunk(&mut self) {
-        let at = &mut self.round.at;
-        if self.chunks.get(at.chunk).is_some_and(|chunk| at.item >= chunk.items().len()) {
-            *at = Place { chunk: at.chunk + 1, item: 0 };
+        let at = self.round.at;
+        if let Some(chunk) = self.chunks.get(at.chunk).filter(|chunk| at.item >= chunk.items().len()) {
+            self.round.begin += chunk.len();
+            self.round.at = Place { chunk: at.chunk + 1, item: 0 };
         }
+    }
+
+    /// What stands there is expected next.
+    fn go_to(&mut self, place: Place) {
+        if place.chunk != self.round.at.chunk {
+            self.round.begin = self.begins()[place.chunk];
+        }
+        self.round.at = place;
+    }
+
+    /// How many series there were in front of each chunk.
+    fn begins(&mut self) -> &[usize] {
+        let chunks = &self.chunks;
+        self.round.begins.get_or_insert_with(|| {
+            let mut end = 0;
+            let begins = chunks.iter().map(|chunk| {
+                end += chunk.len();
+                end - chunk.len()
+            });
+            begins.collect()
+        })
     }
 
     /// Puts the open group by.
@@ -490,17 +583,23 @@ impl Recorder {
     #[inline]
     fn end_item(&mut self, to: To) {
         match to {
-            To::Step { next, end } if next == end => {
-                let at = &mut self.round.at;
-                at.item += 1;
-                if at.item == self.chunks[at.chunk].items().len() {
-                    self.round.pieces.push(Piece::Kept(at.chunk));
-                    *at = Place { chunk: at.chunk + 1, item: 0 };
-                }
-            }
+            To::Step { next, end } if next == end => self.step(),
             To::Step { next, .. } => self.end_short(next),
             To::Open { before } => self.end_open(before),
             To::Unknown | To::Nowhere { .. } => {}
+        }
+    }
+
+    /// All of an item of the last round has come.
+    #[inline]
+    fn step(&mut self) {
+        let at = &mut self.round.at;
+        at.item += 1;
+        let chunk = &self.chunks[at.chunk];
+        if at.item == chunk.items().len() {
+            self.round.pieces.push(Piece::Kept(at.chunk));
+            self.round.begin += chunk.len();
+            *at = Place { chunk: at.chunk + 1, item: 0 };
         }
     }
 
@@ -526,7 +625,7 @@ impl Recorder {
             return;
         }
         if let Some(item) = group.items.last_mut() {
-            item.of.end = group.series.len() as u32;
+            item.end = group.series.len() as u32;
         }
         self.drop_empty_item();
     }
@@ -534,14 +633,67 @@ impl Recorder {
     /// An item without a number is none.
     fn drop_empty_item(&mut self) {
         let Some(group) = &mut self.round.open else { return };
-        let begin = group.items.len().checked_sub(2).map_or(0, |before| group.items[before].of.end);
-        if group.items.last().is_some_and(|item| item.of.end == begin) {
+        let begin = group.items.len().checked_sub(2).map_or(0, |before| group.items[before].end);
+        if group.items.last().is_some_and(|item| item.end == begin) {
             group.items.pop();
         }
     }
 
+    #[inline]
+    fn push_expected(
+        &mut self,
+        to: &mut To,
+        is_it: impl FnOnce(&ReadingRef) -> bool,
+        value: f64,
+        time_ms: i64,
+    ) -> bool {
+        let To::Step { next, end } = to else { return false };
+        let is_it = *next < *end && is_it(self.chunks[self.round.at.chunk].readings().get(*next));
+        if is_it {
+            *next += 1;
+            self.round.values.push(value, time_ms);
+        }
+        is_it
+    }
+
+    #[cold]
+    fn push_other(
+        &mut self,
+        to: &mut To,
+        item: &Item,
+        (since, is_new): (Since, bool),
+        reading: ReadingRef,
+        value: f64,
+        time_ms: i64,
+    ) -> Took {
+        if *to == To::Unknown {
+            *to = self.other_item(item, since, is_new);
+            if self.push_expected(to, |own| own.same(&reading), value, time_ms) {
+                return Took::Taken;
+            }
+        }
+        match *to {
+            To::Nowhere { is_full } => return self.refuse(is_full),
+            To::Step { next, .. } => {
+                let begin = self.chunks[self.round.at.chunk].items().places(self.round.at.item).start;
+                self.depart(self.round.at.item, Some(next));
+                self.round.at.item += 1;
+                self.leave_ended_chunk();
+                *to = To::Open { before: self.round.values.len() - (next - begin) };
+            }
+            To::Open { .. } | To::Unknown => {}
+        }
+        if let Some(group) = &mut self.round.open {
+            group.series.push(reading);
+            self.round.values.push(value, time_ms);
+        }
+        Took::Taken
+    }
+
     /// Ends the round with the time at which it was read, in wall-clock milliseconds.
     pub fn finish(&mut self, time_ms: i64) -> Frame {
+        self.settle();
+        self.last_round = RoundEnd { was_cut: self.round.is_full, ..RoundEnd::default() };
         if self.round.open.is_none() && self.round.at.item > 0 {
             self.depart(self.round.at.item, None);
         }
@@ -553,7 +705,14 @@ impl Recorder {
         if !self.chunks.is_empty() && !is_asked {
             self.unrest.add(self.round.pieces.iter().map(Piece::made).sum(), self.round.values.len());
         }
-        if !is_same {
+        self.last_round.has_changed = !is_same;
+        if is_same {
+            self.quiet += 1;
+            if self.quiet == QUIET {
+                self.known = None;
+            }
+        } else {
+            self.quiet = 0;
             self.adopt();
         }
         let values = self.spare.shared(&self.round.values.numbers);
@@ -591,7 +750,8 @@ impl Recorder {
                 None => return,
             };
             group.items.pop();
-            let left = group.items.last().map_or(0, |item| item.of.end as usize);
+            self.last_round.was_cut = true;
+            let left = group.items.last().map_or(0, |item| item.end as usize);
             let cut = group.series.len() - left;
             group.series.truncate(left);
             self.round.values.truncate(self.round.values.len() - cut);
@@ -608,10 +768,20 @@ impl Recorder {
     }
 
     fn clear(&mut self) {
+        if self.packs && self.round.values.len() < Spare::MANY {
+            // There may be thousands of such sources, which give something every now and then.
+            self.round = Round::default();
+            return;
+        }
         let Round { mut values, mut pieces, .. } = std::mem::take(&mut self.round);
         values.clear();
         pieces.clear();
         self.round = Round { values, pieces, ..Round::default() };
+    }
+
+    /// What became of the last round.
+    pub fn last_round(&self) -> &RoundEnd {
+        &self.last_round
     }
 
     /// How many series were refused since this was last asked.
@@ -662,41 +832,13 @@ impl Writer<'_> {
 
     #[inline]
     fn push_expected(&mut self, is_it: impl FnOnce(&ReadingRef) -> bool, value: f64, time_ms: i64) -> bool {
-        let To::Step { next, end } = &mut self.to else { return false };
-        let recorder = &mut *self.recorder;
-        let is_it = *next < *end && is_it(&recorder.chunks[recorder.round.at.chunk].series()[*next]);
-        if is_it {
-            *next += 1;
-            recorder.round.values.push(value, time_ms);
-        }
-        is_it
+        self.recorder.push_expected(&mut self.to, is_it, value, time_ms)
     }
 
     #[cold]
     fn push_other(&mut self, reading: ReadingRef, value: f64, time_ms: i64) {
-        if self.to == To::Unknown {
-            self.to = self.recorder.other_item(self.item, self.since, self.is_new);
-            if self.push_expected(|own| own.same(&reading), value, time_ms) {
-                return;
-            }
-        }
-        let recorder = &mut *self.recorder;
-        match self.to {
-            To::Nowhere { is_full: true } => return recorder.refused.max_series += 1,
-            To::Nowhere { is_full: false } => return recorder.refused.duplicate += 1,
-            To::Step { next, .. } => {
-                let begin = recorder.chunks[recorder.round.at.chunk].places(recorder.round.at.item).start;
-                recorder.depart(recorder.round.at.item, Some(next));
-                recorder.round.at.item += 1;
-                recorder.leave_ended_chunk();
-                self.to = To::Open { before: recorder.round.values.len() - (next - begin) };
-            }
-            To::Open { .. } | To::Unknown => {}
-        }
-        if let Some(group) = &mut recorder.round.open {
-            group.series.push(reading);
-            recorder.round.values.push(value, time_ms);
-        }
+        let beginning = (self.since, self.is_new);
+        self.recorder.push_other(&mut self.to, self.item, beginning, reading, value, time_ms);
     }
 }
 

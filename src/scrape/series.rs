@@ -1,21 +1,46 @@
 //! From a page's series to items and readings.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::fmt::Write as _;
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::exposition::{self, Point, Role, Series, Sink};
-use crate::model::{Exemplar, Family, Frame, Item, Kind, Label, Labels, Learnt, Recorder};
+use crate::model::{Exemplar, Family, Frame, Item, Kind, Label, Labels, Learnt, Recorder, RoundEnd, Took};
 use crate::order;
 use crate::shaping::{self, Outcome};
 
-/// What is kept for a series' text as long as it stays the same; none: rules drop it.
-pub type Known = Option<Place>;
+/// What is kept for a series' text as long as it stays the same: which series of the last page's it is, as the recorder
+/// counts them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Known(u32);
+
+impl Known {
+    /// Rules drop it.
+    const DROPPED: Known = Known(Known::MOST);
+
+    /// It has no number: it was refused, or is not numbered yet. Its text is looked at each time.
+    const UNNUMBERED: Known = Known(Known::MOST - 1);
+
+    /// Its item has other series beside it.
+    const PART: u32 = 1 << 31;
+
+    const MOST: u32 = Known::PART - 1;
+
+    fn number(self) -> u32 {
+        self.0 & Known::MOST
+    }
+
+    fn is_part(self) -> bool {
+        self.0 & Known::PART != 0
+    }
+}
 
 /// Which item a series is of, and what it is a reading of.
 #[derive(Clone, Debug)]
-pub struct Place {
+struct Place {
     item: Item,
     reading: Arc<Learnt>,
 }
@@ -97,46 +122,49 @@ impl Shapes {
     }
 }
 
-/// A sample of an item of which not all has come.
-struct Sample {
-    reading: Arc<Learnt>,
-    value: f64,
-    time_ms: i64,
-    exemplar: Option<Arc<Exemplar>>,
-}
-
 /// Takes a page's series and gives them to a recorder.
 pub struct Taker<'t> {
     out: &'t mut Recorder,
     manner: &'t Manner,
     shapes: &'t mut Shapes,
-    /// An item of several series, of which not all has come.
-    open: Option<Item>,
-    parts: Vec<Sample>,
     /// What the item of the last series that was learnt is of, where that has several series.
     learning: Option<(String, Item)>,
-    key: String,
-    /// Some text is new, so that a series may stand twice in one item.
+    /// What comes next may be of that item, so it is learnt as well.
+    asks: bool,
+    /// So it was with the last one.
+    was_asked: Cell<bool>,
+    /// The place of the series that was learnt last, whose number comes next.
+    learnt: Option<Place>,
+    /// Some text is new.
     is_fresh: bool,
+    /// Which of the samples that were given were not taken, in the page's order.
+    refused: Vec<u32>,
+    /// Samples of items behind which something new has come that may be of them, likewise.
+    seams: Vec<Range<u32>>,
+    key: String,
     time_ms: i64,
     left: Left,
     /// Samples that rules have left.
-    given: usize,
+    given: u32,
     shaped: shaping::Series,
 }
 
 impl<'t> Taker<'t> {
     /// Of the series of a page of `time_ms`, as `manner` has them, for `out`.
     pub fn new(out: &'t mut Recorder, manner: &'t Manner, shapes: &'t mut Shapes, time_ms: i64) -> Taker<'t> {
+        out.make_room_for_round();
         Taker {
             out,
             manner,
             shapes,
-            open: None,
-            parts: Vec::new(),
             learning: None,
-            key: String::new(),
+            asks: false,
+            was_asked: Cell::new(false),
+            learnt: None,
             is_fresh: false,
+            refused: Vec::new(),
+            seams: Vec::new(),
+            key: String::new(),
             time_ms,
             left: Left::default(),
             given: 0,
@@ -144,26 +172,66 @@ impl<'t> Taker<'t> {
         }
     }
 
-    /// The page has ended. How many samples rules have left, and what of them was not taken.
-    pub fn finish(mut self) -> (usize, Left) {
-        self.close();
-        (self.given, self.left)
+    /// The page has ended: what came of it.
+    pub fn finish(self) -> Taken {
+        let Taker { given, left, refused, seams, is_fresh, .. } = self;
+        Taken { given, left, refused, seams, is_fresh }
     }
 
-    /// Gives the item that is open.
-    fn close(&mut self) {
-        let Some(item) = self.open.take() else { return };
-        let mut writer = self.out.item(&item);
-        for (at, Sample { reading, value, time_ms, exemplar }) in self.parts.iter().enumerate() {
-            if self.is_fresh && self.parts[..at].iter().any(|other| Arc::ptr_eq(&other.reading, reading)) {
+    fn took(&mut self, took: Took, exemplar: Option<Arc<Exemplar>>) {
+        match took {
+            Took::Taken => exemplar.iter().for_each(|exemplar| self.out.exemplar(exemplar)),
+            Took::Refused => self.refused.push(self.given - 1),
+            Took::Twice => {
+                self.refused.push(self.given - 1);
                 self.left.twice += 1;
-                continue;
             }
-            writer.push_learnt_at(reading, *value, *time_ms);
-            exemplar.iter().for_each(|exemplar| writer.exemplar(exemplar));
         }
-        drop(writer);
-        self.parts.clear();
+    }
+}
+
+/// What came of a page.
+#[derive(Debug, Default)]
+pub struct Taken {
+    /// How many samples rules have left.
+    pub given: u32,
+    /// What of them was not taken.
+    pub left: Left,
+    refused: Vec<u32>,
+    seams: Vec<Range<u32>>,
+    is_fresh: bool,
+}
+
+impl Taken {
+    /// Numbers the series of the page, of which `all` are known, as the recorder does whose round had that `end`.
+    /// Whether they could be numbered.
+    pub fn number(&self, all: &mut [Known], end: &RoundEnd) -> bool {
+        if end.was_cut {
+            return false;
+        }
+        if !end.has_changed && !self.is_fresh && self.refused.is_empty() {
+            return true;
+        }
+        let mut refused = self.refused.iter().copied().peekable();
+        let mut left_out = end.left_out.iter().peekable();
+        let mut seams = self.seams.iter().peekable();
+        let (mut taken, mut number) = (0, 0);
+        let given = all.iter_mut().filter(|known| **known != Known::DROPPED);
+        for (at, known) in (0..).zip(given) {
+            let part = known.0 & Known::PART;
+            let mut is_left = refused.next_if_eq(&at).is_none();
+            if is_left {
+                while left_out.next_if(|range| range.end <= taken).is_some() {}
+                is_left = left_out.peek().is_none_or(|range| !range.contains(&taken));
+                taken += 1;
+            }
+            while seams.next_if(|seam| seam.end <= at).is_some() {}
+            // What stands at a seam is learnt with what has come behind it the next time, to be one item.
+            let is_numbered = is_left && seams.peek().is_none_or(|seam| !seam.contains(&at));
+            known.0 = part | if is_numbered { number } else { Known::UNNUMBERED.0 };
+            number += u32::from(is_left);
+        }
+        true
     }
 }
 
@@ -207,34 +275,47 @@ impl Sink for Taker<'_> {
             self.place(series, &name, labels, factor)
         });
         self.shaped = shaped;
-        place
+        let Some(place) = place else { return Known::DROPPED };
+        let part = if place.reading.is_part() { Known::PART } else { 0 };
+        self.learnt = Some(place);
+        Known(Known::UNNUMBERED.0 | part)
     }
 
     fn wants(known: &Known) -> bool {
-        known.is_some()
+        *known != Known::DROPPED
+    }
+
+    fn holds(&self, known: &Known) -> bool {
+        // Behind a series that is new in an item the others may be of it.
+        let asks = known.is_part() && self.asks;
+        self.was_asked.set(asks);
+        !asks && known.number() != Known::UNNUMBERED.number()
     }
 
     fn give(&mut self, known: &Known, point: &Point<'_>) {
-        let Some(Place { item, reading }) = known else { return };
         self.given += 1;
+        let place = self.learnt.take();
+        if place.is_none() {
+            (self.learning, self.asks) = (None, false);
+        }
         let time_ms = point.time_ms.filter(|_| self.manner.honor_timestamps).unwrap_or(Frame::NO_TIME);
         if time_ms != Frame::NO_TIME && !(self.time_ms - MAX_AGE_MS..=self.time_ms + MAX_AHEAD_MS).contains(&time_ms) {
             self.left.untimely += 1;
+            self.refused.push(self.given - 1);
             return;
         }
         let exemplar = point.exemplar.as_ref().map(exposition::Exemplar::owned);
-        if !reading.is_part() {
-            self.close();
-            let mut writer = self.out.item(item);
-            writer.push_learnt_at(reading, point.value, time_ms);
-            exemplar.iter().for_each(|exemplar| writer.exemplar(exemplar));
-            return;
-        }
-        if self.open.as_ref().is_none_or(|open| open != item) {
-            self.close();
-            self.open = Some(item.clone());
-        }
-        self.parts.push(Sample { reading: Arc::clone(reading), value: point.value, time_ms, exemplar });
+        let took = match place {
+            Some(Place { item, reading }) => {
+                if reading.is_part() && self.out.has_part() > 0 {
+                    let at = self.given - 1;
+                    self.seams.push(at - self.out.has_part().min(at)..at);
+                }
+                self.out.add(&item, &reading, point.value, time_ms)
+            }
+            None => self.out.again(known.number(), point.value, time_ms),
+        };
+        self.took(took, exemplar);
     }
 }
 
@@ -280,7 +361,7 @@ impl Taker<'_> {
         values.push(&number);
         values.extend(shared.iter().map(|(_, value)| *value));
         if !is_part {
-            self.learning = None;
+            (self.learning, self.asks) = (None, false);
             return Place { item: Item::new(&values), reading };
         }
         // A histogram's series are one item, as long as they stand together, and so is a counter with its beginning. It is known by the first of
@@ -293,6 +374,9 @@ impl Taker<'_> {
             Some((known, item)) if *known == of => item.clone(),
             _ => Item::new(&values),
         };
+        // The first one behind that item is looked at for its sake alone.
+        let is_same = self.learning.as_ref().is_some_and(|(known, _)| *known == of);
+        self.asks = !self.was_asked.take() || is_same;
         self.learning = Some((of, item.clone()));
         Place { item, reading }
     }
@@ -301,7 +385,7 @@ impl Taker<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exposition::{Format, Limits, Page};
+    use crate::exposition::{self, Format, Limits};
     use crate::model::Scheme;
     use crate::model::testing::random;
     use crate::shaping::Perspective;
@@ -309,17 +393,20 @@ mod tests {
 
     /// A target's page, read time and again.
     struct Reader {
-        page: Page<Known>,
+        page: exposition::Page<Known>,
         manner: Manner,
         shapes: Shapes,
         out: Recorder,
         time_ms: i64,
+        last: Option<String>,
     }
 
     impl Reader {
         fn new() -> Reader {
+            let mut out = Recorder::new("endpoints/app", 10_000).of_unknown_start();
+            out.know_by_number(true);
             Reader {
-                page: Page::default(),
+                page: exposition::Page::default(),
                 manner: Manner {
                     labels: Labels::EMPTY,
                     transforms: None,
@@ -328,19 +415,43 @@ mod tests {
                     honor_timestamps: true,
                 },
                 shapes: Shapes::default(),
-                out: Recorder::new("endpoints/app", 10_000).of_unknown_start(),
+                out,
                 time_ms: 0,
+                last: None,
             }
+        }
+
+        /// The last page once more: a frame of it.
+        fn again(&mut self) -> Frame {
+            let frame = self.last.clone().unwrap();
+            let mut taker = Taker::new(&mut self.out, &self.manner, &mut self.shapes, self.time_ms);
+            self.page.read(&mut frame.into_bytes(), Format::Text, &Limits::default(), &mut taker).unwrap();
+            let read = taker.finish();
+            let frame = self.out.finish(self.time_ms);
+            assert!(read.number(self.page.known_mut(), self.out.last_round()));
+            frame
+        }
+
+        /// How many series of a page are looked at anew.
+        fn fresh(&mut self, text: &str) -> usize {
+            let mut taker = Taker::new(&mut self.out, &self.manner, &mut self.shapes, self.time_ms);
+            let read = self.page.read(&mut text.into(), Format::Text, &Limits::default(), &mut taker).unwrap();
+            let taken = taker.finish();
+            self.out.finish(self.time_ms);
+            assert!(taken.number(self.page.known_mut(), self.out.last_round()));
+            read.fresh
         }
 
         /// The series of a page in its order, and how many of it came before.
         fn read(&mut self, text: &str) -> (Vec<(String, f64)>, u64) {
             self.time_ms += 1000;
+            self.last = Some(text.to_owned());
             let mut taker = Taker::new(&mut self.out, &self.manner, &mut self.shapes, self.time_ms);
             self.page.read(&mut text.into(), Format::Text, &Limits::default(), &mut taker).unwrap();
-            let left = taker.finish().1;
+            let read = taker.finish();
             let frame = self.out.finish(self.time_ms);
-            let twice = left.twice + self.out.take_refused().duplicate;
+            assert!(read.number(self.page.known_mut(), self.out.last_round()));
+            let twice = read.left.twice + self.out.take_refused().duplicate;
             (seen(&frame, &Perspective::new(Scheme::Native, Labels::EMPTY)), twice)
         }
     }
@@ -419,5 +530,86 @@ mod tests {
             twice_ever += twice;
         }
         assert!(twice_ever > 1000);
+    }
+
+    #[test]
+    fn a_bucket_that_comes_later_is_there_at_once_and_then_of_its_histogram() {
+        let mut reader = Reader::new();
+        let page = |buckets: &[&str]| {
+            let mut page = "# TYPE a gauge\na 1\n# TYPE h histogram\n".to_owned();
+            for of in ["x", "y"] {
+                buckets.iter().for_each(|le| _ = writeln!(page, "h_bucket{{of=\"{of}\",le=\"{le}\"}} 1"));
+                _ = write!(page, "h_sum{{of=\"{of}\"}} 2\nh_count{{of=\"{of}\"}} 3\n");
+            }
+            page
+        };
+        let items = |reader: &mut Reader| {
+            let frame = reader.again();
+            frame.chunks.iter().map(|chunk| chunk.items().len()).sum::<usize>()
+        };
+        for buckets in [&["1", "+Inf"][..], &["1", "2", "+Inf"], &["0", "2", "+Inf"], &["2", "+Inf"], &["1", "2"]] {
+            let text = page(buckets);
+            let (seen, twice) = reader.read(&text);
+            assert_eq!((seen.len(), twice), (5 + 2 * buckets.len(), 0), "{buckets:?}");
+            reader.read(&text);
+            assert_eq!(items(&mut reader), 3, "{buckets:?}");
+            // And so it stays.
+            assert_eq!(reader.fresh(&text), 0);
+        }
+    }
+
+    #[test]
+    fn random_pages_of_items_with_several_series_give_what_they_give_who_sees_them_first() {
+        let mut random = random();
+        let mut reader = Reader::new();
+        let rules = shaping::testing::rules(r#"[{"drop": {"labels": {"n": "1[0-9]"}}}]"#);
+        reader.manner.transforms = Some(rules);
+        let mut items: Vec<(bool, usize, Vec<usize>)> = (0..60).map(|at| (at % 3 == 0, at, vec![1, 5, 9])).collect();
+        let mut most_items = 0;
+        for round in 0..400 {
+            for _ in 0..[0, 0, 1, 4, 30][random(5)] {
+                let (at, le) = (random(items.len()), random(20));
+                match random(5) {
+                    0 => _ = items.remove(at),
+                    1 => {
+                        let fresh = 100 + round * 50 + le;
+                        items.insert(at, (random(2) == 0, fresh, vec![le]));
+                    }
+                    2 => {
+                        let one = items.remove(at);
+                        items.insert(random(items.len() + 1), one);
+                    }
+                    _ => match items[at].2.binary_search(&le) {
+                        Ok(place) => _ = items[at].2.remove(place),
+                        Err(place) => items[at].2.insert(place, le),
+                    },
+                }
+            }
+            items.truncate(120);
+            let mut page = "# TYPE h histogram\n# TYPE c counter\n".to_owned();
+            for (is_counter, n, buckets) in &items {
+                // Some say to be of times to come.
+                let time = if random(40) == 0 { " 9000000000000" } else { "" };
+                if *is_counter {
+                    _ = writeln!(page, "c{{n=\"{n}\"}} {round}{time}");
+                    continue;
+                }
+                buckets.iter().for_each(|le| _ = writeln!(page, "h_bucket{{n=\"{n}\",le=\"{le}\"}} {}", round + le));
+                _ = writeln!(page, "h_sum{{n=\"{n}\"}} {round}{time}\nh_count{{n=\"{n}\"}} {}", round + n);
+            }
+            let mut first = Reader::new();
+            first.manner.transforms.clone_from(&reader.manner.transforms);
+            first.time_ms = reader.time_ms;
+            let expected = first.read(&page);
+            let seen = reader.read(&page);
+            assert_eq!(seen, expected, "round {round}\n{page}");
+            most_items = most_items.max(expected.0.len());
+            if random(20) == 0 {
+                // A scrape fails.
+                reader.page.clear();
+                reader.out.finish(reader.time_ms);
+            }
+        }
+        assert!(most_items > 100);
     }
 }

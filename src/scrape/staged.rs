@@ -71,6 +71,7 @@ impl Staged {
     /// The page is JSON, or text.
     pub fn expect(&mut self, settings: &Settings, is_json: bool) {
         self.distinct = distinct_labels(settings, is_json);
+        self.before.know_by_number(!is_json);
         self.made.iter_mut().for_each(|(.., carrier)| carrier.known.clear());
     }
 
@@ -166,13 +167,19 @@ impl Carrier {
 
 fn left_of(chunk: &Chunk, from: &Perspective, more: &Labels) -> Box<[Left]> {
     let view = from.view(chunk);
+    let mut last: Option<(u32, Item)> = None;
     let left = view.series().enumerate().filter_map(|(at, one)| {
         // A target's series are all learnt.
-        let ReadingRef::Shared(read) = &chunk.series()[one.place as usize] else { return None };
+        let ReadingRef::Shared(read) = chunk.readings().get(one.place as usize) else { return None };
         let factor = read.face(SCHEME)?.factor;
         let is_as_read = chunk.behind_rules().is_none() && view.changed_by(at).is_none() && one.factor() == factor;
         let reading = if is_as_read { Arc::clone(read) } else { Arc::new(learnt(&one, read, more)) };
-        Some(Left { place: one.place, item: chunk.items()[one.item as usize].item.clone(), reading })
+        // The series of an item have it in common.
+        let (_, item) = match last.take().filter(|(at, _)| *at == one.item) {
+            Some(same) => last.insert(same),
+            None => last.insert((one.item, chunk.items().item(one.item as usize))),
+        };
+        Some(Left { place: one.place, item: item.clone(), reading })
     });
     left.collect()
 }

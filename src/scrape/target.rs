@@ -1,6 +1,6 @@
 //! One target: its page of the last time, its series, and one scrape after the other.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use log::Level;
@@ -10,7 +10,7 @@ use super::json::Json;
 use super::labels::{attributes, json_labels, own_labels};
 use super::page_format::format_of;
 use super::said::{About, Said};
-use super::series::{Known, Left, Manner, Shapes, Taker};
+use super::series::{self, Known, Left, Manner, Shapes, Taker};
 use super::settings::{PageFormat, Settings};
 use super::staged::{Passed, Staged};
 use crate::exposition::{Format, Page};
@@ -106,6 +106,10 @@ static OWN: [Family<'static>; 6] = [
     Family::gauge("scrape_response_bytes", "bytes", "Size of the page, unpacked."),
 ];
 
+/// Their readings where all their labels are those of all series, which the recorder adds.
+static PLAIN: LazyLock<[Arc<Learnt>; 6]> =
+    LazyLock::new(|| OWN.each_ref().map(|family| Arc::new(Learnt::everywhere(*family, &[]))));
+
 /// What a page held.
 #[derive(Clone, Copy, Debug, Default)]
 struct Taken {
@@ -122,13 +126,14 @@ impl Target {
         let staged = Staged::new(&settings, &context.views).map(Box::new);
         let status = EndpointStatus::new(&*settings.name);
         let status = status.with_rules(staged.iter().flat_map(|staged| staged.places()));
+        let (out, own) = recorder(&settings, is_json, &context.views);
         Target {
             fetcher: Fetcher::new(Arc::clone(&settings), &context.own),
             reader: Reader::Unknown,
             transforms: (!settings.transforms.is_empty()).then(|| settings.transforms.split_at_state().0),
             staged,
-            out: recorder(&settings, Labels::EMPTY, &context.views),
-            own: Own::new(&own_labels(&settings, is_json)),
+            out,
+            own,
             settings,
             status: Arc::new(status),
             has_ended: true,
@@ -177,10 +182,12 @@ impl Target {
             *body = Vec::new();
         }
         match read {
-            Ok((taken, left)) => {
+            Ok((taken, page)) => {
                 self.has_ended = false;
                 let (taken, ruled_out, gathered) = self.pass(time_ms, Taken { bytes, ..taken });
                 let frame = self.frame(time_ms, 1.0, took, taken);
+                self.number(&page);
+                let left = page.left;
                 let refused = self.staged.as_mut().map_or(&mut self.out, |staged| &mut staged.before).take_refused();
                 let left = Left { twice: left.twice + refused.duplicate, ..left };
                 let counts = &self.context.counts;
@@ -217,6 +224,10 @@ impl Target {
             staged.before.discard();
         }
         self.has_ended = true;
+        // Its series are gone from the recorder, and with them their numbers.
+        if let Reader::Text(text) = &mut self.reader {
+            text.page.clear();
+        }
         self.tell(state, time_ms, took, 0, Some(why));
         // Of nothing nothing is left, but windows end all the same.
         let (taken, _, gathered) = self.pass(time_ms, Taken::default());
@@ -282,12 +293,27 @@ impl Target {
         self.out.finish(time_ms)
     }
 
-    /// Reads the page in `body`; what it held, and what of it was not taken.
-    fn read(&mut self, content_type: &str, time_ms: i64, body: &mut Vec<u8>) -> Result<(Taken, Left), Failure> {
+    /// Knows the series of the page that was taken by their numbers from now on.
+    fn number(&mut self, page: &series::Taken) {
+        let out = self.staged.as_ref().map_or(&self.out, |staged| &staged.before);
+        if let Reader::Text(text) = &mut self.reader {
+            if !page.number(text.page.known_mut(), out.last_round()) {
+                text.page.clear();
+            }
+        }
+    }
+
+    /// Reads the page in `body`; what it held, and what came of its samples.
+    fn read(
+        &mut self,
+        content_type: &str,
+        time_ms: i64,
+        body: &mut Vec<u8>,
+    ) -> Result<(Taken, series::Taken), Failure> {
         let format = format_of(self.settings.format, content_type, body).map_err(Failure::page)?;
         self.expect(format.is_none());
         let limits = &self.settings.limits.page;
-        let (mut taken, mut left) = (Taken::default(), Left::default());
+        let (mut taken, mut page_taken) = (Taken::default(), series::Taken::default());
         let out = self.staged.as_mut().map_or(&mut self.out, |staged| &mut staged.before);
         match &mut self.reader {
             Reader::Text(text) => {
@@ -295,7 +321,8 @@ impl Target {
                 let mut taker = Taker::new(out, manner, shapes, time_ms);
                 let read = page.read(body, format.unwrap_or(Format::Text), limits, &mut taker);
                 let read = read.map_err(|flaw| Failure::page(format!("the page cannot be read: {flaw}")))?;
-                (taken.kept, left) = taker.finish();
+                page_taken = taker.finish();
+                taken.kept = page_taken.given as usize;
                 (taken.samples, taken.fresh) = (read.samples, read.fresh);
                 shapes.tidy(read.samples);
             }
@@ -309,7 +336,7 @@ impl Target {
         if self.has_ended {
             taken.fresh = taken.samples;
         }
-        Ok((taken, left))
+        Ok((taken, page_taken))
     }
 
     /// The page is JSON, or text. Where it was the other one, or nobody knew, all is new.
@@ -319,24 +346,17 @@ impl Target {
             _ => {}
         }
         let settings = &*self.settings;
-        let labels = own_labels(settings, is_json);
-        // Rules may take them away, so that they are the series' own then.
-        let of_all = match (settings.transforms.is_empty(), is_json) {
-            (false, _) => Labels::EMPTY,
-            (true, true) => json_labels(settings),
-            (true, false) => labels.clone(),
-        };
-        self.out = recorder(settings, of_all, &self.context.views);
-        self.own = Own::new(&labels);
-        if let Some(staged) = &mut self.staged {
-            staged.expect(settings, is_json);
+        (self.out, self.own) = recorder(settings, is_json, &self.context.views);
+        match &mut self.staged {
+            Some(staged) => staged.expect(settings, is_json),
+            None => self.out.know_by_number(!is_json),
         }
         self.has_ended = true;
         self.reader = if is_json {
             Reader::Json(Json::default())
         } else {
             let manner = Manner {
-                labels,
+                labels: own_labels(settings, false),
                 transforms: self.transforms.clone(),
                 honor_labels: settings.honor_labels,
                 prefix: settings.metric_prefix.clone(),
@@ -358,17 +378,28 @@ fn note(left: Left) -> Option<String> {
 }
 
 impl Own {
-    fn new(labels: &Labels) -> Own {
-        let labels: Vec<Label<'_>> = labels.iter().map(|(name, value)| Label::Constant { name, value }).collect();
-        let readings = OWN.each_ref().map(|family| Arc::new(Learnt::everywhere(*family, &labels)));
+    /// With these labels, where the recorder does not add them.
+    fn new(labels: Option<&Labels>) -> Own {
+        let labelled = |labels: &Labels| {
+            let labels: Vec<Label<'_>> = labels.iter().map(|(name, value)| Label::Constant { name, value }).collect();
+            OWN.each_ref().map(|family| Arc::new(Learnt::everywhere(*family, &labels)))
+        };
+        let readings = labels.map_or_else(|| PLAIN.clone(), labelled);
         // No series on a page has an item of this kind.
         Own { item: Item::of_kind("scrape", &[]), readings }
     }
 }
 
 /// Its series, and what it says of itself, are no more than the limit of samples lets through.
-fn recorder(settings: &Settings, labels: Labels, views: &ViewSlots) -> Recorder {
+fn recorder(settings: &Settings, is_json: bool, views: &ViewSlots) -> (Recorder, Own) {
     let most = settings.limits.page.samples + OWN.len();
-    let out = Recorder::new(settings.source(), most).with_labels(labels).with_slots(views);
-    out.with_attributes(attributes(settings)).of_unknown_start()
+    let labels = own_labels(settings, is_json);
+    let (of_all, own) = match (settings.transforms.is_empty(), is_json) {
+        // Rules may take them away, so that they are the series' own then.
+        (false, _) => (Labels::EMPTY, Own::new(Some(&labels))),
+        (true, true) => (json_labels(settings), Own::new(Some(&labels))),
+        (true, false) => (labels, Own::new(None)),
+    };
+    let out = Recorder::new(settings.source(), most).with_labels(of_all).with_slots(views);
+    (out.with_attributes(attributes(settings)).of_unknown_start(), own)
 }

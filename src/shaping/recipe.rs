@@ -5,13 +5,13 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::identity;
-use crate::model::{ChunkItem, Face, FaceLabels, Item, Label, Labels};
+use crate::model::{Face, FaceLabels, Items, Key, Label, Labels};
 use crate::order;
 
 /// The recipes of a chunk's readings.
 #[derive(Debug)]
 pub struct Recipes {
-    items: Arc<[ChunkItem]>,
+    items: Arc<Items>,
     /// Names and constant values, one behind the other.
     text: Box<str>,
     /// All parts, recipe by recipe, and where each ends.
@@ -53,7 +53,7 @@ pub struct FromRecipe<'v> {
 
 /// Recipes that are being made.
 pub struct Maker<'c> {
-    items: &'c Arc<[ChunkItem]>,
+    items: &'c Arc<Items>,
     /// Labels that all series get which have none of that name.
     more: Vec<(&'c str, Span, Span)>,
     text: String,
@@ -79,7 +79,7 @@ const NEAR: usize = 16;
 impl<'c> Maker<'c> {
     /// For series of these items, that get the labels of their source and then `extra`, each where they
     /// have none of that name.
-    pub fn new(items: &'c Arc<[ChunkItem]>, of_source: &'c Labels, extra: &'c Labels) -> Maker<'c> {
+    pub fn new(items: &'c Arc<Items>, of_source: &'c Labels, extra: &'c Labels) -> Maker<'c> {
         let mut text = String::new();
         let more = of_source.iter().chain(extra.iter());
         let more = more.map(|(name, value)| (name, add(&mut text, name), add(&mut text, value))).collect();
@@ -115,7 +115,7 @@ impl<'c> Maker<'c> {
                 Some(Label::Key { at, prefix: "", .. }) => (add(&mut self.text, name), Value::Key(at as u32)),
                 Some(Label::Key { at, prefix, .. }) => {
                     let first = self.made.len() as u32;
-                    self.made.extend(self.items.iter().map(|of| [prefix, of.item.value(at)].concat().into()));
+                    self.made.extend(self.items.iter().map(|item| [prefix, item.key.value(at)].concat().into()));
                     (add(&mut self.text, name), Value::Made(first))
                 }
             };
@@ -138,7 +138,7 @@ impl<'c> Maker<'c> {
         let labels = own.zip(names).map(|(part, name)| {
             let value = match part.value {
                 Value::Made(first) => self.made[(first + item) as usize].as_bytes(),
-                Value::Key(at) => self.items[item as usize].item.bytes(at as usize),
+                Value::Key(at) => self.items.key(item as usize).bytes(at as usize),
                 Value::Constant(_) => &[],
             };
             if value.is_empty() { 0 } else { identity::label(*name, value) }
@@ -204,19 +204,19 @@ impl<'v> FromRecipe<'v> {
     pub fn own(self) -> impl Iterator<Item = &'v [u8]> {
         self.parts.iter().filter_map(move |part| match part.value {
             Value::Constant(_) => None,
-            Value::Key(at) => Some(self.item().bytes(at as usize)),
+            Value::Key(at) => Some(self.key().bytes(at as usize)),
             Value::Made(_) => Some(self.value(part).as_bytes()),
         })
     }
 
-    fn item(self) -> &'v Item {
-        &self.recipes.items[self.item as usize].item
+    fn key(self) -> Key<'v> {
+        self.recipes.items.key(self.item as usize)
     }
 
     fn value(self, part: &Part) -> &'v str {
         match part.value {
             Value::Constant(value) => value.of(&self.recipes.text),
-            Value::Key(at) => self.item().value(at as usize),
+            Value::Key(at) => self.key().value(at as usize),
             Value::Made(first) => &self.recipes.made[(first + self.item) as usize],
         }
     }

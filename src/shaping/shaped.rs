@@ -12,6 +12,8 @@ use crate::model::Family;
 #[derive(Debug)]
 pub struct Shaped {
     labels: LabelTable,
+    /// For each series the number of its labels.
+    sets: Box<[u32]>,
     /// For each series the number of its name among the texts, or [`NONE`]; empty: none was renamed.
     names: Box<[u32]>,
     /// For each series its factor; empty: none was scaled.
@@ -76,6 +78,7 @@ impl Meeting<'_> {
 /// Takes up what rules do to a chunk's series, one after the other.
 pub struct Maker {
     labels: label_table::Maker,
+    sets: Vec<u32>,
     names: Vec<u32>,
     factors: Vec<f64>,
     changed_by: Vec<u16>,
@@ -88,6 +91,7 @@ impl Maker {
     pub fn new(rules: usize) -> Maker {
         Maker {
             labels: label_table::Maker::default(),
+            sets: Vec::new(),
             names: Vec::new(),
             factors: Vec::new(),
             changed_by: Vec::new(),
@@ -108,13 +112,12 @@ impl Maker {
         self.dropped[rule] += 1;
     }
 
-    /// The next one that is left is `one`, which was called `before`; the number of its labels.
-    pub fn add(&mut self, one: &Series, before: &str, factor: f64, changed_by: Option<usize>) -> u32 {
-        let set = self.labels.add(one.labels());
+    /// The next one that is left is `one`, which was called `before`.
+    pub fn add(&mut self, one: &Series, before: &str, factor: f64, changed_by: Option<usize>) {
+        self.sets.push(self.labels.add(one.labels()));
         self.names.push(if one.name() == before { NONE } else { self.labels.number(one.name()) });
         self.factors.push(factor);
         self.changed_by.push(changed_by.map_or(UNCHANGED, |rule| rule as u16));
-        set
     }
 
     /// All of it. `factors` are what the series' own readings have.
@@ -125,6 +128,7 @@ impl Maker {
         let dropped = self.dropped.iter().zip(0..).filter(|(count, _)| **count > 0);
         Shaped {
             labels: self.labels.make(),
+            sets: self.sets.into(),
             names: if is_named { self.names.into() } else { Box::default() },
             factors: if has_factors { self.factors.into() } else { Box::default() },
             changed_by: if is_changed { self.changed_by.into() } else { Box::default() },
@@ -146,9 +150,9 @@ impl Shaped {
         self.factors.get(at).copied()
     }
 
-    /// The labels of that number.
-    pub fn labels(&self, number: u32) -> ViewLabels<'_> {
-        ViewLabels::Set(self.labels.set(number))
+    /// The labels of that series.
+    pub fn labels(&self, at: usize) -> ViewLabels<'_> {
+        ViewLabels::Set(self.labels.set(self.sets[at]))
     }
 
     /// The last rule that changed that series; none: it is as it was.
@@ -168,7 +172,7 @@ impl Shaped {
             place: met.place,
             rule: met.rule.into(),
             name: self.labels.text(met.name),
-            labels: self.labels(met.labels),
+            labels: ViewLabels::Set(self.labels.set(met.labels)),
             family: family(met.reading),
             factor: met.factor,
         })
@@ -202,6 +206,7 @@ impl Shaped {
         let is_gone = |met: &Met| is_limit(met.rule.into()) && places.binary_search(&met.place).is_ok();
         let meetings = std::mem::take(&mut self.meetings).into_vec();
         self.meetings = meetings.into_iter().filter(|met| !is_gone(met)).collect();
+        leave_out(&mut self.sets, &gone);
         leave_out(&mut self.names, &gone);
         leave_out(&mut self.factors, &gone);
         leave_out(&mut self.changed_by, &gone);

@@ -15,7 +15,9 @@ use super::rule::Rule;
 use super::rules::{Outcome, Rules, Step};
 use super::series::Series;
 use super::shaped::{self, Meeting, Shaped, leave_out};
-use crate::model::{Chunk, Face, FaceLabels, Family, Frame, Item, Label, Labels, ReadingRef, Scheme, Slot};
+use crate::model::{
+    Chunk, Face, FaceLabels, Family, Frame, Items, Key, Label, Labels, ReadingRef, Readings, Scheme, Slot,
+};
 use crate::order;
 
 /// From where somebody looks.
@@ -78,19 +80,19 @@ impl Perspective {
         let mut known: Vec<(FaceLabels<'_>, OwnLabels<'_>)> = Vec::new();
         for (at, item) in chunk.items().iter().enumerate() {
             known.clear();
-            for place in chunk.places(at) {
-                let reading = &chunk.series()[place];
+            for place in item.places {
+                let reading = chunk.readings().get(place);
                 let Some(face) = reading.face(self.scheme) else { continue };
                 let found = known.iter().position(|(of, _)| of.same(face.labels));
                 let found = found.unwrap_or_else(|| {
-                    known.push((face.labels, labels_of(&face, &item.item, chunk.labels(), self.added_to(chunk))));
+                    known.push((face.labels, labels_of(&face, item.key, chunk.labels(), self.added_to(chunk))));
                     known.len() - 1
                 });
                 // What a rule has made is as it is seen already.
                 let without_dots = self.without_dots && chunk.behind_rules().is_none();
                 begin(&mut series, &face, &known[found].1, without_dots);
                 let Face { family, factor, .. } = face;
-                with(&mut series, Unshaped { reading, family, place: place as u32, item: at as u32, factor });
+                with(&mut series, Unshaped { family, place: place as u32, item: at as u32, factor });
             }
         }
     }
@@ -117,7 +119,6 @@ fn begin(series: &mut Series, face: &Face<'_>, labels: &[(&str, Cow<'_, str>)], 
 /// What a series is before rules, besides its name and labels.
 #[derive(Clone, Copy, Debug)]
 pub struct Unshaped<'c> {
-    reading: &'c ReadingRef,
     /// The family that it belongs to.
     pub family: Family<'c>,
     /// Its place in its chunk.
@@ -133,12 +134,14 @@ pub struct Unshaped<'c> {
 #[derive(Debug)]
 pub struct View {
     from: Perspective,
-    series: Box<[Own]>,
-    /// What they are readings of, each once.
-    readings: Box<[ReadingRef]>,
-    labels: AllLabels,
-    /// For each series its place in the chunk and its factor; none: all of the chunk's, as they are.
+    /// What tells each series that is seen from others.
+    identities: Box<[u64]>,
+    /// For each of them its place in the chunk and its factor; none: all of the chunk's, as they are.
     gather: Option<Box<[(u32, f64)]>>,
+    /// What the chunk has.
+    items: Arc<Items>,
+    readings: Arc<Readings>,
+    labels: AllLabels,
     /// What formats have made of it, each in the first place that was free.
     kept: [Slot; KEPT],
 }
@@ -150,20 +153,10 @@ const KEPT: usize = 3;
 /// The labels of all series.
 #[derive(Debug)]
 enum AllLabels {
-    /// Where there are no rules.
-    Made(Recipes),
+    /// Where there are no rules: how they are put together, and for each reading its recipe.
+    Made(Recipes, Box<[u32]>),
     /// What rules have made of the series.
     Shaped(Box<Shaped>),
-}
-
-/// What a series has of its own; the first two are numbers in what they have in common.
-#[derive(Debug)]
-struct Own {
-    reading: u32,
-    labels: u32,
-    place: u32,
-    item: u32,
-    identity: u64,
 }
 
 /// A series as it is seen.
@@ -178,17 +171,13 @@ pub struct ViewSeries<'v> {
     pub place: u32,
     /// Which item of the chunk it belongs to.
     pub item: u32,
-    /// Which of the view's readings it is one of.
+    /// Which of the chunk's readings it is one of.
     pub reading_number: u32,
     /// All its labels, sorted by name.
     pub labels: ViewLabels<'v>,
     /// What tells it from other series: a hash of its name and labels.
     pub identity: u64,
 }
-
-/// A reading is looked for among the first so many. Where there are more, an item is so large
-/// that it is a chunk by itself, and none of its readings comes again.
-const MOST_READINGS: usize = 4 * Chunk::SIZE;
 
 /// Labels of a series before its source's and others are added: names and values.
 type OwnLabels<'l> = Vec<(&'l str, Cow<'l, str>)>;
@@ -199,90 +188,75 @@ impl View {
         if from.rules.may_make_alike() {
             view.drop_alike();
         }
-        if view.len() < chunk.len() || view.series().any(|one| one.factor() != 1.0) {
-            view.gather = Some(view.series().map(|one| (one.place, one.factor())).collect());
-        }
+        let is_as_it_is =
+            |gather: &[(u32, f64)]| gather.len() == chunk.len() && gather.iter().all(|(_, factor)| *factor == 1.0);
+        view.gather = view.gather.filter(|gather| !is_as_it_is(gather));
         view
     }
 
     /// Without rules.
     fn plain(chunk: &Chunk, from: &Perspective) -> View {
-        let mut series = Vec::with_capacity(chunk.len());
-        let mut readings: Vec<ReadingRef> = Vec::new();
+        let readings = chunk.readings();
         let mut labels = recipe::Maker::new(chunk.items(), chunk.labels(), from.added_to(chunk));
-        // For each reading its recipe and the hash of its name.
-        let mut known: Vec<(u32, u64)> = Vec::new();
-        for at in 0..chunk.items().len() {
-            let mut expected = 0;
-            for place in chunk.places(at) {
-                let reading = &chunk.series()[place];
-                let of = if readings.get(expected).is_some_and(|other| other.same(reading)) {
-                    expected
-                } else {
-                    let Some(face) = reading.face(from.scheme) else { continue };
-                    let of = number(&mut readings, expected, reading);
-                    if of == known.len() {
-                        known.push((labels.of(&face), identity::text(face.family.name.as_bytes())));
-                    }
-                    of
-                };
-                expected = of + 1;
-                let (recipe, name) = known[of];
-                let (reading, place, item) = (of as u32, place as u32, at as u32);
-                let identity = labels.identity(name, recipe, item);
-                series.push(Own { reading, labels: recipe, place, item, identity });
+        // Of each reading that is seen the recipe, the hash of its name and its factor.
+        let made = readings.all().iter().map(|reading| {
+            let face = reading.face(from.scheme)?;
+            Some((labels.of(&face), identity::text(face.family.name.as_bytes()), face.factor))
+        });
+        let made: Vec<Option<(u32, u64, f64)>> = made.collect();
+        let mut identities = Vec::with_capacity(chunk.len());
+        let mut gather = Vec::with_capacity(chunk.len());
+        for (at, item) in chunk.items().iter().enumerate() {
+            for place in item.places {
+                let Some((recipe, name, factor)) = made[readings.number(place)] else { continue };
+                identities.push(labels.identity(name, recipe, at as u32));
+                gather.push((place as u32, factor));
             }
         }
+        let by_reading = made.iter().map(|made| made.map_or(0, |(recipe, ..)| recipe)).collect();
         View {
             from: from.clone(),
-            series: series.into(),
-            readings: readings.into(),
-            labels: AllLabels::Made(labels.finish()),
-            gather: None,
+            identities: identities.into(),
+            gather: Some(gather.into()),
+            items: Arc::clone(chunk.items()),
+            readings: Arc::clone(readings),
+            labels: AllLabels::Made(labels.finish(), by_reading),
             kept: Default::default(),
         }
     }
 
     /// With rules.
     fn shaped(chunk: &Chunk, from: &Perspective) -> View {
-        let mut series = Vec::new();
-        let mut readings: Vec<ReadingRef> = Vec::new();
+        let (mut identities, mut gather, mut factors) = (Vec::new(), Vec::new(), Vec::new());
         let mut shaped = shaped::Maker::new(from.rules.len());
-        let (mut expected, mut last_item) = (0, 0);
         let first = chunk.behind_rules().unwrap_or_default();
         // What a rule has made it has changed.
         let made_by = first.checked_sub(1);
-        from.each(chunk, |one, Unshaped { reading, family, place, item, factor }| {
-            if std::mem::replace(&mut last_item, item) != item {
-                expected = 0;
-            }
+        from.each(chunk, |one, Unshaped { family, place, factor, .. }| {
             let outcome = from.rules.apply_each(first, one, |rule, _, step, one| {
                 if matches!(step, Step::Fed | Step::Taken | Step::Limited) {
-                    expected = number(&mut readings, expected, reading);
-                    shaped.meet(place, expected as u32, rule, one, factor * one.factor());
+                    let reading = chunk.readings().number(place as usize) as u32;
+                    shaped.meet(place, reading, rule, one, factor * one.factor());
                 }
             });
             let changed_by = match outcome {
                 Outcome::Dropped(rule) => return shaped.drop(rule),
-                Outcome::Taken(_) => {
-                    expected += 1;
-                    return;
-                }
+                Outcome::Taken(_) => return,
                 Outcome::Kept { changed_by } => changed_by.or(made_by),
             };
-            let of = number(&mut readings, expected, reading);
-            expected = of + 1;
-            let labels = shaped.add(one, family.name, factor * one.factor(), changed_by);
-            series.push(Own { reading: of as u32, labels, place, item, identity: one.identity() });
+            shaped.add(one, family.name, factor * one.factor(), changed_by);
+            identities.push(one.identity());
+            gather.push((place, factor * one.factor()));
+            factors.push(factor);
         });
-        let factor_of = |own: &Own| face(&readings[own.reading as usize], from.scheme).factor;
-        let shaped = shaped.make(series.iter().map(factor_of));
+        let shaped = shaped.make(factors.into_iter());
         View {
             from: from.clone(),
-            series: series.into(),
-            readings: readings.into(),
+            identities: identities.into(),
+            gather: Some(gather.into()),
+            items: Arc::clone(chunk.items()),
+            readings: Arc::clone(chunk.readings()),
             labels: AllLabels::Shaped(Box::new(shaped)),
-            gather: None,
             kept: Default::default(),
         }
     }
@@ -291,10 +265,13 @@ impl View {
     /// the rule that made them so.
     fn drop_alike(&mut self) {
         let AllLabels::Shaped(shaped) = &mut self.labels else { return };
-        let series: Vec<(u64, u32)> = self.series.iter().map(|own| (own.identity, own.place)).collect();
+        let Some(gather) = &mut self.gather else { return };
+        let series: Vec<(u64, u32)> =
+            self.identities.iter().zip(gather.iter()).map(|(identity, (place, _))| (*identity, *place)).collect();
         let limits: Vec<bool> = self.from.rules.iter().map(|rule| matches!(rule, Rule::Limit(_))).collect();
         if let Some(gone) = shaped.drop_alike(&series, |rule| limits[rule]) {
-            leave_out(&mut self.series, &gone);
+            leave_out(&mut self.identities, &gone);
+            leave_out(gather, &gone);
         }
     }
 
@@ -306,7 +283,7 @@ impl View {
     /// The series that come to rules that depend on others or on what was before: series by series,
     /// and of each in the rules' order.
     pub fn meetings(&self) -> impl Iterator<Item = Meeting<'_>> {
-        let family = |reading: u32| face(&self.readings[reading as usize], self.from.scheme).family;
+        let family = |reading: u32| face(&self.readings.all()[reading as usize], self.from.scheme).family;
         self.rules_made().into_iter().flat_map(move |shaped| shaped.meetings(family))
     }
 
@@ -317,7 +294,7 @@ impl View {
 
     fn rules_made(&self) -> Option<&Shaped> {
         match &self.labels {
-            AllLabels::Made(_) => None,
+            AllLabels::Made(..) => None,
             AllLabels::Shaped(shaped) => Some(shaped),
         }
     }
@@ -335,7 +312,7 @@ impl View {
 
     /// The series that are seen, in the chunk's order.
     pub fn series(&self) -> impl ExactSizeIterator<Item = ViewSeries<'_>> + Clone {
-        (0..self.series.len()).map(|at| self.get(at))
+        (0..self.len()).map(|at| self.get(at))
     }
 
     /// The series of that number among them.
@@ -343,44 +320,46 @@ impl View {
     /// # Panics
     /// If there are fewer.
     pub fn get(&self, at: usize) -> ViewSeries<'_> {
-        let own = &self.series[at];
+        let identity = self.identities[at];
+        let place = self.gather.as_ref().map_or(at, |gather| gather[at].0 as usize);
+        let (item, reading) = (self.items.of_place(place), self.readings.number(place));
         let (mut name, mut factor) = (None, None);
         let labels = match &self.labels {
-            AllLabels::Made(recipes) => ViewLabels::Made(recipes.labels(own.labels, own.item)),
+            AllLabels::Made(recipes, by_reading) => ViewLabels::Made(recipes.labels(by_reading[reading], item as u32)),
             AllLabels::Shaped(shaped) => {
                 (name, factor) = (shaped.name(at), shaped.factor(at));
-                shaped.labels(own.labels)
+                shaped.labels(at)
             }
         };
         ViewSeries {
-            reading: &self.readings[own.reading as usize],
+            reading: &self.readings.all()[reading],
             scheme: self.from.scheme,
             name,
             factor,
-            place: own.place,
-            item: own.item,
+            place: place as u32,
+            item: item as u32,
             labels,
-            reading_number: own.reading,
-            identity: own.identity,
+            reading_number: reading as u32,
+            identity,
         }
     }
 
     /// The number among them of the series at `place` of the chunk; none: it is not seen.
     pub fn at_place(&self, place: usize) -> Option<usize> {
-        if self.gather.is_none() {
-            return (place < self.len()).then_some(place);
+        match &self.gather {
+            None => (place < self.len()).then_some(place),
+            Some(gather) => gather.binary_search_by_key(&place, |(own, _)| *own as usize).ok(),
         }
-        self.series.binary_search_by_key(&place, |own| own.place as usize).ok()
     }
 
     /// How many series are seen.
     pub fn len(&self) -> usize {
-        self.series.len()
+        self.identities.len()
     }
 
     /// Whether nothing is seen.
     pub fn is_empty(&self) -> bool {
-        self.series.is_empty()
+        self.identities.is_empty()
     }
 
     /// The numbers of the series that are seen, of the chunk's `values`. `room` is for those
@@ -438,23 +417,11 @@ fn face(reading: &ReadingRef, scheme: Scheme) -> Face<'_> {
     reading.face(scheme).expect("a series that is seen has a face in its scheme")
 }
 
-/// The number of `reading`, which is `expected`, as items are mostly alike.
-fn number(readings: &mut Vec<ReadingRef>, expected: usize, reading: &ReadingRef) -> usize {
-    if readings.get(expected).is_some_and(|other| other.same(reading)) {
-        return expected;
-    }
-    let known = readings.iter().take(MOST_READINGS).position(|other| other.same(reading));
-    known.unwrap_or_else(|| {
-        readings.push(reading.clone());
-        readings.len() - 1
-    })
-}
-
 /// The labels of a series, sorted by name: its own, then those of its source, then `extra`, each
 /// where it has none of that name yet. A label of an empty value is none.
 fn labels_of<'t>(
     face: &Face<'t>,
-    item: &'t Item,
+    item: Key<'t>,
     of_source: &'t Labels,
     extra: &'t Labels,
 ) -> Vec<(&'t str, Cow<'t, str>)> {
@@ -475,7 +442,7 @@ fn labels_of<'t>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Frame, Kind, Reading, Recorder, ViewSlots, face};
+    use crate::model::{Frame, Item, Kind, Reading, Recorder, ViewSlots, face};
     use crate::shaping::testing::{self, Giver};
 
     static DEVICE: &[Label] = &[Label::key("device", 0)];

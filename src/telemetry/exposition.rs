@@ -460,7 +460,7 @@ mod tests {
         let mut found = found.filter(|((item, reading), _)| {
             let face = reading.face(Scheme::Native).unwrap();
             let own = face.labels.iter().map(|label| match label {
-                Label::Key { name, at, .. } => (name, item.item.value(at)),
+                Label::Key { name, at, .. } => (name, item.key.value(at)),
                 Label::Constant { name, value } => (name, value),
             });
             face.family.name == name && own.eq(labels.iter().copied())

@@ -143,7 +143,7 @@ mod tests {
         Process::new().record(1_700_000_000_500, &mut out);
         let frame = out.finish(0);
         assert_eq!(out.take_refused().max_series, 0);
-        let all = frame.parts().flat_map(|(chunk, values)| chunk.series().iter().zip(values));
+        let all = frame.parts().flat_map(|(chunk, values)| chunk.readings().iter().zip(values));
         let all: Vec<(&str, f64)> = all.map(|(r, v)| (r.face(Scheme::Native).unwrap().family.name, *v)).collect();
         let value = |name: &str| all.iter().find(|(of, _)| *of == name).map(|(_, value)| *value);
         assert_eq!(value("process_start_time_seconds"), Some(1_700_000_000.5));

@@ -166,7 +166,7 @@ fn own_metrics() -> String {
     let telemetry = Telemetry::new(Duration::ZERO, 0, subjects);
     let frame = Exposition::new(&telemetry).frame(&telemetry, 0);
     let mut rows: Vec<Vec<String>> = Vec::new();
-    for reading in frame.chunks.iter().flat_map(|chunk| chunk.series()) {
+    for reading in frame.chunks.iter().flat_map(|chunk| chunk.readings().iter()) {
         let face = reading.face(Scheme::Native).unwrap();
         let names: Vec<&str> = face.labels.iter().map(|label| label.name()).collect();
         let row = family(face.family, &names.join(", "));

@@ -335,7 +335,7 @@ fn hold_every_label(items: &[Gives], versions: &[Version]) {
                 read.iter().map(move |(labels, _, _)| labels.iter().find(is_it).map_or("", |label| &*label.1))
             };
             let expected = |at: usize| {
-                items.iter().flat_map(move |gives| gives.readings.iter().map(move |_| gives.item.value(at)))
+                items.iter().flat_map(move |gives| gives.readings.iter().map(move |_| gives.item.key().value(at)))
             };
             assert!(label("at").eq(expected(0)) && label("long").eq(expected(1)), "{version:?}, round {at}");
         }

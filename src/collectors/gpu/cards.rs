@@ -227,7 +227,7 @@ impl Card {
 
     fn name(&self, index: u32) -> String {
         match self {
-            Card::Known(item) => format!("GPU {index} ({}, {})", item.value(1), item.value(2)),
+            Card::Known(item) => format!("GPU {index} ({}, {})", item.key().value(1), item.key().value(2)),
             Card::Unknown | Card::Lost { .. } => format!("GPU {index}"),
         }
     }

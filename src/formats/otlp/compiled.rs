@@ -308,7 +308,7 @@ pub fn data_of(family: &Family<'_>, form: &Form, is_delta: bool) -> Data {
 
 /// Since when a series counts.
 fn start_of(series: &ViewSeries<'_>, chunk: &Chunk, boot_ms: Option<i64>) -> Start {
-    let since = match chunk.items()[series.item as usize].since {
+    let since = match chunk.items().get(series.item as usize).since {
         Since::Ms(since_ms) => Some(since_ms.get()),
         // The kernel counts from its own start on; whoever else counts, we don't know.
         Since::Start => boot_ms.filter(|_| series.is_built_in()),

@@ -203,7 +203,7 @@ fn start_ms(series: &ViewSeries<'_>, part: &Part<'_>, boot_ms: Option<i64>) -> i
     if series.family().kind != Kind::Counter {
         return 0;
     }
-    match part.chunk.items()[series.item as usize].since {
+    match part.chunk.items().get(series.item as usize).since {
         Since::Ms(since_ms) => since_ms.get(),
         // The kernel counts from its own start on; whoever else counts, we don't know.
         Since::Start if series.is_built_in() => boot_ms.filter(|boot| (1..=part.time_ms).contains(boot)).unwrap_or(0),

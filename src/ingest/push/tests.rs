@@ -24,7 +24,7 @@ pub(super) fn sent(frame: &Frame) -> Vec<String> {
         for ((item, reading), value) in chunk.each().zip(values) {
             let face = reading.face(Scheme::Native).unwrap();
             let own = face.labels.iter().map(|label| match label {
-                Label::Key { name, at, .. } => format!("{name}={}", item.item.value(at)),
+                Label::Key { name, at, .. } => format!("{name}={}", item.key.value(at)),
                 Label::Constant { name, value } => format!("{name}={value}"),
             });
             let of_source = chunk.labels().iter().map(|(name, value)| format!("{name}={value}"));
@@ -216,7 +216,7 @@ fn push_sum(pushed: &mut Pushed, second: u32, temporality: u8, value: u64, start
 fn start(frame: &Frame) -> (Option<f64>, bool) {
     let chunk = &frame.chunks[0];
     assert!(chunk.counts_from_zero());
-    let item = &chunk.items()[0];
+    let item = chunk.items().get(0);
     match item.since {
         Since::Ms(ms) => (Some((ms.get() - START_MS) as f64 / 1000.0), item.is_new),
         Since::Start => (None, false),

@@ -42,7 +42,7 @@ fn said(frame: &Frame) -> Vec<(String, String, f64)> {
     for (chunk, values) in frame.parts() {
         for ((item, reading), value) in chunk.each().zip(values) {
             let name = reading.face(Scheme::Native).unwrap().family.name.to_owned();
-            said.push((item.item.value(0).to_owned(), name, *value));
+            said.push((item.key.value(0).to_owned(), name, *value));
         }
     }
     assert_eq!(said.len(), frame.values.len());
@@ -99,8 +99,8 @@ fn where_other_views_are_asked_for_all_chunks_are_made_anew_once() {
     let second = round(&mut recorder, &all, 2000);
     assert_eq!(room(&second), [1; 4]);
     assert!(ids(&second).iter().all(|id| !ids(&first).contains(id)));
-    assert_eq!(second.chunks[3].items()[3].since, Since::Start);
-    assert_eq!(second.chunks[3].items()[4].since, Since::ms(1000));
+    assert_eq!(second.chunks[3].items().get(3).since, Since::Start);
+    assert_eq!(second.chunks[3].items().get(4).since, Since::ms(1000));
     assert_eq!(said(&second)[..200], said(&round(&mut recorder, &all, 3000))[..200]);
     slots.change(2);
     let third = round(&mut recorder, &all, 4000);
@@ -321,7 +321,7 @@ fn whatever_comes_in_whatever_order_is_what_the_frame_says() {
                         let value = (time_ms * 10 + which as i64) as f64;
                         out.push(reading, value);
                         let name = reading.face(Scheme::Native).unwrap().family.name.to_owned();
-                        numbers.push((item.value(0).to_owned(), name, value));
+                        numbers.push((item.key().value(0).to_owned(), name, value));
                     }
                 }
                 if !numbers.is_empty() {

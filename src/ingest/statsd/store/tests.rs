@@ -32,7 +32,7 @@ fn series(frame: &Frame) -> Vec<String> {
         for ((item, reading), value) in chunk.each().zip(values) {
             let face = reading.face(Scheme::Native).unwrap();
             let labels = face.labels.iter().map(|label| match label {
-                Label::Key { name, at, .. } => format!("{name}={}", item.item.value(at)),
+                Label::Key { name, at, .. } => format!("{name}={}", item.key.value(at)),
                 Label::Constant { name, value } => format!("{name}={value}"),
             });
             let labels: Vec<String> = labels.collect();
