@@ -1,13 +1,11 @@
 //! A page, compared with how it looked the last time.
 //!
-//! A [`Page`] keeps the text, and for each line the length of what does not change: of a sample
-//! up to its number, of all other lines all of it. Where a line begins follows from the ones in
-//! front of it, so that a page on which only numbers changed leaves the lines alone.
+//! A [`Page`] keeps of each line what does not change, and how long it is: of a sample all up to its
+//! number, of all other lines all of it. A page on which only numbers changed leaves that alone.
 //!
 //! ```text
-//! new:  # TYPE a counter   a{x="1"} 17   a{x="2"} 40   ...
-//! last: # TYPE a counter   a{x="1"} 16   a{x="2"} 39   ...
-//!       ^--------------^   ^------^      ^------^          compared, nothing else
+//! page: # TYPE a counter\na{x="1"} 17\na{x="2"} 40\n...
+//! kept: # TYPE a counter\na{x="1"} a{x="2"} ...
 //! ```
 //!
 //! Where a line differs, the next lines of the last page are looked at, and the one that comes if as
@@ -18,7 +16,7 @@
 use super::families::{Families, Place};
 use super::flaw::{Fault, Flaw};
 use super::index::Index;
-use super::scan::{Begin, Head, Pair, Scan, Tail, Word, line_len};
+use super::scan::{Begin, Head, Pair, Scan, Tail, Word};
 use super::{Exemplar, Format, Limits, Point, Role, Series, Sink};
 
 /// How many lines of the last page are looked at ahead of a line that differs: what a handful of
@@ -76,6 +74,7 @@ impl Line {
 /// What a page looked like the last time, and what was made of it.
 #[derive(Debug)]
 pub struct Page<K> {
+    /// What is kept of the lines, one behind the other.
     text: Vec<u8>,
     format: Format,
     limits: Limits,
@@ -125,18 +124,10 @@ impl<K> Page<K> {
     pub(super) fn check(&self) {
         let samples = self.lines.iter().filter(|line| line.is_sample()).count();
         assert_eq!(self.known.len(), samples);
-        let mut at = 0;
-        for line in &self.lines {
-            at += line.len();
-            if line.is_sample() {
-                at += self.text[at..].iter().position(|byte| *byte == b'\n').unwrap() + 1;
-            }
-        }
-        assert_eq!(at, self.text.len());
+        assert_eq!(self.lines.iter().map(|line| line.len()).sum::<usize>(), self.text.len());
     }
 
-    /// Reads `text`, and keeps it; what comes back in it is the text of the last time, for its
-    /// memory. A line end may be added to it.
+    /// Reads `text`, to which a line end may be added.
     ///
     /// # Errors
     /// Where the page breaks its format or is over a limit. What the sink was given does not
@@ -155,6 +146,7 @@ impl<K> Page<K> {
             text.push(b'\n');
         }
         if (self.format, self.limits) != (format, *limits) {
+            self.text.clear();
             self.lines.clear();
             self.known.clear();
             (self.format, self.limits) = (format, *limits);
@@ -163,7 +155,6 @@ impl<K> Page<K> {
         reading.all().map_err(|fault| fault.within(text))?;
         let Reading { read, edits, .. } = reading;
         self.edit(edits);
-        std::mem::swap(&mut self.text, text);
         Ok(read)
     }
 
@@ -173,7 +164,8 @@ impl<K> Page<K> {
         match edits.all.as_slice() {
             [] => return,
             [edit] if edit.old_lines == (0..lines) => {
-                (self.lines, self.known) = (edits.lines, edits.known);
+                (self.text, self.lines, self.known) = (edits.text, edits.lines, edits.known);
+                self.text.shrink_to_fit();
                 self.lines.shrink_to_fit();
                 self.known.shrink_to_fit();
                 return;
@@ -181,14 +173,19 @@ impl<K> Page<K> {
             _ => {}
         }
         let gone = |of: fn(&Edit) -> usize| edits.all.iter().map(of).sum::<usize>();
+        let text = self.text.len() - gone(|edit| edit.old_text.len()) + edits.text.len();
         let lines = self.lines.len() - gone(|edit| edit.old_lines.len()) + edits.lines.len();
         let known = self.known.len() - gone(|edit| edit.old_known.len()) + edits.known.len();
+        let old_text = std::mem::replace(&mut self.text, Vec::with_capacity(text));
         let old_lines = std::mem::replace(&mut self.lines, Vec::with_capacity(lines));
         let old_known = std::mem::replace(&mut self.known, Vec::with_capacity(known));
         let (mut old_lines, mut old_known) = (old_lines.into_iter(), old_known.into_iter());
         let (mut new_lines, mut new_known) = (edits.lines.into_iter(), edits.known.into_iter());
-        let (mut line, mut sample) = (0, 0);
+        let (mut line, mut sample, mut at, mut new_at) = (0, 0, 0, 0);
         for edit in edits.all {
+            self.text.extend_from_slice(&old_text[at..edit.old_text.start]);
+            self.text.extend_from_slice(&edits.text[new_at..new_at + edit.new_text]);
+            (at, new_at) = (edit.old_text.end, new_at + edit.new_text);
             self.lines.extend(old_lines.by_ref().take(edit.old_lines.start - line));
             self.known.extend(old_known.by_ref().take(edit.old_known.start - sample));
             old_lines.by_ref().take(edit.old_lines.len()).for_each(drop);
@@ -197,6 +194,7 @@ impl<K> Page<K> {
             self.known.extend(new_known.by_ref().take(edit.new_known));
             (line, sample) = (edit.old_lines.end, edit.old_known.end);
         }
+        self.text.extend_from_slice(&old_text[at..]);
         self.lines.extend(old_lines);
         self.known.extend(old_known);
     }
@@ -204,8 +202,10 @@ impl<K> Page<K> {
 
 /// Lines of the last page that are gone, and how many new ones stand there.
 struct Edit {
+    old_text: std::ops::Range<usize>,
     old_lines: std::ops::Range<usize>,
     old_known: std::ops::Range<usize>,
+    new_text: usize,
     new_lines: usize,
     new_known: usize,
 }
@@ -213,6 +213,7 @@ struct Edit {
 /// What has changed of a page's lines, in their order.
 struct Edits<K> {
     all: Vec<Edit>,
+    text: Vec<u8>,
     lines: Vec<Line>,
     known: Vec<K>,
 }
@@ -264,6 +265,8 @@ struct Reading<'r, 'p, S: Sink> {
 
 impl<'r, 'p, S: Sink> Reading<'r, 'p, S> {
     fn new(page: &'r Page<S::Known>, text: &'p [u8], sink: &'r mut S) -> Reading<'r, 'p, S> {
+        // Most of a new page is kept.
+        let new_text = Vec::with_capacity(if page.lines.is_empty() { text.len() } else { 0 });
         Reading {
             page,
             sink,
@@ -272,7 +275,7 @@ impl<'r, 'p, S: Sink> Reading<'r, 'p, S> {
             at: 0,
             old: Old { line: 0, at: 0, known: 0 },
             is_edit: false,
-            edits: Edits { all: Vec::new(), lines: Vec::new(), known: Vec::new() },
+            edits: Edits { all: Vec::new(), text: new_text, lines: Vec::new(), known: Vec::new() },
             read: Read::default(),
             in_a_row: 0,
             guess: Old { line: 0, at: 0, known: 0 },
@@ -344,13 +347,13 @@ impl<'r, 'p, S: Sink> Reading<'r, 'p, S> {
             Place::Again => false,
         };
         let now = Line::new(line_of(place), end - self.at);
-        self.at = end;
         if now == line {
             self.keep();
         } else {
             self.skip_to(self.old.line + 1);
             self.put(now);
         }
+        self.at = end;
         Ok(())
     }
 
@@ -413,20 +416,16 @@ impl<'r, 'p, S: Sink> Reading<'r, 'p, S> {
     /// The place behind an old line.
     fn behind(&self, old: Old) -> Old {
         let Some(line) = self.page.lines.get(old.line) else { return old };
-        let mut at = old.at + line.len();
-        if line.is_sample() {
-            let rest = self.page.text.get(at..).unwrap_or_default();
-            at += line_len(rest).map_or(rest.len(), |len| len + 1);
-        }
-        Old { line: old.line + 1, at, known: old.known + usize::from(line.is_sample()) }
+        let known = old.known + usize::from(line.is_sample());
+        Old { line: old.line + 1, at: old.at + line.len(), known }
     }
 
     /// The edit here, which goes on if the last thing was one.
     fn edit(&mut self) -> &mut Edit {
         if !self.is_edit || self.edits.all.is_empty() {
-            let (line, known) = (self.old.line, self.old.known);
-            let edit = Edit { old_lines: line..line, old_known: known..known, new_lines: 0, new_known: 0 };
-            self.edits.all.push(edit);
+            let Old { line, at, known } = self.old;
+            let (old_text, old_lines, old_known) = (at..at, line..line, known..known);
+            self.edits.all.push(Edit { old_text, old_lines, old_known, new_text: 0, new_lines: 0, new_known: 0 });
             self.is_edit = true;
         }
         let last = self.edits.all.len() - 1;
@@ -442,14 +441,17 @@ impl<'r, 'p, S: Sink> Reading<'r, 'p, S> {
             }
             let behind = self.behind(self.old);
             let edit = self.edit();
-            (edit.old_lines.end, edit.old_known.end) = (behind.line, behind.known);
+            (edit.old_text.end, edit.old_lines.end, edit.old_known.end) = (behind.at, behind.line, behind.known);
             self.old = behind;
         }
     }
 
-    /// Puts a new line here.
+    /// Puts a new line, which begins here.
     fn put(&mut self, line: Line) {
-        self.edit().new_lines += 1;
+        let edit = self.edit();
+        edit.new_lines += 1;
+        edit.new_text += line.len();
+        self.edits.text.extend_from_slice(&self.text[self.at..self.at + line.len()]);
         self.edits.lines.push(line);
     }
 

@@ -604,7 +604,7 @@ impl<'p> Scan<'p> {
 
 /// How many bytes of `text` are in front of its first line end. Eight a step: with the line ends made
 /// zero, a byte that borrows is the first of them.
-pub(super) fn line_len(text: &[u8]) -> Option<usize> {
+fn line_len(text: &[u8]) -> Option<usize> {
     const ONES: u64 = u64::from_ne_bytes([1; 8]);
     const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);
     let mut words = text.chunks_exact(8);
