@@ -40,7 +40,7 @@ fuzz_target!(|input: &[u8]| {
     let server = server();
     *server.answer.lock().unwrap() = input.to_vec();
     let settings = HttpSettings { timeout: Duration::from_secs(10), ..HttpSettings::new(server.url.as_str().into()) };
-    let access = Arc::new(Access::new("fuzz", settings, &TimeLimits::default()));
+    let access = Arc::new(Access::new("fuzz", &settings, &TimeLimits::default()));
     for limit in [BodyLimit::Refuse(LIMIT), BodyLimit::Keep(LIMIT)] {
         let mut body = Vec::new();
         let answer = Client::new(Arc::clone(&access)).send(&Request::get(limit), &mut body);

@@ -18,7 +18,7 @@ const EXCERPT: usize = 512;
 pub fn ask(url: &Url, timeout: Duration) -> Result<(), String> {
     let tls = ClientSettings { insecure_skip_verify: is_loopback(url), ..ClientSettings::default() };
     let settings = HttpSettings { tls: url.is_https().then_some(tls), timeout, ..HttpSettings::new(url.clone()) };
-    let access = Arc::new(Access::new("health", settings, &TimeLimits::default()));
+    let access = Arc::new(Access::new("health", &settings, &TimeLimits::default()));
     let mut body = Vec::new();
     let answer = Client::new(Arc::clone(&access)).send(&Request::get(BodyLimit::Keep(EXCERPT)), &mut body);
     match answer.map_err(|error| error.to_string())?.status {

@@ -47,7 +47,7 @@ impl Scrapes {
     ) -> io::Result<Scrapes> {
         let context = Context {
             views: views.clone(),
-            own: telemetry.instance.clone(),
+            own: telemetry.instance.as_str().into(),
             counts: Arc::clone(&telemetry.scrapes),
             said: Arc::default(),
         };

@@ -10,7 +10,7 @@ use super::error::Error;
 use super::exchange::Request;
 use super::limits::TimeLimits;
 use super::oauth::{Token, Tokens};
-use super::settings::{Authorization, Credentials, HttpSettings, KeySettings, OAuth2Settings, SigV4Settings};
+use super::settings::{Authorization, Credentials, HttpSettings, SigV4Settings};
 use super::sigv4::Signer;
 use super::url::Url;
 use super::wire::Wire;
@@ -21,14 +21,19 @@ use crate::tls;
 
 /// One server's address with what it takes to be let in, kept in step with its files.
 pub struct Access {
-    endpoint: Url,
-    credentials: Credentials,
-    sends_credentials: bool,
     wire: Wire,
-    tokens: Option<Tokens>,
-    secrets: Mutex<Followed>,
+    /// None where nothing is: most servers let everybody in.
+    shown: Option<Box<Shown>>,
+    sends_credentials: bool,
     /// Grows with every change of what a connection is made with.
     generation: AtomicU64,
+}
+
+/// What it takes to be let in.
+struct Shown {
+    credentials: Credentials,
+    tokens: Option<Tokens>,
+    followed: Mutex<Followed>,
 }
 
 struct Followed {
@@ -44,6 +49,7 @@ struct Ready {
 }
 
 /// What goes with one request.
+#[derive(Default)]
 pub struct Pass {
     /// For this request.
     pub headers: Vec<(HeaderName, HeaderValue)>,
@@ -53,38 +59,24 @@ pub struct Pass {
 impl Access {
     /// Reads the files that `settings` name. Log lines call the server `label`; a request may
     /// take `settings.timeout`, and its parts what `limits` say.
-    pub fn new(label: &str, settings: HttpSettings, limits: &TimeLimits) -> Access {
-        let HttpSettings { endpoint, query, tls, timeout, mut credentials, proxy, user_agent } = settings;
-        let (endpoint, user_info) = endpoint.into_parts();
+    pub fn new(label: &str, settings: &HttpSettings, limits: &TimeLimits) -> Access {
+        let HttpSettings { endpoint, query, tls, timeout, credentials, proxy, user_agent } = settings;
+        let (endpoint, user_info) = endpoint.split_user_info();
         let has_own_query = !endpoint.query().is_empty();
-        let endpoint = endpoint.with_parameters(&query);
+        let endpoint = endpoint.with_parameters(query);
+        let mut credentials = credentials.clone();
         let has_own = credentials.headers.iter().any(|(name, _)| is_authorization(name));
         if let (Some(info), Authorization::None, false) = (user_info, &credentials.authorization, has_own) {
-            let (user, password) = user_and_password(info.expose());
+            let (user, password) = user_and_password(info);
             credentials.authorization = Authorization::Basic(Secret::new(user), Source::Given(Secret::new(password)));
         }
-        let wire = Wire::new(label, &endpoint, tls.as_ref(), proxy.as_ref(), timeout, limits).by(user_agent.clone());
-        let tokens = match &credentials.authorization {
-            Authorization::OAuth2(oauth) => {
-                // Another server, so another name, but the same trust and certificate.
-                let tls = oauth
-                    .token_url
-                    .is_https()
-                    .then(|| tls::ClientSettings { server_name: None, ..tls.unwrap_or_default() });
-                let label = format!("{label}: token endpoint");
-                let limits = TimeLimits { body: None, ..limits.clone() };
-                let wire = Wire::new(&label, &oauth.token_url, tls.as_ref(), oauth.proxy.as_ref(), timeout, &limits);
-                Some(Tokens::new(oauth.clone(), wire.by(user_agent)))
-            }
-            _ => None,
-        };
-        let kept = Kept::new(label.to_owned(), secrets_of(&credentials));
-        let ready = ready(&credentials, &kept);
-        let proxy_has_user = proxy.is_some_and(|proxy| proxy.split_user_info().1.is_some());
-        let sends_credentials = credentials != Credentials::default() || proxy_has_user || has_own_query;
-        let secrets = Mutex::new(Followed { kept, ready });
-        let generation = AtomicU64::new(0);
-        Access { endpoint, credentials, sends_credentials, wire, tokens, secrets, generation }
+        let user_agent = user_agent.as_deref();
+        let wire = Wire::new(label, endpoint, tls.as_ref(), proxy.as_ref(), *timeout, limits).by(user_agent);
+        let proxy_has_user = proxy.as_ref().is_some_and(|proxy| proxy.split_user_info().1.is_some());
+        let shows = credentials != Credentials::default();
+        let sends_credentials = shows || proxy_has_user || has_own_query;
+        let shown = shows.then(|| Box::new(Shown::new(label, credentials, settings, limits)));
+        Access { wire, shown, sends_credentials, generation: AtomicU64::new(0) }
     }
 
     /// Whether requests hold what may be a secret: authorization, a header of the operator's
@@ -95,7 +87,7 @@ impl Access {
 
     /// Where it is, without user info.
     pub fn endpoint(&self) -> &Url {
-        &self.endpoint
+        self.wire.url()
     }
 
     /// Which way it is reached, for people.
@@ -105,7 +97,7 @@ impl Access {
 
     /// Version and suite of the last TLS handshake with it; none where there was none.
     pub fn agreed(&self) -> Option<String> {
-        self.wire.session().agreed()
+        self.wire.agreed()
     }
 
     /// Whether an answer with these headers may be that of a proxy on the way, which passes on
@@ -122,14 +114,7 @@ impl Access {
     /// Looks at the files. A number that is another one when connections are to be made anew.
     pub(super) fn refresh(&self) -> u64 {
         let mut renewed = self.wire.refresh();
-        renewed |= self.tokens.as_ref().is_some_and(Tokens::refresh);
-        let mut secrets = self.secrets();
-        if secrets.kept.refresh() {
-            secrets.ready = ready(&self.credentials, &secrets.kept);
-            self.tokens.iter().for_each(Tokens::forget);
-            renewed = true;
-        }
-        drop(secrets);
+        renewed |= self.shown.as_ref().is_some_and(|shown| shown.refresh());
         if renewed {
             self.generation.fetch_add(1, Ordering::Relaxed);
         }
@@ -138,8 +123,65 @@ impl Access {
 
     /// What `request` has to show; fetches a token where one is needed.
     pub(super) fn pass(&self, request: &Request<'_>) -> Result<Pass, Error> {
+        self.shown.as_ref().map_or_else(|| Ok(Pass::default()), |shown| shown.pass(self.endpoint(), request))
+    }
+
+    /// The server has answered 401 to `pass`. Whether another try can have another outcome.
+    pub(super) fn was_refused(&self, pass: &Pass) -> bool {
+        match (self.shown.as_ref().and_then(|shown| shown.tokens.as_ref()), &pass.token) {
+            (Some(tokens), Some(token)) => {
+                tokens.give_up(token);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// What to look at where the server does not let us in.
+    pub fn remedy(&self) -> &'static str {
+        self.shown.as_ref().map_or_else(|| remedy(&Credentials::default()), |shown| remedy(&shown.credentials))
+    }
+}
+
+impl Shown {
+    fn new(label: &str, credentials: Credentials, settings: &HttpSettings, limits: &TimeLimits) -> Shown {
+        let HttpSettings { tls, timeout, user_agent, .. } = settings;
+        let tokens = match &credentials.authorization {
+            Authorization::OAuth2(oauth) => {
+                // Another server, so another name, but the same trust and certificate.
+                let tls = oauth
+                    .token_url
+                    .is_https()
+                    .then(|| tls::ClientSettings { server_name: None, ..tls.clone().unwrap_or_default() });
+                let label = format!("{label}: token endpoint");
+                let limits = TimeLimits { body: None, ..limits.clone() };
+                let (url, proxy) = (oauth.token_url.clone(), oauth.proxy.as_ref());
+                let wire = Wire::new(&label, url, tls.as_ref(), proxy, *timeout, &limits);
+                Some(Tokens::new((**oauth).clone(), wire.by(user_agent.as_deref())))
+            }
+            _ => None,
+        };
+        let kept = Kept::new(label, secrets_of(&credentials));
+        let ready = ready(&credentials, &kept);
+        Shown { credentials, tokens, followed: Mutex::new(Followed { kept, ready }) }
+    }
+
+    /// Looks at the files. Whether connections are to be made anew.
+    fn refresh(&self) -> bool {
+        let mut renewed = self.tokens.as_ref().is_some_and(Tokens::refresh);
+        let mut followed = self.followed();
+        if followed.kept.refresh() {
+            followed.ready = ready(&self.credentials, &followed.kept);
+            self.tokens.iter().for_each(Tokens::forget);
+            renewed = true;
+        }
+        renewed
+    }
+
+    /// Of a request to `endpoint`.
+    fn pass(&self, endpoint: &Url, request: &Request<'_>) -> Result<Pass, Error> {
         let failed = |why: String| Error::Failed(why);
-        let ready = self.secrets().ready.clone().map_err(failed)?;
+        let ready = self.followed().ready.clone().map_err(failed)?;
         let mut headers = ready.headers.clone();
         let mut token = None;
         match (&self.credentials.authorization, &self.tokens) {
@@ -150,8 +192,8 @@ impl Access {
             }
             (Authorization::SigV4(settings), _) => {
                 let url = match request.path {
-                    Some(path) => &self.endpoint.at(path),
-                    None => &self.endpoint,
+                    Some(path) => &endpoint.at(path),
+                    None => endpoint,
                 };
                 let body = request.body.unwrap_or_default();
                 for (name, value) in
@@ -165,24 +207,8 @@ impl Access {
         Ok(Pass { headers, token })
     }
 
-    /// The server has answered 401 to `pass`. Whether another try can have another outcome.
-    pub(super) fn was_refused(&self, pass: &Pass) -> bool {
-        match (&self.tokens, &pass.token) {
-            (Some(tokens), Some(token)) => {
-                tokens.give_up(token);
-                true
-            }
-            _ => false,
-        }
-    }
-
-    /// What to look at where the server does not let us in.
-    pub fn remedy(&self) -> &'static str {
-        remedy(&self.credentials)
-    }
-
-    fn secrets(&self) -> MutexGuard<'_, Followed> {
-        self.secrets.lock().unwrap_or_else(PoisonError::into_inner)
+    fn followed(&self) -> MutexGuard<'_, Followed> {
+        self.followed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -222,14 +248,14 @@ fn secrets_of(credentials: &Credentials) -> Secrets {
         Authorization::None => {}
         Authorization::Basic(_, source) => line(source),
         Authorization::Bearer(source) => secrets.push((source.clone(), Form::Token)),
-        Authorization::Key(KeySettings { key, .. }) => secrets.push((key.clone(), Form::Token)),
-        Authorization::OAuth2(OAuth2Settings { client_secret, endpoint_params, .. }) => {
-            line(client_secret);
-            endpoint_params.iter().for_each(|(_, source)| line(source));
+        Authorization::Key(own) => secrets.push((own.key.clone(), Form::Token)),
+        Authorization::OAuth2(oauth) => {
+            line(&oauth.client_secret);
+            oauth.endpoint_params.iter().for_each(|(_, source)| line(source));
         }
-        Authorization::SigV4(SigV4Settings { secret_access_key, session_token, .. }) => {
-            line(secret_access_key);
-            session_token.iter().for_each(line);
+        Authorization::SigV4(sigv4) => {
+            line(&sigv4.secret_access_key);
+            sigv4.session_token.iter().for_each(line);
         }
     }
     Secrets(secrets)

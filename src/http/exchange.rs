@@ -25,7 +25,7 @@ pub struct Request<'r> {
     pub path: Option<&'r str>,
     /// Names and values, besides the operator's own and those that HTTP needs. An answer that
     /// comes packed (`Accept-Encoding: gzip`) is unpacked.
-    pub headers: &'r [(String, String)],
+    pub headers: &'r [(&'r str, &'r str)],
     /// None: the request has no body, or an empty one where its method always has one.
     pub body: Option<&'r [u8]>,
     /// How much is taken of the answer's body.
@@ -63,7 +63,7 @@ pub fn exchange(
     body.clear();
     let mut sent = request::Request::builder().method(&request.method).uri(wire.uri(request.path)?);
     for (name, value) in request.headers {
-        sent = sent.header(name, value);
+        sent = sent.header(*name, *value);
     }
     for (name, value) in shown {
         sent = sent.header(name, value);

@@ -456,7 +456,7 @@ impl HttpFields {
                 notes.problem_at(&at, format!("is what {object}.{field} is sent as; remove one of them"));
             }
             let at = vec![object.into(), field.into()];
-            Kind { name: format!("{object}.{field}"), at, says: Authorization::Key(says) }
+            Kind { name: format!("{object}.{field}"), at, says: Authorization::Key(Box::new(says)) }
         }));
         let is_authorization = |(name, _): &&(String, Source)| is_one_of(name, &["authorization"]);
         let has_key = kinds.iter().any(|kind| matches!(kind.says, Authorization::Key(_)));
@@ -606,7 +606,7 @@ impl OAuth2 {
                 proxy,
             }
         });
-        Some(Kind::new("oauth2", "oauth2", Authorization::OAuth2(settings)))
+        Some(Kind::new("oauth2", "oauth2", Authorization::OAuth2(Box::new(settings))))
     }
 }
 
@@ -628,6 +628,6 @@ impl SigV4 {
             secret_access_key: required_secret(self.secret_access_key, SECRET_ACCESS_KEY, used, notes),
             session_token: session_token.map(|(_, source)| source),
         };
-        Some(Kind::new("sigv4", "sigv4", Authorization::SigV4(settings)))
+        Some(Kind::new("sigv4", "sigv4", Authorization::SigV4(Box::new(settings))))
     }
 }

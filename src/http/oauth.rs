@@ -183,7 +183,7 @@ impl Tokens {
         let request = Request {
             method: Method::POST,
             path: None,
-            headers: &headers.map(|(name, value)| (name.to_owned(), value.to_owned())),
+            headers: &headers,
             body: Some(form.as_bytes()),
             limit: BodyLimit::Refuse(MAX_ANSWER),
             within: None,

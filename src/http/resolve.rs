@@ -27,13 +27,16 @@ type Lookup = Receiver<io::Result<Vec<SocketAddr>>>;
 
 /// Resolves one host: the server's, or that of the proxy on the way to it. Clones share
 /// what they know.
-#[derive(Clone, Default)]
-pub struct OnceResolver {
-    lookups: Arc<Mutex<Lookups>>,
+#[derive(Clone)]
+pub struct OnceResolver(Arc<Host>);
+
+#[derive(Default)]
+struct Host {
+    lookups: Mutex<Lookups>,
     /// `host:port` of the proxy. The server's name is for the proxy to resolve.
-    proxy: Option<Arc<str>>,
+    proxy: Option<Box<str>>,
     /// The zone of the address of the one or the other, an IPv6 one.
-    zone: Option<Arc<str>>,
+    zone: Option<Box<str>>,
     /// A socket of this machine has no address.
     is_local: bool,
 }
@@ -53,18 +56,19 @@ impl OnceResolver {
             host if host.contains(':') => format!("[{host}]:{}", url.port()),
             host => format!("{host}:{}", url.port()),
         };
-        let zone = proxy.unwrap_or(url).zone().map(Arc::from);
-        OnceResolver { proxy: proxy.map(|url| address(url).into()), zone, ..OnceResolver::default() }
+        let zone = proxy.unwrap_or(url).zone().map(Box::from);
+        let host = Host { proxy: proxy.map(|url| address(url).into()), zone, ..Host::default() };
+        OnceResolver(Arc::new(host))
     }
 
     /// For a socket of this machine: resolves nothing.
     pub fn local() -> OnceResolver {
-        OnceResolver { is_local: true, ..OnceResolver::default() }
+        OnceResolver(Arc::new(Host { is_local: true, ..Host::default() }))
     }
 
     /// Forgets the answer, but not a lookup under way: a hung one must not be joined by others.
     pub fn forget(&self) {
-        self.lookups.lock().unwrap_or_else(PoisonError::into_inner).known = None;
+        self.0.lookups.lock().unwrap_or_else(PoisonError::into_inner).known = None;
     }
 }
 
@@ -76,17 +80,18 @@ impl std::fmt::Debug for OnceResolver {
 
 impl Resolver for OnceResolver {
     fn resolve(&self, uri: &Uri, _: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
-        if self.is_local {
+        let Host { lookups, proxy, zone, is_local } = &*self.0;
+        if *is_local {
             return Ok(self.empty());
         }
-        let mut lookups = self.lookups.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lookups = lookups.lock().unwrap_or_else(PoisonError::into_inner);
         if lookups.known.is_none() {
-            let host_and_port = match &self.proxy {
+            let host_and_port = match proxy {
                 Some(proxy) => proxy.to_string(),
                 None => host_and_port(uri)?,
             };
             let mut found = lookups.look_up(host_and_port, *timeout.after)?;
-            if let Some(zone) = &self.zone {
+            if let Some(zone) = zone {
                 let scope = scope_of(zone)?;
                 found.iter_mut().for_each(|address| set_scope(address, scope));
             }

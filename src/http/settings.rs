@@ -63,11 +63,11 @@ pub enum Authorization {
     /// A token as it is.
     Bearer(secret::Source),
     /// A token that is fetched.
-    OAuth2(OAuth2Settings),
+    OAuth2(Box<OAuth2Settings>),
     /// A signature of each request.
-    SigV4(SigV4Settings),
+    SigV4(Box<SigV4Settings>),
     /// A secret in a header of the server's own.
-    Key(KeySettings),
+    Key(Box<KeySettings>),
 }
 
 /// A secret in a header.

@@ -17,30 +17,36 @@ use super::error::{late, other, tls_error};
 use super::session::Session;
 use crate::tls::{self, Client};
 
+/// How one server is spoken to over TLS, and what its last handshake has agreed on.
+pub struct Secure {
+    pub client: Client,
+    pub session: Session,
+}
+
 /// Shakes hands on connections to `https://`, and leaves others as they are.
 #[derive(Clone)]
 pub struct TlsConnector {
-    /// Has the configuration; none where all is `http://`.
-    pub client: Option<Arc<Client>>,
-    pub session: Arc<Session>,
+    /// None where all is `http://`.
+    pub secure: Option<Arc<Secure>>,
     /// Whether errors may name the fields of `tls`.
     pub has_fields: bool,
 }
 
 impl<In: Transport> Connector<In> for TlsConnector {
-    type Out = Either<In, Tls>;
+    // Most connections are plain, and what TLS keeps of one takes a kilobyte.
+    type Out = Either<In, Box<Tls>>;
 
     fn connect(&self, details: &ConnectionDetails<'_>, chained: Option<In>) -> Result<Option<Self::Out>, ureq::Error> {
         let Some(connection) = chained else { return Ok(None) };
         if !details.needs_tls() || connection.is_tls() {
             return Ok(Some(Either::A(connection)));
         }
-        let client = self.client.as_deref().ok_or(ureq::Error::TlsRequired)?;
+        let Secure { client, session } = self.secure.as_deref().ok_or(ureq::Error::TlsRequired)?;
         let name = client.server_name(details.uri.host().unwrap_or_default()).map_err(other)?;
         let port = details.uri.port_u16().unwrap_or(443);
         let tls = shake_hands(client, name, port, connection.boxed(), details, self.has_fields)?;
-        self.session.is_of(&tls.stream.conn);
-        Ok(Some(Either::B(tls)))
+        session.is_of(&tls.stream.conn);
+        Ok(Some(Either::B(Box::new(tls))))
     }
 }
 

@@ -1,9 +1,10 @@
 //! The way to one server: name, proxy, socket, TLS, each with its deadline.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use ureq::Agent;
+use ureq::config::AutoHeaderValue;
 use ureq::http::uri::{InvalidUri, PathAndQuery, Uri};
 use ureq::http::{HeaderMap, StatusCode};
 use ureq::unversioned::transport::Connector;
@@ -14,7 +15,7 @@ use super::proxy::{Proxy, ProxyConnector};
 use super::resolve::OnceResolver;
 use super::session::Session;
 use super::socket::SocketConnector;
-use super::tls::TlsConnector;
+use super::tls::{Secure, TlsConnector};
 use super::url::Url;
 use super::watch::{Signs, WatchConnector};
 use crate::tls::{Client, ClientSettings};
@@ -25,18 +26,21 @@ const MAX_HEAD: usize = 32 << 10;
 /// Where what is asked of a socket is: no other place has a host without a name.
 const LOCAL: &str = "http://localhost";
 
+/// What we call ourselves where nobody says otherwise, in the one place that all servers share.
+static USER_AGENT: LazyLock<Arc<String>> =
+    LazyLock::new(|| Arc::new(concat!("metricsd/", env!("CARGO_PKG_VERSION")).to_owned()));
+
 /// How one server is reached.
 pub struct Wire {
     url: Url,
     /// What requests are addressed to.
     uri: Result<Uri, String>,
-    tls: Option<Arc<Client>>,
-    session: Arc<Session>,
+    tls: Option<Arc<Secure>>,
     proxy: Option<Arc<Proxy>>,
     /// For the whole of a request.
     timeout: Duration,
     limits: TimeLimits,
-    user_agent: String,
+    user_agent: Arc<String>,
 }
 
 impl Wire {
@@ -44,7 +48,7 @@ impl Wire {
     /// server `label`.
     pub fn new(
         label: &str,
-        url: &Url,
+        url: Url,
         tls: Option<&ClientSettings>,
         proxy: Option<&Url>,
         timeout: Duration,
@@ -55,25 +59,27 @@ impl Wire {
             None => Uri::try_from(&*url.without_zone()),
         };
         Wire {
-            url: url.clone(),
+            url,
             uri: uri.map_err(|error: InvalidUri| error.to_string()),
-            tls: tls.map(|tls| Arc::new(Client::new(label.to_owned(), tls.clone()))),
-            session: Arc::new(Session::new(label)),
+            tls: tls.map(|tls| {
+                let client = Client::new(label.to_owned(), tls.clone());
+                Arc::new(Secure { client, session: Session::new(label) })
+            }),
             proxy: proxy.map(|url| Arc::new(Proxy::new(label, url, tls))),
             timeout,
             limits: limits.clone(),
-            user_agent: concat!("metricsd/", env!("CARGO_PKG_VERSION")).to_owned(),
+            user_agent: Arc::clone(&USER_AGENT),
         }
     }
 
     /// The same, where we call ourselves `user_agent`, if that is given.
-    pub fn by(self, user_agent: Option<String>) -> Wire {
-        Wire { user_agent: user_agent.unwrap_or(self.user_agent), ..self }
+    pub fn by(self, user_agent: Option<&str>) -> Wire {
+        Wire { user_agent: user_agent.map_or(self.user_agent, |given| Arc::new(given.to_owned())), ..self }
     }
 
     /// Looks at the files. Whether connections are to be made anew.
     pub fn refresh(&self) -> bool {
-        let tls = self.tls.as_ref().is_some_and(|tls| tls.refresh());
+        let tls = self.tls.as_ref().is_some_and(|tls| tls.client.refresh());
         self.proxy.as_ref().is_some_and(|proxy| proxy.refresh()) || tls
     }
 
@@ -105,20 +111,19 @@ impl Wire {
             .allow_non_standard_methods(true)
             // Who wants answers packed says so with the request.
             .accept_encoding("")
-            .user_agent(&self.user_agent)
+            .user_agent(AutoHeaderValue::Provided(Arc::clone(&self.user_agent)))
             .build();
+        Agent::with_parts(config, self.connector(signs), resolver.clone())
+    }
+
+    /// Makes connections whose `signs` are noted.
+    fn connector(&self, signs: &Signs) -> impl Connector {
         let socket = match self.url.split_socket() {
             Some((path, _)) => SocketConnector::Unix(path.into()),
             None => SocketConnector::Tcp { is_plain: self.proxy.is_none() && !self.url.is_https() },
         };
-        let tls = TlsConnector {
-            client: self.tls.clone(),
-            session: Arc::clone(&self.session),
-            has_fields: self.limits.has_fields(),
-        };
-        let connector =
-            ().chain(socket).chain(ProxyConnector(self.proxy.clone())).chain(tls).chain(WatchConnector(signs.clone()));
-        Agent::with_parts(config, connector, resolver.clone())
+        let tls = TlsConnector { secure: self.tls.clone(), has_fields: self.limits.has_fields() };
+        ().chain(socket).chain(ProxyConnector(self.proxy.clone())).chain(tls).chain(WatchConnector(signs.clone()))
     }
 
     /// How long a connection may idle and be used again.
@@ -146,9 +151,14 @@ impl Wire {
         }
     }
 
-    /// What the last handshake has agreed on.
-    pub fn session(&self) -> &Session {
-        &self.session
+    /// Where it leads.
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// What the last handshake has agreed on; none where there was none.
+    pub fn agreed(&self) -> Option<String> {
+        self.tls.as_ref().and_then(|tls| tls.session.agreed())
     }
 
     /// Whether a proxy reads requests and passes them on, and answers with them.
@@ -171,12 +181,26 @@ impl Wire {
 
 #[cfg(test)]
 mod tests {
+    use super::super::access::Access;
+    use super::super::client::Client as HttpClient;
     use super::*;
+
+    #[test]
+    fn what_is_kept_of_a_plain_server_is_small() {
+        fn of_a_connection<C: Connector>(_: &C) -> usize {
+            size_of::<C::Out>()
+        }
+        let wire = Wire::new("test", "http://h/".into(), None, None, Duration::from_secs(30), &TimeLimits::default());
+        // There is one of each for each of a thousand targets. What TLS needs is 1.2 KB, and credentials, their files
+        // and tokens are a kilobyte: those who have them have them elsewhere.
+        let sizes = [of_a_connection(&wire.connector(&Signs::default())), size_of::<Access>(), size_of::<HttpClient>()];
+        assert!(sizes.iter().zip([160, 288, 128]).all(|(size, most)| *size <= most), "{sizes:?}");
+    }
 
     #[test]
     fn a_connection_idles_for_longer_than_the_usual_interval_but_not_behind_a_proxy() {
         let idles = |proxy: Option<&Url>, limits: &TimeLimits| {
-            let wire = Wire::new("test", &"http://h/".into(), None, proxy, Duration::from_secs(30), limits);
+            let wire = Wire::new("test", "http://h/".into(), None, proxy, Duration::from_secs(30), limits);
             wire.max_idle().as_secs()
         };
         let usual = TimeLimits::default();

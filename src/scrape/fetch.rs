@@ -27,9 +27,9 @@ const MIN_IDLE: Duration = Duration::from_secs(30);
 pub struct Fetcher {
     settings: Arc<Settings>,
     client: Client,
-    headers: Vec<(String, String)>,
+    own: Arc<str>,
     /// Where redirects led to the last time, when that was another server.
-    elsewhere: Option<(Url, Client)>,
+    elsewhere: Option<Box<(Url, Client)>>,
 }
 
 /// Why there is no page.
@@ -66,26 +66,9 @@ impl From<Error> for Failure {
 
 impl Fetcher {
     /// Connects to nothing yet. `own` says to a metricsd who is asking.
-    pub fn new(settings: Arc<Settings>, own: &str) -> Fetcher {
-        let accept = match settings.format {
-            PageFormat::Auto => {
-                "application/openmetrics-text;version=1.0.0;q=0.9,text/plain;version=0.0.4;q=0.8,application/json;q=0.7,*/*;q=0.1"
-            }
-            PageFormat::Json => "application/json,*/*;q=0.1",
-            PageFormat::Prometheus => "text/plain;version=0.0.4,*/*;q=0.1",
-            PageFormat::OpenMetrics => "application/openmetrics-text;version=1.0.0,*/*;q=0.1",
-        };
-        let timeout = settings.http.timeout.as_secs_f64();
-        let mut headers = vec![
-            ("Accept".to_owned(), accept.to_owned()),
-            ("X-Prometheus-Scrape-Timeout-Seconds".to_owned(), timeout.to_string()),
-            (OWN_HEADER.to_owned(), own.to_owned()),
-        ];
-        if settings.gzip {
-            headers.push(("Accept-Encoding".to_owned(), "gzip".to_owned()));
-        }
-        let client = client(&settings, settings.http.clone());
-        Fetcher { settings, client, headers, elsewhere: None }
+    pub fn new(settings: Arc<Settings>, own: &Arc<str>) -> Fetcher {
+        let client = client(&settings, &settings.http);
+        Fetcher { settings, client, own: Arc::clone(own), elsewhere: None }
     }
 
     /// Asks for the page, which replaces what is in `body`; gives its `Content-Type`.
@@ -117,6 +100,15 @@ impl Fetcher {
     fn follow(&mut self, until: Duration, is_first: bool, body: &mut Vec<u8>) -> Result<Response, Failure> {
         let home = self.client.access().endpoint().clone();
         let (mut url, mut path): (Url, Option<String>) = (home.clone(), None);
+        // Made for each page: a target keeps as little as it can between two of them.
+        let timeout = self.settings.http.timeout.as_secs_f64().to_string();
+        let headers = [
+            ("Accept", accept(self.settings.format)),
+            ("X-Prometheus-Scrape-Timeout-Seconds", &*timeout),
+            (OWN_HEADER, &*self.own),
+            ("Accept-Encoding", "gzip"),
+        ];
+        let headers = if self.settings.gzip { &headers[..] } else { &headers[..3] };
         for hop in 0..=MAX_REDIRECTS {
             let left = until.saturating_sub(monotonic());
             if left.is_zero() {
@@ -126,11 +118,11 @@ impl Fetcher {
             let limit = BodyLimit::Refuse(self.settings.limits.body_bytes);
             let request = Request {
                 path: path.as_deref(),
-                headers: &self.headers,
+                headers,
                 within: (hop > 0 || !is_first).then_some(left),
                 ..Request::get(limit)
             };
-            let answer = match &mut self.elsewhere {
+            let answer = match self.elsewhere.as_deref_mut() {
                 Some((to, client)) if is_same_server(to, &url) => client.send(&request, body)?,
                 _ => self.client.send(&request, body)?,
             };
@@ -145,9 +137,9 @@ impl Fetcher {
                     (path, url) = (Some(path_of(&other).to_owned()), home.clone());
                 }
                 Some(Way::Url(other)) => {
-                    if !self.elsewhere.as_ref().is_some_and(|(known, _)| is_same_server(known, &other)) {
+                    if !self.elsewhere.as_ref().is_some_and(|known| is_same_server(&known.0, &other)) {
                         let settings = self.away(&home, &other);
-                        self.elsewhere = Some((other.clone(), client(&self.settings, settings)));
+                        self.elsewhere = Some(Box::new((other.clone(), client(&self.settings, &settings))));
                     }
                     (path, url) = (Some(path_of(&other).to_owned()), other);
                 }
@@ -177,7 +169,19 @@ impl Fetcher {
 /// Tells a metricsd that it is asked by itself.
 pub const OWN_HEADER: &str = "X-Metricsd-Instance";
 
-fn client(settings: &Settings, http: HttpSettings) -> Client {
+/// What `Accept` says where a page is to be of this format.
+fn accept(format: PageFormat) -> &'static str {
+    match format {
+        PageFormat::Auto => {
+            "application/openmetrics-text;version=1.0.0;q=0.9,text/plain;version=0.0.4;q=0.8,application/json;q=0.7,*/*;q=0.1"
+        }
+        PageFormat::Json => "application/json,*/*;q=0.1",
+        PageFormat::Prometheus => "text/plain;version=0.0.4,*/*;q=0.1",
+        PageFormat::OpenMetrics => "application/openmetrics-text;version=1.0.0,*/*;q=0.1",
+    }
+}
+
+fn client(settings: &Settings, http: &HttpSettings) -> Client {
     let idle = (settings.interval + SPARE_IDLE).clamp(MIN_IDLE, MAX_CONNECTION_AGE);
     let limits = TimeLimits { idle: Some(idle), setting: "endpoints.timeout", ..TimeLimits::default() };
     Client::new(Arc::new(Access::new(&format!("endpoint {}", settings.name), http, &limits)))
@@ -271,8 +275,6 @@ mod tests {
     #[test]
     fn credentials_stay_with_their_host_and_with_tls() {
         let settings = |url: &str| {
-            let credentials = Credentials { headers: vec![], authorization: crate::http::Authorization::None };
-            let _ = credentials;
             let mut http = HttpSettings::new(url.into());
             let secret = crate::secret::Source::Given(crate::secret::Secret::new("s3cr3t"));
             http.credentials.headers = vec![("X-Key".to_owned(), secret)];
@@ -284,7 +286,7 @@ mod tests {
             ("https://h/", "http://h/", false),
             ("http://h/", "http://other/", false),
         ] {
-            let fetcher = Fetcher::new(settings(home), "x");
+            let fetcher = Fetcher::new(settings(home), &"x".into());
             let away = fetcher.away(&home.into(), &url.into());
             assert_eq!(!away.credentials.headers.is_empty(), keeps, "{home} {url}");
         }

@@ -349,7 +349,7 @@ mod tests {
     #[test]
     fn a_target_that_a_reload_changes_waits_for_what_the_one_that_is_being_asked_knows() {
         let context =
-            Context { views: Default::default(), own: String::new(), counts: Arc::default(), said: Arc::default() };
+            Context { views: Default::default(), own: "".into(), counts: Arc::default(), said: Arc::default() };
         let pool = Pool::new(context, Box::new(|_| true));
         let of = |millis: u64, rules: &str| Settings {
             interval: Duration::from_millis(millis),

@@ -31,7 +31,7 @@ pub struct Context {
     /// Room for the views of destinations.
     pub views: ViewSlots,
     /// Says to a metricsd that it asks itself.
-    pub own: String,
+    pub own: Arc<str>,
     /// What scrapes came to.
     pub counts: Arc<ScrapeCounts>,
     /// What the log says of them.

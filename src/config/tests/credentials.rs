@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;
-use crate::http::{Authorization, OAuth2Settings, SigV4Settings};
+use crate::http::Authorization;
 
 #[test]
 fn secrets_are_in_no_message() {
@@ -38,10 +38,10 @@ fn credentials_are_of_one_kind() {
     );
     assert_eq!(authorization(r#", "bearer_token": "${T}""#), Authorization::Bearer(given("tok")));
     let sigv4 = r#", "sigv4": {"region": "eu-central-1", "access_key_id": "AKID", "secret_access_key": "k"}"#;
-    assert!(matches!(authorization(sigv4), Authorization::SigV4(SigV4Settings { service, .. }) if service == "aps"));
+    assert!(matches!(authorization(sigv4), Authorization::SigV4(sigv4) if sigv4.service == "aps"));
     let oauth2 = r#", "oauth2": {"token_url": "https://idp/t", "client_id": "c", "client_secret": "s",
         "scopes": ["a", "b"], "endpoint_params": {"audience": "x"}}"#;
-    assert!(matches!(authorization(oauth2), Authorization::OAuth2(OAuth2Settings { scopes, .. }) if scopes.len() == 2));
+    assert!(matches!(authorization(oauth2), Authorization::OAuth2(oauth) if oauth.scopes.len() == 2));
 
     let user_info = r#"{"shipper": {"type": "http_json", "endpoint": "http://u%40x:p%3Ass@h:1/x?y"}}"#;
     let http = http_of(user_info, &[]);

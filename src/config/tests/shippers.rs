@@ -426,7 +426,7 @@ fn what_metrics_alone_have_is_not_the_records() {
 
 #[test]
 fn influxdb_has_the_path_and_the_query_of_its_version_and_its_token_in_a_header() {
-    use crate::http::{Authorization, KeySettings};
+    use crate::http::Authorization;
     let shipper = |endpoint: &str, own: &str, more: &str| {
         format!(r#"{{"shipper": {{"type": "influxdb", "endpoint": "{endpoint}", "influxdb": {{{own}}}{more}}}}}"#)
     };
@@ -461,7 +461,7 @@ fn influxdb_has_the_path_and_the_query_of_its_version_and_its_token_in_a_header(
         assert_eq!(http.credentials, Default::default());
     }
     let key = |own: &str| match http("https://h", own, "").credentials.authorization {
-        Authorization::Key(KeySettings { header, before, key, .. }) => (header, before, key),
+        Authorization::Key(own) => (own.header, own.before, own.key),
         other => panic!("{other:?}"),
     };
     let token = secret::Source::Given(Secret::new("s3cr3t"));
@@ -573,9 +573,8 @@ fn datadog_is_reached_at_its_site_with_its_key_in_a_header() {
         assert_eq!(config.warnings, [""; 0]);
         let http = config.lanes[0].kind.http().unwrap();
         assert_eq!(http.endpoint.as_str(), url);
-        let Authorization::Key(KeySettings { header, before, key, .. }) = &http.credentials.authorization else {
-            panic!("no key")
-        };
+        let Authorization::Key(own) = &http.credentials.authorization else { panic!("no key") };
+        let KeySettings { header, before, key, .. } = &**own;
         assert_eq!((*header, *before, key), ("dd-api-key", "", &given("s3cr3t")));
     }
     let own = loaded(&shipper(r#""endpoint": "http://vm:8428/datadog""#));

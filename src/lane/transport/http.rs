@@ -27,7 +27,7 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 pub fn access(name: &str, settings: &HttpSettings) -> Access {
     let body = Some(ANSWER_WITHIN.min(settings.timeout));
     let limits = TimeLimits { body, setting: "shipper.timeout", ..TimeLimits::default() };
-    Access::new(&format!("destination {name}"), settings.clone(), &limits)
+    Access::new(&format!("destination {name}"), settings, &limits)
 }
 
 /// What an answer to a request with this content says was written.
@@ -89,8 +89,9 @@ impl Http {
 impl Transport for Http {
     fn send(&mut self, content: &Content, body: &[u8]) -> Answer {
         let limit = BodyLimit::Keep(PAGE);
+        let headers: Vec<(&str, &str)> = content.iter().map(|(name, value)| (&**name, &**value)).collect();
         let request =
-            Request { method: Method::POST, path: None, headers: content, body: Some(body), limit, within: None };
+            Request { method: Method::POST, path: None, headers: &headers, body: Some(body), limit, within: None };
         match self.client.send(&request, &mut self.page) {
             Ok(answer) => self.answer(content, body, &answer),
             Err(error) => Answer::Network(error.to_string()),

@@ -28,7 +28,7 @@ fn limited(url: impl Into<Url>, total: Duration, limits: &TimeLimits) -> Client 
 }
 
 fn with(settings: HttpSettings, limits: &TimeLimits) -> Client {
-    Client::new(Arc::new(Access::new("server", settings, limits)))
+    Client::new(Arc::new(Access::new("server", &settings, limits)))
 }
 
 /// GET; the answer and its body.

@@ -17,7 +17,7 @@ use crate::support::program::TempDir;
 fn any_method_goes_out_with_a_body_and_without() {
     let peer = Peer::start(|_, _| Reply::Answer(200, vec![], "fine"));
     let mut client = client(peer.url("/in?x=1"));
-    let headers = [("X-Mine".to_owned(), "yes".to_owned())];
+    let headers = [("X-Mine", "yes")];
     for (method, body, length) in [
         ("GET", None, None),
         ("GET", Some("query"), Some("5")),
@@ -143,13 +143,13 @@ fn whatever_may_be_a_secret_makes_an_answer_one_that_is_not_shown() {
     for authorization in [
         Authorization::Basic(Secret::new("u"), secret("p")),
         Authorization::Bearer(secret("t")),
-        Authorization::SigV4(SigV4Settings {
+        Authorization::SigV4(Box::new(SigV4Settings {
             region: "r".to_owned(),
             service: "s".to_owned(),
             access_key_id: "id".to_owned(),
             secret_access_key: secret("k"),
             session_token: None,
-        }),
+        })),
     ] {
         let credentials = Credentials { authorization, ..Credentials::default() };
         let settings = HttpSettings { credentials, ..HttpSettings::new("http://h/".into()) };
@@ -195,7 +195,7 @@ fn a_packed_answer_is_unpacked_within_its_limit() {
         }];
     let replies = bodies.map(|body| &*body.leak());
     let peer = Peer::start(move |number, _| Reply::Raw(replies[number]));
-    let headers = [("Accept-Encoding".to_owned(), "gzip".to_owned())];
+    let headers = [("Accept-Encoding", "gzip")];
     let mut client = client(peer.url("/metrics"));
     let mut ask = |limit| {
         let mut body = Vec::new();

@@ -50,7 +50,7 @@ fn a_token_comes_over_tls_by_the_same_trust_and_with_the_same_certificate() {
     };
     let settings = HttpSettings {
         tls: Some(super::showing(world.client(), world.dir.path(), "agent", &agent)),
-        credentials: Credentials { authorization: Authorization::OAuth2(oauth), ..Credentials::default() },
+        credentials: Credentials { authorization: Authorization::OAuth2(Box::new(oauth)), ..Credentials::default() },
         ..HttpSettings::new(peer.url().into())
     };
     let mut lane = Running::start(json_to(settings, Compression::None));
