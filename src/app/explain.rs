@@ -35,8 +35,8 @@ pub fn explain(config: &Config, series: &Series) -> String {
 /// JSON object.
 fn gives(endpoint: &scrape::Settings, series: &Series) -> bool {
     let is_own = scrape::is_of_scrape(series.name());
-    let is_text = series.get("job") == endpoint.job && series.get("instance") == endpoint.instance;
-    !is_own && (is_text || series.get("endpoint") == endpoint.name)
+    let is_text = series.get("job") == &*endpoint.job && series.get("instance") == &*endpoint.instance;
+    !is_own && (is_text || series.get("endpoint") == &*endpoint.name)
 }
 
 /// What the rules of the endpoint at the place `at` do, and what comes of them.
@@ -44,7 +44,7 @@ fn explain_endpoint(at: usize, endpoint: &scrape::Settings, series: &Series, tex
     // Writing to a String does not fail.
     let _ = writeln!(text, "endpoint {}", endpoint.name);
     let place = |rule: usize| format!("endpoints[{at}].transforms[{rule}]");
-    let is_json = series.get("job") != endpoint.job || series.get("instance") != endpoint.instance;
+    let is_json = series.get("job") != &*endpoint.job || series.get("instance") != &*endpoint.instance;
     let of_gathered = scrape::distinct_labels(endpoint, is_json);
     let rules = List { rules: &endpoint.transforms, place: &place, gives: "gives", of_gathered };
     let mut given = Vec::new();

@@ -17,7 +17,8 @@ const EXCERPT: usize = 512;
 /// and a certificate seldom holds the name `localhost`.
 pub fn ask(url: &Url, timeout: Duration) -> Result<(), String> {
     let tls = ClientSettings { insecure_skip_verify: is_loopback(url), ..ClientSettings::default() };
-    let settings = HttpSettings { tls: url.is_https().then_some(tls), timeout, ..HttpSettings::new(url.clone()) };
+    let settings =
+        HttpSettings { tls: url.is_https().then(|| Box::new(tls)), timeout, ..HttpSettings::new(url.clone()) };
     let access = Arc::new(Access::new("health", &settings, &TimeLimits::default()));
     let mut body = Vec::new();
     let answer = Client::new(Arc::clone(&access)).send(&Request::get(BodyLimit::Keep(EXCERPT)), &mut body);

@@ -24,6 +24,7 @@ use crate::config::{self, Config};
 use crate::host::{SystemStatFs, host_name};
 use crate::lane::{Control, Settings};
 use crate::pipeline::{Fresh, Update};
+use crate::scrape;
 use crate::server::{self, Bound, Security, Server, StartError};
 use crate::telemetry::rough_duration;
 
@@ -164,6 +165,7 @@ impl Service {
     fn take_up(&mut self, prepared: Prepared) -> Result<(), Refused> {
         let Prepared { mut config, host_name, port } = prepared;
         share_budget(&mut config, &self.config);
+        scrape::Settings::share(&mut config.endpoints, &self.config.endpoints);
         let no_thread = |error| Refused(format!("cannot start a thread: {error}"));
         let started = self.start_lanes(&config).map_err(no_thread)?;
         let new_threads: Vec<_> = started.iter().flat_map(|lane| lane.threads.clone()).collect();

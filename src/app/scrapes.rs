@@ -17,7 +17,7 @@ use crate::telemetry::{EndpointStatus, Telemetry};
 /// What files of endpoints say.
 #[derive(Default)]
 pub struct Found {
-    endpoints: Vec<Settings>,
+    endpoints: Vec<Arc<Settings>>,
     /// What is wrong with them.
     troubles: Vec<String>,
 }
@@ -27,7 +27,7 @@ pub struct Scrapes {
     pool: Pool,
     statuses: Vec<Arc<EndpointStatus>>,
     sources: Others,
-    configured: Vec<Settings>,
+    configured: Vec<Arc<Settings>>,
     /// What files say, for as long as they are followed.
     found: Found,
     files: Option<Files>,
@@ -104,9 +104,9 @@ impl Scrapes {
     }
 
     fn adopt(&mut self) {
-        let all: Vec<Settings> = self.configured.iter().chain(&self.found.endpoints).cloned().collect();
+        let all: Vec<_> = self.configured.iter().chain(&self.found.endpoints).cloned().collect();
         self.statuses = self.pool.exchange(&all);
-        self.sources = all.iter().flat_map(sources_of).collect();
+        self.sources = all.iter().flat_map(|settings| sources_of(settings)).collect();
     }
 
     /// What files say, whenever that changes.
@@ -150,7 +150,7 @@ impl Scrapes {
 
 /// All endpoints of the configuration and of its files as these are now; what is wrong with a file is
 /// told to `complain`.
-pub fn endpoints_now(config: &Config, mut complain: impl FnMut(&Path, String)) -> Vec<Settings> {
+pub fn endpoints_now(config: &Config, mut complain: impl FnMut(&Path, String)) -> Vec<Arc<Settings>> {
     let parse = |path: &Path, text: &str| config::endpoints_of(path, text, config.interval, &config::process_env);
     let mut files = Followed::new(config.endpoints_files.clone());
     files.look(&parse, &mut complain);
@@ -170,7 +170,7 @@ struct Follow {
     patterns: Vec<String>,
     interval: Duration,
     /// Names that others have.
-    taken: Vec<Settings>,
+    taken: Vec<Arc<Settings>>,
 }
 
 impl Follow {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use log::LevelFilter;
@@ -42,7 +43,7 @@ pub struct Config {
     /// nothing gives any.
     pub destinations: usize,
     /// The applications that are scraped, in the order of the file.
-    pub endpoints: Vec<scrape::Settings>,
+    pub endpoints: Vec<Arc<scrape::Settings>>,
     /// Patterns of files that name more of them.
     pub endpoints_files: Vec<String>,
     /// What applications may send by themselves.

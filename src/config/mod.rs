@@ -24,6 +24,7 @@ use std::borrow::Cow;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::http::Env;
@@ -98,7 +99,7 @@ pub fn endpoints_of(
     text: &str,
     interval: Duration,
     env: Env<'_>,
-) -> Result<Vec<scrape::Settings>, String> {
+) -> Result<Vec<Arc<scrape::Settings>>, String> {
     let made = scrape::from_file_sd(path, text)?;
     let is_made = made.is_some();
     let text = made.map_or(Cow::Borrowed(text), Cow::Owned);

@@ -71,7 +71,7 @@ impl Access {
             credentials.authorization = Authorization::Basic(Secret::new(user), Source::Given(Secret::new(password)));
         }
         let user_agent = user_agent.as_deref();
-        let wire = Wire::new(label, endpoint, tls.as_ref(), proxy.as_ref(), *timeout, limits).by(user_agent);
+        let wire = Wire::new(label, endpoint, tls.as_deref(), proxy.as_ref(), *timeout, limits).by(user_agent);
         let proxy_has_user = proxy.as_ref().is_some_and(|proxy| proxy.split_user_info().1.is_some());
         let shows = credentials != Credentials::default();
         let sends_credentials = shows || proxy_has_user || has_own_query;
@@ -152,7 +152,7 @@ impl Shown {
                 let tls = oauth
                     .token_url
                     .is_https()
-                    .then(|| tls::ClientSettings { server_name: None, ..tls.clone().unwrap_or_default() });
+                    .then(|| tls::ClientSettings { server_name: None, ..tls.as_deref().cloned().unwrap_or_default() });
                 let label = format!("{label}: token endpoint");
                 let limits = TimeLimits { body: None, ..limits.clone() };
                 let (url, proxy) = (oauth.token_url.clone(), oauth.proxy.as_ref());

@@ -480,7 +480,7 @@ impl HttpFields {
         let authorization = kinds.into_iter().next().map(|kind| kind.says).unwrap_or_default();
         let url = url?;
         Some(HttpSettings {
-            tls,
+            tls: tls.map(Box::new),
             timeout: self.timeout.unwrap_or(DEFAULT_TIMEOUT),
             credentials: Credentials { headers, authorization },
             proxy: proxy(&url, notes),

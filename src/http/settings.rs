@@ -15,7 +15,7 @@ pub struct HttpSettings {
     /// Parameters of the query behind those that `endpoint` has, as they are written there; no secrets.
     pub query: String,
     /// How an `https://` endpoint is spoken to; none for the others.
-    pub tls: Option<tls::ClientSettings>,
+    pub tls: Option<Box<tls::ClientSettings>>,
     /// From connecting to the last byte of the answer.
     pub timeout: Duration,
     /// What it takes to be let in.
@@ -29,7 +29,7 @@ pub struct HttpSettings {
 impl HttpSettings {
     /// `endpoint`, with the defaults for the rest; over TLS where it is `https://`.
     pub fn new(endpoint: Url) -> HttpSettings {
-        let tls = endpoint.is_https().then(tls::ClientSettings::default);
+        let tls = endpoint.is_https().then(Box::default);
         HttpSettings {
             endpoint,
             query: String::new(),

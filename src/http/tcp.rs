@@ -76,7 +76,7 @@ impl TcpClient {
         let scheme = if endpoint.is_https() { "tls" } else { "tcp" };
         TcpClient {
             name: format!("{scheme}://{}", endpoint.authority()),
-            tls: settings.tls.as_ref().map(|tls| Client::new(label.to_owned(), tls.clone())),
+            tls: settings.tls.as_ref().map(|tls| Client::new(label.to_owned(), (**tls).clone())),
             session: Session::new(label),
             limits: TimeLimits { setting: "shipper.timeout", ..TimeLimits::default() },
             lookups: Lookups::default(),

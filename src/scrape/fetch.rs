@@ -161,7 +161,7 @@ impl Fetcher {
         let keeps = url.host().eq_ignore_ascii_case(home.host()) && (url.is_https() || !home.is_https());
         let credentials = if keeps { own.credentials.clone() } else { Credentials::default() };
         let tls = url.is_https().then(|| own.tls.clone().unwrap_or_default());
-        let tls = tls.map(|tls| if keeps { tls } else { tls.without_identity() });
+        let tls = tls.map(|tls| if keeps { tls } else { Box::new(tls.without_identity()) });
         HttpSettings { endpoint: url.clone(), tls, credentials, ..own.clone() }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::labels;
@@ -244,12 +245,12 @@ pub fn settle(
     interval: Duration,
     env: Env<'_>,
     notes: &mut Notes,
-) -> Vec<Settings> {
+) -> Vec<Arc<Settings>> {
     if list.len() > MAX_ENDPOINTS {
         notes.problem(field, format!("{} endpoints, at most {MAX_ENDPOINTS} are possible", list.len()));
         return Vec::new();
     }
-    let mut all: Vec<Settings> = Vec::with_capacity(list.len());
+    let mut all: Vec<Arc<Settings>> = Vec::with_capacity(list.len());
     let mut names: BTreeMap<String, usize> = BTreeMap::new();
     notes.within(field, |notes| {
         for (at, endpoint) in list.into_iter().enumerate() {
@@ -263,7 +264,7 @@ pub fn settle(
                         names.insert(name.clone(), at);
                     }
                 }
-                all.extend(endpoint.settle(interval, env, notes));
+                all.extend(endpoint.settle(interval, env, notes).map(Arc::new));
             });
         }
     });
@@ -294,7 +295,7 @@ impl EndpointFields {
             }
         }
         warn_of_short_windows(&transforms, interval, notes);
-        let (name, mut http) = (self.name?, http?);
+        let (name, mut http): (Arc<str>, _) = (self.name?.into(), http?);
         http.timeout = self.timeout.unwrap_or(DEFAULT_TIMEOUT).min(interval);
         // Nothing is won where no network lies between.
         let is_local = is_local(&http.endpoint);
@@ -303,8 +304,8 @@ impl EndpointFields {
             None => instance(&http.endpoint),
         };
         Some(Settings {
-            job: self.job.unwrap_or_else(|| name.clone()),
-            instance,
+            job: self.job.map_or_else(|| Arc::clone(&name), Arc::from),
+            instance: instance.into(),
             name,
             http,
             format: self.format,
@@ -313,7 +314,7 @@ impl EndpointFields {
             labels: Labels::new(self.labels).ok()?,
             honor_labels: self.honor_labels,
             honor_timestamps: self.honor_timestamps,
-            metric_prefix: self.metric_prefix,
+            metric_prefix: self.metric_prefix.into(),
             follow_redirects: self.follow_redirects,
             retries: self.retries,
             gzip: self.gzip.unwrap_or(!is_local),

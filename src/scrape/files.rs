@@ -5,6 +5,7 @@ use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
@@ -20,7 +21,7 @@ const TOO_MANY: &str = "the patterns match more than 1000 files; those from here
 const MAX_FILE_BYTES: u64 = 4 << 20;
 
 /// What the text of a file of that name means, where its endpoints are; or what is wrong with it.
-pub type Parse<'p> = &'p dyn Fn(&Path, &str) -> Result<Vec<Settings>, String>;
+pub type Parse<'p> = &'p dyn Fn(&Path, &str) -> Result<Vec<Arc<Settings>>, String>;
 
 /// The files that match some patterns, and what they last said.
 #[derive(Debug, Default)]
@@ -36,7 +37,7 @@ pub struct Followed {
 struct Known {
     stamp: Stamp,
     /// Of its last good text.
-    endpoints: Vec<Settings>,
+    endpoints: Vec<Arc<Settings>>,
     /// What is wrong with what it says now.
     trouble: Option<String>,
 }
@@ -122,8 +123,9 @@ impl Followed {
             known.stamp = stamp;
             let before = known.trouble.take();
             match read {
-                Ok(endpoints) => {
+                Ok(mut endpoints) => {
                     changed |= known.endpoints != endpoints;
+                    Settings::share(&mut endpoints, &known.endpoints);
                     known.endpoints = endpoints;
                 }
                 Err(why) => {
@@ -144,13 +146,13 @@ impl Followed {
 
     /// What all files say, by their names. Of two endpoints of one name the first counts, and the
     /// other one is told to `complain`; `taken` are the names that are not theirs.
-    pub fn endpoints(&self, taken: &[Settings], mut complain: impl FnMut(&Path, String)) -> Vec<Settings> {
+    pub fn endpoints(&self, taken: &[Arc<Settings>], mut complain: impl FnMut(&Path, String)) -> Vec<Arc<Settings>> {
         let mut names: std::collections::HashSet<&str> = taken.iter().map(|one| &*one.name).collect();
         let mut all = Vec::new();
         for (path, known) in &self.files {
             for endpoint in &known.endpoints {
                 if names.insert(&endpoint.name) {
-                    all.push(endpoint.clone());
+                    all.push(Arc::clone(endpoint));
                 } else {
                     complain(
                         path,
@@ -280,15 +282,15 @@ mod tests {
             if text.contains("bad") {
                 return Err("is bad".to_owned());
             }
-            Ok(text.lines().map(|name| settings(name, "http://h/")).collect())
+            Ok(text.lines().map(|name| Arc::new(settings(name, "http://h/"))).collect())
         };
         let mut said = Vec::new();
         let mut look = |followed: &mut Followed| {
             let changed = followed.look(&parse, |path, why| said.push(format!("{} {why}", path.display())));
-            let names: Vec<String> = followed
-                .endpoints(&[settings("taken", "http://h/")], |_, _| ())
+            let names: Vec<_> = followed
+                .endpoints(&[Arc::new(settings("taken", "http://h/"))], |_, _| ())
                 .into_iter()
-                .map(|one| one.name)
+                .map(|one| one.name.to_string())
                 .collect();
             (changed, names.join(" "))
         };

@@ -92,8 +92,8 @@ struct Turn {
 
 impl State {
     /// That of a new target, which was `before` until now.
-    fn slot(&mut self, id: Id, settings: &Settings, before: Option<(Id, Slot)>, context: &Context) -> Slot {
-        let settings = Arc::new(settings.clone());
+    fn slot(&mut self, id: Id, settings: &Arc<Settings>, before: Option<(Id, Slot)>, context: &Context) -> Slot {
+        let settings = Arc::clone(settings);
         let mut target = Box::new(Target::new(Arc::clone(&settings), context));
         let due = monotonic() + offset(&settings.name, FIRST_WITHIN.min(settings.interval));
         // Nobody knows whether it hangs: that must delay nobody who is known to be well.
@@ -139,15 +139,16 @@ impl Pool {
 
     /// From now on these are the targets. Those that were there with the same settings go on as
     /// they are. Their states, in the order of `all`.
-    pub fn exchange(&self, all: &[Settings]) -> Vec<Arc<EndpointStatus>> {
+    pub fn exchange(&self, all: &[Arc<Settings>]) -> Vec<Arc<EndpointStatus>> {
         let mut state = self.state();
         let mut old = std::mem::take(&mut state.targets);
-        let mut known: HashMap<String, Id> = old.iter().map(|(id, slot)| (slot.settings.name.clone(), *id)).collect();
+        let known = old.iter().map(|(id, slot)| (Arc::clone(&slot.settings.name), *id));
+        let mut known: HashMap<Arc<str>, Id> = known.collect();
         let mut statuses = Vec::with_capacity(all.len());
         for settings in all {
             let kept = known.remove(&settings.name).and_then(|id| Some((id, old.remove(&id)?)));
             let (id, slot) = match kept {
-                Some((id, slot)) if *slot.settings == *settings => (id, slot),
+                Some((id, slot)) if Arc::ptr_eq(&slot.settings, settings) || *slot.settings == **settings => (id, slot),
                 before => {
                     let id = state.next;
                     state.next += 1;
@@ -286,7 +287,7 @@ impl Pool {
 }
 
 /// Asks each of these once, many at a time; their frames, in their order.
-pub fn scrape_once(endpoints: &[Settings], context: &Context) -> Vec<Frame> {
+pub fn scrape_once(endpoints: &[Arc<Settings>], context: &Context) -> Vec<Frame> {
     let next = AtomicUsize::new(0);
     let frames: Vec<Mutex<Option<Frame>>> = endpoints.iter().map(|_| Mutex::new(None)).collect();
     std::thread::scope(|scope| {
@@ -295,7 +296,7 @@ pub fn scrape_once(endpoints: &[Settings], context: &Context) -> Vec<Frame> {
                 loop {
                     let at = next.fetch_add(1, Ordering::Relaxed);
                     let (Some(settings), Some(place)) = (endpoints.get(at), frames.get(at)) else { return };
-                    let mut target = Target::new(Arc::new(settings.clone()), context);
+                    let mut target = Target::new(Arc::clone(settings), context);
                     let frame = target.scrape(wall_ms(), &mut Vec::new()).frame;
                     *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(frame);
                 }
@@ -351,10 +352,12 @@ mod tests {
         let context =
             Context { views: Default::default(), own: "".into(), counts: Arc::default(), said: Arc::default() };
         let pool = Pool::new(context, Box::new(|_| true));
-        let of = |millis: u64, rules: &str| Settings {
-            interval: Duration::from_millis(millis),
-            transforms: crate::shaping::testing::rules(rules),
-            ..crate::scrape::tests::settings("app", "http://h:1/")
+        let of = |millis: u64, rules: &str| {
+            Arc::new(Settings {
+                interval: Duration::from_millis(millis),
+                transforms: crate::shaping::testing::rules(rules),
+                ..crate::scrape::tests::settings("app", "http://h:1/")
+            })
         };
         let limit = r#"[{"limit": {"series": 1}}]"#;
         pool.exchange(&[of(100, limit)]);

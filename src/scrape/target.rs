@@ -124,7 +124,7 @@ impl Target {
     pub fn new(settings: Arc<Settings>, context: &Context) -> Target {
         let is_json = settings.format == PageFormat::Json;
         let staged = Staged::new(&settings, &context.views).map(Box::new);
-        let status = EndpointStatus::new(&*settings.name);
+        let status = EndpointStatus::new(Arc::clone(&settings.name));
         let status = status.with_rules(staged.iter().flat_map(|staged| staged.places()));
         let (out, own) = recorder(&settings, is_json, &context.views);
         Target {
@@ -359,7 +359,7 @@ impl Target {
                 labels: own_labels(settings, false),
                 transforms: self.transforms.clone(),
                 honor_labels: settings.honor_labels,
-                prefix: settings.metric_prefix.clone(),
+                prefix: settings.metric_prefix.to_string(),
                 honor_timestamps: settings.honor_timestamps,
             };
             Reader::Text(Box::new(Text { page: Page::default(), manner, shapes: Shapes::default() }))

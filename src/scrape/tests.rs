@@ -9,16 +9,16 @@ use crate::model::Labels;
 /// An endpoint at `url`, everything else at its default.
 pub(super) fn settings(name: &str, url: &str) -> Settings {
     Settings {
-        name: name.to_owned(),
-        job: name.to_owned(),
-        instance: "host:80".to_owned(),
+        name: name.into(),
+        job: name.into(),
+        instance: "host:80".into(),
         http: HttpSettings::new(url.into()),
         format: PageFormat::Auto,
         interval: Duration::from_secs(60),
         labels: Labels::EMPTY,
         honor_labels: false,
         honor_timestamps: true,
-        metric_prefix: String::new(),
+        metric_prefix: "".into(),
         follow_redirects: true,
         retries: 0,
         gzip: false,

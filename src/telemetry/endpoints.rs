@@ -1,7 +1,7 @@
 //! What the last scrape of each endpoint was like.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// How an endpoint is doing.
@@ -47,7 +47,7 @@ pub struct Scrape {
 /// An endpoint's name and its last scrape.
 #[derive(Debug)]
 pub struct EndpointStatus {
-    name: String,
+    name: Arc<str>,
     last: Mutex<Scrape>,
     /// Of its rules those that are counted one by one: where each stands among them, and how many samples it dropped.
     rules: Box<[(String, AtomicU64)]>,
@@ -55,7 +55,7 @@ pub struct EndpointStatus {
 
 impl EndpointStatus {
     /// Of an endpoint that nobody has asked yet.
-    pub fn new(name: impl Into<String>) -> EndpointStatus {
+    pub fn new(name: impl Into<Arc<str>>) -> EndpointStatus {
         let last =
             Scrape { state: EndpointState::Pending, time_ms: 0, duration: Duration::ZERO, samples: 0, error: None };
         EndpointStatus { name: name.into(), last: Mutex::new(last), rules: Box::default() }

@@ -72,7 +72,7 @@ fn an_idle_connection_over_tls_holds_what_rustls_needs() {
     let ca_file = Some(dir.write("ca.pem", &authority.pem));
     let (first, later) = held_by(|| {
         let server_name = Some("localhost".try_into().unwrap());
-        let tls = Some(ClientSettings { ca_file, server_name, ..ClientSettings::default() });
+        let tls = Some(Box::new(ClientSettings { ca_file, server_name, ..ClientSettings::default() }));
         let url = format!("https://{}/in", peer.address);
         with(HttpSettings { tls, ..HttpSettings::new(url.into()) }, &TimeLimits::default())
     });

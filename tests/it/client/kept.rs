@@ -149,7 +149,7 @@ fn over_tls_too_a_request_goes_once_more() {
     let peer = TlsPeer::start(&Setup { one_answer: true, ..Setup::new(&authority.issue(&["localhost"])) });
     let dir = TempDir::new();
     let ca_file = Some(dir.write("ca.pem", &authority.pem));
-    let tls = Some(ClientSettings { ca_file, ..ClientSettings::default() });
+    let tls = Some(Box::new(ClientSettings { ca_file, ..ClientSettings::default() }));
     let mut client = with(HttpSettings { tls, ..HttpSettings::new(peer.url().into()) }, &TimeLimits::default());
     for _ in 0..3 {
         assert_eq!(post(&mut client), 200);

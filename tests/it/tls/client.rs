@@ -355,7 +355,7 @@ fn a_handshake_that_trickles_in_ends_with_the_requests_time() {
     for wrong in [Wrong::Trickle(Duration::from_millis(50)), Wrong::Silent] {
         let url = format!("https://{}/in", wrong_port(wrong));
         let timeout = Duration::from_millis(700);
-        let settings = HttpSettings { tls: Some(world.client()), timeout, ..http(url) };
+        let settings = HttpSettings { tls: Some(Box::new(world.client())), timeout, ..http(url) };
         let kind = crate::lanes::json_to(settings, metricsd::formats::Compression::None);
         let begun = Instant::now();
         let error = error_of(Running::start(kind));

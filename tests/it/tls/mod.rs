@@ -28,7 +28,7 @@ fn deliver(lane: &mut Running, first: u64, last: u64) {
 
 /// JSON to `url`.
 fn destination(url: String, tls: ClientSettings) -> Kind {
-    json_to(HttpSettings { tls: Some(tls), ..http(url) }, Compression::None)
+    json_to(HttpSettings { tls: Some(Box::new(tls)), ..http(url) }, Compression::None)
 }
 
 /// Whoever `authority` has signed for is trusted; its certificate lies in `dir`.

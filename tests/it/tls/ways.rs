@@ -18,7 +18,7 @@ fn tls_goes_through_a_proxy_to_a_name_that_it_alone_knows() {
     let peer = TlsPeer::start(&Setup::new(&world.authority.issue(&["inside.invalid"])));
     let proxy = Proxy::start(Conduct::Through(peer.address));
     let settings = HttpSettings {
-        tls: Some(world.client()),
+        tls: Some(Box::new(world.client())),
         proxy: Some(format!("http://{}", proxy.address).into()),
         ..HttpSettings::new("https://inside.invalid/in".into())
     };
@@ -49,7 +49,7 @@ fn a_token_comes_over_tls_by_the_same_trust_and_with_the_same_certificate() {
         proxy: None,
     };
     let settings = HttpSettings {
-        tls: Some(super::showing(world.client(), world.dir.path(), "agent", &agent)),
+        tls: Some(Box::new(super::showing(world.client(), world.dir.path(), "agent", &agent))),
         credentials: Credentials { authorization: Authorization::OAuth2(Box::new(oauth)), ..Credentials::default() },
         ..HttpSettings::new(peer.url().into())
     };
