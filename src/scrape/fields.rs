@@ -306,6 +306,7 @@ impl EndpointFields {
         Some(Settings {
             job: self.job.map_or_else(|| Arc::clone(&name), Arc::from),
             instance: instance.into(),
+            source: Settings::source_of(&name),
             name,
             http,
             format: self.format,

@@ -14,6 +14,8 @@ use crate::shaping;
 pub struct Settings {
     /// Unique among the endpoints.
     pub name: Arc<str>,
+    /// That of [`Settings::source`].
+    pub(super) source: Arc<str>,
     /// The label `job` of what it gives; mostly its name.
     pub job: Arc<str>,
     /// The label `instance`: host and port of its URL.
@@ -48,7 +50,12 @@ pub struct Settings {
 impl Settings {
     /// The name of the source that it is: no collector's name has a slash.
     pub fn source(&self) -> Arc<str> {
-        format!("endpoints/{}", self.name).into()
+        Arc::clone(&self.source)
+    }
+
+    /// The source that the endpoint of that name is.
+    pub(super) fn source_of(name: &str) -> Arc<str> {
+        format!("endpoints/{name}").into()
     }
 
     /// Takes those of `before` in place of those of `all` that say the same: of a thousand endpoints of which one has

@@ -252,7 +252,7 @@ mod tests {
         assert_eq!(seconds, [60, 300, 60]);
         assert_eq!(&*sources[0].0, "endpoints/app");
         assert!(sources[1..].iter().all(|(name, _)| name.starts_with("endpoints/app/transforms/")), "{sources:?}");
-        let other = Settings { name: "other".into(), ..one };
+        let other = Settings { name: "other".into(), source: Settings::source_of("other"), ..one };
         assert!(sources_of(&other)[1..].iter().all(|one| !sources.contains(one)));
         assert_eq!(sources_of(&settings("app", "http://h:1/")).len(), 1);
         assert_eq!(staged(list).places().collect::<Vec<_>>(), ["transforms[1]", "transforms[2]", "transforms[3]"]);

@@ -10,6 +10,7 @@ use crate::model::Labels;
 pub(super) fn settings(name: &str, url: &str) -> Settings {
     Settings {
         name: name.into(),
+        source: Settings::source_of(name),
         job: name.into(),
         instance: "host:80".into(),
         http: HttpSettings::new(url.into()),
