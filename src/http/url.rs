@@ -3,18 +3,19 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::secret::Secret;
 
 /// A URL as it is requested. `Display` and `Debug` print it without user info and query,
-/// so that no log line, error or page can give a password away by accident.
+/// so that no log line, error or page can give a password away by accident. Clones share the text.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Url(String);
+pub struct Url(Arc<str>);
 
 impl Url {
     /// Wraps `url`; whether it is a URL is for the configuration to check.
     pub fn new(url: impl Into<String>) -> Url {
-        Url(url.into())
+        Url(url.into().into())
     }
 
     /// Whether it is spoken to over TLS.
@@ -34,7 +35,7 @@ impl Url {
         let (scheme, rest) = split_scheme(&self.0);
         let authority = rest.split(['/', '?']).next().unwrap_or_default();
         match authority.rfind('@') {
-            Some(at) => (Url(format!("{scheme}{}", &rest[at + 1..])), Some(&rest[..at])),
+            Some(at) => (Url::new(format!("{scheme}{}", &rest[at + 1..])), Some(&rest[..at])),
             None => (self.clone(), None),
         }
     }
@@ -82,7 +83,7 @@ impl Url {
     pub fn at(&self, path: &str) -> Url {
         let (scheme, rest) = split_scheme(&self.0);
         let authority = rest.split(['/', '?']).next().unwrap_or_default();
-        Url(format!("{scheme}{authority}{path}"))
+        Url::new(format!("{scheme}{authority}{path}"))
     }
 
     /// Its path, from the first `/` behind the host; empty where there is none.
@@ -97,7 +98,7 @@ impl Url {
         let (scheme, rest) = split_scheme(&self.0);
         let (place, query) = rest.find('?').map_or((rest, ""), |at| rest.split_at(at));
         let authority = place.split('/').next().unwrap_or_default();
-        Url(format!("{scheme}{authority}{path}{query}"))
+        Url::new(format!("{scheme}{authority}{path}{query}"))
     }
 
     /// The same with more parameters of the query behind those that it has; none where they are empty.
@@ -110,7 +111,7 @@ impl Url {
             "" => "?",
             _ => "&",
         };
-        Url(self.0 + between + parameters)
+        Url::new(format!("{}{between}{parameters}", self.0))
     }
 
     /// What stands after the first `?`; empty where there is none.
@@ -132,7 +133,7 @@ impl From<&str> for Url {
 
 impl From<String> for Url {
     fn from(url: String) -> Url {
-        Url(url)
+        Url::new(url)
     }
 }
 
