@@ -10,7 +10,7 @@ use super::error::Error;
 use super::exchange::{Request, Response, exchange};
 use super::limits::MAX_CONNECTION_AGE;
 use super::resolve::OnceResolver;
-use super::watch::Signs;
+use super::watch::Slot;
 
 /// What ends as a request comes to it ends within a round trip or so. One that ends later was
 /// waited on by a server that had the request, and there is less of its time left.
@@ -26,14 +26,15 @@ pub struct Client {
     /// Of what the connection was made with.
     generation: u64,
     resolver: OnceResolver,
-    agent: Option<(Agent, Instant)>,
-    signs: Signs,
+    slot: Slot,
+    /// When the first request was sent of those that may have gone on the connection.
+    since: Option<Instant>,
 }
 
 impl Client {
     /// Connects to nothing yet.
     pub fn new(access: Arc<Access>) -> Client {
-        Client { resolver: access.wire().resolver(), access, generation: 0, agent: None, signs: Signs::default() }
+        Client { resolver: access.wire().resolver(), access, generation: 0, slot: Slot::default(), since: None }
     }
 
     /// How the server is reached.
@@ -49,7 +50,7 @@ impl Client {
     pub fn send(&mut self, request: &Request<'_>, body: &mut Vec<u8>) -> Result<Response, Error> {
         let begun = Instant::now();
         let first = match self.attempt(request, body) {
-            Err(why) if self.signs.was_stale() && begun.elapsed() < STALE_WITHIN => {
+            Err(why) if self.slot.was_stale() && begun.elapsed() < STALE_WITHIN => {
                 log::debug!("{why}; the connection had been kept, so the request goes once more on a new one");
                 self.attempt(request, body)
             }
@@ -78,7 +79,7 @@ impl Client {
     /// One attempt, and what it has shown to be let in.
     fn attempt(&mut self, request: &Request<'_>, body: &mut Vec<u8>) -> Result<(Response, Pass), Error> {
         let agent = self.agent();
-        self.signs.forget();
+        self.slot.forget();
         let pass = self.access.pass(request)?;
         let answer = exchange(&agent, self.access.wire(), request, &pass.headers, body);
         if answer.is_err() {
@@ -89,17 +90,17 @@ impl Client {
 
     fn agent(&mut self) -> Agent {
         self.refresh();
-        if self.agent.as_ref().is_some_and(|(_, made)| made.elapsed() > MAX_CONNECTION_AGE) {
+        if self.since.is_some_and(|since| since.elapsed() > MAX_CONNECTION_AGE) {
             self.disconnect();
         }
-        let make = || (self.access.wire().agent(&self.resolver, &self.signs), Instant::now());
-        let (agent, _) = self.agent.get_or_insert_with(make);
-        agent.clone()
+        self.since.get_or_insert_with(Instant::now);
+        self.access.wire().agent(&self.resolver, &self.slot)
     }
 
     /// Closes the connection and forgets the address.
     fn disconnect(&mut self) {
-        self.agent = None;
+        self.since = None;
+        self.slot.clear();
         self.resolver.forget();
     }
 }

@@ -19,7 +19,7 @@ use super::resolve::OnceResolver;
 use super::said::{Said, answered};
 use super::settings::OAuth2Settings;
 use super::url::percent_encoded;
-use super::watch::Signs;
+use super::watch::Slot;
 use super::wire::Wire;
 use crate::host::boottime;
 use crate::secret::Secret;
@@ -189,7 +189,7 @@ impl Tokens {
             within: None,
         };
         let shown = [(HeaderName::from_static("authorization"), authorization)];
-        let agent = self.wire.agent(&self.resolver, &Signs::default());
+        let agent = self.wire.agent(&self.resolver, &Slot::default());
         let mut body = Vec::new();
         let answer = exchange(&agent, &self.wire, &request, &shown, &mut body);
         // Asked again in an hour or so: its address may be another one by then.

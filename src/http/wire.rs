@@ -17,7 +17,7 @@ use super::session::Session;
 use super::socket::SocketConnector;
 use super::tls::{Secure, TlsConnector};
 use super::url::Url;
-use super::watch::{Signs, WatchConnector};
+use super::watch::{Slot, WatchConnector};
 use crate::tls::{Client, ClientSettings};
 
 /// An answer's head, in bytes: more than any server sends that means well.
@@ -91,8 +91,8 @@ impl Wire {
         }
     }
 
-    /// A client with one connection, not made yet, whose `signs` are noted.
-    pub fn agent(&self, resolver: &OnceResolver, signs: &Signs) -> Agent {
+    /// What sends one request, on the connection in `slot` or on a new one, which is there afterwards.
+    pub fn agent(&self, resolver: &OnceResolver, slot: &Slot) -> Agent {
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
@@ -103,9 +103,8 @@ impl Wire {
             .timeout_recv_response(self.limits.head)
             .timeout_recv_body(self.limits.body)
             .max_response_header_size(MAX_HEAD)
-            .max_idle_connections(1)
-            .max_idle_connections_per_host(1)
-            .max_idle_age(self.max_idle())
+            // What it would keep goes to the slot.
+            .max_idle_connections(0)
             // Ours stands on the way that is made below; ureq would ask the environment.
             .proxy(None)
             .allow_non_standard_methods(true)
@@ -113,17 +112,18 @@ impl Wire {
             .accept_encoding("")
             .user_agent(AutoHeaderValue::Provided(Arc::clone(&self.user_agent)))
             .build();
-        Agent::with_parts(config, self.connector(signs), resolver.clone())
+        let connector = WatchConnector { make: self.connector(), slot: slot.clone(), max_idle: self.max_idle() };
+        Agent::with_parts(config, connector, resolver.clone())
     }
 
-    /// Makes connections whose `signs` are noted.
-    fn connector(&self, signs: &Signs) -> impl Connector {
+    /// Makes connections.
+    fn connector(&self) -> impl Connector {
         let socket = match self.url.split_socket() {
             Some((path, _)) => SocketConnector::Unix(path.into()),
             None => SocketConnector::Tcp { is_plain: self.proxy.is_none() && !self.url.is_https() },
         };
         let tls = TlsConnector { secure: self.tls.clone(), has_fields: self.limits.has_fields() };
-        ().chain(socket).chain(ProxyConnector(self.proxy.clone())).chain(tls).chain(WatchConnector(signs.clone()))
+        ().chain(socket).chain(ProxyConnector(self.proxy.clone())).chain(tls)
     }
 
     /// How long a connection may idle and be used again.
@@ -193,7 +193,7 @@ mod tests {
         let wire = Wire::new("test", "http://h/".into(), None, None, Duration::from_secs(30), &TimeLimits::default());
         // There is one of each for each of a thousand targets. What TLS needs is 1.2 KB, and credentials, their files
         // and tokens are a kilobyte: those who have them have them elsewhere.
-        let sizes = [of_a_connection(&wire.connector(&Signs::default())), size_of::<Access>(), size_of::<HttpClient>()];
+        let sizes = [of_a_connection(&wire.connector()), size_of::<Access>(), size_of::<HttpClient>()];
         assert!(sizes.iter().zip([160, 288, 128]).all(|(size, most)| *size <= most), "{sizes:?}");
     }
 
