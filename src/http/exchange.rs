@@ -80,11 +80,9 @@ pub fn exchange(
     };
     let needs_body = [Method::POST, Method::PUT, Method::PATCH].contains(&request.method);
     let answer = match request.body {
-        Some(body) => sent.body(body).map_err(ureq::Error::from).and_then(|sent| run(agent, sent, request.within)),
-        None if needs_body => {
-            sent.body(&[][..]).map_err(ureq::Error::from).and_then(|sent| run(agent, sent, request.within))
-        }
-        None => sent.body(()).map_err(ureq::Error::from).and_then(|sent| run(agent, sent, request.within)),
+        Some(body) => run(agent, wire, sent.body(body), request.within),
+        None if needs_body => run(agent, wire, sent.body(&[][..]), request.within),
+        None => run(agent, wire, sent.body(()), request.within),
     };
     let answer = answer.map_err(|error| progress(false).failure(&error).on(&wire.name()))?;
     let (head, mut packed) = answer.into_parts();
@@ -122,15 +120,13 @@ pub fn exchange(
     Ok(Response { status: head.status.as_u16(), headers, is_whole })
 }
 
-fn run(
+fn run<S: AsSendBody>(
     agent: &Agent,
-    sent: request::Request<impl AsSendBody>,
+    wire: &Wire,
+    sent: Result<request::Request<S>, ureq::http::Error>,
     within: Option<Duration>,
 ) -> Result<response::Response<Body>, ureq::Error> {
-    match within {
-        Some(within) => agent.run(agent.configure_request(sent).timeout_global(Some(within)).build()),
-        None => agent.run(sent),
-    }
+    agent.run(wire.bounded(agent, sent?, within))
 }
 
 /// The bytes of a body, unpacked.

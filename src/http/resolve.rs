@@ -1,9 +1,9 @@
-//! Name resolution for a connection pool that lives a few minutes.
+//! Name resolution for connections that live a few minutes.
 //!
-//! ureq resolves before it looks for a pooled connection, and starts a thread for each
-//! resolution that has a deadline. Once a tick that is dear and pointless, so this
-//! resolver asks once and keeps the answer for as long as its agent lives; after a failure
-//! and every few minutes the agent is made anew. A lookup that hangs is not started twice.
+//! ureq resolves before it asks for a connection, and starts a thread for each resolution that
+//! has a deadline. Once a tick that is dear and pointless, so this resolver asks once and keeps
+//! the answer until it is told to forget it: with the connection, after a failure and every few
+//! minutes. A lookup that hangs is not started twice.
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};

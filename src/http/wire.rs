@@ -3,11 +3,11 @@
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use ureq::Agent;
-use ureq::config::AutoHeaderValue;
+use ureq::config::{AutoHeaderValue, Config};
 use ureq::http::uri::{InvalidUri, PathAndQuery, Uri};
-use ureq::http::{HeaderMap, StatusCode};
+use ureq::http::{HeaderMap, Request, StatusCode};
 use ureq::unversioned::transport::Connector;
+use ureq::{Agent, AsSendBody};
 
 use super::error::Error;
 use super::limits::{MAX_CONNECTION_AGE, MAX_IDLE_BY_PROXY, TimeLimits};
@@ -29,6 +29,23 @@ const LOCAL: &str = "http://localhost";
 /// What we call ourselves where nobody says otherwise, in the one place that all servers share.
 static USER_AGENT: LazyLock<Arc<String>> =
     LazyLock::new(|| Arc::new(concat!("metricsd/", env!("CARGO_PKG_VERSION")).to_owned()));
+
+/// What all requests have in common. ureq reads the environment for each that it makes.
+static CONFIG: LazyLock<Config> = LazyLock::new(|| {
+    Agent::config_builder()
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .max_response_header_size(MAX_HEAD)
+        // What it would keep goes to the slot.
+        .max_idle_connections(0)
+        // Ours stands on the way that a wire makes; ureq would ask the environment.
+        .proxy(None)
+        .allow_non_standard_methods(true)
+        // Who wants answers packed says so with the request.
+        .accept_encoding("")
+        .build()
+});
 
 /// How one server is reached.
 pub struct Wire {
@@ -93,27 +110,21 @@ impl Wire {
 
     /// What sends one request, on the connection in `slot` or on a new one, which is there afterwards.
     pub fn agent(&self, resolver: &OnceResolver, slot: &Slot) -> Agent {
-        let config = Agent::config_builder()
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .timeout_global(Some(self.timeout))
+        let connector = WatchConnector { make: self.connector(), slot: slot.clone(), max_idle: self.max_idle() };
+        Agent::with_parts(CONFIG.clone(), connector, resolver.clone())
+    }
+
+    /// `request` as it is sent to this server, which may take `within` where that is given.
+    pub fn bounded<S: AsSendBody>(&self, agent: &Agent, request: Request<S>, within: Option<Duration>) -> Request<S> {
+        agent
+            .configure_request(request)
+            .timeout_global(Some(within.unwrap_or(self.timeout)))
             .timeout_resolve(self.limits.connect)
             .timeout_connect(self.limits.connect)
             .timeout_recv_response(self.limits.head)
             .timeout_recv_body(self.limits.body)
-            .max_response_header_size(MAX_HEAD)
-            // What it would keep goes to the slot.
-            .max_idle_connections(0)
-            // Ours stands on the way that is made below; ureq would ask the environment.
-            .proxy(None)
-            .allow_non_standard_methods(true)
-            // Who wants answers packed says so with the request.
-            .accept_encoding("")
             .user_agent(AutoHeaderValue::Provided(Arc::clone(&self.user_agent)))
-            .build();
-        let connector = WatchConnector { make: self.connector(), slot: slot.clone(), max_idle: self.max_idle() };
-        Agent::with_parts(config, connector, resolver.clone())
+            .build()
     }
 
     /// Makes connections.
