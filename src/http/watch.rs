@@ -1,7 +1,7 @@
 //! The connection of a client between two requests, and whether it was still one when the next came.
 //!
 //! ureq's own place for it, an agent with its pool and its configuration, takes a kilobyte, which a
-//! thousand targets that are asked once in ten seconds would have for nothing: so an agent is made for
+//! thousand targets that are asked once in ten seconds would have for nothing: so an agent can be made for
 //! each request, and the connection outlives it here.
 //!
 //! A server closes what idles when it likes, and its goodbye may cross our request on the way.

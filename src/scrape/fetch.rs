@@ -184,7 +184,7 @@ fn accept(format: PageFormat) -> &'static str {
 fn client(settings: &Settings, http: &HttpSettings) -> Client {
     let idle = (settings.interval + SPARE_IDLE).clamp(MIN_IDLE, MAX_CONNECTION_AGE);
     let limits = TimeLimits { idle: Some(idle), setting: "endpoints.timeout", ..TimeLimits::default() };
-    Client::new(Arc::new(Access::new(&format!("endpoint {}", settings.name), http, &limits)))
+    Client::one_of_many(Arc::new(Access::new(&format!("endpoint {}", settings.name), http, &limits)))
 }
 
 fn content_type(answer: &Response) -> String {
