@@ -43,7 +43,13 @@ pub fn once(config: &Config, paths: &HostPaths, format: Format, naming: Scheme, 
         }
     };
     let endpoints = endpoints_now(config, |path, why| warn(&format!("{}: {why}", path.display())));
-    let context = Context { views: ViewSlots::default(), own: "".into(), counts: Arc::default(), said: Arc::default() };
+    let context = Context {
+        views: ViewSlots::default(),
+        own: "".into(),
+        counts: Arc::default(),
+        said: Arc::default(),
+        readings: Arc::default(),
+    };
     frames.extend(scrape_once(&endpoints, &context));
     if frames.is_empty() {
         complain(if statuses.is_empty() { NONE_IS_ON } else { "nothing could be read" });

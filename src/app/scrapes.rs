@@ -50,6 +50,7 @@ impl Scrapes {
             own: telemetry.instance.as_str().into(),
             counts: Arc::clone(&telemetry.scrapes),
             said: Arc::default(),
+            readings: Arc::default(),
         };
         let hand_in = hand_in.clone();
         let pool = Pool::new(context, Box::new(move |frame| hand_in.frame(frame)));

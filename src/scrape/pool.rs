@@ -349,8 +349,13 @@ mod tests {
 
     #[test]
     fn a_target_that_a_reload_changes_waits_for_what_the_one_that_is_being_asked_knows() {
-        let context =
-            Context { views: Default::default(), own: "".into(), counts: Arc::default(), said: Arc::default() };
+        let context = Context {
+            views: Default::default(),
+            own: "".into(),
+            counts: Arc::default(),
+            said: Arc::default(),
+            readings: Arc::default(),
+        };
         let pool = Pool::new(context, Box::new(|_| true));
         let of = |millis: u64, rules: &str| {
             Arc::new(Settings {

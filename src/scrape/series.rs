@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::readings::Readings;
 use crate::exposition::{self, Point, Role, Series, Sink};
 use crate::model::{Exemplar, Family, Frame, Item, Kind, Label, Labels, Learnt, Recorder, RoundEnd, Took};
 use crate::order;
@@ -76,29 +77,31 @@ pub struct Left {
 }
 
 /// What the series of a target have in common, each once.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Shapes {
-    /// Readings, by name, metadata and the names of labels.
-    readings: HashMap<Box<str>, Arc<Learnt>>,
+    readings: Arc<Readings>,
     /// A number for each name with each set of names of labels: the beginning of items' keys.
     numbers: HashMap<Box<str>, u32>,
     next: u32,
 }
 
-/// Those that nobody uses any more are looked for when there are so many more than samples.
+/// All numbers are forgotten when there are so many more than samples.
 const SPARE: usize = 1000;
 
 impl Shapes {
-    /// Forgets those that no series has, where there are many more than a page's `samples`.
-    pub fn tidy(&mut self, samples: usize) {
-        let most = 2 * samples + SPARE;
-        if self.readings.len() > most {
-            self.readings.retain(|_, reading| Arc::strong_count(reading) > 1);
-        }
-        if self.numbers.len() > most {
-            // The next ones are other numbers, so that no two series have one key.
+    /// Nothing yet, but `readings`, which all targets have in common.
+    pub fn new(readings: Arc<Readings>) -> Shapes {
+        Shapes { readings, numbers: HashMap::new(), next: 0 }
+    }
+
+    /// Forgets the numbers, where there are many more than a page's `samples`. Whether it did: then all series are to be
+    /// learnt anew, since one that comes twice would have two keys.
+    pub fn tidy(&mut self, samples: usize) -> bool {
+        let is_much = self.numbers.len() > 2 * samples + SPARE;
+        if is_much {
             self.numbers.clear();
         }
+        is_much
     }
 
     fn number(&mut self, key: &str) -> u32 {
@@ -110,15 +113,6 @@ impl Shapes {
         self.next = self.next.wrapping_add(1);
         self.numbers.insert(key.into(), number);
         number
-    }
-
-    fn reading(&mut self, key: &str, make: impl FnOnce() -> Learnt) -> Arc<Learnt> {
-        if let Some(reading) = self.readings.get(key) {
-            return Arc::clone(reading);
-        }
-        let reading = Arc::new(make());
-        self.readings.insert(key.into(), Arc::clone(&reading));
-        reading
     }
 }
 
@@ -349,7 +343,7 @@ impl Taker<'_> {
         for text in [&*scale, series.family.help, series.family.unit, kind.as_str(), part] {
             let _ = write!(self.key, "{}:{text}", text.len());
         }
-        let reading = self.shapes.reading(&self.key, || {
+        let reading = self.shapes.readings.get(&self.key, || {
             let keys = shared.iter().enumerate().map(|(at, (name, _))| Label::Key { name, at: at + 1, prefix: "" });
             let constants = own.iter().map(|(name, value)| Label::Constant { name, value });
             let labels: Vec<Label<'_>> = keys.chain(constants).collect();
@@ -414,7 +408,7 @@ mod tests {
                     prefix: String::new(),
                     honor_timestamps: true,
                 },
-                shapes: Shapes::default(),
+                shapes: Shapes::new(Arc::default()),
                 out,
                 time_ms: 0,
                 last: None,
@@ -447,8 +441,12 @@ mod tests {
             self.time_ms += 1000;
             self.last = Some(text.to_owned());
             let mut taker = Taker::new(&mut self.out, &self.manner, &mut self.shapes, self.time_ms);
-            self.page.read(&mut text.into(), Format::Text, &Limits::default(), &mut taker).unwrap();
+            let samples =
+                self.page.read(&mut text.into(), Format::Text, &Limits::default(), &mut taker).unwrap().samples;
             let read = taker.finish();
+            if self.shapes.tidy(samples) {
+                self.page.clear();
+            }
             let frame = self.out.finish(self.time_ms);
             assert!(read.number(self.page.known_mut(), self.out.last_round()));
             let twice = read.left.twice + self.out.take_refused().duplicate;
@@ -472,6 +470,18 @@ mod tests {
         assert_eq!(reader.read("a 1\nb 2\na 8\nc 3\n"), (vec![a(1.0), b(2.0), c(3.0)], 1));
         // At once behind the page on which it came.
         assert_eq!(reader.read("b 2\na 8\nc 3\n"), (vec![b(2.0), a(8.0), c(3.0)], 0));
+    }
+
+    #[test]
+    fn a_series_that_stands_twice_is_found_however_many_names_come_and_go() {
+        let mut reader = Reader::new();
+        for round in 0..10 {
+            let mut page = "a 1\n".to_owned();
+            (0..1500).for_each(|at| _ = writeln!(page, "m{round}_{at} 1"));
+            page.push_str("a 2\n");
+            let (seen, twice) = reader.read(&page);
+            assert_eq!((&seen[0], seen.len(), twice), (&("a".to_owned(), 1.0), 1501, 1), "round {round}");
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ use super::fetch::{Failure, Fetcher};
 use super::json::Json;
 use super::labels::{attributes, json_labels, own_labels};
 use super::page_format::format_of;
+use super::readings::Readings;
 use super::said::{About, Said};
 use super::series::{self, Known, Left, Manner, Shapes, Taker};
 use super::settings::{PageFormat, Settings};
@@ -36,6 +37,8 @@ pub struct Context {
     pub counts: Arc<ScrapeCounts>,
     /// What the log says of them.
     pub said: Arc<Said>,
+    /// What their series are readings of.
+    pub readings: Arc<Readings>,
 }
 
 /// A target with all that is kept of it.
@@ -324,7 +327,9 @@ impl Target {
                 page_taken = taker.finish();
                 taken.kept = page_taken.given as usize;
                 (taken.samples, taken.fresh) = (read.samples, read.fresh);
-                shapes.tidy(read.samples);
+                if shapes.tidy(read.samples) {
+                    page.clear();
+                }
             }
             Reader::Json(json) => {
                 let read =
@@ -355,6 +360,7 @@ impl Target {
         self.reader = if is_json {
             Reader::Json(Json::default())
         } else {
+            let shapes = Shapes::new(Arc::clone(&self.context.readings));
             let manner = Manner {
                 labels: own_labels(settings, false),
                 transforms: self.transforms.clone(),
@@ -362,7 +368,7 @@ impl Target {
                 prefix: settings.metric_prefix.to_string(),
                 honor_timestamps: settings.honor_timestamps,
             };
-            Reader::Text(Box::new(Text { page: Page::default(), manner, shapes: Shapes::default() }))
+            Reader::Text(Box::new(Text { page: Page::default(), manner, shapes }))
         };
     }
 }
