@@ -32,6 +32,13 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How often it is said that there are some.
 const SAY_EVERY: Duration = Duration::from_secs(60);
 
+/// Each thread keeps so much room for the next page, in bytes.
+const KEPT_BODY: usize = 64 << 10;
+
+/// And so much is kept once for all of them: a large page takes as long to read as its memory takes to be had from
+/// the kernel.
+const SPARE_BODY: usize = 16 << 20;
+
 /// Where frames go. Whether anybody is there.
 pub type Deliver = Box<dyn Fn(Frame) -> bool + Send + Sync>;
 
@@ -42,6 +49,8 @@ pub struct Pool(Arc<Shared>);
 struct Shared {
     state: Mutex<State>,
     wake: [Condvar; 2],
+    /// Room for a large page, while nobody uses it.
+    spare: Mutex<Vec<u8>>,
     context: Context,
     deliver: Deliver,
 }
@@ -133,13 +142,16 @@ impl State {
 impl Pool {
     /// A pool of nothing yet, whose frames are delivered so.
     pub fn new(context: Context, deliver: Deliver) -> Pool {
-        let shared = Shared { state: Mutex::default(), wake: [Condvar::new(), Condvar::new()], context, deliver };
+        let (state, wake, spare) = (Mutex::default(), [Condvar::new(), Condvar::new()], Mutex::default());
+        let shared = Shared { state, wake, spare, context, deliver };
         Pool(Arc::new(shared))
     }
 
     /// From now on these are the targets. Those that were there with the same settings go on as
     /// they are. Their states, in the order of `all`.
     pub fn exchange(&self, all: &[Arc<Settings>]) -> Vec<Arc<EndpointStatus>> {
+        // Nobody may need so much any more.
+        *self.spare() = Vec::new();
         let mut state = self.state();
         let mut old = std::mem::take(&mut state.targets);
         let known = old.iter().map(|(id, slot)| (Arc::clone(&slot.settings.name), *id));
@@ -167,6 +179,9 @@ impl Pool {
         let mut body = Vec::new();
         while let Some(Turn { id, mut target, due }) = self.take(kind) {
             let began = monotonic();
+            if target.page_bytes() > KEPT_BODY {
+                std::mem::swap(&mut body, &mut self.spare());
+            }
             let scraped = catch_unwind(AssertUnwindSafe(|| target.scrape(wall_ms(), &mut body)));
             let scraped = match scraped {
                 Ok(scraped) => scraped,
@@ -177,6 +192,7 @@ impl Pool {
                     target.met_a_bug(wall_ms())
                 }
             };
+            self.put_by(&mut body);
             if !self.give_back(id, target, due, began, scraped.timed_out) {
                 continue;
             }
@@ -185,6 +201,22 @@ impl Pool {
             }
             self.tell_overdue();
         }
+    }
+
+    /// Puts a large body by for the next large page, unless there is a larger one.
+    fn put_by(&self, body: &mut Vec<u8>) {
+        if body.capacity() > KEPT_BODY {
+            let mut spare = self.spare();
+            if (spare.capacity() + 1..=SPARE_BODY).contains(&body.capacity()) {
+                std::mem::swap(body, &mut spare);
+            }
+            drop(spare);
+            *body = Vec::new();
+        }
+    }
+
+    fn spare(&self) -> MutexGuard<'_, Vec<u8>> {
+        self.0.spare.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// No target is asked any more; the threads end.

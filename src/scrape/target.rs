@@ -23,9 +23,6 @@ use crate::telemetry::{Causes, EndpointState, EndpointStatus, Scrape, ScrapeCoun
 /// The same trouble is said once in this time.
 const SAID_EVERY: Duration = Duration::from_secs(3600);
 
-/// A page's memory is given back to the system above this; below it is kept for the next page.
-const KEPT_BODY: usize = 64 << 10;
-
 /// What all targets have in common.
 #[derive(Clone, Debug)]
 pub struct Context {
@@ -53,6 +50,8 @@ pub struct Target {
     staged: Option<Box<Staged>>,
     out: Recorder,
     own: Own,
+    /// How large its last page was.
+    bytes: usize,
     /// The last scrape failed, so that its series have ended.
     has_ended: bool,
     /// What is said of its failures, until it answers again.
@@ -139,6 +138,7 @@ impl Target {
             own,
             settings,
             status: Arc::new(status),
+            bytes: 0,
             has_ended: true,
             causes: Causes::new(SAID_EVERY),
             notes: Causes::new(SAID_EVERY),
@@ -169,6 +169,11 @@ impl Target {
         self.staged.is_some()
     }
 
+    /// How large its last page was, unpacked.
+    pub fn page_bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Its name.
     pub fn name(&self) -> &str {
         &self.settings.name
@@ -181,9 +186,7 @@ impl Target {
         let bytes = body.len();
         let read = fetched.and_then(|content_type| self.read(&content_type, time_ms, body));
         let took = monotonic().saturating_sub(begun);
-        if body.capacity() > KEPT_BODY {
-            *body = Vec::new();
-        }
+        self.bytes = bytes;
         match read {
             Ok((taken, page)) => {
                 self.has_ended = false;
