@@ -57,6 +57,8 @@ impl Before {
 #[derive(Debug)]
 pub struct Chunk {
     id: u64,
+    /// How many series it has: who goes through all chunks asks for no more.
+    len: usize,
     items: Arc<Items>,
     readings: Arc<Readings>,
     labels: Labels,
@@ -85,8 +87,19 @@ impl Chunk {
         static NEXT_ID: AtomicU64 = AtomicU64::new(1);
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
         let views = (0..Scheme::ALL.len() + slots).map(|_| OnceLock::new()).collect();
-        let (items, readings) = (Arc::new(items), Arc::new(readings));
-        Chunk { id, items, readings, labels, attributes: None, from_zero: false, behind_rules: None, before, views }
+        let (len, items, readings) = (readings.len(), Arc::new(items), Arc::new(readings));
+        Chunk {
+            id,
+            len,
+            items,
+            readings,
+            labels,
+            attributes: None,
+            from_zero: false,
+            behind_rules: None,
+            before,
+            views,
+        }
     }
 
     /// The same of what so many rules of a destination have made; see [`Chunk::behind_rules`].
@@ -131,12 +144,12 @@ impl Chunk {
 
     /// How many series it has.
     pub fn len(&self) -> usize {
-        self.readings.len()
+        self.len
     }
 
     /// Whether it has none.
     pub fn is_empty(&self) -> bool {
-        self.readings.is_empty()
+        self.len == 0
     }
 
     /// Its items, in order.

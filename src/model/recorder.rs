@@ -463,7 +463,7 @@ impl Recorder {
 
     /// What stands there is expected next.
     fn go_to(&mut self, place: Place) {
-        if place.chunk != self.round.at.chunk {
+        if self.packs && place.chunk != self.round.at.chunk {
             self.round.begin = self.begins()[place.chunk];
         }
         self.round.at = place;
