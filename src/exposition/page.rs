@@ -254,6 +254,8 @@ struct Reading<'r, 'p, S: Sink> {
     families: Families<'p>,
     /// Lines of metadata that are as before, and that `families` has not been told yet.
     unsaid: Vec<u32>,
+    /// The sample here is one of the last page, which its sink asks for.
+    is_seen: bool,
     /// Whether any metadata has changed so far.
     has_new_meta: bool,
     /// Whether the block of metadata here is the one that was here the last time.
@@ -284,6 +286,7 @@ impl<'r, 'p, S: Sink> Reading<'r, 'p, S> {
             looked: 0,
             families: Families::default(),
             unsaid: Vec::new(),
+            is_seen: false,
             has_new_meta: false,
             is_same_block: true,
             has_end: false,
@@ -363,11 +366,15 @@ impl<'r, 'p, S: Sink> Reading<'r, 'p, S> {
     fn same_sample(&mut self, line: Line) -> Result<(), Fault> {
         let holds = self.is_same_block && !(line.is() == Line::LOOSE && self.has_new_meta);
         let known = self.page.known.get(self.old.known);
-        let known = known.filter(|known| self.sink.holds(known));
-        let (true, Some(known)) = (holds, known) else {
+        let is_known = known.is_some_and(|known| self.sink.holds(known));
+        let (true, true, Some(known)) = (holds, is_known, known) else {
             // Before it is gone, so that it is replaced and not put in front.
             self.skip_to(self.old.line + 1);
-            return self.other();
+            // Only the sink wants to see it once more.
+            self.is_seen = holds;
+            let other = self.other();
+            self.is_seen = false;
+            return other;
         };
         let begin = self.at + line.len();
         if !self.scan.is_word(begin) {
@@ -644,7 +651,7 @@ impl<'r, 'p, S: Sink> Reading<'r, 'p, S> {
         self.edits.known.push(known);
         self.at = tail.end;
         self.read.samples += 1;
-        self.read.fresh += 1;
+        self.read.fresh += usize::from(!self.is_seen);
         Ok(())
     }
 }

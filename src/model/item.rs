@@ -19,7 +19,7 @@ struct Packed {
 
 /// A key as a chunk has it.
 ///
-/// Its bytes are: how long its kind is, in a byte with [`WIDE`]; the kind; how many values there are,
+/// Its bytes are: how long its kind is, in a byte with `WIDE`; the kind; how many values there are,
 /// where each ends in the text behind these numbers; and that text. Numbers have one byte, or four.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Key<'k>(&'k [u8]);

@@ -702,7 +702,7 @@ impl Recorder {
 
 impl Writer<'_> {
     /// Its numbers count since `ms`, in wall-clock milliseconds, and from 0: for a recorder of
-    /// [`Recorder::of_said_starts`]. Unless it `is_new`, a part of them may have been here before ([`ChunkItem::is_new`]).
+    /// [`Recorder::of_said_starts`]. Unless it `is_new`, a part of them may have been here before ([`super::ChunkItem::is_new`]).
     /// It holds for as long as the item is there, and is said before its first number.
     pub fn since(&mut self, ms: i64, is_new: bool) {
         (self.since, self.is_new) = (Since::ms(ms), is_new);

@@ -482,6 +482,10 @@ mod tests {
             let (seen, twice) = reader.read(&page);
             assert_eq!((&seen[0], seen.len(), twice), (&("a".to_owned(), 1.0), 1501, 1), "round {round}");
         }
+        // It is looked at each time, and is no new one for that.
+        let page = "a 1\nb 1\na 2\n";
+        (0..2).for_each(|_| _ = reader.read(page));
+        assert_eq!(reader.fresh(page), 0);
     }
 
     #[test]
