@@ -106,6 +106,14 @@ impl<'k> Key<'k> {
         hasher.finish()
     }
 
+    /// An item that is a piece of the one of this key, from its series `own` on.
+    pub(super) fn piece(self, own: usize) -> Item {
+        let values = (0..).map_while(|at| self.find(at)).map(|value| std::str::from_utf8(value).unwrap_or_default());
+        let own = own.to_string();
+        let values: Vec<&str> = values.chain([own.as_str()]).collect();
+        Item::of_kind("piece", &values)
+    }
+
     /// An item of this key.
     pub fn to_item(self) -> Item {
         Item(Arc::new(Packed { hash: self.hash(), bytes: self.0.into() }))

@@ -140,6 +140,8 @@ struct GroupItem {
 struct UnderWay {
     /// None: it is the last one of the open group, and was there in the last round.
     item: Option<Item>,
+    /// Where it was in the last round, if it comes by its numbers.
+    of: Option<Place>,
     to: To,
 }
 

@@ -573,6 +573,22 @@ mod tests {
     }
 
     #[test]
+    fn what_comes_to_stand_within_a_histogram_costs_none_of_its_series() {
+        let mut reader = Reader::new();
+        let lines: Vec<String> = ["1", "2", "3", "+Inf"].map(|le| format!("h_bucket{{le=\"{le}\"}}")).into();
+        for between in [&[][..], &[2], &[2], &[1, 3], &[3], &[]] {
+            let mut all = lines.clone();
+            between.iter().rev().for_each(|at| all.insert(*at, format!("g{at}")));
+            let page: String = all.iter().zip(1..).map(|(line, value)| format!("{line} {value}\n")).collect();
+            let values: Vec<f64> = (1..=all.len()).map(|value| value as f64).collect();
+            let (seen, twice) = reader.read(&format!("# TYPE h histogram\n{page}"));
+            let (names, seen): (Vec<String>, Vec<f64>) = seen.into_iter().unzip();
+            assert_eq!((seen, twice), (values, 0), "{between:?}");
+            assert_eq!(names, all);
+        }
+    }
+
+    #[test]
     fn random_pages_of_items_with_several_series_give_what_they_give_who_sees_them_first() {
         let mut random = random();
         let mut reader = Reader::new();

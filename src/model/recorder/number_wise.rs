@@ -48,7 +48,7 @@ impl Recorder {
             self.leave_ended_chunk();
             self.round.part = 0;
             let to = To::Open { before: self.round.values.len() - part };
-            self.round.under_way = Some(UnderWay { item: None, to });
+            self.round.under_way = Some(UnderWay { item: None, of: Some(place), to });
         }
         let is_last = |group: &Group| group.items.last().is_some_and(|last| last.before == Some(place));
         let is_under_way = self.round.open.as_ref().is_some_and(is_last) || self.is_under_way_again(place);
@@ -67,10 +67,10 @@ impl Recorder {
                 self.go_to(place);
                 return self.again(number as u32, value, time_ms);
             }
-            let item = is_behind.then(|| self.chunks[place.chunk].items().item(place.item));
+            let item = is_behind.then(|| self.out_of_order(place, own));
             let before = (!is_behind).then_some(place);
             let to = To::Open { before: self.round.values.len() };
-            self.round.under_way = Some(UnderWay { item: item.clone(), to });
+            self.round.under_way = Some(UnderWay { item: item.clone(), of: Some(place), to });
             let group = self.round.open.get_or_insert_default();
             let (beginning, end) = ((Since::Start, true), group.series.len() as u32);
             group.items.push(GroupItem { item, beginning, end, before });
@@ -89,10 +89,19 @@ impl Recorder {
         Took::Taken
     }
 
+    /// The item at `place`, which comes out of its order, from its series `own` on.
+    fn out_of_order(&self, place: Place, own: usize) -> Item {
+        let items = self.chunks[place.chunk].items();
+        // Something stands between its series now: what is behind that is an item of its own, as what is in front has
+        // its key.
+        if own > 0 { items.key(place.item).piece(own) } else { items.item(place.item) }
+    }
+
     /// Whether the item at `place`, which has come out of its order, is under way.
     fn is_under_way_again(&self, place: Place) -> bool {
-        let Some(UnderWay { item: Some(item), to: To::Open { .. } }) = &self.round.under_way else { return false };
-        self.chunks[place.chunk].items().is(place.item, item)
+        let Some(UnderWay { item, of, to: To::Open { .. } }) = &self.round.under_way else { return false };
+        let is_it = |item: &Item| self.chunks[place.chunk].items().is(place.item, item);
+        *of == Some(place) || item.as_ref().is_some_and(is_it)
     }
 
     /// The last item of the open group is under way.
@@ -101,7 +110,7 @@ impl Recorder {
         if !matches!(self.round.under_way, Some(UnderWay { to: To::Open { .. }, .. })) {
             let begin = group.items.len().checked_sub(2).map_or(0, |before| group.items[before].end as usize);
             let before = self.round.values.len() - (group.series.len() - begin);
-            self.round.under_way = Some(UnderWay { item: None, to: To::Open { before } });
+            self.round.under_way = Some(UnderWay { item: None, of: None, to: To::Open { before } });
         }
     }
 
@@ -131,7 +140,7 @@ impl Recorder {
     /// How many series have come by their numbers of the item that is under way; 0: none is, or not by number.
     pub fn has_part(&self) -> u32 {
         let of_open = match &self.round.under_way {
-            Some(UnderWay { item: None, to: To::Open { before } }) => self.round.values.len() - before,
+            Some(UnderWay { item: None, to: To::Open { before }, .. }) => self.round.values.len() - before,
             _ => 0,
         };
         (self.round.part + of_open) as u32
@@ -143,7 +152,7 @@ impl Recorder {
         let is_it = |under_way: &UnderWay| under_way.item.as_ref().is_some_and(|own| own == item);
         if !self.round.under_way.as_ref().is_some_and(is_it) {
             self.settle();
-            self.round.under_way = Some(UnderWay { item: Some(item.clone()), to: To::Unknown });
+            self.round.under_way = Some(UnderWay { item: Some(item.clone()), of: None, to: To::Unknown });
         }
         let Some(UnderWay { to, .. }) = self.round.under_way else { return Took::Twice };
         let mut to = to;
