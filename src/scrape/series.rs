@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::readings::Readings;
+use super::reading_table::ReadingTable;
 use crate::exposition::{self, Point, Role, Series, Sink};
 use crate::model::{Exemplar, Family, Frame, Item, Kind, Label, Labels, Learnt, Recorder, RoundEnd, Took};
 use crate::order;
@@ -79,7 +79,7 @@ pub struct Left {
 /// What the series of a target have in common, each once.
 #[derive(Debug)]
 pub struct Shapes {
-    readings: Arc<Readings>,
+    readings: Arc<ReadingTable>,
     /// A number for each name with each set of names of labels: the beginning of items' keys.
     numbers: HashMap<Box<str>, u32>,
     next: u32,
@@ -90,7 +90,7 @@ const SPARE: usize = 1000;
 
 impl Shapes {
     /// Nothing yet, but `readings`, which all targets have in common.
-    pub fn new(readings: Arc<Readings>) -> Shapes {
+    pub fn new(readings: Arc<ReadingTable>) -> Shapes {
         Shapes { readings, numbers: HashMap::new(), next: 0 }
     }
 

@@ -9,7 +9,7 @@ use super::fetch::{Failure, Fetcher};
 use super::json::Json;
 use super::labels::{attributes, json_labels, own_labels};
 use super::page_format::format_of;
-use super::readings::Readings;
+use super::reading_table::ReadingTable;
 use super::said::{About, Said};
 use super::series::{self, Known, Left, Manner, Shapes, Taker};
 use super::settings::{PageFormat, Settings};
@@ -35,7 +35,7 @@ pub struct Context {
     /// What the log says of them.
     pub said: Arc<Said>,
     /// What their series are readings of.
-    pub readings: Arc<Readings>,
+    pub readings: Arc<ReadingTable>,
 }
 
 /// A target with all that is kept of it.

@@ -7,7 +7,7 @@ use crate::model::Learnt;
 
 /// The readings that targets have learnt, by name, metadata and the names of labels.
 #[derive(Debug, Default)]
-pub struct Readings(Mutex<Table>);
+pub struct ReadingTable(Mutex<Table>);
 
 #[derive(Debug, Default)]
 struct Table {
@@ -19,7 +19,7 @@ struct Table {
 /// Fewer are not worth a look.
 const FEW: usize = 1000;
 
-impl Readings {
+impl ReadingTable {
     /// The one that is called `key`; `make` makes it where nobody has it.
     pub fn get(&self, key: &str, make: impl FnOnce() -> Learnt) -> Arc<Learnt> {
         let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -43,7 +43,7 @@ mod tests {
 
     #[test]
     fn one_that_somebody_has_is_that_one_and_others_are_forgotten() {
-        let readings = Readings::default();
+        let readings = ReadingTable::default();
         let get = |at: usize| {
             let name = format!("m{at}");
             readings.get(&name, || Learnt::everywhere(Family::gauge(&name, "", ""), &[]))
