@@ -28,6 +28,11 @@ pub struct Key<'k>(&'k [u8]);
 const WIDE: u8 = 1 << 7;
 
 impl Item {
+    /// The kind of items of which several may be parts of one thing, such as a histogram whose series do not all stand
+    /// together: what tells these apart is the last value alone. Those that do stand together are one item, in a
+    /// recorder [by number](super::Recorder::know_by_number).
+    pub const PART: &'static str = "part";
+
     /// An item whose readings' labels have these values, in the order in which they count
     /// them. An item without any is the source itself.
     pub fn new(values: &[&str]) -> Item {
@@ -106,12 +111,35 @@ impl<'k> Key<'k> {
         hasher.finish()
     }
 
-    /// An item that is a piece of the one of this key, from its series `own` on.
-    pub(super) fn piece(self, own: usize) -> Item {
-        let values = (0..).map_while(|at| self.find(at)).map(|value| std::str::from_utf8(value).unwrap_or_default());
-        let own = own.to_string();
-        let values: Vec<&str> = values.chain([own.as_str()]).collect();
-        Item::of_kind("piece", &values)
+    /// The kind that it was made with.
+    fn kind(self) -> &'k [u8] {
+        let Some((head, rest)) = self.0.split_first() else { return &[] };
+        rest.get(..usize::from(head & !WIDE)).unwrap_or_default()
+    }
+
+    /// Whether both are of [`Item::PART`], and of one thing.
+    pub(super) fn is_part_with(self, other: Key<'_>) -> bool {
+        if self.kind() != Item::PART.as_bytes() || other.kind() != Item::PART.as_bytes() {
+            return false;
+        }
+        // All values but the last.
+        let ends = |at: usize| (self.find(at + 1).is_none(), other.find(at + 1).is_none());
+        for at in 0.. {
+            match ends(at) {
+                (false, false) if self.bytes(at) == other.bytes(at) => {}
+                (is_end, other_is_end) => return is_end && other_is_end,
+            }
+        }
+        false
+    }
+
+    /// An item that is a part of the same thing, which begins with the series `own` of the item of this key.
+    pub(super) fn part_from(self, own: usize) -> Item {
+        let mut values: Vec<&str> =
+            (0..).map_while(|at| self.find(at)).map(|value| std::str::from_utf8(value).unwrap_or_default()).collect();
+        let last = format!("{}/{own}", values.pop().unwrap_or_default());
+        values.push(&last);
+        Item::of_kind(Item::PART, &values)
     }
 
     /// An item of this key.

@@ -170,6 +170,8 @@ impl Pool {
             statuses.push(Arc::clone(&slot.status));
             state.targets.insert(id, slot);
         }
+        drop((state, old));
+        self.0.context.readings.tidy();
         self.0.wake.iter().for_each(Condvar::notify_all);
         statuses
     }

@@ -20,6 +20,11 @@ struct Table {
 const FEW: usize = 1000;
 
 impl ReadingTable {
+    /// Forgets those that nobody has any more.
+    pub fn tidy(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).tidy();
+    }
+
     /// The one that is called `key`; `make` makes it where nobody has it.
     pub fn get(&self, key: &str, make: impl FnOnce() -> Learnt) -> Arc<Learnt> {
         let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -27,12 +32,19 @@ impl ReadingTable {
             return Arc::clone(reading);
         }
         if table.all.len() >= table.most.max(FEW) {
-            table.all.retain(|_, reading| Arc::strong_count(reading) > 1);
-            table.most = 2 * table.all.len();
+            table.tidy();
         }
         let reading = Arc::new(make());
         table.all.insert(key.into(), Arc::clone(&reading));
         reading
+    }
+}
+
+impl Table {
+    fn tidy(&mut self) {
+        self.all.retain(|_, reading| Arc::strong_count(reading) > 1);
+        self.all.shrink_to(FEW);
+        self.most = 2 * self.all.len();
     }
 }
 

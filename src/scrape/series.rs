@@ -1,10 +1,8 @@
 //! From a page's series to items and readings.
 
 use std::borrow::Cow;
-use std::cell::Cell;
 use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::ops::Range;
 use std::sync::Arc;
 
 use super::reading_table::ReadingTable;
@@ -20,23 +18,10 @@ pub struct Known(u32);
 
 impl Known {
     /// Rules drop it.
-    const DROPPED: Known = Known(Known::MOST);
+    const DROPPED: Known = Known(u32::MAX);
 
     /// It has no number: it was refused, or is not numbered yet. Its text is looked at each time.
-    const UNNUMBERED: Known = Known(Known::MOST - 1);
-
-    /// Its item has other series beside it.
-    const PART: u32 = 1 << 31;
-
-    const MOST: u32 = Known::PART - 1;
-
-    fn number(self) -> u32 {
-        self.0 & Known::MOST
-    }
-
-    fn is_part(self) -> bool {
-        self.0 & Known::PART != 0
-    }
+    const UNNUMBERED: Known = Known(u32::MAX - 1);
 }
 
 /// Which item a series is of, and what it is a reading of.
@@ -121,20 +106,12 @@ pub struct Taker<'t> {
     out: &'t mut Recorder,
     manner: &'t Manner,
     shapes: &'t mut Shapes,
-    /// What the item of the last series that was learnt is of, where that has several series.
-    learning: Option<(String, Item)>,
-    /// What comes next may be of that item, so it is learnt as well.
-    asks: bool,
-    /// So it was with the last one.
-    was_asked: Cell<bool>,
     /// The place of the series that was learnt last, whose number comes next.
     learnt: Option<Place>,
     /// Some text is new.
     is_fresh: bool,
     /// Which of the samples that were given were not taken, in the page's order.
     refused: Vec<u32>,
-    /// Samples of items behind which something new has come that may be of them, likewise.
-    seams: Vec<Range<u32>>,
     key: String,
     time_ms: i64,
     left: Left,
@@ -151,13 +128,9 @@ impl<'t> Taker<'t> {
             out,
             manner,
             shapes,
-            learning: None,
-            asks: false,
-            was_asked: Cell::new(false),
             learnt: None,
             is_fresh: false,
             refused: Vec::new(),
-            seams: Vec::new(),
             key: String::new(),
             time_ms,
             left: Left::default(),
@@ -168,8 +141,8 @@ impl<'t> Taker<'t> {
 
     /// The page has ended: what came of it.
     pub fn finish(self) -> Taken {
-        let Taker { given, left, refused, seams, is_fresh, .. } = self;
-        Taken { given, left, refused, seams, is_fresh }
+        let Taker { given, left, refused, is_fresh, .. } = self;
+        Taken { given, left, refused, is_fresh }
     }
 
     fn took(&mut self, took: Took, exemplar: Option<Arc<Exemplar>>) {
@@ -192,7 +165,6 @@ pub struct Taken {
     /// What of them was not taken.
     pub left: Left,
     refused: Vec<u32>,
-    seams: Vec<Range<u32>>,
     is_fresh: bool,
 }
 
@@ -208,21 +180,16 @@ impl Taken {
         }
         let mut refused = self.refused.iter().copied().peekable();
         let mut left_out = end.left_out.iter().peekable();
-        let mut seams = self.seams.iter().peekable();
         let (mut taken, mut number) = (0, 0);
         let given = all.iter_mut().filter(|known| **known != Known::DROPPED);
         for (at, known) in (0..).zip(given) {
-            let part = known.0 & Known::PART;
             let mut is_left = refused.next_if_eq(&at).is_none();
             if is_left {
                 while left_out.next_if(|range| range.end <= taken).is_some() {}
                 is_left = left_out.peek().is_none_or(|range| !range.contains(&taken));
                 taken += 1;
             }
-            while seams.next_if(|seam| seam.end <= at).is_some() {}
-            // What stands at a seam is learnt with what has come behind it the next time, to be one item.
-            let is_numbered = is_left && seams.peek().is_none_or(|seam| !seam.contains(&at));
-            known.0 = part | if is_numbered { number } else { Known::UNNUMBERED.0 };
+            *known = if is_left { Known(number) } else { Known::UNNUMBERED };
             number += u32::from(is_left);
         }
         true
@@ -270,9 +237,8 @@ impl Sink for Taker<'_> {
         });
         self.shaped = shaped;
         let Some(place) = place else { return Known::DROPPED };
-        let part = if place.reading.is_part() { Known::PART } else { 0 };
         self.learnt = Some(place);
-        Known(Known::UNNUMBERED.0 | part)
+        Known::UNNUMBERED
     }
 
     fn wants(known: &Known) -> bool {
@@ -280,18 +246,12 @@ impl Sink for Taker<'_> {
     }
 
     fn holds(&self, known: &Known) -> bool {
-        // Behind a series that is new in an item the others may be of it.
-        let asks = known.is_part() && self.asks;
-        self.was_asked.set(asks);
-        !asks && known.number() != Known::UNNUMBERED.number()
+        *known != Known::UNNUMBERED
     }
 
     fn give(&mut self, known: &Known, point: &Point<'_>) {
         self.given += 1;
         let place = self.learnt.take();
-        if place.is_none() {
-            (self.learning, self.asks) = (None, false);
-        }
         let time_ms = point.time_ms.filter(|_| self.manner.honor_timestamps).unwrap_or(Frame::NO_TIME);
         if time_ms != Frame::NO_TIME && !(self.time_ms - MAX_AGE_MS..=self.time_ms + MAX_AHEAD_MS).contains(&time_ms) {
             self.left.untimely += 1;
@@ -300,14 +260,8 @@ impl Sink for Taker<'_> {
         }
         let exemplar = point.exemplar.as_ref().map(exposition::Exemplar::owned);
         let took = match place {
-            Some(Place { item, reading }) => {
-                if reading.is_part() && self.out.has_part() > 0 {
-                    let at = self.given - 1;
-                    self.seams.push(at - self.out.has_part().min(at)..at);
-                }
-                self.out.add(&item, &reading, point.value, time_ms)
-            }
-            None => self.out.again(known.number(), point.value, time_ms),
+            Some(Place { item, reading }) => self.out.add(&item, &reading, point.value, time_ms),
+            None => self.out.again(known.0, point.value, time_ms),
         };
         self.took(took, exemplar);
     }
@@ -351,28 +305,20 @@ impl Taker<'_> {
             let reading = Learnt::everywhere(family, &labels).scaled(factor);
             if is_part { reading.part_of_item() } else { reading }
         });
-        let mut values: Vec<&str> = Vec::with_capacity(shared.len() + 1);
-        values.push(&number);
-        values.extend(shared.iter().map(|(_, value)| *value));
+        let shared_values = shared.iter().map(|(_, value)| *value);
         if !is_part {
-            (self.learning, self.asks) = (None, false);
+            let values: Vec<&str> = [&*number].into_iter().chain(shared_values).collect();
             return Place { item: Item::new(&values), reading };
         }
-        // A histogram's series are one item, as long as they stand together, and so is a counter with its beginning. It is known by the first of
-        // them, so that a second piece of it is another item, and the same piece once more is not.
-        let mut of = format!("{}:{}", series.family.name.len(), series.family.name);
-        for (name, value) in &shared {
-            let _ = write!(of, "{}:{name}{}:{value}", name.len(), value.len());
+        // A histogram's series are one item, as long as they stand together, and so is a counter with its beginning. It
+        // is known by the first of them, so that a second piece of it is another item, and the same piece once more is not.
+        self.key.clear();
+        for text in [series.family.name, "/"].into_iter().chain(shared.iter().map(|(name, _)| &**name)) {
+            let _ = write!(self.key, "{}:{text}", text.len());
         }
-        let item = match &self.learning {
-            Some((known, item)) if *known == of => item.clone(),
-            _ => Item::new(&values),
-        };
-        // The first one behind that item is looked at for its sake alone.
-        let is_same = self.learning.as_ref().is_some_and(|(known, _)| *known == of);
-        self.asks = !self.was_asked.take() || is_same;
-        self.learning = Some((of, item.clone()));
-        Place { item, reading }
+        let of = self.shapes.number(&self.key).to_string();
+        let values: Vec<&str> = [&*of].into_iter().chain(shared_values).chain([&*number]).collect();
+        Place { item: Item::of_kind(Item::PART, &values), reading }
     }
 }
 
@@ -393,6 +339,7 @@ mod tests {
         out: Recorder,
         time_ms: i64,
         last: Option<String>,
+        items: usize,
     }
 
     impl Reader {
@@ -412,6 +359,7 @@ mod tests {
                 out,
                 time_ms: 0,
                 last: None,
+                items: 0,
             }
         }
 
@@ -448,6 +396,7 @@ mod tests {
                 self.page.clear();
             }
             let frame = self.out.finish(self.time_ms);
+            self.items = frame.chunks.iter().map(|chunk| chunk.items().len()).sum();
             assert!(read.number(self.page.known_mut(), self.out.last_round()));
             let twice = read.left.twice + self.out.take_refused().duplicate;
             (seen(&frame, &Perspective::new(Scheme::Native, Labels::EMPTY)), twice)
@@ -565,10 +514,33 @@ mod tests {
             let text = page(buckets);
             let (seen, twice) = reader.read(&text);
             assert_eq!((seen.len(), twice), (5 + 2 * buckets.len(), 0), "{buckets:?}");
-            reader.read(&text);
+            assert_eq!(reader.items, 3, "{buckets:?}");
             assert_eq!(items(&mut reader), 3, "{buckets:?}");
             // And so it stays.
             assert_eq!(reader.fresh(&text), 0);
+        }
+    }
+
+    #[test]
+    fn the_series_of_an_item_change_their_order_or_come_twice_in_it() {
+        let mut reader = Reader::new();
+        let names = |seen: &[(String, f64)]| seen.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+        let mut page = |lines: &[&str]| {
+            let page: String = lines.iter().zip(1..).map(|(line, value)| format!("{line} {value}\n")).collect();
+            let (seen, twice) = reader.read(&format!("# TYPE s summary\n# TYPE a gauge\n{page}"));
+            (names(&seen), twice, reader.items)
+        };
+        let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        for lines in [["s_sum", "s_count", "a"], ["s_count", "s_sum", "a"], ["s_sum", "s_count", "a"]] {
+            assert_eq!(page(&lines), (owned(&lines), 0, 2));
+        }
+        for _ in 0..4 {
+            let expected = (owned(&["s_sum", "s_count", "a"]), 1, 2);
+            assert_eq!(page(&["s_sum", "s_sum", "s_count", "a"]), expected);
+        }
+        for _ in 0..4 {
+            let expected = (owned(&["s_sum", "s_count", "a"]), 2, 2);
+            assert_eq!(page(&["s_sum", "s_count", "s_count", "s_sum", "a"]), expected);
         }
     }
 
@@ -633,6 +605,7 @@ mod tests {
             let expected = first.read(&page);
             let seen = reader.read(&page);
             assert_eq!(seen, expected, "round {round}\n{page}");
+            assert_eq!(reader.items, first.items, "round {round}\n{page}");
             most_items = most_items.max(expected.0.len());
             if random(20) == 0 {
                 // A scrape fails.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::super::{Exemplar, Item, Learnt, MAX_EXEMPLARS, ReadingRef, Since};
-use super::{Group, GroupItem, Place, Recorder, To, Took, UnderWay};
+use super::{Group, GroupItem, Piece, Place, Recorder, To, Took, UnderWay};
 
 impl Recorder {
     /// The number of a series that the last round had as its series `number`, in a recorder
@@ -51,7 +51,7 @@ impl Recorder {
             self.round.under_way = Some(UnderWay { item: None, of: Some(place), to });
         }
         let is_last = |group: &Group| group.items.last().is_some_and(|last| last.before == Some(place));
-        let is_under_way = self.round.open.as_ref().is_some_and(is_last) || self.is_under_way_again(place);
+        let is_under_way = self.round.open.as_ref().is_some_and(is_last) || self.is_under_way(place);
         if !is_under_way {
             self.settle();
             if self.round.open.is_none() {
@@ -94,14 +94,47 @@ impl Recorder {
         let items = self.chunks[place.chunk].items();
         // Something stands between its series now: what is behind that is an item of its own, as what is in front has
         // its key.
-        if own > 0 { items.key(place.item).piece(own) } else { items.item(place.item) }
+        if own > 0 { items.key(place.item).part_from(own) } else { items.item(place.item) }
     }
 
-    /// Whether the item at `place`, which has come out of its order, is under way.
-    fn is_under_way_again(&self, place: Place) -> bool {
+    /// Whether the item at `place` is under way, or one that it is a part with.
+    fn is_under_way(&self, place: Place) -> bool {
         let Some(UnderWay { item, of, to: To::Open { .. } }) = &self.round.under_way else { return false };
-        let is_it = |item: &Item| self.chunks[place.chunk].items().is(place.item, item);
+        let items = self.chunks[place.chunk].items();
+        let is_it = |item: &Item| items.is(place.item, item) || item.key().is_part_with(items.key(place.item));
         *of == Some(place) || item.as_ref().is_some_and(is_it)
+    }
+
+    /// Takes up the item that came last again, where `item` is a part with it.
+    fn take_up(&mut self, item: &Item) {
+        if self.round.open.is_some() {
+            return;
+        }
+        let Place { chunk, item: next } = self.round.at;
+        let last = match self.round.pieces.last() {
+            _ if self.round.part > 0 => Some(self.round.at),
+            _ if next > 0 => Some(Place { chunk, item: next - 1 }),
+            Some(Piece::Kept(at)) => Some(Place { chunk: *at, item: self.chunks[*at].items().len() - 1 }),
+            _ => None,
+        };
+        let is_it = |last: &Place| self.chunks[last.chunk].items().key(last.item).is_part_with(item.key());
+        let Some(last) = last.filter(is_it) else { return };
+        let places = self.chunks[last.chunk].items().places(last.item);
+        let mut come = places.len();
+        if self.round.part > 0 {
+            come = std::mem::take(&mut self.round.part);
+            self.depart(next, Some(places.start + come));
+            self.go_to(Place { item: next + 1, ..last });
+            self.leave_ended_chunk();
+        } else if next > 0 {
+            self.depart(next, None);
+        } else {
+            self.round.pieces.pop();
+            self.round.has_departed = true;
+            self.round.open = Some(Group::of(last.chunk, &self.chunks[last.chunk]));
+        }
+        let to = To::Open { before: self.round.values.len() - come };
+        self.round.under_way = Some(UnderWay { item: None, of: Some(last), to });
     }
 
     /// The last item of the open group is under way.
@@ -110,7 +143,8 @@ impl Recorder {
         if !matches!(self.round.under_way, Some(UnderWay { to: To::Open { .. }, .. })) {
             let begin = group.items.len().checked_sub(2).map_or(0, |before| group.items[before].end as usize);
             let before = self.round.values.len() - (group.series.len() - begin);
-            self.round.under_way = Some(UnderWay { item: None, of: None, to: To::Open { before } });
+            let of = group.items.last().and_then(|last| last.before);
+            self.round.under_way = Some(UnderWay { item: None, of, to: To::Open { before } });
         }
     }
 
@@ -137,19 +171,17 @@ impl Recorder {
         Some((Place { chunk, item }, at - items.places(item).start))
     }
 
-    /// How many series have come by their numbers of the item that is under way; 0: none is, or not by number.
-    pub fn has_part(&self) -> u32 {
-        let of_open = match &self.round.under_way {
-            Some(UnderWay { item: None, to: To::Open { before }, .. }) => self.round.values.len() - before,
-            _ => 0,
-        };
-        (self.round.part + of_open) as u32
-    }
-
-    /// A number of `item`, which goes on where the last one was of it as well. Its items otherwise come as with
-    /// [`Recorder::item`].
+    /// A number of `item`, which goes on where the last one was of it as well, or of one that it is a
+    /// [part](Item::PART) with. Otherwise items come as with [`Recorder::item`].
     pub fn add(&mut self, item: &Item, reading: &Arc<Learnt>, value: f64, time_ms: i64) -> Took {
-        let is_it = |under_way: &UnderWay| under_way.item.as_ref().is_some_and(|own| own == item);
+        if self.round.under_way.is_none() {
+            self.take_up(item);
+        }
+        let is_it = |UnderWay { item: own, of, .. }: &UnderWay| {
+            let key = |place: &Place| self.chunks[place.chunk].items().key(place.item);
+            let own = own.as_ref().map(Item::key).or_else(|| of.as_ref().map(key));
+            own.is_some_and(|own| own == item.key() || own.is_part_with(item.key()))
+        };
         if !self.round.under_way.as_ref().is_some_and(is_it) {
             self.settle();
             self.round.under_way = Some(UnderWay { item: Some(item.clone()), of: None, to: To::Unknown });
