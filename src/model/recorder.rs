@@ -11,7 +11,7 @@ use std::sync::Arc;
 use self::values::{Spare, Values};
 use super::hash::AsItIs;
 use super::view_slots::{Asked, ViewSlots};
-use super::{Attributes, Chunk, Exemplar, Frame, Item, Labels, Learnt, MAX_EXEMPLARS, Reading, ReadingRef, Since};
+use super::{Attributes, Chunk, Exemplar, Frame, Item, Labels, Learnt, Reading, ReadingRef, Since};
 
 /// Takes a collector's numbers of one round, item by item, and makes a [`Frame`] of them.
 ///
@@ -735,10 +735,8 @@ impl Writer<'_> {
 
     /// What the number refers to that was pushed last.
     pub fn exemplar(&mut self, exemplar: &Arc<Exemplar>) {
-        let values = &mut self.recorder.round.values;
-        let place = values.len().checked_sub(1).filter(|_| values.exemplars.len() < MAX_EXEMPLARS);
-        if let (To::Step { .. } | To::Open { .. }, Some(place)) = (self.to, place) {
-            values.exemplars.push((place as u32, Arc::clone(exemplar)));
+        if matches!(self.to, To::Step { .. } | To::Open { .. }) {
+            self.recorder.exemplar(exemplar);
         }
     }
 
