@@ -113,11 +113,31 @@ pub struct RemoteWrite {
 /// bytes than pieces do that must not refer to each other; a change then costs all of it.
 const SMALL: usize = 2000;
 
+/// So many batches after one that was larger the small ones are made of pieces too: what comes between the large ones is
+/// what targets have said meanwhile, other ones each time, and the pieces of these are there already.
+const AFTER_LARGE: u32 = 64;
+
 /// What is kept from body to body.
-#[derive(Default)]
 struct Kept {
     pieces: Pieces,
     templates: Templates,
+    /// How many batches there were since the last large one.
+    since_large: u32,
+}
+
+impl Default for Kept {
+    /// There was none yet.
+    fn default() -> Kept {
+        Kept { pieces: Pieces::default(), templates: Templates::default(), since_large: AFTER_LARGE }
+    }
+}
+
+impl Kept {
+    /// A batch of so many numbers comes. Whether its bodies are made of pieces.
+    fn in_pieces(&mut self, readings: usize) -> bool {
+        self.since_large = if readings > SMALL { 0 } else { AFTER_LARGE.min(self.since_large + 1) };
+        self.since_large < AFTER_LARGE
+    }
 }
 
 impl RemoteWrite {
@@ -219,11 +239,15 @@ impl Encoder for RemoteWrite {
         self.ledger.update(batch);
         let ended = self.ledger.take_ended();
         // Pieces are not cut inside a chunk, which a limit learnt from a receiver may ask for.
-        let in_pieces = self.version == Version::V1
-            && batch.readings() > SMALL
-            && batch.frames.iter().all(|frame| frame.chunks.iter().all(|chunk| chunk.len() <= most));
-        let (samples, unencodable) = match self.kept.as_mut().filter(|_| in_pieces) {
-            Some(kept) => (kept.pieces.write(batch, &self.from, &ended, most, out), 0),
+        let fits = batch.frames.iter().all(|frame| frame.chunks.iter().all(|chunk| chunk.len() <= most));
+        let mut kept = self.kept.as_mut().filter(|_| self.version == Version::V1 && fits);
+        let in_pieces = kept.as_mut().is_some_and(|kept| kept.in_pieces(batch.readings()));
+        let (samples, unencodable) = match kept.filter(|_| in_pieces) {
+            Some(kept) => {
+                // Nothing is made as a whole any more.
+                (kept.templates, self.views) = (Templates::default(), Compiled::default());
+                (kept.pieces.write(batch, &self.from, &ended, most, out), 0)
+            }
             None => self.write(batch, &ended, most, out),
         };
         Encoded { samples, markers: ended.len() as u64, unencodable }
@@ -345,6 +369,34 @@ mod tests {
             let (body, encoded) = testing::encode(&mut encoder, &Batch { frames, ..testing::batch(time_ms, &[]) });
             assert_eq!(encoded, Encoded { samples: SMALL as u64 + 1, markers: 0, unencodable: 0 });
             assert_eq!(decode(&body).timeseries.len(), SMALL + 1);
+        }
+    }
+
+    #[test]
+    fn small_batches_between_large_ones_are_made_of_pieces_and_read_the_same() {
+        let mut host = Recorder::new("host", 10_000);
+        let mut target = Recorder::new("endpoints/a", 10_000);
+        let series = |count: usize| -> Vec<_> {
+            (0..count).map(|at| testing::series(&USAGE, &Labels::of(&[("core", &at.to_string())]))).collect()
+        };
+        let (all, few) = (series(SMALL + 1), series(100));
+        let [mut encoder, mut plain] =
+            [RemoteWrite::new, RemoteWrite::plain].map(|make| make(Version::V1, testing::from(Labels::EMPTY)));
+        let mut in_pieces = 0;
+        for time_ms in 1..200 {
+            let is_large = [1, 2, 10].contains(&time_ms);
+            let (out, series) = if is_large { (&mut host, &all) } else { (&mut target, &few) };
+            series.iter().for_each(|(item, reading)| out.item(item).push_learnt(reading, time_ms as f64));
+            let batch = Batch { frames: vec![out.finish(time_ms)], ..testing::batch(time_ms, &[]) };
+            let (one, encoded) = testing::encode(&mut encoder, &batch);
+            let (other, expected) = testing::encode(&mut plain, &batch);
+            assert_eq!((encoded, flat(&decode(&one))), (expected, flat(&decode(&other))), "{time_ms}");
+            // Compressed as a whole it takes fewer bytes, which is what it comes to in the end.
+            match time_ms - 10 {
+                0 => {}
+                before if before < i64::from(AFTER_LARGE) => in_pieces = one.len(),
+                _ => assert!(one.len() < in_pieces, "{time_ms}: {} of {in_pieces}", one.len()),
+            }
         }
     }
 
